@@ -1,0 +1,186 @@
+"""The words of zdeferd as plain values: what is declared, claimed, run and measured.
+
+Instants are seconds since the epoch (float, wall clock); durations carry their
+unit in their name. Nothing here does IO or knows the time.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+ID_PATTERN = r"[a-z0-9][a-z0-9-]{0,63}"
+"""A job's id (contracts.md). Match it whole: `re.fullmatch`."""
+
+
+class Trigger(StrEnum):
+    """What makes a job due."""
+
+    POSTPROMPT = "postprompt"
+    IDLE = "idle"
+
+
+class Scope(StrEnum):
+    """The span in which a job runs once."""
+
+    SHELL = "shell"
+    BOOT = "boot"
+    DAY = "day"
+    CHANGE = "change"
+    EVER = "ever"
+
+
+class State(StrEnum):
+    """Where a run is in its life; lifecycle.py has the transitions."""
+
+    CLAIMED = "claimed"
+    DISPATCHED = "dispatched"
+    ENDED = "ended"
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+    MISSED = "missed"
+
+
+class Argv(Struct, frozen=True, tag="argv", tag_field="kind"):
+    """A command and its arguments, executed as they stand."""
+
+    words: tuple[str, ...]
+
+
+class Code(Struct, frozen=True, tag="code", tag_field="kind"):
+    """zsh source, run by `zsh -f` from a file."""
+
+    source: str
+
+
+class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A named unit of deferred work, as declared in a file or by a shell."""
+
+    id: str
+    run: Argv | Code
+    on: tuple[Trigger, ...] = (Trigger.POSTPROMPT,)
+    once_per: Scope = Scope.SHELL
+    watch: tuple[str, ...] = ()
+    """For scope change: paths, globs, or `command:NAME`."""
+    after: tuple[str, ...] = ()
+    timeout_s: float | None = None
+    """None: the setting `default_timeout`."""
+    idempotent: bool = False
+    attempts: int = 1
+    """At most this many process starts; above 1 only for an idempotent job."""
+    background: bool = False
+    """What outlives the main process is left alone."""
+    env: dict[str, str] = {}
+    """Added to the environment of the claiming shell."""
+    description: str = ""
+    source: str = "shell"
+    """The file that declares it, or `shell`."""
+
+
+class Sink(Struct, frozen=True):
+    """Where and how the telemetry of one shell is written (contracts.md)."""
+
+    log: str
+    sidecar: str | None = None
+    sample: str = "unknown"
+    idle_budget_ms: int = 0
+    """0: no limit."""
+    idle_soft_timeout_ms: int = 0
+    """0: none."""
+
+
+class Work(Struct, frozen=True, omit_defaults=True):
+    """All that is needed to execute a run, frozen at its claim."""
+
+    job: Job
+    env: dict[str, str]
+    """The claiming shell's environment, cut to the allow-list."""
+
+
+class Batch(Struct, frozen=True, kw_only=True):
+    """What one event claimed, reported together."""
+
+    id: int
+    trigger: Trigger
+    sink: Sink
+    started_at: float | None = None
+    """Idle batches: when IDLE:START was written."""
+    spent_ms: int = 0
+    """Wall time of its runs that have ended."""
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """One due occurrence of a job that has not ended."""
+
+    id: int
+    job: str
+    key: str
+    """The scope key of its claim, such as `boot:<boot id>`."""
+    trigger: Trigger
+    batch: int | None
+    """None: asked for by `zdeferctl run`."""
+    sink: Sink
+    claimed_at: float
+    after: tuple[str, ...] = ()
+    state: State = State.CLAIMED
+    attempt: int = 0
+    """Process starts dispatched so far."""
+    boot: str = ""
+    """The boot in which it was dispatched."""
+    cancelling: bool = False
+    attempts: int = 1
+    """The most process starts it may have."""
+
+
+class Cost(Struct, frozen=True, kw_only=True):
+    """What a run's whole process tree used (getrusage(2), RUSAGE_CHILDREN).
+
+    `max_rss_kib` is of the largest single process and has a floor of the runner's
+    own size (about 10 MiB). Block counts are 512-byte units that reached a device.
+    """
+
+    wall_ms: int = 0
+    cpu_user_ms: int = 0
+    cpu_system_ms: int = 0
+    max_rss_kib: int = 0
+    block_in: int = 0
+    block_out: int = 0
+    switches_voluntary: int = 0
+    switches_involuntary: int = 0
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """How one run ended: the row that its telemetry is a projection of."""
+
+    outcome: Outcome
+    rc: int | None = None
+    """0 to 255; None where the run never started."""
+    started_at: float | None = None
+    ended_at: float = 0.0
+    cost: Cost = Cost()
+    output_bytes: int = 0
+    output_dropped_bytes: int = 0
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """config.toml, whole; docs/operations.md lists each key."""
+
+    idle_after_s: float = 60.0
+    jobs_at_once: int = 1
+    default_timeout_s: float = 600.0
+    kill_grace_s: float = 5.0
+    keep_runs_s: float = 90 * 86400.0
+    output_limit_bytes: int = 1 << 20
+    exit_after_s: float = 300.0
+    """Idle exit, when socket-activated."""
+    log: str = ""
+    """The shared log where no shell names one; empty: `deferred.log` in the state folder."""
+    state_dir: str = ""
+    """Empty: `$XDG_STATE_HOME/zdeferd`."""
