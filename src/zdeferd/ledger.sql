@@ -68,10 +68,13 @@ CREATE TABLE runs (
     trigger       TEXT NOT NULL,
     shell         TEXT NOT NULL,           -- nonce, or empty for zdeferctl run
     batch         INTEGER REFERENCES batches (id),
+    sink          BLOB NOT NULL,           -- msgpack Sink
+    after         TEXT NOT NULL DEFAULT '',  -- job ids, joined by a space
+    attempts      INTEGER NOT NULL DEFAULT 1,
     claimed_at    REAL NOT NULL,
     state         TEXT NOT NULL,           -- claimed, dispatched, ended
     cancelling    INTEGER NOT NULL DEFAULT 0,
-    attempt       INTEGER NOT NULL DEFAULT 0,
+    attempt       INTEGER NOT NULL DEFAULT 1,
     boot          TEXT NOT NULL DEFAULT '',
     dispatched_at REAL,
     started_at    REAL,
@@ -103,3 +106,165 @@ CREATE TABLE lines (
     device INTEGER, inode INTEGER, offset INTEGER,  -- writing: to which file, from where
     problem TEXT                           -- why it is still here
 );
+
+-- name: save_shell
+INSERT INTO shells (nonce, seq, seen_at, prompted, env, sink)
+VALUES (:nonce, :seq, :now, :prompted, :env, :sink)
+ON CONFLICT (nonce) DO UPDATE
+SET seq = :seq, seen_at = :now, prompted = :prompted, env = :env, sink = :sink;
+
+-- name: shell
+SELECT nonce, seq, prompted, env, sink FROM shells WHERE nonce = :nonce;
+
+-- name: latest_shells
+-- Newest first; the caller takes the first that has not switched idle work off.
+SELECT nonce, seq, prompted, env, sink FROM shells ORDER BY seen_at DESC LIMIT 32;
+
+-- name: declare_job
+INSERT INTO jobs (id, definition, declared_at, shell, refused)
+VALUES (:id, :definition, :now, :shell, :refused)
+ON CONFLICT (id) DO UPDATE
+SET definition = :definition, declared_at = :now, shell = :shell, refused = :refused;
+
+-- name: declared_job
+SELECT definition FROM jobs WHERE id = :id;
+
+-- name: register
+INSERT OR IGNORE INTO registrations (shell, trigger, job, definition)
+VALUES (:shell, :trigger, :job, :definition);
+
+-- name: registrations_of_shell
+SELECT id, shell, definition FROM registrations
+WHERE shell = :shell AND trigger = :trigger ORDER BY id;
+
+-- name: registrations_of_all
+SELECT id, shell, definition FROM registrations WHERE trigger = :trigger ORDER BY id;
+
+-- name: drop_registration
+DELETE FROM registrations WHERE id = :id;
+
+-- name: claim
+INSERT OR IGNORE INTO claims (job, key, run, claimed_at) VALUES (:job, :key, :run, :now);
+
+-- name: is_claimed
+SELECT 1 FROM claims WHERE job = :job AND key = :key;
+
+-- name: fingerprint
+SELECT fingerprint, generation FROM fingerprints WHERE job = :job;
+
+-- name: save_fingerprint
+INSERT INTO fingerprints (job, fingerprint, generation)
+VALUES (:job, :fingerprint, :generation)
+ON CONFLICT (job) DO UPDATE SET fingerprint = :fingerprint, generation = :generation;
+
+-- name: open_batch
+INSERT INTO batches (trigger, shell, sink, opened_at) VALUES (:trigger, :shell, :sink, :now);
+
+-- name: start_batch
+UPDATE batches SET started_at = :now WHERE id = :id AND started_at IS NULL;
+
+-- name: end_batch
+UPDATE batches SET ended_at = :now WHERE id = :id;
+
+-- name: open_batches
+SELECT b.id, b.trigger, b.sink, b.started_at,
+       coalesce((SELECT sum(wall_ms) FROM runs r WHERE r.batch = b.id), 0) AS spent_ms
+FROM batches b WHERE b.ended_at IS NULL ORDER BY b.id;
+
+-- name: batch_totals
+-- `tasks`: those that ran. `ms`: their wall time. `missed`: left out for the budget.
+SELECT count(*) FILTER (WHERE state != 'ended') AS live,
+       count(*) FILTER (WHERE started_at IS NOT NULL) AS tasks,
+       count(*) FILTER (WHERE started_at IS NOT NULL AND rc = 0) AS ok,
+       count(*) FILTER (WHERE outcome = 'missed') AS missed,
+       coalesce(sum(wall_ms), 0) AS ms
+FROM runs WHERE batch = :id;
+
+-- name: insert_run
+INSERT INTO runs (job, key, trigger, shell, batch, sink, after, attempts, claimed_at, state)
+VALUES (:job, :key, :trigger, :shell, :batch, :sink, :after, :attempts, :now, 'claimed');
+
+-- name: insert_payload
+INSERT INTO payloads (run, work) VALUES (:run, :work);
+
+-- name: work
+SELECT work FROM payloads WHERE run = :run;
+
+-- name: live_runs
+SELECT id, job, key, trigger, shell, batch, sink, after, attempts, claimed_at, state,
+       cancelling, attempt, boot
+FROM runs WHERE state != 'ended' ORDER BY id;
+
+-- name: dispatch
+UPDATE runs SET state = 'dispatched', boot = :boot, dispatched_at = :now WHERE id = :id;
+
+-- name: recall
+UPDATE runs SET state = 'claimed', attempt = :attempt WHERE id = :id;
+
+-- name: set_cancelling
+UPDATE runs SET cancelling = 1 WHERE id = :id;
+
+-- name: end_run
+UPDATE runs SET state = 'ended', outcome = :outcome, rc = :rc,
+    started_at = :started_at, ended_at = :ended_at,
+    wall_ms = :wall_ms, cpu_user_ms = :cpu_user_ms, cpu_system_ms = :cpu_system_ms,
+    max_rss_kib = :max_rss_kib, block_in = :block_in, block_out = :block_out,
+    switches_voluntary = :switches_voluntary, switches_involuntary = :switches_involuntary,
+    output_bytes = :output_bytes, output_dropped_bytes = :output_dropped_bytes
+WHERE id = :id;
+
+-- name: drop_payload
+DELETE FROM payloads WHERE run = :run;
+
+-- name: ended_run
+SELECT outcome, rc FROM runs WHERE id = :id AND state = 'ended';
+
+-- name: add_line
+INSERT INTO lines (path, text, run) VALUES (:path, :text, :run);
+
+-- name: open_lines
+-- Oldest first; a lost line stays for doctor but holds nobody up.
+SELECT id, path, text, state, device, inode, offset FROM lines
+WHERE state != 'lost' ORDER BY id LIMIT 1000;
+
+-- name: begin_line
+UPDATE lines SET state = 'writing', device = :device, inode = :inode, offset = :offset,
+    problem = NULL WHERE id = :id;
+
+-- name: reset_line
+UPDATE lines SET state = 'pending' WHERE id = :id;
+
+-- name: mark_line
+DELETE FROM lines WHERE id = :id;
+
+-- name: note_line
+UPDATE lines SET problem = :problem WHERE id = :id;
+
+-- name: lose_line
+UPDATE lines SET state = 'lost', problem = :problem WHERE id = :id;
+
+-- name: prunable_runs
+SELECT id FROM runs WHERE ended_at < :before ORDER BY id LIMIT 500;
+
+-- name: prune_run
+DELETE FROM runs WHERE id = :id;
+
+-- name: prune_batches
+DELETE FROM batches WHERE ended_at < :before
+AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.batch = batches.id);
+
+-- name: prune_claims
+-- Keys that can never come back; `ever` and the last generation of `change` stay.
+DELETE FROM claims WHERE claimed_at < :before AND (key LIKE 'shell:%' OR key LIKE 'day:%'
+    OR key LIKE 'run:%' OR (key LIKE 'boot:%' AND key != :boot));
+
+-- name: prune_shells
+DELETE FROM shells WHERE seen_at < :before;
+
+-- name: prune_registrations
+DELETE FROM registrations WHERE NOT EXISTS
+    (SELECT 1 FROM shells WHERE shells.nonce = registrations.shell);
+
+-- name: prune_lines
+DELETE FROM lines WHERE state = 'lost'
+AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = lines.run);

@@ -130,13 +130,15 @@ class Run(Struct, frozen=True, kw_only=True):
     claimed_at: float
     after: tuple[str, ...] = ()
     state: State = State.CLAIMED
-    attempt: int = 0
-    """Process starts dispatched so far."""
+    attempt: int = 1
+    """The process start that is next or under way, counted from 1."""
     boot: str = ""
     """The boot in which it was dispatched."""
     cancelling: bool = False
     attempts: int = 1
     """The most process starts it may have."""
+    shell: str = ""
+    """The nonce of the shell it was claimed for; empty for `zdeferctl run`."""
 
 
 class Cost(Struct, frozen=True, kw_only=True):
