@@ -1,0 +1,49 @@
+# zdeferd: `make help` lists what there is. Every target prepares .venv by itself.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint pytest format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## prepare .venv, and zsh where it is missing (quick when all is there)
+	@tools/need-zsh
+
+# Made again when the declared dependencies change; an editable install needs no other reason.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "setup: Python 3.11 or newer is needed: $$($(PYTHON) --version 2>&1)" >&2; \
+	  echo "  name another one, such as: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "setup: cannot make a virtual environment with $(PYTHON)" >&2; \
+	  echo "  on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+	@echo "setup: installing zdeferd and its tools into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: setup ## several zsh at once, a private daemon, the example jobs: under a minute
+	@$(BIN)/zdeferctl demo
+
+test: lint pytest ## all that CI runs
+
+lint: setup ## format, lint, types, and the syntax of the shell code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	@for file in shell/*.zsh shell/functions/*; do zsh -f -n "$$file" || exit 1; done
+
+pytest: setup ## the tests alone; one file: make pytest ARGS=tests/test_wire.py
+	$(BIN)/pytest $(ARGS)
+
+format: setup ## format the Python code in place
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what setup and the tests made
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,44 @@
+"""What every test stands on: a home of its own, short paths, nothing of the developer's.
+
+Owns the process environment of the test run: HOME and the XDG folders point into a
+folder in /tmp that goes at the end (short, because an ipc path has 107 bytes), and what
+the contracts name is unset, so that a developer's shell cannot colour a result.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile(
+    "zdeferd", deadline=None, max_examples=60, derandomize="CI" in os.environ
+)
+hypothesis.settings.load_profile("zdeferd")
+
+CLEARED = ("ZDEFERD_", "PERF_", "ZSH_", "XDG_", "ZDOTDIR", "NOTIFY_SOCKET", "LISTEN_", "NO_COLOR")
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A private, short, empty home folder (0700), gone after the test."""
+    folder = Path(tempfile.mkdtemp(prefix="zd.", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_of_the_developers() -> Iterator[None]:
+    before = dict(os.environ)
+    folder = Path(tempfile.mkdtemp(prefix="zd.home.", dir="/tmp"))
+    for name in list(os.environ):
+        if name.startswith(CLEARED):
+            del os.environ[name]
+    os.environ["HOME"] = str(folder)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+    shutil.rmtree(folder)
