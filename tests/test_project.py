@@ -1,0 +1,235 @@
+"""The project's promises about itself: floors, words, documents, links.
+
+Each test reads the sources as they stand (git's list of files where there is one) and
+compares two places that must say the same.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import zdeferd
+from zdeferd import lifecycle, model, wire
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "zdeferd"
+DOCS = ROOT / "docs"
+
+FORBIDDEN_WORDS = {
+    *("task", "tasks", "worker", "manager", "handler", "helper", "helpers"),
+    *("util", "utils", "misc"),
+}
+STDLIB_ONLY = ("spawner", "runner", "system", "paths")
+NOT_IN_A_FILE = {"id", "source"}
+"""Fields of a Job that are not keys of a job file: the table's name and the file's."""
+
+
+def tracked() -> list[Path]:
+    """Every file of the project, tests included."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [path for name in listed.stdout.splitlines() if (path := ROOT / name).is_file()]
+
+
+def modules() -> dict[str, list[Path]]:
+    """Each module, packages under their own name, with its files."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        name = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+        found.setdefault(name, []).append(path)
+    found.pop("__init__")
+    return found
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Names of what `path` imports: `.x` for a module of ours, else the top-level package."""
+    depth = len(path.relative_to(SOURCE).parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield _ours(alias.name)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            full = node.module or ""
+            names = [f"{full}.{a.name}" for a in node.names] if full == "zdeferd" else [full]
+            yield from map(_ours, names)
+        elif isinstance(node, ast.ImportFrom) and node.level == depth:
+            top = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from ("." + name.split(".")[0] for name in top)
+
+
+def _ours(name: str) -> str:
+    package, _, rest = name.partition(".")
+    return f".{rest.split('.')[0]}" if package == "zdeferd" and rest else package
+
+
+def floors() -> dict[str, int]:
+    """The table of docs/architecture.md: module -> floor."""
+    text = (DOCS / "architecture.md").read_text()
+    rows = re.findall(r"^\| (\d) \| ([a-z_ ]+) \|", text, re.MULTILINE)
+    return {name: int(floor) for floor, names in rows for name in names.split()}
+
+
+def edges() -> dict[str, set[str]]:
+    """Module -> the modules of ours that it imports."""
+    ours = modules()
+    return {
+        name: {
+            used[1:]
+            for path in files
+            for used in imported(path)
+            if used[0] == "." and used[1:] in ours and used[1:] != name
+        }
+        for name, files in ours.items()
+    }
+
+
+def test_every_module_is_on_a_floor() -> None:
+    assert set(floors()) == set(modules())
+
+
+def test_no_import_runs_upward() -> None:
+    floor = floors()
+    upward = [
+        f"{name} (floor {floor[name]}) imports {used} (floor {floor[used]})"
+        for name, all_used in edges().items()
+        for used in all_used
+        if floor[used] > floor[name]
+    ]
+    assert upward == []
+
+
+def test_no_imports_in_a_circle() -> None:
+    remaining = edges()
+    while free := [name for name, used in remaining.items() if not used & remaining.keys()]:
+        for name in free:
+            del remaining[name]
+    assert remaining == {}
+
+
+@pytest.mark.parametrize("name", STDLIB_ONLY)
+def test_imports_the_standard_library_only(name: str) -> None:
+    ours = {".errors", ".system", ".zdeferd", "system"}
+    used = {used for path in modules()[name] for used in imported(path)}
+    assert used - ours - sys.stdlib_module_names == set()
+
+
+def test_names_use_the_words_of_the_glossary() -> None:
+    bad = []
+    for path in SOURCE.rglob("*.py"):
+        names = [path.stem]
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names.append(node.name)
+        for name in names:
+            words = set(re.findall(r"[a-z]+|[A-Z][a-z]*", name))
+            # the contract's own line is IDLE:TASK
+            if {w.lower() for w in words} & FORBIDDEN_WORDS and "idle_task" not in name.lower():
+                bad.append(f"{path.relative_to(ROOT)}: {name}")
+    assert bad == []
+
+
+def test_the_state_diagram_is_drawn_from_the_table() -> None:
+    text = (DOCS / "architecture.md").read_text()
+    drawn = re.findall(r"```mermaid\n(.*?)\n```", text, re.DOTALL)
+    assert drawn == [lifecycle.diagram()]
+
+
+def documented_fields(section: str) -> list[str]:
+    """The first column of the table under the heading `section` of docs/protocol.md."""
+    text = (DOCS / "protocol.md").read_text()
+    body = re.search(rf"^### `{section}`\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert body, f"docs/protocol.md has no heading for the record {section}"
+    return re.findall(r"^\| `(\w+)` \|", body[1], re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", wire.RECORDS)
+def test_every_record_is_documented(name: str) -> None:
+    assert documented_fields(name) == list(wire.RECORDS[name].__struct_fields__)
+
+
+def documented_rows() -> dict[str, set[str]]:
+    """Rows of the tables of verbs and replies: name -> the words in code font after it."""
+    text = (DOCS / "protocol.md").read_text().split("## Requests of zdeferctl")[1]
+    rows = re.findall(r"^\| `(\w+)` \|(.*)$", text, re.MULTILINE)
+    return {name: set(re.findall(r"`(\w+)`", rest)) for name, rest in rows}
+
+
+@pytest.mark.parametrize("kind", wire.Request.__args__ + wire.Reply.__args__)
+def test_every_request_and_reply_is_documented(kind: type) -> None:
+    name = kind.__struct_config__.tag  # type: ignore[attr-defined]
+    replies = {reply.__struct_config__.tag for reply in wire.Reply.__args__}
+    assert documented_rows()[name] - replies == set(kind.__struct_fields__)  # type: ignore[attr-defined]
+
+
+def test_the_protocol_version_is_documented() -> None:
+    assert f"version is **{wire.PROTOCOL}**" in (DOCS / "protocol.md").read_text()
+
+
+def key(field: str) -> str:
+    """A field's key in a file: there the value carries the unit."""
+    return re.sub(r"_(s|bytes)$", "", field)
+
+
+@pytest.mark.parametrize("field", model.Settings.__struct_fields__)
+def test_every_setting_is_documented(field: str) -> None:
+    assert f"`{key(field)}`" in (DOCS / "operations.md").read_text()
+
+
+@pytest.mark.parametrize("field", sorted(set(model.Job.__struct_fields__) - NOT_IN_A_FILE))
+def test_every_key_of_a_job_is_documented(field: str) -> None:
+    assert f"`{key(field)}`" in (DOCS / "jobs.md").read_text()
+
+
+@pytest.mark.parametrize("outcome", model.Outcome)
+def test_every_outcome_is_in_the_glossary(outcome: model.Outcome) -> None:
+    assert f"`{outcome}`" in (DOCS / "glossary.md").read_text()
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a Markdown file's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in headings}
+
+
+def test_every_link_resolves() -> None:
+    broken = []
+    for page in (path for path in tracked() if path.suffix == ".md"):
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            name, _, anchor = target.partition("#")
+            if re.match(r"[a-z]+:", target):
+                continue
+            linked = (page.parent / name).resolve() if name else page
+            if not linked.exists() or (anchor and anchor not in anchors(linked)):
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert broken == []
+
+
+def test_every_adr_is_numbered_in_order() -> None:
+    names = sorted(path.name for path in (DOCS / "adr").iterdir())
+    for number, name in enumerate(names, 1):
+        assert name.startswith(f"{number:04d}-")
+        assert (DOCS / "adr" / name).read_text().startswith(f"# {number}. ")
+
+
+def test_no_file_names_a_place_of_one_machine() -> None:
+    place = re.compile(r"/(?:root|Users|wor[k]|home/(?!you\b|me\b)\w+)/")
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in tracked()
+        if (match := place.search(path.read_text(errors="replace")))
+    ]
+    assert found == []
+
+
+def test_the_changelog_has_this_version() -> None:
+    assert f"## [{zdeferd.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
