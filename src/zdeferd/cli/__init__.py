@@ -1,0 +1,160 @@
+"""zdeferctl: ask and steer zdeferd.
+
+Owns the verbs' names, how one is found and run, and how every failure reads. Each
+verb is one module of this package with `configure(parser)` and `perform(call)`; only
+the one that was asked for is imported, so that `status` never pays for ZeroMQ.
+
+Exit codes: 0 done, 1 the answer is no or the job failed, 2 usage, 3 no daemon;
+130 after Ctrl-C. A reader that closes the pipe ends the program silently.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from .. import __version__
+from ..errors import NoDaemon, ZdeferdError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from types import ModuleType
+    from typing import NoReturn
+
+    from .call import Call
+
+DONE, NO, USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
+
+VERBS = {
+    "status": "is zdeferd running, what runs now, what waits, what is wrong",
+    "jobs": "every job that is declared, and how its last run ended",
+    "runs": "the latest runs, newest first",
+    "show": "all that is known of one run: times, outcome, cost",
+    "log": "the output of a run, or of a job's latest run",
+    "why": "what a job waits for, or why it will not run again",
+    "run": "run a job now and wait for its end",
+    "cancel": "cancel a run, whether it waits or runs",
+    "check": "are the settings and the job files valid? all problems at once",
+    "reload": "make the daemon read settings and job files again",
+    "doctor": "check the whole path from shell to daemon; a remedy for each finding",
+    "install": "put the service and the zsh plugin in place",
+    "uninstall": "remove what install put in place; your own files stay",
+    "start": "start the daemon",
+    "stop": "stop the daemon; running jobs go on",
+    "demo": "watch it work: private daemon, real shells, example jobs",
+}
+"""Every verb and its line of help, in the order of `zdeferctl --help`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program: -> its exit code. Prints every failure itself."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        return _fail(f"{error.strerror or error}: {error.filename or 'input or output'}")
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] not in VERBS:
+        return _no_verb(words)
+    module = _load(words[0])
+    parser = verb_parser(words[0], module)
+    from .call import Call
+
+    call = Call(words[0], parser.parse_args(words[1:]), os.environ)
+    try:
+        return int(module.perform(call))
+    except NoDaemon as error:
+        return _refuse(call, str(error), NO_DAEMON)
+    except ZdeferdError as error:
+        return _refuse(call, str(error), NO)
+
+
+def _load(verb: str) -> ModuleType:
+    from importlib import import_module
+
+    return import_module(f"{__name__}.{verb}")
+
+
+def verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
+    """The argument parser of one verb; its help is the module's docstring."""
+    import argparse
+
+    text = (module.__doc__ or "").strip()
+
+    class Parser(argparse.ArgumentParser):
+        """Usage errors read like every other error of this program."""
+
+        def error(self, message: str) -> NoReturn:
+            print(f"zdeferctl: {message}; see `zdeferctl {verb} --help`", file=sys.stderr)
+            raise SystemExit(USAGE)
+
+    parser = Parser(
+        prog=f"zdeferctl {verb}",
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead")
+    module.configure(parser)
+    return parser
+
+
+def _no_verb(words: list[str]) -> int:
+    first = words[0] if words else ""
+    if first in ("-h", "--help", "help"):
+        if first == "help" and len(words) > 1 and words[1] in VERBS:
+            verb_parser(words[1], _load(words[1])).print_help()
+        else:
+            print(usage())
+        return DONE
+    if first in ("-V", "--version"):
+        print(f"zdeferctl {__version__}")
+        return DONE
+    if not first:
+        print(usage(), file=sys.stderr)
+        return USAGE
+    kind = "option" if first.startswith("-") else "verb"
+    hint = nearest(first, VERBS)
+    remedy = f"did you mean `zdeferctl {hint}`?" if hint else "`zdeferctl --help` lists them"
+    return _fail(f"unknown {kind}: {first}; {remedy}", USAGE)
+
+
+def usage() -> str:
+    """What `zdeferctl --help` prints."""
+    verbs = "\n".join(f"  {verb:<10} {line}" for verb, line in VERBS.items())
+    return (
+        "usage: zdeferctl VERB [options]\n\n"
+        "Ask and steer zdeferd, which runs the deferred work of your zsh shells.\n\n"
+        f"{verbs}\n\n"
+        "`zdeferctl VERB --help` says more; every verb takes --json.\n"
+        "Exit codes: 0 done, 1 the answer is no or the job failed, 2 usage, 3 no daemon.\n"
+        "  -h, --help     this help\n"
+        "  -V, --version  the version"
+    )
+
+
+def nearest(word: str, known: Sequence[str] | dict[str, str]) -> str | None:
+    """The known word that was probably meant, or None."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, list(known), 1, 0.6)), None)
+
+
+def _refuse(call: Call, message: str, code: int) -> int:
+    call.failed(message, code)
+    return code
+
+
+def _fail(message: str, code: int = NO) -> int:
+    print(f"zdeferctl: {message}", file=sys.stderr)
+    return code

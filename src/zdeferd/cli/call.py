@@ -1,0 +1,67 @@
+"""One call of zdeferctl: its arguments, where it looks, how it answers.
+
+A verb makes one answer: a document (what `--json` prints) and a text (what people
+read). Which of the two is shown, and whether in colour, is decided here and nowhere
+else. Answers go to standard output, failures and progress to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from ..render import Style
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    Document = dict[str, Any]
+
+JSON_SCHEMA_VERSION = 1
+"""Grows when a key of docs/cli-json.md changes its meaning or goes; new keys do not count."""
+
+
+class Call:
+    """The verb, its arguments, the environment, and the one place that prints."""
+
+    def __init__(self, verb: str, args: argparse.Namespace, env: Mapping[str, str]) -> None:
+        self.verb = verb
+        self.args = args
+        self.env = env
+        self.now = time.time()
+        self.style = Style(wants_colour(env, sys.stdout.isatty()))
+
+    def answer(self, document: Document, text: Callable[[Style], str], code: int = 0) -> int:
+        """Print the document or the text; -> `code`."""
+        if self.args.json:
+            self._print_json(document)
+        else:
+            shown = text(self.style)
+            if shown:
+                print(shown)
+        return code
+
+    def failed(self, message: str, code: int) -> None:
+        """Print a failure: always for people, and as the document where one was asked for."""
+        if self.args.json:
+            self._print_json({"error": message, "exit_code": code})
+        print(f"zdeferctl: {message}", file=sys.stderr)
+
+    def progress(self, line: str) -> None:
+        """Say how it goes, to a person at a terminal only."""
+        if sys.stderr.isatty() and not self.args.json:
+            print(line, file=sys.stderr, flush=True)
+
+    def _print_json(self, document: Document) -> None:
+        import json
+
+        head = {"schema_version": JSON_SCHEMA_VERSION, "verb": self.verb}
+        print(json.dumps(head | document, indent=2, ensure_ascii=True))
+
+
+def wants_colour(env: Mapping[str, str], on_terminal: bool) -> bool:
+    """Colour: on a terminal that can, unless NO_COLOR is set to anything."""
+    return on_terminal and not env.get("NO_COLOR") and env.get("TERM", "dumb") != "dumb"

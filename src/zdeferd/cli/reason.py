@@ -1,0 +1,230 @@
+"""Why a job does not run now: one sentence, from facts alone.
+
+`why` is a pure function: the verb `why` fetches the facts (ledger, configuration, ttys,
+lock) and prints the answer. The order of the questions is the order in which they
+matter to the user: what happens right now, is the job declared at all, has its scope
+been spent, and only then what it waits for.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from ..model import Job, Outcome, Scope, Trigger
+from ..render import clock, duration
+
+
+class Code(StrEnum):
+    """The kinds of answer; `zdeferctl why --json` has them as `code`."""
+
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    NEXT = "next"
+    WAITS_FOR_TURN = "waits_for_turn"
+    WAITS_FOR_JOB = "waits_for_job"
+    WAITS_FOR_IDLE = "waits_for_idle"
+    WAITS_FOR_PROMPT = "waits_for_prompt"
+    WAITS_FOR_DAEMON = "waits_for_daemon"
+    ALREADY_RAN = "already_ran"
+    INPUTS_UNCHANGED = "inputs_unchanged"
+    REFUSED = "refused"
+    UNDECLARED = "undeclared"
+    UNKNOWN = "unknown"
+
+
+class Live(Struct, frozen=True, kw_only=True):
+    """The job's run that has not ended."""
+
+    run: int
+    running: bool
+    since: float
+    """When it was dispatched, or else claimed."""
+    cancelling: bool = False
+    waits_for: str | None = None
+    """Another job, or `an earlier idle batch`."""
+    ahead: tuple[str, ...] = ()
+    """The jobs before it in its lane, running ones first."""
+    lane: Trigger = Trigger.POSTPROMPT
+
+
+class Past(Struct, frozen=True, kw_only=True):
+    """A run that has ended, or a claim whose run the ledger has forgotten."""
+
+    run: int
+    at: float
+    outcome: str = ""
+    rc: int | None = None
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """All that the answer depends on."""
+
+    id: str
+    now: float
+    daemon: bool
+    """Whether a daemon runs, or would be started by the next shell's visit."""
+    job: Job | None = None
+    """The declaration in force."""
+    problem: str | None = None
+    """What is wrong with its file."""
+    refused: str | None = None
+    """Why a shell's declaration was not taken."""
+    nearest: str | None = None
+    """The id that was probably meant."""
+    live: Live | None = None
+    spent: Past | None = None
+    """The run that holds the claim on the scope as it is now."""
+    last: Past | None = None
+    """The latest run, whatever its scope key."""
+    registered: frozenset[Trigger] = frozenset()
+    """Triggers that a shell's registration of this job waits for."""
+    prompted_at: float | None = None
+    """When a shell last showed its first prompt, as far as the ledger knows."""
+    quiet_s: float | None = None
+    """How long the user has been quiet; None: not known."""
+    idle_after_s: float = 60.0
+
+
+class Answer(Struct, frozen=True):
+    """The answer: its kind, its sentence, and the run it speaks of."""
+
+    code: Code
+    sentence: str
+    run: int | None = None
+
+
+START = "start it with `zdeferctl start`"
+
+
+def why(facts: Facts) -> Answer:
+    """What the job waits for, or why it will not run again."""
+    if facts.live is not None:
+        return _live(facts, facts.live)
+    if facts.job is None:
+        return _undeclared(facts)
+    if facts.spent is not None:
+        return _spent(facts, facts.job, facts.spent)
+    return _not_yet(facts, facts.job)
+
+
+def _live(facts: Facts, live: Live) -> Answer:
+    age = duration((facts.now - live.since) * 1000)
+    if live.cancelling:
+        return Answer(Code.CANCELLING, f"is being cancelled (run {live.run}).", live.run)
+    if live.running:
+        return Answer(Code.RUNNING, f"has been running for {age} (run {live.run}).", live.run)
+    if not facts.daemon:
+        sentence = (
+            f"has its claim (run {live.run}) and starts when the daemon is back,"
+            f" which does not run now; {START}."
+        )
+        return Answer(Code.WAITS_FOR_DAEMON, sentence, live.run)
+    if live.waits_for is not None:
+        return Answer(
+            Code.WAITS_FOR_JOB,
+            f"waits for {live.waits_for} to end (run {live.run}, claimed {age} ago).",
+            live.run,
+        )
+    return _turn(live, age)
+
+
+def _turn(live: Live, age: str) -> Answer:
+    if not live.ahead:
+        return Answer(Code.NEXT, f"is next and about to start (run {live.run}).", live.run)
+    place, lane = ordinal(len(live.ahead) + 1), f"{live.lane} lane"
+    behind = ", ".join(live.ahead[:3])
+    more = len(live.ahead) - 3
+    behind += f" and {more} more" if more > 0 else ""
+    sentence = (
+        f"waits for its turn: {place} in the {lane}, behind {behind}"
+        f" (run {live.run}, claimed {age} ago)."
+    )
+    return Answer(Code.WAITS_FOR_TURN, sentence, live.run)
+
+
+def _undeclared(facts: Facts) -> Answer:
+    if facts.problem:
+        return Answer(Code.REFUSED, f"is refused: {facts.problem}.")
+    if facts.refused:
+        return Answer(Code.REFUSED, f"is refused as a shell declared it: {facts.refused}.")
+    if facts.last is not None:
+        ending = ended(facts.last, facts.now)
+        return Answer(
+            Code.UNDECLARED,
+            f"is no longer declared by a file or a shell; it last ran as {ending}.",
+            facts.last.run,
+        )
+    hint = f"did you mean {facts.nearest}?" if facts.nearest else "`zdeferctl jobs` lists all jobs."
+    return Answer(Code.UNKNOWN, f"is not a job that zdeferd has heard of; {hint}")
+
+
+_AGAIN = {
+    Scope.BOOT: ("this boot", "it is due again after the next boot"),
+    Scope.DAY: ("today", "it is due again tomorrow"),
+    Scope.EVER: ("once", "it never runs again by itself"),
+    Scope.SHELL: ("for this shell", "each new shell runs it again"),
+    Scope.CHANGE: ("for its inputs as they are", "it is due again when they change"),
+}
+
+
+def _spent(facts: Facts, job: Job, past: Past) -> Answer:
+    by_hand = f"run it now with `zdeferctl run {facts.id}`"
+    if job.once_per is Scope.CHANGE:
+        sentence = (
+            f"has nothing to do: its inputs are unchanged since {ended(past, facts.now)};"
+            f" it is due again when they change; {by_hand}."
+        )
+        return Answer(Code.INPUTS_UNCHANGED, sentence, past.run)
+    span, again = _AGAIN[job.once_per]
+    sentence = f"already ran {span} as {ended(past, facts.now)}; {again}; {by_hand}."
+    return Answer(Code.ALREADY_RAN, sentence, past.run)
+
+
+def _not_yet(facts: Facts, job: Job) -> Answer:
+    idle = Trigger.IDLE in (facts.registered or frozenset(job.on))
+    postprompt = Trigger.POSTPROMPT in (facts.registered or frozenset(job.on))
+    from_shell = job.source == "shell"
+    if from_shell and not facts.registered:
+        return _next_shell(facts, "waits for the next shell that declares it")
+    if idle:
+        return _idle(facts, postprompt)
+    if from_shell:
+        return _next_shell(facts, "is registered and waits for its shell to show a prompt")
+    return _next_shell(facts, "waits for the first prompt of a new shell")
+
+
+def _idle(facts: Facts, or_prompt: bool) -> Answer:
+    if not facts.daemon:
+        sentence = f"waits for idle, which only the daemon can see, and none runs; {START}."
+        return Answer(Code.WAITS_FOR_DAEMON, sentence)
+    wanted = duration(facts.idle_after_s * 1000)
+    quiet = "" if facts.quiet_s is None else f" (so far {duration(facts.quiet_s * 1000)})"
+    other = ", or for the first prompt of a new shell" if or_prompt else ""
+    sentence = f"waits for idle: {wanted} without a key pressed{quiet}{other}."
+    return Answer(Code.WAITS_FOR_IDLE, sentence)
+
+
+def _next_shell(facts: Facts, waits: str) -> Answer:
+    if facts.last is not None:
+        then, run = f"it last ran as {ended(facts.last, facts.now)}", facts.last.run
+    elif facts.prompted_at is not None:
+        then, run = f"the last shell's came at {clock(facts.prompted_at, facts.now)}", None
+    else:
+        then, run = "no shell has shown one to zdeferd yet", None
+    tail = "." if facts.daemon else f"; the daemon does not run: {START}."
+    return Answer(Code.WAITS_FOR_PROMPT, f"{waits}; {then}{tail}", run)
+
+
+def ended(past: Past, now: float) -> str:
+    """`run 12 at 09:14:03 (succeeded)`: how a past run is spoken of."""
+    words = past.outcome.replace("_", " ")
+    if past.rc is not None and past.outcome == Outcome.FAILED:
+        words += f", rc {past.rc}"
+    return f"run {past.run} at {clock(past.at, now)}" + (f" ({words})" if words else "")
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th … 11th."""
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}" + {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

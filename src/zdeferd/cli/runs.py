@@ -1,0 +1,56 @@
+"""List the latest runs, newest first: how they ended and what they cost.
+
+WALL is the time from start to end (so far, for a running one), CPU is user and
+system time of the whole process tree, PEAK the memory of its largest process.
+"""
+
+from __future__ import annotations
+
+from ..render import Style
+from ..view import reading
+from .rows import document, runs_table
+from .where import find_paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from .call import Call
+
+OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled", "abandoned", "missed")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Which runs."""
+    from argparse import SUPPRESS
+
+    parser.add_argument("job", metavar="JOB", nargs="?", help="only runs of this job")
+    parser.add_argument(
+        "-n", "--limit", type=positive, default=20, help="at most N (20)", metavar="N"
+    )
+    parser.add_argument("--outcome", choices=OUTCOMES, help="only runs that ended so")
+    parser.add_argument("--ids", action="store_true", help=SUPPRESS)
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    from argparse import ArgumentTypeError
+
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 31):
+        raise ArgumentTypeError(f"not a whole number above 0: {text}")
+    return int(text)
+
+
+def perform(call: Call) -> int:
+    """Print the runs; -> 0."""
+    args = call.args
+    with reading(find_paths(call.env).ledger) as view:
+        rows = view.runs(args.job, args.outcome, args.limit)
+    if args.ids:
+        print("\n".join(f"{row['id']}:{row['job']}, {row['outcome'] or 'live'}" for row in rows))
+        return 0
+
+    def text(style: Style) -> str:
+        return runs_table(rows, call.now, style) if rows else "no runs yet"
+
+    return call.answer({"runs": [document(row) for row in rows]}, text)

@@ -1,0 +1,97 @@
+"""What holds for every verb: help, version, usage errors, signals, colour."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from ctl import SOURCE, User, call, claim
+
+from zdeferd import __version__
+from zdeferd.cli import VERBS
+from zdeferd.cli.call import wants_colour
+
+
+def test_help_names_every_verb() -> None:
+    result = call("--help")
+    assert result.code == 0
+    for verb, line in VERBS.items():
+        assert f"  {verb:<10} {line}\n" in result.out
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "demo"])
+def test_every_verb_helps(verb: str) -> None:
+    result = call(verb, "--help")
+    assert result.code == 0
+    assert "--json" in result.out
+    assert result.out.startswith(f"usage: zdeferctl {verb}")
+
+
+def test_version() -> None:
+    assert call("--version").out == f"zdeferctl {__version__}\n"
+
+
+def test_no_verb_is_a_usage_error() -> None:
+    result = call()
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("usage: ")
+
+
+def test_unknown_verb_is_told_the_nearest() -> None:
+    assert call("statsu") == (
+        2,
+        "",
+        "zdeferctl: unknown verb: statsu; did you mean `zdeferctl status`?\n",
+    )
+
+
+def test_unknown_option() -> None:
+    result = call("status", "--jsno")
+    assert result.code == 2
+    assert "--jsno" in result.err
+    assert "zdeferctl status --help" in result.err
+
+
+@pytest.mark.parametrize(
+    ("env", "terminal", "colour"),
+    [
+        ({"TERM": "xterm"}, True, True),
+        ({"TERM": "xterm"}, False, False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, True, False),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True, True),
+        ({"TERM": "dumb"}, True, False),
+        ({}, True, False),
+    ],
+)
+def test_colour(env: dict[str, str], terminal: bool, colour: bool) -> None:
+    assert wants_colour(env, terminal) is colour
+
+
+def test_a_closed_pipe_is_silent(user: User) -> None:
+    ledger = user.ledger()
+    claim(ledger, "waits")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "zdeferd.cli", "runs"],
+        env=user.env | {"PYTHONPATH": str(SOURCE)},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=30,
+    )
+    os.close(writer)
+    assert done.returncode == -signal.SIGPIPE
+    assert done.stderr == b""
+
+
+def test_ctrl_c_is_no_traceback(user: User) -> None:
+    probe = (
+        "import sys, zdeferd.cli as cli\n"
+        "from zdeferd.cli import runs\n"
+        "def interrupted(call): raise KeyboardInterrupt\n"
+        "runs.perform = interrupted\n"
+        "sys.exit(cli.main(['runs']))"
+    )
+    assert user.python(probe) == (130, "", "")

@@ -1,0 +1,70 @@
+"""`zdeferctl runs`: newest first, filtered, with their cost."""
+
+import pytest
+from ctl import User, call, claim, end
+
+from zdeferd.model import Outcome
+
+
+@pytest.fixture
+def three(user: User) -> None:
+    ledger = user.ledger()
+    end(ledger, claim(ledger, "good", "ever"))
+    end(ledger, claim(ledger, "bad", "ever"), Outcome.FAILED, 3)
+    claim(ledger, "good", "boot:b")
+
+
+def test_no_ledger_is_an_empty_answer(user: User) -> None:
+    assert call("runs") == (0, "no runs yet\n", "")
+    assert call("runs", "--json").document["runs"] == []
+
+
+@pytest.mark.usefixtures("three")
+def test_newest_first_with_cost() -> None:
+    lines = call("runs").out.splitlines()
+    assert lines[0].split() == ["RUN", "JOB", "STATE", "RC", "CLAIMED", "WALL", "CPU", "PEAK"]
+    assert [line.split()[0] for line in lines[1:]] == ["3", "2", "1"]
+    assert "waiting" in lines[1]
+    assert "failed" in lines[2]
+    assert "1.0 s" in lines[3]
+    assert "250 ms" in lines[3]
+    assert "20 MiB" in lines[3]
+
+
+@pytest.mark.usefixtures("three")
+def test_filters() -> None:
+    def runs(*words: str) -> list[int]:
+        return [run["run"] for run in call("runs", "--json", *words).document["runs"]]
+
+    assert runs("good") == [3, 1]
+    assert runs("--outcome", "failed") == [2]
+    assert runs("-n", "1") == [3]
+    assert runs("nobody") == []
+
+
+@pytest.mark.usefixtures("three")
+def test_document_names_its_units() -> None:
+    run = call("runs", "--json").document["runs"][1]
+    assert run["wall_ms"] == 1000
+    assert run["cpu_user_ms"] == 200
+    assert run["max_rss_kib"] == 20480
+    assert run["block_out_512b"] == 8
+    assert run["ended_at_s"] == run["claimed_at_s"] + 1
+    assert run["outcome"] == "failed"
+    assert run["rc"] == 3
+
+
+@pytest.mark.usefixtures("three")
+def test_ids_for_completion() -> None:
+    assert call("runs", "--ids").out.splitlines() == [
+        "3:good, live",
+        "2:bad, failed",
+        "1:good, succeeded",
+    ]
+
+
+@pytest.mark.parametrize("n", ["0", "-1", "x", "99999999999"])
+def test_bad_limit_is_a_usage_error(user: User, n: str) -> None:
+    result = call("runs", "-n", n)
+    assert result.code == 2
+    assert result.err.startswith("zdeferctl: argument -n/--limit: ")

@@ -1,0 +1,90 @@
+"""`zdeferctl status`: answers from the ledger, fast, with and without a daemon."""
+
+import fcntl
+import os
+import time
+
+from ctl import User, call, claim, end
+
+from zdeferd.model import Outcome
+
+
+def test_no_ledger_is_an_empty_answer(user: User) -> None:
+    result = call("status")
+    assert result.code == 0
+    assert "not running" in result.out
+    assert "none has visited yet" in result.out
+    assert result.err == ""
+
+
+def test_live_runs_and_outcomes(user: User) -> None:
+    ledger = user.ledger()
+    end(ledger, claim(ledger, "done", now=time.time()))
+    claim(ledger, "waits", now=time.time())
+    document = call("status", "--json").document
+    assert document["schema_version"] == 1
+    assert document["verb"] == "status"
+    assert [run["job"] for run in document["live_runs"]] == ["waits"]
+    text = call("status").out
+    assert "1 waiting" in text
+    assert "waits" in text
+
+
+def test_held_lock_is_a_running_daemon(user: User) -> None:
+    lock = os.open(user.state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        assert call("status", "--json").document["daemon"] == {"running": False, "pid": None}
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.write(lock, b"1234\n")
+        assert call("status", "--json").document["daemon"] == {"running": True, "pid": 1234}
+        assert "running, pid 1234" in call("status").out
+    finally:
+        os.close(lock)
+
+
+def test_stuck_and_lost_lines_are_problems(user: User) -> None:
+    ledger = user.ledger()
+    run = claim(ledger, "noisy")
+    end(ledger, run, Outcome.FAILED, 3)
+    for path in ("/nowhere/a.log", "/nowhere/b.log"):
+        ledger.add_line(path, b"DEFERRED id=noisy ms=1 rc=3", run)
+    first, second = ledger.open_lines()
+    ledger.note_line(first.id, "No such file or directory")
+    ledger.lose_line(second.id, "the file is gone")
+    problems = call("status", "--json").document["problems"]
+    assert any("cannot be written: /nowhere/a.log" in problem for problem in problems)
+    assert any("lost 1 line: /nowhere/b.log" in problem for problem in problems)
+
+
+def test_state_dir_setting_is_followed(user: User) -> None:
+    elsewhere = user.root / "else"
+    (user.config / "config.toml").write_text(f'state_dir = "{elsewhere}"\n')
+    assert call("status", "--json").document["state_dir"] == str(elsewhere)
+
+
+def test_a_home_that_cannot_be_written_is_read(user: User) -> None:
+    ledger = user.ledger()
+    claim(ledger, "waits")
+    ledger.close()
+    document = call("status", "--json").document
+    assert [run["job"] for run in document["live_runs"]] == ["waits"]
+
+
+def test_imports_no_zeromq_and_is_quick(user: User) -> None:
+    ledger = user.ledger()
+    claim(ledger, "waits")
+    probe = (
+        "import sys; from zdeferd.cli import main; main(['status']);"
+        "print(sorted({'zmq', 'msgspec', 'psutil', 'uvloop', 'asyncio'} & set(sys.modules)))"
+    )
+    assert user.python(probe).out.endswith("[]\n")
+    bare = min(_seconds(user, "") for _ in range(5))
+    whole = min(_seconds(user, "from zdeferd.cli import main; main(['status'])") for _ in range(5))
+    # The budget is 80 ms where a bare Python takes 13; other machines scale with that.
+    assert whole < max(0.080, bare * 6), f"status {whole:.3f} s, bare {bare:.3f} s"
+
+
+def _seconds(user: User, code: str) -> float:
+    began = time.perf_counter()
+    user.python(code)
+    return time.perf_counter() - began
