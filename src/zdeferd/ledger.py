@@ -225,7 +225,7 @@ class Ledger:
         """What the job saw when it was claimed."""
         self._run("save_fingerprint", job=job, fingerprint=fingerprint, generation=generation)
 
-    def open_batch(self, trigger: Trigger, shell: str, sink: Sink, now: float) -> Batch:
+    def new_batch(self, trigger: Trigger, shell: str, sink: Sink, now: float) -> Batch:
         """A new batch, with no runs yet."""
         cursor = self._run("open_batch", trigger=trigger, shell=shell, sink=pack(sink), now=now)
         return Batch(id=cursor.lastrowid or 0, trigger=trigger, sink=sink)
@@ -244,16 +244,12 @@ class Ledger:
 
     def open_batches(self) -> list[Batch]:
         """Batches that have not ended."""
-        return [
-            Batch(
-                id=row["id"],
-                trigger=Trigger(row["trigger"]),
-                sink=_unpack_sink(row["sink"]),
-                started_at=row["started_at"],
-                spent_ms=row["spent_ms"],
-            )
-            for row in self._run("open_batches")
-        ]
+        return [_batch(row) for row in self._run("open_batches")]
+
+    def batch(self, batch: int) -> Batch | None:
+        """The batch, if it has not ended."""
+        row = self._one("open_batch_by_id", id=batch)
+        return _batch(row) if row else None
 
     def live_runs(self) -> list[Run]:
         """Runs that have not ended, in order of their claims."""
@@ -338,6 +334,16 @@ class Ledger:
 def _shell(row: Any) -> Shell:
     env, sink = _unpack_env(row["env"]), _unpack_sink(row["sink"])
     return Shell(row["nonce"], row["seq"], bool(row["prompted"]), env, sink)
+
+
+def _batch(row: Any) -> Batch:
+    return Batch(
+        id=row["id"],
+        trigger=Trigger(row["trigger"]),
+        sink=_unpack_sink(row["sink"]),
+        started_at=row["started_at"],
+        spent_ms=row["spent_ms"],
+    )
 
 
 def _live_run(row: Any) -> Run:

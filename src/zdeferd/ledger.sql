@@ -171,6 +171,11 @@ SELECT b.id, b.trigger, b.sink, b.started_at,
        coalesce((SELECT sum(wall_ms) FROM runs r WHERE r.batch = b.id), 0) AS spent_ms
 FROM batches b WHERE b.ended_at IS NULL ORDER BY b.id;
 
+-- name: open_batch_by_id
+SELECT b.id, b.trigger, b.sink, b.started_at,
+       coalesce((SELECT sum(wall_ms) FROM runs r WHERE r.batch = b.id), 0) AS spent_ms
+FROM batches b WHERE b.id = :id AND b.ended_at IS NULL;
+
 -- name: batch_totals
 -- `tasks`: those that ran. `ms`: their wall time. `missed`: left out for the budget.
 SELECT count(*) FILTER (WHERE state != 'ended') AS live,

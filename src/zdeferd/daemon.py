@@ -1,0 +1,185 @@
+"""`zdeferd`: the composition root. Lock, limits, ledger, socket; serve; leave.
+
+Runs in the foreground under a service manager; `--detach` elsewhere. Everything
+that can refuse to start does so here, with one line on stderr and exit code 1, or
+3 where another daemon of this user is already there.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import uvloop
+
+from . import __version__, config, paths, requests, system, wire
+from .committer import Committer
+from .detach import detach
+from .dispatcher import Dispatcher
+from .errors import AlreadyRunning, RequestRefused, WireError, ZdeferdError
+from .journal import Journal
+from .ledger import Ledger
+from .notify import Notifier, inherited_socket
+from .timers import Alarm
+from .transport import Endpoint, Peer
+
+NONCE = re.compile(r"[A-Za-z0-9.-]{1,64}")
+EXIT_REFUSED = 1
+EXIT_ALREADY_RUNNING = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        where = _locate()
+        lock = _take_lock(where)
+        announce = detach(where.daemon_log) if options.detach else None
+        _write_pid(lock)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_Daemon(where, announce).run())
+    except AlreadyRunning as error:
+        print(f"zdeferd: {error}", file=sys.stderr)
+        return EXIT_ALREADY_RUNNING
+    except ZdeferdError as error:
+        print(f"zdeferd: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="zdeferd",
+        description="Runs the deferred work of your shells: once, measured, away from the prompt.",
+        epilog="Settings: config.toml; jobs: jobs.d/*.toml; look inside: zdeferctl status.",
+    )
+    parser.add_argument(
+        "--detach",
+        action="store_true",
+        help="go to the background once the socket answers, and log to zdeferd.log",
+    )
+    parser.add_argument("--version", action="version", version=f"zdeferd {__version__}")
+    return parser
+
+
+def _locate() -> paths.Paths:
+    """The paths, with the setting `state_dir` taken into account and the folders made."""
+    where = paths.locate(os.environ)
+    settings = config.load(where).settings
+    where = paths.locate(os.environ, settings.state_dir)
+    paths.check_socket_path(where.socket)
+    for folder in (where.state, where.runs, os.path.dirname(where.socket)):
+        paths.ensure_private_dir(folder)
+    return where
+
+
+def _take_lock(where: paths.Paths) -> int:
+    """The descriptor that holds the lock for the life of this process."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        lock = os.open(where.lock, flags, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AlreadyRunning() from None
+    except OSError as error:
+        raise ZdeferdError(f"cannot lock: {where.lock}: {error.strerror}") from None
+    return lock
+
+
+def _write_pid(lock: int) -> None:
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+
+class _Daemon:
+    """What lives for the life of the process, joined together."""
+
+    def __init__(self, where: paths.Paths, announce: Any) -> None:
+        self._paths, self._announce = where, announce
+        self._journal = Journal()
+        self._answering: set[asyncio.Future[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until stopped, then let go of everything but the runners."""
+        loop = asyncio.get_running_loop()
+        nofile = system.raise_nofile()
+        committer = Committer(Ledger(self._paths.ledger), loop)
+        inherited = inherited_socket(os.environ)
+        notifier = Notifier(os.environ, loop)
+        self._dispatcher = Dispatcher(
+            self._paths, committer, system.boot_id(), nofile, self._journal, loop
+        )
+        for problem in self._dispatcher.config.problems:
+            self._journal.once(f"configuration: {problem}")
+        self._dispatcher.may_leave = inherited is not None
+        self._desk = requests.Desk(self._dispatcher, inherited is not None, time.time())
+        self._endpoint = Endpoint(self._message, loop)
+        self._listen_to_signals(loop)
+        alarm = Alarm(loop, self._dispatcher.wake)
+        self._endpoint.listen(self._paths.socket, inherited)
+        notifier.ready()
+        if self._announce is not None:
+            self._announce()
+        self._journal.say(f"{__version__} serves {self._paths.socket}")
+        await self._dispatcher.serve(alarm.arm, notifier.busy)
+        notifier.stopping()
+        self._endpoint.pause()
+        await self._dispatcher.finish()
+        await asyncio.gather(*self._answering, return_exceptions=True)
+        self._endpoint.close()
+        alarm.close()
+        await self._dispatcher.executor.close()
+        await committer.close()
+
+    def _listen_to_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._dispatcher.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._dispatcher.reload)
+
+    def _message(self, peer: Peer, frames: list[bytes]) -> None:
+        """One message of a shell or of zdeferctl; a malformed one is answered, not obeyed."""
+        try:
+            if frames[:1] == [b"request"]:
+                self._in_background(self._request(peer, wire.decode_request(frames)))
+            else:
+                self._visit(peer, wire.decode_visit(frames))
+        except WireError as error:
+            self._journal.once(f"dropped a message: {error}")
+            self._endpoint.send(peer, wire.answer("error", reason=error))
+
+    def _visit(self, peer: Peer, visit: wire.Visit) -> None:
+        hello = visit.hello
+        if hello.protocol != wire.PROTOCOL:
+            raise WireError(
+                f"unknown protocol version: {hello.protocol}; this zdeferd speaks {wire.PROTOCOL}"
+            )
+        if not NONCE.fullmatch(hello.nonce) or hello.seq < 1:
+            raise WireError("hello: bad nonce or seq")
+        answer = wire.answer("ok", seq=hello.seq)
+        self._dispatcher.visit(visit, lambda: self._endpoint.send(peer, answer))
+
+    async def _request(self, peer: Peer, request: wire.Request) -> None:
+        try:
+            reply = wire.encode_reply(await requests.answer(self._desk, request))
+        except ZdeferdError as error:
+            reply = [b"refused", str(error).encode()]
+            if not isinstance(error, RequestRefused):
+                self._journal.once(str(error))
+        self._endpoint.send(peer, reply)
+
+    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        answering = asyncio.ensure_future(coroutine)
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main())

@@ -1,0 +1,171 @@
+"""The daemon's side of the spawner and the runners.
+
+Owns the spawner process and, for each dispatched run, a reading end of the FIFO
+`alive` in its run folder: the runner holds the other end for its life, so its end
+is seen as end of file, whoever forked it and whenever this daemon was started.
+What then happened is judged from the run folder alone (runfolder.py). A spawner
+that dies is replaced at the next start; its runners live on.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import runfolder
+from .model import Argv, Job, Settings, Work
+
+OnEnd = Callable[[int, int, runfolder.Verdict], None]
+"""Called with (run, attempt, verdict) when a run's runner is gone or never came."""
+
+
+class Executor:
+    """Starts, adopts and cancels runs. All methods belong to the event loop's thread."""
+
+    def __init__(
+        self,
+        runs: str,
+        on_end: OnEnd,
+        nofile: tuple[int, int],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._runs, self._on_end, self._nofile, self._loop = runs, on_end, nofile, loop
+        self._alive: dict[int, tuple[int, int]] = {}  # run -> (attempt, reading end)
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Future[None] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+
+    def folder(self, run: int) -> str:
+        """Where the run keeps its locks, its output and its outcome."""
+        return os.path.join(self._runs, str(run))
+
+    async def start(self, run: int, attempt: int, work: Work, settings: Settings) -> None:
+        """Ask for a process; its end, or its failure to start, arrives at `on_end`."""
+        try:
+            self._watch(run, attempt)
+            writer = await self._spawner()
+            request = self._request(run, attempt, work, settings)
+            writer.write(json.dumps(request).encode() + b"\n")
+        except OSError as error:
+            verdict = runfolder.NeverStarted(f"cannot start a process: {error}")
+            self._loop.call_soon(self._ended, run, attempt, verdict)
+
+    def adopt(self, run: int, attempt: int) -> None:
+        """Take over a run dispatched by an earlier daemon of this boot."""
+        try:
+            self._watch(run, attempt)
+            verdict = runfolder.judge(self.folder(run), attempt)
+        except OSError as error:
+            verdict = runfolder.NeverStarted(f"cannot open its run folder: {error}")
+        if not isinstance(verdict, runfolder.Running):
+            self._loop.call_soon(self._ended, run, attempt, verdict)
+
+    def cancel(self, run: int, attempt: int) -> None:
+        """End a dispatched run; how it ended arrives at `on_end`."""
+        if runfolder.tombstone(self.folder(run), attempt):
+            verdict = runfolder.NeverStarted("cancelled before its start")
+            self._loop.call_soon(self._ended, run, attempt, verdict)
+        else:
+            runfolder.cancel(self.folder(run))
+
+    async def close(self) -> None:
+        """Let go of everything; the runners live on."""
+        for run in list(self._alive):
+            self._unwatch(run)
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None:
+            await self._process.wait()
+
+    # runners
+
+    def _watch(self, run: int, attempt: int) -> None:
+        self._unwatch(run)
+        fd = runfolder.prepare(self.folder(run))
+        self._alive[run] = (attempt, fd)
+        self._loop.add_reader(fd, self._readable, run, attempt, fd)
+
+    def _unwatch(self, run: int) -> None:
+        _, fd = self._alive.pop(run, (0, -1))
+        if fd >= 0:
+            self._loop.remove_reader(fd)
+            os.close(fd)
+
+    def _readable(self, run: int, attempt: int, fd: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if os.read(fd, 4096) == b"":
+                self._judge(run, attempt)
+
+    def _judge(self, run: int, attempt: int) -> None:
+        verdict = runfolder.judge(self.folder(run), attempt)
+        if not isinstance(verdict, runfolder.Running):
+            self._ended(run, attempt, verdict)
+
+    def _ended(self, run: int, attempt: int, verdict: runfolder.Verdict) -> None:
+        if self._alive.get(run, (attempt, -1))[0] != attempt:
+            return
+        self._unwatch(run)
+        self._on_end(run, attempt, verdict)
+
+    # the spawner
+
+    async def _spawner(self) -> asyncio.StreamWriter:
+        if self._writer is not None and not self._writer.is_closing():
+            return self._writer
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                "-S",
+                str(Path(__file__).with_name("spawner.py")),
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                env={"PATH": os.environ.get("PATH", os.defpath)},
+                cwd="/",
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._reading = asyncio.ensure_future(self._answers(reader, self._writer))
+        return self._writer
+
+    async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Failures to fork; at the spawner's end, whatever it may have left unstarted."""
+        with contextlib.suppress(OSError):
+            while line := await reader.readline():
+                answer = json.loads(line)
+                if "error" in answer:
+                    run = int(os.path.basename(answer["folder"]))
+                    self._ended(run, answer["attempt"], runfolder.NeverStarted(answer["error"]))
+        writer.close()
+        for run, (attempt, _) in list(self._alive.items()):
+            self._judge(run, attempt)
+
+    def _request(self, run: int, attempt: int, work: Work, settings: Settings) -> dict[str, Any]:
+        job = work.job
+        timeout_s = settings.default_timeout_s if job.timeout_s is None else job.timeout_s
+        return {
+            "folder": self.folder(run),
+            "attempt": attempt,
+            **_command(job),
+            "env": work.env | job.env,
+            "cwd": work.env.get("HOME", "/"),
+            "timeout_ms": round(timeout_s * 1000),
+            "grace_ms": round(settings.kill_grace_s * 1000),
+            "output_limit_bytes": settings.output_limit_bytes,
+            "background": job.background,
+            "nofile": self._nofile,
+        }
+
+
+def _command(job: Job) -> dict[str, Any]:
+    if isinstance(job.run, Argv):
+        return {"argv": job.run.words, "script": None}
+    return {"argv": None, "script": job.run.source}

@@ -1,0 +1,94 @@
+"""One function per zdeferctl request, named as its verb: request in, reply out.
+
+RequestRefused becomes a refusal with its text. A reply may take its time (`cancel`,
+`await`); the daemon goes on serving meanwhile.
+"""
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from . import __version__, environment, wire
+from .dispatcher import Dispatcher
+from .errors import RequestRefused
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What requests are answered from."""
+
+    dispatcher: Dispatcher
+    activated: bool
+    started_at: float
+
+
+async def ping(desk: Desk, _: wire.Ping) -> wire.Pong:
+    """The daemon's own state."""
+    loaded = desk.dispatcher.config
+    return wire.Pong(
+        version=__version__,
+        pid=os.getpid(),
+        protocol=wire.PROTOCOL,
+        started_at=desk.started_at,
+        activated=desk.activated,
+        jobs=len(loaded.jobs),
+        problems=[*loaded.problems, *desk.dispatcher.journal.problems],
+    )
+
+
+async def run(desk: Desk, request: wire.RunJob) -> wire.Claimed:
+    """Claim a job by hand."""
+    env = environment.cut_env(request.env)
+    claimed = await desk.dispatcher.claim_by_hand(request.job, env)
+    if claimed is None:
+        raise RequestRefused(f"no such job: {request.job}; `zdeferctl jobs` lists them")
+    return wire.Claimed(run=claimed.id)
+
+
+async def cancel(desk: Desk, request: wire.CancelRun) -> wire.Done:
+    """End a run; answered when it has ended."""
+    ended = desk.dispatcher.when_ended(request.run)
+    if ended is None or not desk.dispatcher.cancel(request.run):
+        raise RequestRefused(f"this run is not waiting or running: {request.run}")
+    ending = await ended
+    return wire.Done(outcome=ending.outcome, rc=ending.rc)
+
+
+async def await_end(desk: Desk, request: wire.AwaitRun) -> wire.Done:
+    """Answered when the run has ended."""
+    if ended := desk.dispatcher.when_ended(request.run):
+        ending = await ended
+        return wire.Done(outcome=ending.outcome, rc=ending.rc)
+    row = await desk.dispatcher.read(lambda ledger: ledger.ended_run(request.run))
+    if row is None:
+        raise RequestRefused(f"no such run: {request.run}; `zdeferctl runs` lists them")
+    return wire.Done(outcome=row[0], rc=row[1])
+
+
+async def reload(desk: Desk, _: wire.Reload) -> wire.Reloaded:
+    """Read the configuration again."""
+    desk.dispatcher.reload()
+    loaded = desk.dispatcher.config
+    return wire.Reloaded(jobs=len(loaded.jobs), problems=list(loaded.problems))
+
+
+async def stop(desk: Desk, _: wire.Stop) -> wire.Done:
+    """Leave; running jobs go on."""
+    desk.dispatcher.stop()
+    return wire.Done()
+
+
+_VERBS: dict[type[Any], Callable[[Desk, Any], Awaitable[wire.Reply]]] = {
+    wire.Ping: ping,
+    wire.RunJob: run,
+    wire.CancelRun: cancel,
+    wire.AwaitRun: await_end,
+    wire.Reload: reload,
+    wire.Stop: stop,
+}
+
+
+async def answer(desk: Desk, request: wire.Request) -> wire.Reply:
+    """The reply, or RequestRefused."""
+    return await _VERBS[type(request)](desk, request)

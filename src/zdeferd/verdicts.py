@@ -1,0 +1,54 @@
+"""What a run folder's verdict means for the run: the judgement of *Exactly once*, points 2 to 4.
+
+Pure: a verdict of runfolder.py in, an event of lifecycle.py and, where the run
+ends, its ending out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from .lifecycle import Event
+from .model import Cost, Ending, Outcome, Run
+from .runfolder import Ended, NeverStarted, Vanished, Verdict
+
+RC_TIMED_OUT = 124
+RC_CANCELLED = 143
+RC_ABANDONED = 255
+
+
+def settle(run: Run, verdict: Verdict, boot: str, now: float) -> tuple[Event, Ending | None]:
+    """The event that the verdict is for `run`, and its ending (None: it goes on)."""
+    if isinstance(verdict, Ended):
+        return Event.FINISH, _finished(verdict.outcome)
+    if isinstance(verdict, NeverStarted) and run.boot == boot:
+        if run.cancelling:
+            return Event.CANCEL, Ending(outcome=Outcome.CANCELLED, ended_at=now)
+        return Event.RECALL, None
+    if isinstance(verdict, (NeverStarted, Vanished)):
+        if run.attempt < run.attempts and not run.cancelling:
+            return Event.RETRY, None
+        return Event.VANISH, Ending(
+            outcome=Outcome.ABANDONED, rc=RC_ABANDONED, started_at=now, ended_at=now
+        )
+    raise TypeError(f"a run whose runner lives cannot be settled: {verdict}")
+
+
+def _finished(record: Mapping[str, Any]) -> Ending:
+    """The runner's own record, in the words of the ledger."""
+    outcome, rc = {
+        "timeout": (Outcome.TIMED_OUT, RC_TIMED_OUT),
+        "cancel": (Outcome.CANCELLED, RC_CANCELLED),
+    }.get(record["ended_by"], (Outcome.FAILED, record["rc"]))
+    if outcome is Outcome.FAILED and rc == 0:
+        outcome = Outcome.SUCCEEDED
+    return Ending(
+        outcome=outcome,
+        rc=rc,
+        started_at=record["started_at"],
+        ended_at=record["ended_at"],
+        cost=msgspec.convert(record, Cost),
+        output_bytes=record["output_bytes"],
+        output_dropped_bytes=record["output_dropped_bytes"],
+    )

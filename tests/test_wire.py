@@ -1,0 +1,105 @@
+"""Messages: what is accepted, and that everything else is a WireError and nothing worse."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zdeferd import wire
+from zdeferd.errors import WireError
+
+HELLO = [b"hello", b"protocol=1", b"nonce=n1", b"seq=1"]
+
+
+def test_a_whole_visit() -> None:
+    visit = wire.decode_visit(
+        [
+            *HELLO,
+            b"context",
+            b"environment=HOME=/h\0PATH=/bin",
+            b"function",
+            b"name=f",
+            b"body=\tprint a=b",
+            b"job",
+            b"id=x",
+            b"call=f\0one two",
+            b"functions=f",
+            b"postprompt",
+        ]
+    )
+    assert visit.hello == wire.Hello(protocol=1, nonce="n1", seq=1)
+    assert wire.split_map(visit.context.environment) == {"HOME": "/h", "PATH": "/bin"}
+    assert visit.functions == (wire.Function(name="f", body="\tprint a=b"),)
+    assert wire.split(visit.jobs[0].call) == ("f", "one two")
+    assert (visit.postprompt, visit.idle) == (True, False)
+
+
+def test_bytes_that_are_no_utf8_survive() -> None:
+    visit = wire.decode_visit([*HELLO, b"job", b"id=x", b"call=\xff\xfe"])
+    assert visit.jobs[0].call.encode("utf-8", "surrogateescape") == b"\xff\xfe"
+
+
+@pytest.mark.parametrize(
+    ("frames", "what"),
+    [
+        ([], "first record is not hello"),
+        ([b""], "unknown record: ''"),
+        ([b"nonce=1"], "field before any record"),
+        ([b"postprompt"], "first record is not hello"),
+        ([*HELLO, b"hullo"], "unknown record: 'hullo'"),
+        ([*HELLO, *HELLO], "repeated record: hello"),
+        ([*HELLO, b"context", b"context"], "repeated record: context"),
+        ([*HELLO, b"seq=2"], "repeated field: hello.seq"),
+        ([*HELLO, b"job", b"id=x"], "job: Object missing required field `call`"),
+        ([*HELLO, b"postprompt", b"x=1"], "postprompt: Object contains unknown field `x`"),
+        ([*HELLO, b"postprompt", b"record=idle"], "unknown field: postprompt.record"),
+        ([b"hello", b"protocol=one", b"nonce=n", b"seq=1"], "Expected `int`"),
+        ([*HELLO, *[b"idle"] * wire.MAX_FRAMES], "too many frames"),
+    ],
+)
+def test_what_is_refused(frames: list[bytes], what: str) -> None:
+    with pytest.raises(WireError, match=what.replace("(", r"\(")):
+        wire.decode_visit(frames)
+
+
+names = st.sampled_from([*(n.encode() for n in wire.RECORDS), b"record", b"x"])
+fields = st.builds(
+    lambda n, v: n + b"=" + v,
+    st.sampled_from([b"id", b"seq", b"call", b"x"]),
+    st.binary(max_size=20),
+)
+
+
+@given(st.lists(st.one_of(names, fields, st.binary(max_size=40)), max_size=20))
+def test_noise_is_a_visit_or_a_wire_error(frames: list[bytes]) -> None:
+    for start in ([], HELLO):
+        with contextlib.suppress(WireError):
+            assert isinstance(wire.decode_visit([*start, *frames]), wire.Visit)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        wire.Ping(),
+        wire.RunJob(job="x", env={"A": "b"}),
+        wire.CancelRun(run=3),
+        wire.AwaitRun(run=4),
+        wire.Reload(),
+        wire.Stop(),
+    ],
+)
+def test_requests_survive_the_trip(request_: wire.Request) -> None:
+    assert wire.decode_request(wire.encode_request(request_)) == request_
+
+
+@given(st.lists(st.binary(max_size=60), max_size=3))
+def test_a_request_of_noise_is_a_wire_error(frames: list[bytes]) -> None:
+    with pytest.raises(WireError):
+        wire.decode_request([b"request", *frames])
+
+
+def test_replies_and_refusals() -> None:
+    done = wire.Done(outcome="failed", rc=3)
+    assert wire.decode_reply(wire.encode_reply(done)) == done
+    assert wire.decode_reply([b"refused", b"no such job: x"]) == "no such job: x"
