@@ -1,0 +1,30 @@
+"""Which of a shell's variables reach its jobs: an allow-list, and nothing else.
+
+The shim cuts by the same list before it sends anything; a test compares the two.
+Whatever else a job needs, it names: `env` in its file, `--env` in the shell.
+"""
+
+from collections.abc import Mapping
+
+ALLOWED_ENV = frozenset(
+    """
+    PATH HOME USER LOGNAME SHELL LANG TZ TMPDIR ZDOTDIR
+    SSH_AUTH_SOCK DISPLAY WAYLAND_DISPLAY DBUS_SESSION_BUS_ADDRESS
+    http_proxy https_proxy ftp_proxy all_proxy no_proxy
+    HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY
+    PERF_SEGMENT_LOG PERF_SEGMENT_JSON_LOG PERF_SAMPLE_CONTEXT
+    ZSH_LOG_STRUCTURED ZSH_PERF_JSON
+    ZSH_IDLE_ENABLE ZSH_IDLE_HARD_BUDGET_MS ZSH_IDLE_TASK_TIMEOUT_MS
+    """.split()  # noqa: SIM905 - thirty quoted names hide what is on the list
+)
+ALLOWED_PREFIXES = ("LC_", "XDG_")
+
+
+def allowed_env(name: str) -> bool:
+    """Whether the variable `name` of a shell reaches its jobs."""
+    return name in ALLOWED_ENV or name.startswith(ALLOWED_PREFIXES)
+
+
+def cut_env(env: Mapping[str, str]) -> dict[str, str]:
+    """`env` without what is not allowed."""
+    return {name: value for name, value in env.items() if allowed_env(name)}

@@ -1,0 +1,46 @@
+"""Durations and sizes as people write them: `20s`, `5m`, `1.5h`, `90d`; `64KiB`, `1MiB`."""
+
+import math
+import re
+from collections.abc import Mapping
+
+SECONDS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+BYTES = {
+    "": 1,
+    "b": 1,
+    "kb": 1000,
+    "mb": 1000**2,
+    "gb": 1000**3,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+}
+LONGEST_S = 100 * 365 * 86400
+"""A duration beyond a century is a slip of the pen."""
+_NUMBER_UNIT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([A-Za-z]*)", re.ASCII)
+
+
+def parse_duration(value: object) -> float:
+    """Seconds, from a text with a unit or a number of seconds; ValueError otherwise."""
+    seconds = _amount(value, SECONDS)
+    if not 0 <= seconds <= LONGEST_S:
+        raise ValueError(f"not a duration: {value!r}")
+    return seconds
+
+
+def parse_size(value: object) -> int:
+    """Bytes, from a text with a unit or a number of bytes; ValueError otherwise."""
+    size = _amount(value, BYTES)
+    if not 0 <= size < 1 << 50 or size != int(size):
+        raise ValueError(f"not a size: {value!r}")
+    return int(size)
+
+
+def _amount(value: object, units: Mapping[str, float]) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if math.isfinite(value) else math.nan
+    match = _NUMBER_UNIT.fullmatch(value) if isinstance(value, str) else None
+    unit = units.get(match[2].lower()) if match else None
+    if match is None or unit is None:
+        raise ValueError(f"not a number with a unit: {value!r}")
+    return float(match[1]) * unit
