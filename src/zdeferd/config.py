@@ -10,6 +10,7 @@ they lead to must be ours or root's, with nobody else able to write to it: a job
 code that we are going to run.
 """
 
+import contextlib
 import os
 import re
 import stat
@@ -19,15 +20,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from .cycles import find_cycle as find_cycle
+from .cycles import find_cycle
 from .declarations import Problem, job_from_table, settings_from_table
-from .declarations import declared_job as declared_job
-from .environment import allowed_env as allowed_env
-from .environment import cut_env as cut_env
 from .errors import ConfigError, UnsafePath, ZdeferdError
 from .model import Job, Settings
 from .paths import Paths, check_ours_to_read
-from .units import parse_duration as parse_duration
 
 FILE_LIMIT = 1 << 20
 """Bytes; a larger file is a mistake, and would be held in memory whole."""
@@ -56,6 +53,20 @@ def load(paths: Paths, previous: Loaded | None = None) -> Loaded:
     settings = _settings(paths, previous, problems)
     jobs = _jobs(paths, previous.jobs if previous else {}, problems)
     return Loaded(settings, jobs, tuple(problems))
+
+
+def stamp(paths: Paths) -> tuple[object, ...]:
+    """Differs whenever a file of the configuration may have changed; cheap to look at."""
+    found: list[object] = []
+    with contextlib.suppress(OSError):
+        found.append(_stamp_of(os.stat(paths.config_file)))
+    with contextlib.suppress(OSError):
+        found += [_stamp_of(entry.stat()) for entry in os.scandir(paths.jobs_dir)]
+    return tuple(found)
+
+
+def _stamp_of(file: os.stat_result) -> tuple[int, ...]:
+    return file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_mode, file.st_uid
 
 
 # --- settings ------------------------------------------------------------------

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from .errors import LedgerError
-from .model import Batch, Ending, Job, Run, Sink, State, Trigger, Work
+from .model import Batch, BatchTotals, Ending, Job, Run, Sink, State, Trigger, Work
 
 SCHEMA_VERSION = 1
 """`PRAGMA user_version`; a ledger with a larger one is refused untouched."""
@@ -63,16 +63,6 @@ class Line(Struct, frozen=True):
     device: int | None
     inode: int | None
     offset: int | None
-
-
-class BatchTotals(NamedTuple):
-    """What a batch has come to: counts of runs, and wall time in ms."""
-
-    live: int
-    tasks: int
-    ok: int
-    missed: int
-    ms: int
 
 
 class Ledger:

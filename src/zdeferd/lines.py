@@ -123,7 +123,7 @@ class IdleStart(Struct, frozen=True):
         _number("tasks", self.tasks)
 
 
-class IdleTask(Struct, frozen=True):
+class IdleJob(Struct, frozen=True):
     """A run of an idle batch has ended; `timeout`: past its soft limit."""
 
     id: str
@@ -183,7 +183,7 @@ class Legacy(Struct, frozen=True):
     label: str = ""
 
 
-PlainLine = Deferred | Segment | IdleStart | IdleTask | IdleSummary | Error
+PlainLine = Deferred | Segment | IdleStart | IdleJob | IdleSummary | Error
 
 
 def text(line: PlainLine) -> bytes:
@@ -199,7 +199,7 @@ _PATTERNS: tuple[tuple[type[Any], str], ...] = (
     (Deferred, rf"DEFERRED id=({ID_PATTERN}) ms={_INT} rc={_RC}"),
     (Segment, rf"SEGMENT name=({LABEL_PATTERN}) ms={_INT} phase=(\w+) sample=({SAMPLE_PATTERN})"),
     (IdleStart, rf"IDLE:START budget={_INT}ms tasks={_INT}"),
-    (IdleTask, rf"IDLE:TASK id=({ID_PATTERN}) ms={_INT} rc={_RC}(?: timeout=(1))?"),
+    (IdleJob, rf"IDLE:TASK id=({ID_PATTERN}) ms={_INT} rc={_RC}(?: timeout=(1))?"),
     (
         IdleSummary,
         rf"IDLE:SUMMARY tasks={_INT} ok={_INT} err={_INT} elapsed={_INT} budget_exceeded=([01])",

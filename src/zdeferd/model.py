@@ -5,6 +5,7 @@ unit in their name. Nothing here does IO or knows the time.
 """
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -114,6 +115,16 @@ class Batch(Struct, frozen=True, kw_only=True):
     """Idle batches: when IDLE:START was written."""
     spent_ms: int = 0
     """Wall time of its runs that have ended."""
+
+
+class BatchTotals(NamedTuple):
+    """What a batch has come to: counts of runs, and wall time in ms."""
+
+    live: int
+    tasks: int
+    ok: int
+    missed: int
+    ms: int
 
 
 class Run(Struct, frozen=True, kw_only=True):

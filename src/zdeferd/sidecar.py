@@ -8,7 +8,7 @@ the schema: version, changelog, docs/privacy.md and the allow-list test move tog
 import msgspec
 from msgspec import Struct
 
-from .lines import Deferred, IdleStart, IdleSummary, IdleTask, Phase, PlainLine, Segment
+from .lines import Deferred, IdleJob, IdleStart, IdleSummary, Phase, PlainLine, Segment
 
 
 class JsonSegment(Struct, frozen=True, tag_field="type", tag="segment"):
@@ -39,7 +39,7 @@ class JsonIdleStart(Struct, frozen=True, tag_field="type", tag="idle_start"):
     tasks: int
 
 
-class JsonIdleTask(Struct, frozen=True, tag_field="type", tag="idle_task"):
+class JsonIdleJob(Struct, frozen=True, tag_field="type", tag="idle_task"):
     """As IDLE:TASK; `timeout` is 0 or 1."""
 
     id: str
@@ -61,7 +61,7 @@ SIDECAR_OBJECTS: tuple[type[Struct], ...] = (
     JsonSegment,
     JsonDeferred,
     JsonIdleStart,
-    JsonIdleTask,
+    JsonIdleJob,
     JsonIdleSummary,
 )
 
@@ -79,8 +79,8 @@ def json_object(line: PlainLine, phase: Phase, ts: int) -> bytes:
             out = JsonSegment(name, ms, own, sample, ts)
         case IdleStart(budget_ms=budget_ms, tasks=tasks):
             out = JsonIdleStart(ts, budget_ms, tasks)
-        case IdleTask(id=id_, ms=ms, rc=rc, timeout=timeout):
-            out = JsonIdleTask(id_, ms, rc, int(timeout))
+        case IdleJob(id=id_, ms=ms, rc=rc, timeout=timeout):
+            out = JsonIdleJob(id_, ms, rc, int(timeout))
         case IdleSummary(tasks=tasks, err=err, elapsed_ms=elapsed, budget_exceeded=exceeded):
             out = JsonIdleSummary(tasks, err, elapsed, int(exceeded))
         case _:

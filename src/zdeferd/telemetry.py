@@ -9,20 +9,19 @@ docs/telemetry.md is the reference.
 import posixpath
 import re
 from collections.abc import Mapping
-from typing import Protocol
 
 from .lines import (
     SAMPLE_PATTERN,
     Deferred,
+    IdleJob,
     IdleStart,
     IdleSummary,
-    IdleTask,
     Phase,
     PlainLine,
     Segment,
     text,
 )
-from .model import Batch, Ending, Outcome, Sink, Trigger
+from .model import Batch, BatchTotals, Ending, Outcome, Sink, Trigger
 from .sidecar import json_object
 
 TOTAL = "deferred_total"
@@ -69,26 +68,6 @@ def _limit_ms(env: Mapping[str, str], name: str) -> int:
 # --- projections of the ledger -------------------------------------------------
 
 
-class Totals(Protocol):
-    """What an idle batch, or a postprompt batch, has come to."""
-
-    @property
-    def tasks(self) -> int:
-        """Runs that started."""
-
-    @property
-    def ok(self) -> int:
-        """Those of them that ended with rc 0."""
-
-    @property
-    def missed(self) -> int:
-        """Runs that were left out for the budget."""
-
-    @property
-    def ms(self) -> int:
-        """Wall time of the runs that started."""
-
-
 def reported(ending: Ending) -> tuple[int, int] | None:
     """`ms` and `rc` as the outcome's row in the contract says; None: it has no line."""
     if ending.outcome is Outcome.ABANDONED:
@@ -108,7 +87,7 @@ def run_lines(job: str, trigger: Trigger, ending: Ending, sink: Sink, in_batch: 
     lines: list[PlainLine] = [Deferred(job, ms, rc)]
     if in_batch and trigger is Trigger.IDLE:
         limit = sink.idle_soft_timeout_ms
-        lines.append(IdleTask(job, ms, rc, timeout=0 < limit < ms))
+        lines.append(IdleJob(job, ms, rc, timeout=0 < limit < ms))
     return _addressed(lines, trigger, sink, ending.ended_at)
 
 
@@ -117,7 +96,7 @@ def idle_start_lines(sink: Sink, tasks: int, now: float) -> list[Line]:
     return _addressed([IdleStart(sink.idle_budget_ms, tasks)], Trigger.IDLE, sink, now)
 
 
-def batch_end_lines(batch: Batch, totals: Totals, now: float) -> list[Line]:
+def batch_end_lines(batch: Batch, totals: BatchTotals, now: float) -> list[Line]:
     """The lines that close a batch; none for an idle batch that never began."""
     sink = batch.sink
     if batch.trigger is Trigger.POSTPROMPT:
