@@ -1,0 +1,146 @@
+"""Wake me at an instant of the wall clock, through suspend and jumps of the clock.
+
+On Linux a timerfd on CLOCK_REALTIME with an absolute time: it fires at its instant
+even if the machine slept through it, and with cancel-on-set it becomes readable
+(ECANCELED) when the clock is set or the machine resumes. Elsewhere the loop's own
+timer, which is late by a suspend. At rest nothing is armed and no system call is made.
+
+Assumes an asyncio or uvloop event loop, and calls from its thread only.
+"""
+
+import asyncio
+import ctypes
+import errno
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+CLOCK_REALTIME = 0
+TFD_TIMER_ABSTIME = 1
+TFD_TIMER_CANCEL_ON_SET = 2
+"""Linux: <sys/timerfd.h>, timerfd_create(2)."""
+
+
+class Alarm:
+    """One instant at a time; `callback` is called when it has come or the clock has jumped."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+        kind = TimerFd if sys.platform == "linux" else LoopTimer
+        self._timer: _Timer = kind(loop, callback)
+        self._at: float | None = None
+
+    def arm(self, at: float | None) -> None:
+        """Wake me at `at` (seconds since the epoch), instead of at any instant before; None: never.
+
+        An instant that has passed comes at once.
+        """
+        if at != self._at or self._timer.fired:
+            self._at = at
+            self._timer.set(at)
+
+    def close(self) -> None:
+        """Never call back again."""
+        self._timer.close()
+
+
+class _Timer(Protocol):
+    fired: bool
+    """It has called back since it was set, and may be set no longer."""
+
+    def set(self, at: float | None) -> None: ...
+    def close(self) -> None: ...
+
+
+class LoopTimer:
+    """The loop's own timer; a suspend delays it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+        self._loop, self._callback = loop, callback
+        self._handle: asyncio.TimerHandle | None = None
+        self.fired = False
+
+    def set(self, at: float | None) -> None:
+        """Call back at `at`; None: not at all."""
+        self.close()
+        self.fired = False
+        if at is not None:
+            self._handle = self._loop.call_later(max(0.0, at - time.time()), self._ring)
+
+    def close(self) -> None:
+        """Never call back again."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _ring(self) -> None:
+        self._handle, self.fired = None, True
+        self._callback()
+
+
+class TimerFd:
+    """A timerfd on the wall clock that a jump of the clock cancels (Linux)."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+        self._loop, self._callback = loop, callback
+        self._fd = _create()
+        self._open = True
+        self.fired = False
+        loop.add_reader(self._fd, self._ring)
+
+    def set(self, at: float | None) -> None:
+        """Call back at `at`; None: not at all."""
+        self.fired = False
+        _settime(self._fd, 0 if at is None else max(1, int(at * 1e9)))
+
+    def close(self) -> None:
+        """Never call back again."""
+        if self._open:
+            self._open = False
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+
+    def _ring(self) -> None:
+        try:
+            os.read(self._fd, 8)
+        except BlockingIOError:  # set again between the loop's look and ours
+            return
+        except OSError as error:
+            # The clock jumped; whether the instant was in between, the kernel does not say.
+            if error.errno != errno.ECANCELED:
+                raise
+        self.fired = True
+        self._callback()
+
+
+def _create() -> int:
+    flags = os.O_NONBLOCK | os.O_CLOEXEC
+    fd = int(_libc().timerfd_create(CLOCK_REALTIME, flags))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return fd
+
+
+def _settime(fd: int, at_ns: int) -> None:
+    """0 takes the timer back."""
+    seconds, nanoseconds = divmod(at_ns, 10**9)
+    spec = _ITimerSpec(_TimeSpec(0, 0), _TimeSpec(seconds, nanoseconds))
+    flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET
+    if _libc().timerfd_settime(fd, flags, ctypes.byref(spec), None) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+class _TimeSpec(ctypes.Structure):
+    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
+
+
+class _ITimerSpec(ctypes.Structure):
+    _fields_ = [("interval", _TimeSpec), ("value", _TimeSpec)]
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    """Python itself has timerfd from 3.13 on only."""
+    return ctypes.CDLL(None, use_errno=True)
