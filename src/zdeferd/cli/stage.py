@@ -127,7 +127,7 @@ class Stage:
         log_path = f"{self.home}/zdeferd.log"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, open(log_path, "wb") as log:
             ready.bind(f"{self.home}/ready")
-            ready.settimeout(START_LIMIT_S)
+            ready.settimeout(0.1)
             self._daemon = subprocess.Popen(
                 [sys.executable, "-P", "-m", "zdeferd.daemon"],
                 env=self.env | {"NOTIFY_SOCKET": f"{self.home}/ready"} | _import_path(),
@@ -137,14 +137,19 @@ class Stage:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is ours to take care of
             )
-            try:
-                while b"READY=1" not in ready.recv(4096):
-                    pass
-            except TimeoutError:
-                with open(log_path, encoding="utf-8", errors="replace") as log_file:
-                    said = log_file.read().strip()
-                raise ZdeferdError(f"demo: zdeferd did not start: {said or 'no word'}") from None
+            self._await_ready(ready, log_path)
         return (time.monotonic() - begun) * 1000
+
+    def _await_ready(self, ready: socket.socket, log_path: str) -> None:
+        """Until the daemon says so; ZdeferdError with its last words if it does not."""
+        until = time.monotonic() + START_LIMIT_S
+        while time.monotonic() < until and self._daemon and self._daemon.poll() is None:
+            with contextlib.suppress(TimeoutError):
+                if b"READY=1" in ready.recv(4096):
+                    return
+        with open(log_path, encoding="utf-8", errors="replace") as log:
+            said = log.read().strip().splitlines()
+        raise ZdeferdError(f"demo: zdeferd did not start: {said[-1] if said else 'no word'}")
 
     def open_shells(self, count: int, prompt: str) -> None:
         """Start so many zsh at once."""
