@@ -1,0 +1,81 @@
+"""A job's output: from its pipe into a file of bounded size.
+
+Keeps the head, as it comes, and the last TAIL bytes, added at the end behind a line that
+says how much is missing between them. The file only grows, so that it can be followed.
+A write that fails (a full disk) never reaches the job: the pipe is read on, and what was
+not written is counted as dropped.
+
+Standard library only; runs in the runner.
+"""
+
+from __future__ import annotations
+
+import os
+
+TAIL = 16 * 1024
+"""Bytes of the end that are kept; half the limit where that is less."""
+_CHUNK = 1 << 16
+_LAST_CHUNKS = 32
+"""Twice what a pipe can hold at its largest (1 MiB): all that can be left in it."""
+
+
+class Output:
+    """Reads `pipe`, writes `path`, which is made with its first byte. Sizes in bytes."""
+
+    def __init__(self, path: str, pipe: int, limit: int) -> None:
+        self.pipe = pipe
+        self.total = self.written = 0
+        """What the job printed, and what of it is in the file."""
+        os.set_blocking(pipe, False)
+        self._path, self._fd, self._failed = path, -1, False
+        self._keep = min(TAIL, limit // 2)
+        self._head = limit - self._keep
+        self._tail = b""
+
+    def read(self) -> bool:
+        """Take in a chunk of what is there. False: nothing is there, or ever will be."""
+        try:
+            data = os.read(self.pipe, _CHUNK)
+        except BlockingIOError:
+            return False
+        self.add(data)
+        return bool(data)
+
+    def add(self, data: bytes) -> None:
+        """Take in `data` as if the job had printed it."""
+        self.total += len(data)
+        room = 0 if self._failed or self._tail else self._head - self.written
+        taken = self._write(data[:room]) if room else 0
+        self.written += taken
+        if self._keep:
+            self._tail = (self._tail + data[taken:])[-self._keep :]
+
+    def finish(self) -> None:
+        """Take in what the pipe still holds, and add the end to the file."""
+        for _ in range(_LAST_CHUNKS):
+            if not self.read():
+                break
+        self._failed = False  # there may be room again
+        missing = self.total - self.written - len(self._tail)
+        if missing:
+            self._write(f"\n[zdeferd: {missing} bytes left out]\n".encode())
+        self.written += self._write(self._tail)
+
+    def drop_the_rest(self) -> None:
+        """Read the pipe to its end, whenever that is, and keep nothing."""
+        os.set_blocking(self.pipe, True)
+        while os.read(self.pipe, _CHUNK):
+            pass
+
+    def _write(self, data: bytes) -> int:
+        """Append; returns how much of it is now in the file."""
+        done = 0
+        try:
+            if self._fd < 0 and data:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+                self._fd = os.open(self._path, flags, 0o600)
+            while done < len(data) and not self._failed:
+                done += os.write(self._fd, data[done:])
+        except OSError:
+            self._failed = True
+        return done
