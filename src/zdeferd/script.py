@@ -1,0 +1,98 @@
+"""A shell's call as zsh source: functions, options and fpath of the shell, then the call.
+
+Owns the text that `zsh -f FILE` runs in the place of the shell. Functions are defined
+first, while the new zsh still has its own defaults: their text is zsh's canonical form,
+and no alias or option of the user may change how it is read. Then the options are made
+those of the shell, and the call follows on the same line, because zsh has read a line
+before it runs any of it: no option can change how the call itself is read.
+
+Assumes that the caller's list of options is whole (`${(k)options[(R)on]}`): what is not
+on it is off. An empty list means that the call needs no zsh of the shell's kind, and
+the defaults stand. Strings are bytes decoded with `surrogateescape`, and come out so.
+"""
+
+from collections.abc import Iterable
+
+NOT_CARRIED = frozenset(
+    """
+    interactive zle monitor shinstdin stdin login restricted privileged singlecommand onecmd
+    exec xtrace verbose printexitvalue emacs vi rcs globalrcs
+    """.split()  # noqa: SIM905 - a list of quoted names would hide what is on it
+)
+"""Options that belong to a terminal, that cannot be set, or that would end or flood the job."""
+
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+./:,@%=")
+_SPELLED = {0x0A: b"\\n", 0x09: b"\\t", 0x27: b"\\'", 0x5C: b"\\\\"}
+
+
+def compose(
+    call: tuple[str, ...],
+    functions: dict[str, str],
+    options: tuple[str, ...],
+    fpath: tuple[str, ...],
+) -> str:
+    """The source whose exit status is that of `call`.
+
+    One word is zsh code; several are a function or command and its arguments.
+    `functions` maps names to bodies as `$functions` gives them; a body that is an
+    autoload stub (`builtin autoload -X`) loads itself from `fpath` at its first call.
+    """
+    lines = [f"fpath=({_quoted(fpath)})"] if fpath else []
+    lines += [f"functions+=({_quoted(definition)})" for definition in functions.items()]
+    if options:
+        lines += _wanted_options(options)
+    lines.append(_prelude(bool(options)) + _call(call))
+    return "\n".join(lines) + "\n"
+
+
+def quote(text: str) -> str:
+    """`text` as one zsh word of printable ASCII, the same under every option."""
+    data = text.encode("utf-8", "surrogateescape")
+    if data and all(byte in _PLAIN for byte in data) and data[0] not in b"=%+-":
+        return data.decode("ascii")
+    return "$'" + b"".join(map(_spelled, data)).decode("ascii") + "'"
+
+
+def _spelled(byte: int) -> bytes:
+    if byte in _SPELLED:
+        return _SPELLED[byte]
+    if 0x20 <= byte < 0x7F:
+        return bytes([byte])
+    return b"\\x%02x" % byte
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return " ".join(map(quote, words))
+
+
+def _wanted_options(options: tuple[str, ...]) -> list[str]:
+    """Which options to turn on and off: computed before the first of them changes."""
+    wanted = [name for name in options if name not in NOT_CARRIED]
+    return [
+        f"zdeferd_on=({_quoted(wanted)})",
+        f"zdeferd_off=({_quoted(sorted(NOT_CARRIED))} $zdeferd_on)",
+        "zdeferd_off=(${${(k)options[(R)on]}:|zdeferd_off})",
+    ]
+
+
+def _prelude(with_options: bool) -> str:
+    if not with_options:
+        return ""
+    # Without arguments setopt lists the options; with them it goes on past a bad one.
+    return (
+        "(( $#zdeferd_off )) && unsetopt $zdeferd_off; "
+        "(( $#zdeferd_on )) && setopt $zdeferd_on; "
+        "unset zdeferd_on zdeferd_off; "
+    )
+
+
+def _call(call: tuple[str, ...]) -> str:
+    if len(call) == 1:
+        return f"eval {quote(call[0])}"
+    # A quoted name is never a reserved word or an alias.
+    return " ".join(_always_quoted(word) for word in call)
+
+
+def _always_quoted(word: str) -> str:
+    quoted = quote(word)
+    return quoted if quoted.startswith("$'") else f"$'{quoted}'"
