@@ -32,6 +32,10 @@ class UnsafePath(ZdeferdError):
     """A path is not safely ours and was refused."""
 
 
+class LogUnavailable(ZdeferdError):
+    """A telemetry file cannot be written now; its lines wait in the ledger."""
+
+
 class AlreadyRunning(ZdeferdError):
     """Another zdeferd of this user holds the lock; `zdeferctl status` shows it."""
 
