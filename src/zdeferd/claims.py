@@ -8,12 +8,15 @@ under the key of its scope, or was claimed before and is left alone. Registratio
 are consumed when they are considered: one occurrence each.
 """
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
-from . import config, environment, script, telemetry, wire
+from . import environment, script, telemetry, wire
+from .cycles import find_cycle
+from .declarations import declared_job
 from .errors import ConfigError
 from .ledger import Ledger, Registration, Shell
 from .model import Batch, Code, Job, Run, Scope, Sink, Trigger, Work
@@ -76,7 +79,7 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
     if not env and shell is not None:
         env = shell.env
     sink = telemetry.sink(env, facts.default_log)
-    key = f"run:{facts.now:.6f}"
+    key = f"run:{uuid.uuid4().hex}"
     run = _run(job, key, job.on[0], "", sink, None, facts)
     claimed = ledger.claim(run, Work(job=job, env=env))
     assert claimed is not None, "the key is new"
@@ -99,7 +102,7 @@ def _declare(ledger: Ledger, visit: wire.Visit, facts: Facts, claimed: Claimed) 
         reason = f"{oversize.id}: {oversize.bytes} bytes are too many to send; use a job file"
         claimed.refused.append(reason)
     edges = {job.id: job.after for job in chain(facts.jobs.values(), jobs.values())}
-    cycle = set(config.find_cycle(edges) or ())
+    cycle = set(find_cycle(edges) or ())
     for job in jobs.values():
         refusal = _refusal(job, facts.jobs, cycle)
         ledger.declare_job(job, nonce, facts.now, refusal)
@@ -126,7 +129,7 @@ def _job_of(record: wire.Register, bodies: Mapping[str, str], context: wire.Shel
         wire.split(context.options),
         wire.split(context.fpath),
     )
-    return config.declared_job(
+    return declared_job(
         id=record.id,
         run=Code(source),
         on=wire.split(record.on.replace(",", "\0")),

@@ -42,7 +42,7 @@ class Arrival:
 
     transaction: Transaction[Any]
     applied: Callable[[Any], None]
-    failed: Callable[[LedgerError], None]
+    failed: Callable[[Exception], None]
 
 
 class Dispatcher:
@@ -203,7 +203,7 @@ class Dispatcher:
 
     async def _recover(self) -> None:
         """The picture as the last daemon left it; what it had dispatched is adopted."""
-        runs, batches = await self.read(lambda l: (l.live_runs(), l.open_batches()))
+        runs, batches = await self.read(lambda ledger: (ledger.live_runs(), ledger.open_batches()))
         self._batches = {batch.id: batch for batch in batches}
         for run in runs:
             where = self._running if run.state is State.DISPATCHED else self._waiting
@@ -233,11 +233,9 @@ class Dispatcher:
             return_exceptions=True,
         )
         for arrival, result in zip(arrivals, results, strict=True):
-            if isinstance(result, LedgerError):
-                self.journal.once(str(result))
+            if isinstance(result, Exception):
+                self.journal.fault(result)
                 arrival.failed(result)
-            elif isinstance(result, BaseException):
-                raise result
             else:
                 arrival.applied(result)
         if arrivals:
@@ -248,7 +246,7 @@ class Dispatcher:
         self,
         transaction: Transaction[Any],
         applied: Callable[[Any], None],
-        failed: Callable[[LedgerError], None] = lambda _: None,
+        failed: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         self._inbox.append(Arrival(transaction, applied, failed))
         self._arrived.set()
@@ -351,7 +349,7 @@ class Dispatcher:
     ) -> None:
         """Nothing that happened to a run is lost to a ledger that cannot be written now."""
 
-        def again(_: LedgerError) -> None:
+        def again(_: Exception) -> None:
             self._loop.call_later(HOLD_S[0], self._take, transaction, applied, again)
 
         self._take(transaction, applied, again)
@@ -370,7 +368,7 @@ class Dispatcher:
         try:
             waits = await self.read(lambda ledger: claims.idle_waits(ledger, facts))
         except LedgerError as error:
-            self.journal.once(str(error))
+            self.journal.fault(error)
             return
         self._idle_at = self._quiet_at() if waits else None
 
@@ -384,7 +382,7 @@ class Dispatcher:
                 await self.read(lambda ledger: _idle(ledger, facts)),
             )
         except LedgerError as error:
-            self.journal.once(str(error))
+            self.journal.fault(error)
             self._idle_at = now + HOLD_S[1]
             return
         self._idle_asked = True

@@ -6,6 +6,9 @@ kept for `zdeferctl doctor`. Nothing of this ever reaches the shared log.
 
 import contextlib
 import sys
+import traceback
+
+from .errors import ZdeferdError
 
 KEPT = 32
 
@@ -35,3 +38,12 @@ class Journal:
         if len(self._said) > KEPT:
             del self._said[next(iter(self._said))]
         self.say(fault)
+
+    def fault(self, error: BaseException) -> None:
+        """An error that was survived; for one that nobody foresaw, where it came from."""
+        if isinstance(error, ZdeferdError):
+            self.once(str(error))
+            return
+        place = traceback.extract_tb(error.__traceback__)[-1:]
+        where = "".join(f" ({frame.name}, line {frame.lineno})" for frame in place)
+        self.once(f"unforeseen, please report it: {type(error).__name__}: {error}{where}")
