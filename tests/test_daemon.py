@@ -341,6 +341,7 @@ def test_a_stop_leaves_jobs_running_and_says_so_to_who_waits(daemon: Daemon) -> 
     ask(daemon, visit("n1", 1, {"x": f"read -r < {waiting}"}))
     started(daemon, 1)
     with Peer(daemon.socket) as peer:
+        peer.request(wire.Ping())  # so that it is connected
         peer.send(wire.encode_request(wire.AwaitRun(run=1)))
         assert request(daemon, wire.Stop()) == wire.Done()
         assert peer.receive()[0] == b"refused"

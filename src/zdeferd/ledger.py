@@ -283,23 +283,23 @@ class Ledger:
         self._run("add_line", path=path, text=text, run=run)
 
     def open_lines(self) -> list[Line]:
-        """Up to 1,000 lines not yet marked, in order."""
+        """Lines not yet marked, in order; at most 200 of each file."""
         return [Line(**dict(row)) for row in self._run("open_lines")]
 
     def begin_line(self, line: int, device: int, inode: int, offset: int) -> None:
         """It is about to be appended to that file, not before that offset."""
         self._run("begin_line", id=line, device=device, inode=inode, offset=offset)
 
-    def reset_line(self, line: int) -> None:
-        """It is certainly not in its file."""
-        self._run("reset_line", id=line)
+    def put_back_line(self, line: int, problem: str) -> None:
+        """It is certainly not in its file, and why it cannot be written now."""
+        self._run("put_back_line", id=line, problem=problem)
 
     def mark_line(self, line: int) -> None:
         """It is in its file."""
         self._run("mark_line", id=line)
 
     def note_line(self, line: int, problem: str) -> None:
-        """Why it cannot be written now."""
+        """Why nobody can tell now whether it is in its file."""
         self._run("note_line", id=line, problem=problem)
 
     def lose_line(self, line: int, problem: str) -> None:

@@ -228,16 +228,19 @@ SELECT outcome, rc FROM runs WHERE id = :id AND state = 'ended';
 INSERT INTO lines (path, text, run) VALUES (:path, :text, :run);
 
 -- name: open_lines
--- Oldest first; a lost line stays for doctor but holds nobody up.
-SELECT id, path, text, state, device, inode, offset FROM lines
-WHERE state != 'lost' ORDER BY id LIMIT 1000;
+-- The oldest of each file, so that a file that cannot be written holds up no other; a
+-- lost line stays for doctor and holds nobody up.
+SELECT id, path, text, state, device, inode, offset FROM (
+    SELECT *, row_number() OVER (PARTITION BY path ORDER BY id) AS place
+    FROM lines WHERE state != 'lost')
+WHERE place <= 200 ORDER BY id;
 
 -- name: begin_line
 UPDATE lines SET state = 'writing', device = :device, inode = :inode, offset = :offset,
     problem = NULL WHERE id = :id;
 
--- name: reset_line
-UPDATE lines SET state = 'pending' WHERE id = :id;
+-- name: put_back_line
+UPDATE lines SET state = 'pending', problem = :problem WHERE id = :id;
 
 -- name: mark_line
 DELETE FROM lines WHERE id = :id;
