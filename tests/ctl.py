@@ -3,11 +3,12 @@
 import contextlib
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from running import environment
 
 from zdeferd.cli import main
 from zdeferd.ledger import Ledger
@@ -36,19 +37,10 @@ class User:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.state = root / "state" / "zdeferd"
-        self.config = root / "config" / "zdeferd"
-        self.env = {
-            "HOME": str(root),
-            "PATH": os.environ["PATH"],
-            "XDG_RUNTIME_DIR": str(root / "run"),
-            "XDG_STATE_HOME": str(root / "state"),
-            "XDG_CONFIG_HOME": str(root / "config"),
-            "XDG_DATA_HOME": str(root / "data"),
-            "TZ": "UTC",
-            "LANG": "C.UTF-8",
-        }
-        for folder in (self.state, self.config / "jobs.d", root / "run" / "zdeferd"):
+        self.state = root / ".local/state/zdeferd"
+        self.config = root / ".config/zdeferd"
+        self.env = environment(root, TZ="UTC")
+        for folder in (self.state, self.config / "jobs.d"):
             folder.mkdir(parents=True, mode=0o700)
 
     def ledger(self) -> Ledger:

@@ -119,6 +119,11 @@ class View:
         )
         return row or {"shells": 0, "seen_at": None, "prompted_at": None}
 
+    def last_prompted_shell(self) -> str | None:
+        """The nonce of the shell that was heard of last and has shown a prompt, or None."""
+        row = self._row("SELECT nonce FROM shells WHERE prompted ORDER BY seen_at DESC LIMIT 1")
+        return None if row is None else str(row["nonce"])
+
     def unwritten_lines(self) -> list[Row]:
         """Telemetry not known to be in its file: path, state, lines, problem."""
         return self._rows(

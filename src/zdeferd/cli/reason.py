@@ -198,7 +198,8 @@ def _idle(facts: Facts, or_prompt: bool) -> Answer:
         sentence = f"waits for idle, which only the daemon can see, and none runs; {START}."
         return Answer(Code.WAITS_FOR_DAEMON, sentence)
     wanted = duration(facts.idle_after_s * 1000)
-    quiet = "" if facts.quiet_s is None else f" (so far {duration(facts.quiet_s * 1000)})"
+    known = facts.quiet_s is not None and facts.quiet_s < facts.idle_after_s
+    quiet = f" (so far {duration((facts.quiet_s or 0) * 1000)})" if known else ""
     other = ", or for the first prompt of a new shell" if or_prompt else ""
     sentence = f"waits for idle: {wanted} without a key pressed{quiet}{other}."
     return Answer(Code.WAITS_FOR_IDLE, sentence)

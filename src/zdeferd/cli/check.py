@@ -1,0 +1,45 @@
+"""Check config.toml and every job file, and say all that is wrong with them at once.
+
+Reads the files itself; no daemon is needed. Each problem names the file, the line
+and the key, what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+from ..config import load
+from ..render import Style, count, home_short, printable
+from . import DONE, NO
+from .where import find_paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from .call import Call
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No options of its own."""
+
+
+def perform(call: Call) -> int:
+    """Print the problems; -> 0 where there are none, else 1."""
+    paths = find_paths(call.env)
+    loaded = load(paths)
+
+    def text(style: Style) -> str:
+        jobs = count(len(loaded.jobs), "job")
+        where = home_short(paths.jobs_dir, paths.home)
+        if not loaded.problems:
+            return f"{style.paint('valid', 'green')}: the settings and {jobs} in {where}"
+        lines = [f"{style.paint('refused', 'red')} {printable(p)}" for p in loaded.problems]
+        return "\n".join([*lines, f"{count(len(lines), 'problem')}; {jobs} valid in {where}"])
+
+    document = {
+        "valid": not loaded.problems,
+        "problems": list(loaded.problems),
+        "jobs": list(loaded.jobs),
+        "config_file": paths.config_file,
+        "jobs_dir": paths.jobs_dir,
+    }
+    return call.answer(document, text, NO if loaded.problems else DONE)

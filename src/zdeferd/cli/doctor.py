@@ -1,0 +1,48 @@
+"""Check the whole path from a shell to its daemon, as a shell would meet it.
+
+Each finding is ok, warn or bad, and comes with what to do. The exit code is 1 where
+anything is bad.
+"""
+
+from __future__ import annotations
+
+from ..render import Style, count, printable
+from . import DONE, NO
+from .findings import Finding, Level, examine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from .call import Call
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No options of its own."""
+
+
+def perform(call: Call) -> int:
+    """Print the findings; -> 0, or 1 where one is bad."""
+    findings = examine(call.env)
+    bad = sum(finding.level is Level.BAD for finding in findings)
+    warned = sum(finding.level is Level.WARN for finding in findings)
+
+    def text(style: Style) -> str:
+        lines = [_line(finding, style) for finding in findings]
+        summary = f"{bad} bad, {count(warned, 'warning')}" if bad or warned else "all is well"
+        return "\n".join([*lines, "", style.bold(summary)])
+
+    document = {
+        "findings": [finding._asdict() for finding in findings],
+        "bad": bad,
+        "warnings": warned,
+    }
+    return call.answer(document, text, NO if bad else DONE)
+
+
+def _line(finding: Finding, style: Style) -> str:
+    word = style.state(finding.level) + " " * (5 - len(finding.level))
+    line = f"{word}{finding.check:<10} {printable(finding.found)}"
+    if finding.remedy:
+        line += f"\n{' ' * 16}{style.dim('-> ')}{printable(finding.remedy)}"
+    return line

@@ -1,0 +1,135 @@
+"""Print what a run wrote to its standard output and error, byte for byte.
+
+With a job's id, the output of its latest run. With -f go on as it grows, until the
+run has ended. Output is bounded (setting `output_limit`): the head and the last part
+are kept, a marker line stands for the middle.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..errors import ZdeferdError
+from ..view import View, daemon_pid, reading
+from . import DONE, USAGE
+from .target import find_run, is_number, job_id, no_such_job
+from .where import find_paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import BinaryIO
+
+    from ..paths import Paths
+    from .call import Call, Document
+
+BLOCK_BYTES = 65536
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Whose output, and whether to follow it."""
+    parser.add_argument("target", metavar="RUN|JOB", type=_target, help="a run's number or a job")
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="go on as it grows, until the run has ended"
+    )
+
+
+def _target(text: str) -> str:
+    return text if is_number(text) else job_id(text)
+
+
+def perform(call: Call) -> int:
+    """Print the output; -> 0, or 1 where there is no such run or job."""
+    if call.args.follow and call.args.json:
+        call.failed("options do not go together: -f and --json; leave one out", USAGE)
+        return USAGE
+    paths = find_paths(call.env)
+    with reading(paths.ledger) as view:
+        row = _run_of(view, call.args.target)
+    path = f"{paths.runs}/{row['id']}/output"
+    if call.args.json:
+        return call.answer(_document(row, path), lambda style: "")
+    sys.stdout.flush()
+    if call.args.follow:
+        return _follow(call, paths, row["id"])
+    with _open(path) as file:
+        if not _pour(file) and row["ended_at"] is None:
+            call.progress(f"run {row['id']} has written nothing yet; -f waits for it")
+    return DONE
+
+
+def _run_of(view: View, target: str) -> Document:
+    if is_number(target):
+        return find_run(view, int(target))
+    row = view.last_run(target)
+    if row is not None:
+        return row
+    known = view.job_ids()
+    if target in known:
+        raise ZdeferdError(f"job has not run yet: {target}; `zdeferctl why {target}` says why")
+    raise no_such_job(target, known)
+
+
+def _document(row: Document, path: str) -> Document:
+    with _open(path) as file:
+        output = file.read().decode("utf-8", "replace")
+    kept = ("output_bytes", "output_dropped_bytes")
+    return {"run": row["id"], "job": row["job"], "output": output} | {k: row[k] for k in kept}
+
+
+def _open(path: str) -> BinaryIO:
+    """The output; an empty file where the run has written none or it was pruned."""
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        return open(os.devnull, "rb")
+
+
+def _pour(file: BinaryIO) -> int:
+    """Copy what is there to standard output; -> bytes copied."""
+    total = 0
+    while block := file.read(BLOCK_BYTES):
+        sys.stdout.buffer.write(block)
+        total += len(block)
+    sys.stdout.buffer.flush()
+    return total
+
+
+def _follow(call: Call, paths: Paths, run: int) -> int:
+    """Pour as it grows. The ledger's log changes with every commit: the end is seen there."""
+    from .watch import file_watch
+
+    folder = f"{paths.runs}/{run}"
+    places = (f"{paths.ledger}-wal", paths.runs, folder, f"{folder}/output")
+    watch = file_watch()
+    file = None
+    try:
+        while True:
+            watch.look_at(places)
+            ended = _ended(paths, run)  # asked before the last look at the file
+            if file is None and os.path.exists(places[-1]):
+                file = _open(places[-1])
+            if file is not None:
+                _pour(file)
+            if ended:
+                return DONE
+            if not os.path.exists(folder) and daemon_pid(paths.lock) is None:
+                raise ZdeferdError(
+                    f"run waits and no daemon runs: {run}; start one: zdeferctl start"
+                )
+            watch.wait()
+    finally:
+        watch.close()
+        if file is not None:
+            file.close()
+
+
+def _ended(paths: Paths, run: int) -> bool:
+    with reading(paths.ledger) as view:
+        row = view.run(run)
+    return (
+        row is None
+        or row["ended_at"] is not None
+        or os.path.exists(f"{paths.runs}/{run}/outcome.json")
+    )

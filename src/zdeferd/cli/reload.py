@@ -1,0 +1,36 @@
+"""Make the daemon read config.toml and jobs.d again, now.
+
+It does so by itself at the next first prompt of a shell. Bad files and keys are
+refused and listed; the other jobs and the last good settings stay in force.
+"""
+
+from __future__ import annotations
+
+from .. import wire
+from ..client import request
+from ..render import Style, count, printable
+from . import DONE, NO
+from .where import find_paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from .call import Call
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No options of its own."""
+
+
+def perform(call: Call) -> int:
+    """Reload; -> 0, or 1 where something was refused."""
+    reloaded = request(find_paths(call.env).socket, wire.Reload())
+    assert isinstance(reloaded, wire.Reloaded)
+
+    def text(style: Style) -> str:
+        refused = [f"{style.paint('refused', 'red')} {printable(p)}" for p in reloaded.problems]
+        return "\n".join([f"{count(reloaded.jobs, 'job')} of files in force", *refused])
+
+    document = {"jobs": reloaded.jobs, "problems": reloaded.problems}
+    return call.answer(document, text, NO if reloaded.problems else DONE)

@@ -1,0 +1,51 @@
+"""Run a job now, whatever its scope says, and wait for its end.
+
+The run gets a claim of its own, so the job's next turn by itself is not spent. It
+runs in the daemon, with this shell's environment cut to the allow-list; Ctrl-C ends
+the waiting, not the run. The exit code is 0 where the job succeeded, else 1.
+"""
+
+from __future__ import annotations
+
+from .. import wire
+from ..client import Client
+from ..environment import cut_env
+from . import INTERRUPTED
+from .runend import tell
+from .target import job_id
+from .where import find_paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from .call import Call
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Which job, and whether to wait."""
+    parser.add_argument("job", metavar="JOB", type=job_id, help="its id, as `jobs` lists it")
+    parser.add_argument("--no-wait", action="store_true", help="say the run's number and leave")
+
+
+def perform(call: Call) -> int:
+    """Claim, wait, tell; -> 0 where the job succeeded, else 1."""
+    paths = find_paths(call.env)
+    with Client(paths.socket) as client:
+        claimed = client.ask(wire.RunJob(job=call.args.job, env=cut_env(call.env)))
+        assert isinstance(claimed, wire.Claimed)
+        run = claimed.run
+        if call.args.no_wait:
+            document = {"run": {"run": run, "job": call.args.job}}
+            return call.answer(document, lambda style: f"run {run} of {call.args.job} is claimed")
+        call.progress(f"run {run} of {call.args.job}; Ctrl-C leaves it running")
+        try:
+            client.ask(wire.AwaitRun(run=run), timeout_s=None)
+        except KeyboardInterrupt:
+            call.failed(f"no longer waiting: run {run} goes on; {_later(run)}", INTERRUPTED)
+            return INTERRUPTED
+    return tell(call, paths, run)
+
+
+def _later(run: int) -> str:
+    return f"see `zdeferctl show {run}`, end it with `zdeferctl cancel {run}`"

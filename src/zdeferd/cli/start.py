@@ -1,0 +1,78 @@
+"""Start the daemon: through its service where it is installed, else by itself.
+
+With systemd its socket is opened, too, and the daemon leaves and returns by itself
+from then on. Without a service manager it goes to the background (`zdeferd --detach`).
+Returns when it answers; one that runs already is left alone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+
+from .. import wire
+from ..client import request
+from ..errors import ZdeferdError
+from ..service import LABEL, Host, installed_service
+from ..steps import Command, carry_out
+from ..view import daemon_pid
+from . import DONE
+from .host import this_host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from .call import Call
+
+DETACH_LIMIT_S = 30.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No options of its own."""
+
+
+def perform(call: Call) -> int:
+    """Start it and see that it answers; -> 0."""
+    host = this_host(call.env, needs_program=True)
+    before = daemon_pid(host.paths.lock)
+    service = installed_service(host)
+    if before is None:
+        _start(host, service)
+    pong = request(host.paths.socket, wire.Ping())
+    assert isinstance(pong, wire.Pong)
+    how = "is running already" if before is not None else "started"
+    by = f" by {service}" if service and before is None else ""
+    document = {"pid": pong.pid, "started": before is None, "service": service}
+    return call.answer(document, lambda style: f"zdeferd {how}{by}, pid {pong.pid}", DONE)
+
+
+def _start(host: Host, service: str | None) -> None:
+    if service == "systemd":
+        for unit in ("zdeferd.socket", "zdeferd.service"):
+            carry_out(Command(("systemctl", "--user", "start", unit)))
+    elif service == "launchd":
+        domain = f"gui/{host.uid}"
+        carry_out(Command(("launchctl", "bootstrap", domain, host.agent), must=False))
+        carry_out(Command(("launchctl", "kickstart", f"{domain}/{LABEL}")))
+    else:
+        _detach(host)
+
+
+def _detach(host: Host) -> None:
+    """Returns once the daemon answers, or has said why not."""
+    done = subprocess.run(
+        [host.program, "--detach"],
+        env=dict(host.env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        timeout=DETACH_LIMIT_S,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise ZdeferdError(
+            f"daemon did not start: {said[-1] if said else f'exit code {done.returncode}'}"
+        )

@@ -1,0 +1,155 @@
+"""What `zdeferctl doctor` looks at: the machine's side, from file systems to versions.
+
+The rules are functions of texts that the kernel gives (`/proc/mounts`, the release),
+so that tests can show them machines that they do not run on.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import pwd
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+
+from ..steps import run_command
+from .findings import Check, Finding, Level, Scene
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "lustre", "glusterfs", "afpfs"}
+    | {"fuse.sshfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "virtiofs", "drvfs", "webdav"}
+)
+"""flock(2) or the shared memory of SQLite's log cannot be relied on there."""
+ZSH_NEEDED = (5, 8)
+PYTHON_NEEDED = (3, 11)
+
+
+def file_system(path: str, mounts: str) -> str:
+    """The type of the file system that holds `path`, by the text of /proc/mounts."""
+    best, kind = "", "unknown"
+    for line in mounts.splitlines():
+        words = line.split(" ")
+        if len(words) < 3:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), words[1])
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, words[2]
+    return kind
+
+
+def check_file_systems(scene: Scene) -> Iterator[Finding]:
+    """State and socket on a file system that keeps locks and sockets."""
+    mounts = _text("/proc/mounts")
+    if mounts is None:
+        return
+    for check, path in (("state", scene.paths.state), ("socket", scene.paths.socket)):
+        kind = file_system(os.path.realpath(path), mounts)
+        if kind not in NETWORK_FILE_SYSTEMS:
+            continue
+        setting = "state_dir in config.toml" if check == "state" else "ZDEFERD_SOCKET"
+        found = f"{path} is on {kind}, where locks and sockets are not reliable"
+        yield Finding(Level.BAD, check, found, f"set {setting} to a local folder")
+
+
+def check_linger(scene: Scene) -> Iterator[Finding]:
+    """Without linger a logout ends the user's manager and with it running jobs."""
+    if scene.host.manager != "systemd":
+        return
+    try:
+        name = pwd.getpwuid(scene.host.uid).pw_name
+    except KeyError:
+        return
+    if os.path.exists(f"/var/lib/systemd/linger/{name}"):
+        yield Finding(Level.OK, "linger", "on: jobs go on after logout")
+    else:
+        found = "off: jobs that still run at logout are ended"
+        yield Finding(Level.OK, "linger", found, "loginctl enable-linger, to let them go on")
+
+
+def check_wsl(scene: Scene) -> Iterator[Finding]:
+    """WSL: no sockets on Windows drives, no systemd unless it was asked for."""
+    if not is_wsl(_text("/proc/sys/kernel/osrelease") or ""):
+        return
+    if scene.paths.socket.startswith("/mnt/") or scene.paths.state.startswith("/mnt/"):
+        remedy = "keep HOME and XDG_RUNTIME_DIR on the Linux side"
+        yield Finding(Level.BAD, "wsl", "socket or state on a Windows drive", remedy)
+    if scene.host.manager is None:
+        remedy = "[boot] systemd=true in /etc/wsl.conf; until then shells start zdeferd"
+        yield Finding(Level.WARN, "wsl", "no systemd here", remedy)
+
+
+def is_wsl(release: str) -> bool:
+    """Whether the kernel's release is Windows' own."""
+    return "microsoft" in release.lower()
+
+
+def check_container(scene: Scene) -> Iterator[Finding]:
+    """A container often has no manager, and its state is gone with it."""
+    kind = container_kind(scene.env.get("container", ""), os.path.exists)
+    if kind is None:
+        return
+    remedy = "keep the state folder on a volume, or runs and claims are forgotten with it"
+    yield Finding(Level.OK, "container", f"this is one ({kind})", remedy)
+
+
+def container_kind(variable: str, exists: object) -> str | None:
+    """What kind of container this is, by its traces; None: it is none."""
+    assert callable(exists)
+    traces = {"/run/.containerenv": "podman", "/.dockerenv": "docker"}
+    return next((kind for path, kind in traces.items() if exists(path)), variable or None)
+
+
+def check_versions(scene: Scene) -> Iterator[Finding]:
+    """Python and zsh."""
+    python = platform.python_version()
+    if sys.version_info < PYTHON_NEEDED:
+        yield Finding(Level.BAD, "python", python, "install Python 3.11 or newer")
+    else:
+        yield Finding(Level.OK, "python", python)
+    zsh = scene.host.zsh
+    if zsh is None:
+        yield Finding(Level.BAD, "zsh", "not found in PATH", "install zsh 5.8 or newer")
+        return
+    version = run_command((zsh, "-fc", "print -r -- $ZSH_VERSION")).stdout.strip()
+    if version_of(version) < ZSH_NEEDED:
+        yield Finding(Level.BAD, "zsh", f"{version} ({zsh})", "install zsh 5.8 or newer")
+    else:
+        yield Finding(Level.OK, "zsh", f"{version} ({zsh})")
+
+
+def version_of(text: str) -> tuple[int, int]:
+    """Major and minor number at the start of a version; (0, 0) where there is none."""
+    match = re.match(r"(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def check_disk(scene: Scene) -> Iterator[Finding]:
+    """Room for outputs: the ledger's own is looked at with the state."""
+    folder = scene.paths.state
+    if not os.path.isdir(folder):
+        return
+    free = shutil.disk_usage(folder).free
+    if free < scene.loaded.settings.output_limit_bytes * 16:
+        found = f"{free >> 20} MiB free at {folder}"
+        yield Finding(Level.WARN, "disk", found, "free some space, or shorten keep_runs")
+
+
+def _text(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+CHECKS: tuple[Check, ...] = (
+    check_versions,
+    check_file_systems,
+    check_disk,
+    check_linger,
+    check_wsl,
+    check_container,
+)

@@ -1,0 +1,197 @@
+"""Say what a job waits for, or why it will not run again, in a sentence.
+
+Reads the ledger, the job files and the ttys; the daemon is not asked. The exit
+code is 1 where there is no such job, or its declaration is refused.
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from .. import schedule
+from ..model import Batch, Run, Scope, Sink, State, Trigger
+from ..render import Style, printable
+from ..system import boot_id
+from ..view import View, daemon_pid, reading
+from . import DONE, NO, nearest
+from .declared import Declared, declared
+from .reason import Code, Facts, Live, Past, why
+from .target import job_id
+from .where import find_paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from ..config import Loaded
+    from ..model import Job
+    from ..paths import Paths
+    from .call import Call, Document
+
+_sink = msgspec.msgpack.Decoder(Sink)
+_NO_ANSWER = frozenset({Code.UNKNOWN, Code.REFUSED})
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Which job."""
+    parser.add_argument("job", metavar="JOB", type=job_id, help="its id, as `jobs` lists it")
+
+
+def perform(call: Call) -> int:
+    """Print the sentence; -> 0, or 1 for an unknown or refused job."""
+    paths = find_paths(call.env)
+    with reading(paths.ledger) as view:
+        facts = gather(call, paths, view)
+    answer = why(facts)
+    document = {
+        "job": facts.id,
+        "code": str(answer.code),
+        "sentence": answer.sentence,
+        "run": answer.run,
+    }
+
+    def text(style: Style) -> str:
+        return f"{style.bold(facts.id)} {printable(answer.sentence)}"
+
+    return call.answer(document, text, NO if answer.code in _NO_ANSWER else DONE)
+
+
+def gather(call: Call, paths: Paths, view: View) -> Facts:
+    """Everything that the answer depends on, as of now."""
+    name = call.args.job
+    jobs, loaded = declared(view, paths)
+    item = jobs.get(name) or Declared(name, None)
+    last = view.last_run(name)
+    idle = item.job is not None and Trigger.IDLE in item.job.on
+    return Facts(
+        id=name,
+        now=call.now,
+        daemon=daemon_pid(paths.lock) is not None,
+        job=item.job,
+        problem=_problem(name, loaded),
+        refused=item.refused,
+        nearest=nearest(name, [*jobs, *view.job_ids()]),
+        live=_live(view, name, loaded),
+        spent=None if item.job is None else _spent(view, item.job, call.now, call.env),
+        last=None if last is None else _past(last),
+        registered=frozenset(Trigger(r["trigger"]) for r in view.registrations(name)),
+        prompted_at=view.shells()["prompted_at"],
+        quiet_s=_quiet_s() if idle else None,
+        idle_after_s=loaded.settings.idle_after_s,
+    )
+
+
+def _problem(name: str, loaded: Loaded) -> str | None:
+    """What config.py said about this job, if anything: `file:line: job.key: …`."""
+    marks = (f": {name}: ", f": {name}.")
+    return next((p for p in loaded.problems if any(mark in p for mark in marks)), None)
+
+
+def _quiet_s() -> float:
+    from ..probe import Probe
+
+    return Probe().quiet_s()
+
+
+def _past(row: Document) -> Past:
+    at = row["ended_at"] or row["claimed_at"]
+    return Past(run=row["id"], at=at, outcome=row["outcome"] or "", rc=row["rc"])
+
+
+# --- the claim on the scope as it is now ---------------------------------------
+
+
+def _spent(view: View, job: Job, now: float, env: Mapping[str, str]) -> Past | None:
+    if job.once_per is Scope.CHANGE:
+        return _unchanged(view, job, env)
+    key = _scope_key(view, job.once_per, now)
+    claim = None if key is None else view.claim(job.id, key)
+    if claim is None:
+        return None
+    row = view.run(claim["run"])
+    if row is None:  # pruned by age; the claim stays
+        return Past(run=claim["run"], at=claim["claimed_at"])
+    return _past(row)
+
+
+def _scope_key(view: View, scope: Scope, now: float) -> str | None:
+    if scope is Scope.SHELL:
+        nonce = view.last_prompted_shell()
+        return None if nonce is None else f"shell:{nonce}"
+    if scope is Scope.BOOT:
+        return f"boot:{boot_id()}"
+    if scope is Scope.DAY:
+        return time.strftime("day:%Y-%m-%d", time.localtime(now))
+    return str(scope)
+
+
+def _unchanged(view: View, job: Job, env: Mapping[str, str]) -> Past | None:
+    """The run that saw the inputs as they are now."""
+    from ..fingerprint import fingerprint
+
+    seen = view.fingerprint(job.id)
+    if seen is None or seen["fingerprint"] != fingerprint(job.watch, env):
+        return None
+    claim = view.claim(job.id, f"change:{seen['generation']}")
+    row = None if claim is None else view.run(claim["run"])
+    return None if row is None else _past(row)
+
+
+# --- the run that has not ended ------------------------------------------------
+
+
+def _live(view: View, name: str, loaded: Loaded) -> Live | None:
+    rows = view.live_runs()
+    row = next((row for row in rows if row["job"] == name), None)
+    if row is None:
+        return None
+    picture = _picture(rows, view, loaded)
+    run = picture.waiting.get(row["id"]) or picture.running[row["id"]]
+    lane = schedule.lane(run)
+    before = [
+        *(other for other in picture.running.values() if schedule.lane(other) is lane),
+        *(o for o in picture.waiting.values() if schedule.lane(o) is lane and o.id < run.id),
+    ]
+    full = len(before) >= loaded.settings.jobs_at_once
+    return Live(
+        run=run.id,
+        running=run.state is State.DISPATCHED,
+        since=row["dispatched_at"] or row["claimed_at"],
+        cancelling=run.cancelling,
+        waits_for=schedule.waits_for(run, picture),
+        ahead=tuple(other.job for other in before) if full else (),
+        lane=lane,
+    )
+
+
+def _picture(rows: list[Document], view: View, loaded: Loaded) -> schedule.Picture:
+    """The daemon's picture, as the ledger has it."""
+    runs = [_run(row) for row in rows]
+    batches = [
+        Batch(id=row["id"], trigger=Trigger(row["trigger"]), sink=_sink.decode(row["sink"]))
+        for row in view.open_batches()
+    ]
+    return schedule.Picture(
+        waiting={run.id: run for run in runs if run.state is State.CLAIMED},
+        running={run.id: run for run in runs if run.state is State.DISPATCHED},
+        batches={batch.id: batch for batch in batches},
+        jobs_at_once=loaded.settings.jobs_at_once,
+    )
+
+
+def _run(row: Document) -> Run:
+    return Run(
+        id=row["id"],
+        job=row["job"],
+        key=row["key"],
+        trigger=Trigger(row["trigger"]),
+        batch=row["batch"],
+        sink=_sink.decode(row["sink"]),
+        claimed_at=row["claimed_at"],
+        after=tuple(row["after"].split()),
+        state=State(row["state"]),
+        cancelling=bool(row["cancelling"]),
+    )

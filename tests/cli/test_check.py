@@ -1,0 +1,23 @@
+"""`zdeferctl check`: all problems at once, each with its place."""
+
+from ctl import User, call
+
+
+def test_nothing_to_complain_about(user: User) -> None:
+    user.job_file('[build]\nrun = "true"\n')
+    result = call("check")
+    assert result.code == 0
+    assert "valid: the settings and 1 job in ~/.config/zdeferd/jobs.d" in result.out
+
+
+def test_all_at_once(user: User) -> None:
+    user.job_file("[a]\nrun = 7\n\n[b]\nrum = 'x'\n", "a.toml")
+    user.job_file("[c\n", "c.toml")
+    (user.config / "config.toml").write_text("jobs_at_once = 0\n")
+    result = call("check")
+    assert result.code == 1
+    for part in ("a.toml:2: a.run", "a.toml:5: b.rum", "c.toml:1", "config.toml:1: jobs_at_once"):
+        assert part in result.out
+    document = call("check", "--json").document
+    assert document["valid"] is False
+    assert len(document["problems"]) == result.out.count("refused ")
