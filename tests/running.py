@@ -44,6 +44,12 @@ class Daemon:
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
 
+    def write_settings(self, text: str) -> None:
+        """The file config.toml."""
+        self.config.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.config / "config.toml").write_text(text)
+        (self.config / "config.toml").chmod(0o600)
+
     def start(self) -> "Daemon":
         """Start it and wait until it answers."""
         with self.errors.open("ab") as errors:
@@ -73,6 +79,7 @@ class Daemon:
         if self.process is not None and self.process.poll() is None:
             self.kill()
         self.end_runs()
+        assert "unforeseen" not in self.errors.read_text()
 
     def end_runs(self) -> None:
         """End the runners whose run folders are ours, then wait for their locks."""

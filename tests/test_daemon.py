@@ -237,9 +237,7 @@ def test_an_idle_event_runs_an_idle_batch(daemon: Daemon) -> None:
 
 def test_a_quiet_terminal_fires_the_idle_trigger(daemon: Daemon) -> None:
     """The user's only tty was last touched long ago (its access time is set back)."""
-    (daemon.config).mkdir(mode=0o700, parents=True)
-    (daemon.config / "config.toml").write_text('idle_after = "1s"\n')
-    (daemon.config / "config.toml").chmod(0o600)
+    daemon.write_settings('idle_after = "1s"')
     daemon.start()
     ask(daemon, visit("n1", 1, {"tidy": "true"}, on="idle"))
     daemon.wait_until_done(1)

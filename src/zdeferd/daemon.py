@@ -130,7 +130,6 @@ class _Daemon:
         self._journal.say(f"{__version__} serves {self._paths.socket}")
         await self._dispatcher.serve(alarm.arm, notifier.busy)
         notifier.stopping()
-        self._endpoint.pause()
         await self._dispatcher.finish()
         await asyncio.gather(*self._answering, return_exceptions=True)
         self._endpoint.close()

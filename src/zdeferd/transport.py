@@ -46,22 +46,21 @@ class Endpoint:
             zmq.IPC_FILTER_UID: os.getuid(),
         }.items():
             self._socket.setsockopt(option, value)
-        self._address = ""
+        self._fd = int(self._socket.getsockopt(zmq.FD))
         self._soon: asyncio.Handle | None = None
 
     def listen(self, path: str, inherited_fd: int | None = None) -> None:
         """Bind `path` (mode 0600), or adopt a listening descriptor that is already there."""
-        self._address = f"ipc://{path}"
         if inherited_fd is not None:
             self._socket.setsockopt(zmq.USE_FD, os.dup(inherited_fd))
         umask = os.umask(0o177)
         try:
-            self._socket.bind(self._address)
+            self._socket.bind(f"ipc://{path}")
         except zmq.ZMQError as error:
             raise UnsafePath(f"cannot listen: {path}: {error}") from None
         finally:
             os.umask(umask)
-        self._loop.add_reader(self._socket.getsockopt(zmq.FD), self._read)
+        self._loop.add_reader(self._fd, self._read)
         self._read()
 
     def send(self, peer: Peer, frames: list[bytes]) -> None:
@@ -70,15 +69,13 @@ class Endpoint:
             self._socket.send_multipart([peer, *frames], zmq.NOBLOCK, copy=True)
         self._read_soon()
 
-    def pause(self) -> None:
-        """Take in no new peers; hand over what has arrived."""
-        with contextlib.suppress(zmq.ZMQError):
-            self._socket.unbind(self._address)
-        self._read()
-
     def close(self) -> None:
-        """Send what is owed, for half a second at most."""
-        self._loop.remove_reader(self._socket.getsockopt(zmq.FD))
+        """Send what is owed, for half a second at most; then every peer is let go.
+
+        libzmq ends the sessions of a listener with it, so all answers must have been
+        sent before. A visit that comes too late gets none, and the shell makes it again.
+        """
+        self._loop.remove_reader(self._fd)
         if self._soon is not None:
             self._soon.cancel()
         self._socket.close()

@@ -258,8 +258,8 @@ class Reloaded(Struct, frozen=True, tag="reloaded", tag_field="reply"):
 
 Reply = Pong | Claimed | Done | Reloaded
 
-_request = msgspec.msgpack.Decoder(Request)
-_reply = msgspec.msgpack.Decoder(Reply)
+_request: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_reply: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 
 
 def encode_request(request: Request) -> list[bytes]:
