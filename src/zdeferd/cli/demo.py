@@ -55,7 +55,7 @@ def perform(call: Call) -> int:
     with Stage() as stage:
         found = _play(stage, call)
     found["elapsed_ms"] = round((time.monotonic() - begun) * 1000)
-    return call.answer(found, lambda style: _text(found, style), 0 if found["exactly_once"] else 1)
+    return call.answer(found, lambda style: text(found, style), 0 if found["exactly_once"] else 1)
 
 
 def _play(stage: Stage, call: Call) -> Document:
@@ -63,7 +63,7 @@ def _play(stage: Stage, call: Call) -> Document:
     _furnish(stage)
     expected = _expected(stage)
     daemon_ms = stage.start_daemon()
-    call.progress(f"daemon ready after {duration(daemon_ms)}; opening {SHELLS} zsh at once")
+    call.progress(f"private home {stage.home}; daemon ready after {duration(daemon_ms)}")
     opened_at = time.time()
     stage.open_shells(SHELLS, PROMPT)
     _wait(stage, lambda: all(shell.prompt_ms for shell in stage.shells), "the prompts")
@@ -135,6 +135,7 @@ def _document(
         for job, plan in expected.items()
     ]
     return {
+        "home": stage.home,
         "daemon_ready_ms": round(daemon_ms),
         "prompts_ms": sorted(round(shell.prompt_ms or 0) for shell in stage.shells),
         "first_job_ms": round(1000 * (min(run["started_at"] for run in runs) - opened_at)),
@@ -160,7 +161,8 @@ HEADS = ("JOB", "ON", "ONCE PER", "RUNS", "OUTCOME", "WALL", "CPU", "PEAK")
 RIGHT = frozenset({3, 5, 6, 7})
 
 
-def _text(found: Document, style: Style) -> str:
+def text(found: Document, style: Style) -> str:
+    """What was seen, for people."""
     prompts = ", ".join(map(str, found["prompts_ms"]))
     cpu = sum(job["cpu_ms"] for job in found["jobs"] if job["once_per"] != "shell")
     verdict = (

@@ -1,0 +1,93 @@
+"""`zdeferctl demo`, for real: once to its end, once ended by Ctrl-C in the middle."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zdeferd.cli import demo
+from zdeferd.render import PLAIN
+
+ROOT = Path(__file__).parent.parent.parent
+DEMO = [sys.executable, "-m", "zdeferd.cli", "demo"]
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    """What `demo --json` says."""
+    done = subprocess.run([*DEMO, "--json"], stdin=subprocess.DEVNULL, capture_output=True)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert done.stderr == b""
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def test_each_job_ran_once_for_its_scope(found: dict[str, Any]) -> None:
+    assert found["exactly_once"] is True
+    runs = {job["job"]: (job["runs"], job["log_lines"]) for job in found["jobs"]}
+    assert runs.pop("demo-count") == (5, 5)
+    assert set(runs.values()) == {(1, 1)}
+    assert len(runs) == 6
+    assert {outcome for job in found["jobs"] for outcome in job["outcomes"]} == {"succeeded"}
+
+
+def test_five_prompts_came_up(found: dict[str, Any]) -> None:
+    assert len(found["prompts_ms"]) == 5
+    assert all(ms > 0 for ms in found["prompts_ms"])
+
+
+def test_it_leaves_nothing_behind(found: dict[str, Any]) -> None:
+    assert not os.path.exists(found["home"])
+    assert processes_of(found["home"]) == []
+
+
+def test_the_readme_shows_what_it_prints(found: dict[str, Any]) -> None:
+    shown = re.search(r"<!-- demo:.*?-->\n```\n(.*?)\n```", (ROOT / "README.md").read_text(), re.S)
+    assert shown
+    assert shape(shown[1]) == shape(demo.text(found, PLAIN))
+
+
+def shape(text: str) -> list[str]:
+    """The lines, sorted, with amounts and alignment taken out."""
+    amounts = re.sub(r"\d+(\.\d+)?( (ms|s|MiB|KiB))?", "N", text)
+    return sorted(" ".join(line.split()) for line in amounts.splitlines())
+
+
+def test_ctrl_c_in_the_middle_leaves_nothing_behind() -> None:
+    terminal, other = pty.openpty()
+    with subprocess.Popen(DEMO, stdin=other, stdout=other, stderr=other) as running:
+        os.close(other)
+        said = read_until(terminal, rb"waiting for \d+ runs")
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 130
+    os.close(terminal)
+    home = re.search(rb"private home (\S+);", said)
+    assert home
+    assert not os.path.exists(home[1])
+    assert processes_of(os.fsdecode(home[1])) == []
+
+
+def read_until(terminal: int, pattern: bytes) -> bytes:
+    said = b""
+    while not re.search(pattern, said):
+        said += os.read(terminal, 4096)
+    return said
+
+
+def processes_of(home: str) -> list[str]:
+    """Processes whose environment names `home`."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.fsencode(home) in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_text())
+        except OSError:
+            continue  # gone meanwhile, or not ours
+    return found
