@@ -1,0 +1,88 @@
+"""The daemon's end of the wire, in a test: a real libzmq ROUTER that answers as told."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import zmq
+from terminal import LIMIT_S
+
+from zdeferd import wire
+
+Frames = list[bytes]
+
+
+class Peer:
+    """A bound ROUTER. `take` waits for one visit's message and answers it.
+
+    Blocks the test, so a shell's terminal is drained by `while_waiting` if given.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path = socket
+        self._context = zmq.Context()
+        self._router = self._context.socket(zmq.ROUTER)
+        self._router.setsockopt(zmq.LINGER, 0)
+        self._router.setsockopt(zmq.BACKLOG, 4096)
+        self._router.bind(f"ipc://{socket}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket and remove its file."""
+        self._router.close()
+        self._context.term()
+        self.path.unlink(missing_ok=True)
+
+    def receive(self, limit_s: float = LIMIT_S) -> tuple[bytes, wire.Visit]:
+        """Who called and what it said, unanswered."""
+        if not self._router.poll(limit_s * 1000):
+            raise AssertionError("no visit came")
+        identity, *frames = self._router.recv_multipart()
+        assert sum(map(len, frames)) <= 65536
+        return identity, wire.decode_visit(frames)
+
+    def answer(self, identity: bytes, frames: Frames) -> None:
+        """Send an answer (or rubbish) to a caller."""
+        self._router.send_multipart([identity, *frames])
+
+    def take(
+        self, limit_s: float = LIMIT_S, reply: Callable[[wire.Visit], Frames] | None = None
+    ) -> wire.Visit:
+        """One visit's message, answered with `ok` unless `reply` says otherwise."""
+        identity, visit = self.receive(limit_s)
+        frames = reply(visit) if reply else wire.answer("ok", seq=visit.hello.seq)
+        self.answer(identity, frames)
+        return visit
+
+    def silent(self, limit_s: float) -> bool:
+        """Whether no message comes within the limit."""
+        return not self._router.poll(limit_s * 1000)
+
+
+def connections(socket: Path) -> int:
+    """How many connections the kernel counts on the path of `socket` (Linux)."""
+    lines = Path("/proc/net/unix").read_text().splitlines()
+    return sum(line.endswith(f" {socket}") for line in lines) - 1
+
+
+def wait_until(condition: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:
+    """Wait for a fact about another process that sends no event."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"did not come true: {what}")
+        os.sched_yield()

@@ -1,0 +1,244 @@
+"""A real zsh in a real terminal, for tests and measurements: type, and read the screen.
+
+Owns one child process and the master side of its pty. The shell lives in a private home
+(HOME, ZDOTDIR and the XDG folders below the given one) and inherits nothing else of the
+caller's environment but PATH. What it prints is kept whole, each piece with the instant
+at which it was read, and never waited for without a limit.
+
+    with Terminal(home, zshrc="source …") as shell:
+        shell.prompt()
+        assert shell.ask("$(( 6 * 7 ))") == "42"
+
+Assumes zsh on the PATH. Standard library only.
+"""
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+LIMIT_S = 10.0
+"""How long anything may take before a test fails."""
+PROMPT = "ready> "
+_CONTROL = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78DMEHc])|\x1b\][^\a]*\a")
+
+
+class Seen(NamedTuple):
+    """A pattern that came up on the screen."""
+
+    text: str
+    at: float
+    """When it had been read whole: time.monotonic()."""
+    match: re.Match[str]
+
+
+def private_environment(home: Path) -> dict[str, str]:
+    """The environment of a shell whose every folder is below `home`; makes the folders."""
+    folders = {
+        "HOME": home,
+        "ZDOTDIR": home,
+        "XDG_CONFIG_HOME": home / ".config",
+        "XDG_STATE_HOME": home / ".local/state",
+        "XDG_CACHE_HOME": home / ".cache",
+        "XDG_RUNTIME_DIR": home / "run",
+    }
+    for folder in folders.values():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "TERM": "xterm",
+        **{name: str(folder) for name, folder in folders.items()},
+    }
+
+
+class Terminal:
+    """One zsh (or what `argv` says) in a pty of its own.
+
+    `zshrc` is written to the private home; None leaves what is there. `env` is added to
+    the private environment. Leaving the `with` block ends the process group.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        zshrc: str | None = "",
+        env: Mapping[str, str] | None = None,
+        argv: Sequence[str] = ("zsh", "-d", "-i"),
+        prompt: str = PROMPT,
+    ) -> None:
+        environment = private_environment(home) | dict(env or {})
+        self._prompt = prompt
+        if zshrc is not None:
+            (home / ".zshrc").write_text(f"PROMPT='{prompt}'\nunset zle_bracketed_paste\n{zshrc}")
+        self._pieces: list[tuple[float, bytes]] = []
+        self._from = 0
+        self.started_at = time.monotonic()
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            _execute(argv, environment, home)
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 250, 0, 0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- writing ---
+
+    def type(self, keys: str) -> None:
+        """Type `keys` as they are; `\\r` is Enter, `\\x03` Ctrl-C."""
+        os.write(self.fd, keys.encode("utf-8", "surrogateescape"))
+
+    def line(self, command: str) -> None:
+        """Type a command and Enter."""
+        self.type(command + "\r")
+
+    # --- reading ---
+
+    def read(self, limit_s: float = 0.0) -> bool:
+        """Take in what the shell has printed; False if nothing came within the limit."""
+        ready, _, _ = select.select([self.fd], [], [], max(0.0, limit_s))
+        if not ready:
+            return False
+        try:
+            piece = os.read(self.fd, 65536)
+        except OSError:  # EIO: the other side is closed
+            return False
+        self._pieces.append((time.monotonic(), piece))
+        return bool(piece)
+
+    def drain(self) -> None:
+        """Take in all that is there now."""
+        while self.read():
+            pass
+
+    @property
+    def raw(self) -> bytes:
+        """All that has been read."""
+        return b"".join(piece for _, piece in self._pieces)
+
+    @property
+    def screen(self) -> str:
+        """All that has been read, without control sequences and carriage returns."""
+        return _plain(self.raw)
+
+    @property
+    def unread(self) -> str:
+        """What has been read and not yet been expected."""
+        return self.screen[self._from :]
+
+    def expect(self, pattern: str, limit_s: float = LIMIT_S) -> Seen:
+        """Read until `pattern` (a regular expression) stands behind what was expected last."""
+        deadline = time.monotonic() + limit_s
+        while True:
+            screen = self.screen
+            if match := re.compile(pattern).search(screen, self._from):
+                self._from = match.end()
+                return Seen(match[0], self._instant_of(match.end()), match)
+            left = deadline - time.monotonic()
+            if left <= 0 or not (self.read(left) or time.monotonic() >= deadline or self.alive):
+                raise AssertionError(f"not seen: {pattern!r}; the screen says:\n{screen[-2000:]}")
+
+    def prompt(self, limit_s: float = LIMIT_S) -> Seen:
+        """Read until the next prompt."""
+        return self.expect(re.escape(self._prompt), limit_s)
+
+    def run(self, command: str, limit_s: float = LIMIT_S) -> str:
+        """Run `command` at the prompt that is up; what it printed, once the next is up."""
+        self.line(f"{command}; print -r -- 'e'nd:$?")
+        self.expect(re.escape("'e'nd:$?") + r"\s*\n", limit_s)
+        start = self._from
+        seen = self.expect(r"end:\d+\n", limit_s)
+        printed = self.screen[start : self._from - len(seen.text)]
+        self.prompt(limit_s)
+        return printed.strip("\n")
+
+    def ask(self, words: str, limit_s: float = LIMIT_S) -> str:
+        """What `print -r -- WORDS` prints in the shell."""
+        return self.run(f"print -r -- {words}", limit_s)
+
+    def _instant_of(self, position: int) -> float:
+        so_far = b""
+        for at, piece in self._pieces:
+            so_far += piece
+            if len(_plain(so_far)) >= position:
+                return at
+        return self._pieces[-1][0]
+
+    # --- ending ---
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        with contextlib.suppress(ChildProcessError):
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        return False
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the shell itself."""
+        os.kill(self.pid, number)
+
+    def wait(self, limit_s: float = LIMIT_S) -> int:
+        """The status with which the shell ends: its exit code, or minus a signal's number."""
+        deadline = time.monotonic() + limit_s
+        with os.fdopen(os.pidfd_open(self.pid), "rb") as ended:
+            while not select.select([ended], [], [], 0)[0]:
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"still running; the screen says:\n{self.screen[-2000:]}")
+                select.select([ended, self.fd], [], [], max(0.0, deadline - time.monotonic()))
+                if not self.read():
+                    select.select([ended], [], [], max(0.0, deadline - time.monotonic()))
+        self.drain()
+        _, status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(status)
+
+    def close(self) -> None:
+        """End the shell and its process group, and close the terminal."""
+        for group in {self.pid, _foreground(self.fd)}:
+            if group > 1:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(group, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        with contextlib.suppress(OSError):
+            os.close(self.fd)
+
+
+def _execute(argv: Sequence[str], environment: Mapping[str, str], home: Path) -> None:
+    """Become the program (in the child, after the fork)."""
+    try:
+        os.closerange(3, 1024)
+        os.chdir(home)
+        os.execvpe(argv[0], list(argv), dict(environment))
+    except OSError as error:
+        os.write(2, f"terminal: cannot run: {argv[0]}: {error.strerror}\n".encode())
+    os._exit(127)
+
+
+def _foreground(fd: int) -> int:
+    """The process group that has the terminal, or 0."""
+    try:
+        return os.tcgetpgrp(fd)
+    except OSError:
+        return 0
+
+
+def _plain(data: bytes) -> str:
+    return _CONTROL.sub(b"", data).replace(b"\r", b"").decode("utf-8", "replace")
