@@ -206,7 +206,6 @@ class Attempt:
 
     def _tell_of_job(self, started: int, pid: int) -> None:
         _say(self._alive, "started\n")
-        system.lower_session(pid)
         process = system.look_at(pid)
         mark = {"job_pid": pid, "job_started": process.started if process else 0}
         try:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from .launching import Request
 
+LOWER_AGAIN_S = 0.2
 SETTLE_S = 0.1
 LAST_WAIT_S = 30.0
 RC_TIMEOUT, RC_CANCEL = 124, 143
@@ -77,8 +78,15 @@ class Supervision:
 
     def run(self) -> dict[str, object]:
         """Until it is over; returns the outcome's `ended_by`, `rc` and `wall_ms`."""
-        limit_s = self._request["timeout_ms"] / 1000 or math.inf
-        in_time = self._until(lambda: self._ended() or self._signals.cancelled, limit_s)
+        limit = self._began + (self._request["timeout_ms"] / 1000 or math.inf)
+
+        def over() -> bool:
+            return self._ended() or self._signals.cancelled
+
+        if not system.lower_session(self._pid):
+            self._until(over, min(limit, self._began + LOWER_AGAIN_S))
+            system.lower_session(self._pid)
+        in_time = self._until(over, limit)
         ended_by = "exit" if self._ended() else "cancel" if in_time else "timeout"
         if not (ended_by == "exit" and self._request["background"]):
             self._end_what_is_left()
@@ -105,26 +113,29 @@ class Supervision:
         self._wall_ms = round((time.monotonic() - self._began) * 1000)
 
     def _end_what_is_left(self) -> None:
-        if self._ended() and self._until(self.nothing_left, SETTLE_S):
+        now = time.monotonic()
+        if self._ended() and self._until(self.nothing_left, now + SETTLE_S):
             return
         # A stopped process would meet TERM only when somebody wakes it: CONT.
         self._signal_all(signal.SIGTERM, signal.SIGCONT)
-        if self._until(self.nothing_left, self._request["grace_ms"] / 1000):
+        now = time.monotonic()
+        if self._until(self.nothing_left, now + self._request["grace_ms"] / 1000):
             return
-        deadline = time.monotonic() + LAST_WAIT_S
-        while not self.nothing_left() and (left := deadline - time.monotonic()) > 0:
-            # Whoever forked while it was looked for is found at its parent's end.
+        self._kill(time.monotonic() + LAST_WAIT_S)
+
+    def _kill(self, deadline: float) -> None:
+        while not self.nothing_left() and time.monotonic() < deadline:
             before = self._reaped
             self._signal_all(signal.SIGKILL)
-            self._until(lambda before=before: self._reaped > before, left)  # type: ignore[misc]
+            # Whoever was forked while being looked for is found at its parent's end.
+            self._until(lambda: self._reaped > before, deadline)  # noqa: B023 - called here
 
     def _signal_all(self, *numbers: int) -> None:
         tree = system.tree_of(os.getpid()) if system.LINUX else system.session_of(self._pid)
         system.signal_processes(tree, *numbers)
 
-    def _until(self, condition: Callable[[], bool], limit_s: float) -> bool:
-        """Serve the pipe and the children until `condition` holds: True; or for `limit_s`."""
-        deadline = time.monotonic() + limit_s
+    def _until(self, condition: Callable[[], bool], deadline: float) -> bool:
+        """Serve the pipe and the children until `condition` holds: True; or the deadline."""
         while not condition():
             left = deadline - time.monotonic()
             if left <= 0:

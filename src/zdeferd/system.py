@@ -82,23 +82,26 @@ def lower_priority() -> None:
         ctypes.CDLL(None).syscall(number, 1, 0, _IOPRIO_LOWEST_BEST_EFFORT)
 
 
-def lower_session(pid: int) -> None:
-    """Nice 19 for the autogroup of the session that `pid` leads.
+def lower_session(pid: int) -> bool:
+    """Nice 19 for the autogroup of the session that `pid` leads. False: try again later.
 
-    With Linux's autogroups each session competes as one entity whatever the nice values
-    in it, so a job in a session of its own would weigh as much as the user's shell.
-    Best effort: the kernel takes ten such changes a second.
+    With autogroups (sched(7)) each session competes as one entity whatever the nice values
+    in it, so a job in a session of its own would weigh as much as the user's shell. The
+    kernel takes ten such changes a second from all its users.
     """
     try:
         fd = os.open(f"/proc/{pid}/autogroup", os.O_WRONLY)
     except OSError:
-        return  # no autogroups here, or it has already ended
+        return True  # no autogroups here, or the process has ended
     try:
         os.write(fd, b"19")
+    except BlockingIOError:
+        return False
     except OSError:
-        pass
+        return True
     finally:
         os.close(fd)
+    return True
 
 
 # --- other processes -----------------------------------------------------------
