@@ -51,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ZdeferdError as error:
         print(f"zdeferd: {error}", file=sys.stderr)
         return EXIT_REFUSED
+    except Exception as error:  # noqa: BLE001 - whatever it is, no traceback reaches a user
+        Journal().fault(error)
+        return EXIT_REFUSED
     return 0
 
 

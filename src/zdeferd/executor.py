@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import runfolder
+from .errors import ZdeferdError
 from .model import Argv, Job, Settings, Work
 
 OnEnd = Callable[[int, int, runfolder.Verdict], None]
@@ -51,7 +52,7 @@ class Executor:
             writer = await self._spawner()
             request = self._request(run, attempt, work, settings)
             writer.write(json.dumps(request).encode() + b"\n")
-        except OSError as error:
+        except (OSError, ZdeferdError) as error:
             verdict = runfolder.NeverStarted(f"cannot start a process: {error}")
             self._loop.call_soon(self._ended, run, attempt, verdict)
 
@@ -60,7 +61,7 @@ class Executor:
         try:
             self._watch(run, attempt)
             verdict = runfolder.judge(self.folder(run), attempt)
-        except OSError as error:
+        except (OSError, ZdeferdError) as error:
             verdict = runfolder.NeverStarted(f"cannot open its run folder: {error}")
         if not isinstance(verdict, runfolder.Running):
             self._loop.call_soon(self._ended, run, attempt, verdict)

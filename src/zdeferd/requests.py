@@ -49,8 +49,9 @@ async def run(desk: Desk, request: wire.RunJob) -> wire.Claimed:
 async def cancel(desk: Desk, request: wire.CancelRun) -> wire.Done:
     """End a run; answered when it has ended."""
     ended = desk.dispatcher.when_ended(request.run)
-    if ended is None or not desk.dispatcher.cancel(request.run):
+    if ended is None:
         raise RequestRefused(f"this run is not waiting or running: {request.run}")
+    desk.dispatcher.cancel(request.run)
     ending = await ended
     return wire.Done(outcome=ending.outcome, rc=ending.rc)
 
