@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from running import environment
+from running import attempts, environment
 
 from zdeferd.cli import main
 from zdeferd.ledger import Ledger
@@ -76,13 +76,15 @@ class User:
 
 def call(*words: str) -> Result:
     """zdeferctl, inside this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    out, err = io.BytesIO(), io.StringIO()
+    printed = io.TextIOWrapper(out, "utf-8")
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(err):
         try:
             code = main(words)
         except SystemExit as left:
             code = int(left.code or 0)
-    return Result(code, out.getvalue(), err.getvalue())
+    printed.flush()
+    return Result(code, out.getvalue().decode(), err.getvalue())
 
 
 def job(job_id: str, **fields: Any) -> Job:
@@ -123,3 +125,8 @@ def end(ledger: Ledger, run: int, outcome: Outcome = Outcome.SUCCEEDED, rc: int 
             outcome=outcome, rc=rc, started_at=NOW, ended_at=NOW + 1, cost=cost, output_bytes=12
         ),
     )
+
+
+def wait_for_file(path: Path) -> None:
+    """Until another process has made it."""
+    assert any(path.exists() for _ in attempts()), f"no such file: {path}"

@@ -219,7 +219,7 @@ def _zsh_quoted(path: str) -> str:
 # --- the host as it is ---------------------------------------------------------
 
 
-def manager_of(platform: str) -> str | None:
+def answering_service(platform: str) -> str | None:
     """The service manager that answers: `systemd`, `launchd`, or None."""
     if platform == "darwin":
         return "launchd" if shutil.which("launchctl") else None

@@ -1,10 +1,12 @@
 """The private user that every test of zdeferctl runs as."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ctl import User
+from running import Daemon
 
 
 @pytest.fixture
@@ -17,3 +19,11 @@ def user(home: Path, monkeypatch: pytest.MonkeyPatch) -> User:
     for name, value in made.env.items():
         monkeypatch.setenv(name, value)
     return made
+
+
+@pytest.fixture
+def daemon(user: User) -> Iterator[Daemon]:
+    """A real daemon of that user, not started yet."""
+    made = Daemon(user.root)
+    yield made
+    made.close()

@@ -7,7 +7,7 @@ import shutil
 import sys
 
 from ..errors import ZdeferdError
-from ..service import Host, manager_of
+from ..service import Host, answering_service
 from .where import find_paths
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ def this_host(env: Mapping[str, str], needs_program: bool = False) -> Host:
         paths=find_paths(env),
         env=env,
         uid=os.getuid(),
-        manager=manager_of(sys.platform),
+        manager=answering_service(sys.platform),
         program=program,
         zsh=shutil.which("zsh", path=env.get("PATH")),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from .. import wire
 from ..client import Client
 from ..environment import cut_env
+from ..errors import NoDaemon
 from . import INTERRUPTED
 from .runend import tell
 from .target import job_id
@@ -37,10 +38,12 @@ def perform(call: Call) -> int:
         run = claimed.run
         if call.args.no_wait:
             document = {"run": {"run": run, "job": call.args.job}}
-            return call.answer(document, lambda style: f"run {run} of {call.args.job} is claimed")
+            return call.answer(document, lambda _: f"run {run} of {call.args.job} is claimed")
         call.progress(f"run {run} of {call.args.job}; Ctrl-C leaves it running")
         try:
             client.ask(wire.AwaitRun(run=run), timeout_s=None)
+        except NoDaemon:
+            raise NoDaemon(f"the daemon has gone: run {run} goes on; {_later(run)}") from None
         except KeyboardInterrupt:
             call.failed(f"no longer waiting: run {run} goes on; {_later(run)}", INTERRUPTED)
             return INTERRUPTED

@@ -1,0 +1,109 @@
+"""`zdeferctl log`: the output as it is, and as it grows."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ctl import SOURCE, User, call, claim, end
+from running import Daemon
+
+from zdeferd.cli.watch import file_watch
+
+
+def with_output(user: User, text: bytes) -> int:
+    ledger = user.ledger()
+    run = claim(ledger, "build")
+    end(ledger, run)
+    folder = user.state / "runs" / str(run)
+    folder.mkdir(parents=True)
+    (folder / "output").write_bytes(text)
+    return run
+
+
+def test_byte_for_byte(user: User) -> None:
+    run = with_output(user, b"one\n\xff\x00two")
+    for target in (str(run), "build"):
+        done = subprocess.run(
+            [sys.executable, "-m", "zdeferd.cli", "log", target],
+            env=user.env | {"PYTHONPATH": str(SOURCE)},
+            capture_output=True,
+            check=True,
+            timeout=30,
+        )
+        assert done.stdout == b"one\n\xff\x00two"
+
+
+def test_json(user: User) -> None:
+    run = with_output(user, b"one\n\xff")
+    document = call("log", "build", "--json").document
+    assert document["run"] == run
+    assert document["output"] == "one\n�"
+    assert document["output_bytes"] == 12
+
+
+def test_a_run_without_output(user: User) -> None:
+    run = claim(user.ledger(), "build")
+    assert call("log", str(run)).code == 0
+
+
+def test_unknown_targets(user: User) -> None:
+    user.ledger()
+    assert "no such run: 7" in call("log", "7").err
+    assert "no such job: build" in call("log", "build").err
+    assert call("log", "Not_An_Id").code == 2
+    assert call("log", "build", "-f", "--json").code == 2
+
+
+def test_following_to_the_end(user: User, daemon: Daemon) -> None:
+    fifo = user.root / "go"
+    os.mkfifo(fifo)
+    daemon.write_jobs(f'[slow]\nrun = "print one; read <{fifo}; print two"\n')
+    daemon.start()
+    call("run", "slow", "--no-wait")
+    following = subprocess.Popen(
+        [sys.executable, "-m", "zdeferd.cli", "log", "slow", "-f"],
+        env=user.env | {"PYTHONPATH": str(SOURCE)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert following.stdout is not None
+    assert following.stdout.readline() == "one\n"
+    fifo.write_text("on\n")
+    assert following.communicate(timeout=20)[0] == "two\n"
+    assert following.returncode == 0
+
+
+def test_following_a_run_that_never_starts(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs('[slow]\nrun = ["sleep", "600"]\n[next]\nrun = "true"\n')
+    daemon.start()
+    call("run", "slow", "--no-wait")
+    call("run", "next", "--no-wait")
+    following = subprocess.Popen(
+        [sys.executable, "-m", "zdeferd.cli", "log", "2", "-f"],
+        env=user.env | {"PYTHONPATH": str(SOURCE)},
+        stdout=subprocess.PIPE,
+    )
+    assert call("cancel", "2").code == 0
+    assert following.communicate(timeout=20)[0] == b""
+    assert following.returncode == 0
+    call("cancel", "1")
+
+
+def test_following_without_a_daemon(user: User) -> None:
+    run = claim(user.ledger(), "build")
+    result = call("log", str(run), "-f")
+    assert result.code == 1
+    assert "run waits and no daemon runs" in result.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux")
+def test_a_change_between_watch_and_wait_is_not_missed(tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    path.touch()
+    watch = file_watch()
+    watch.look_at([str(path), str(tmp_path / "absent")])
+    path.write_text("more")
+    watch.wait()  # returns at once, or the test's time limit ends it
+    watch.close()

@@ -1,0 +1,104 @@
+"""`zdeferctl run`: claims, waits, tells; Ctrl-C leaves the run going."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from ctl import SOURCE, User, call
+from running import Daemon
+
+
+def test_a_job_that_succeeds(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs('[good]\nrun = "print hello"\nonce_per = "ever"\n')
+    daemon.start()
+    for _ in range(2):  # by hand it runs whatever its scope says
+        result = call("run", "good")
+        assert result.code == 0
+        assert result.out.startswith("good succeeded in ")
+    run = call("run", "good", "--json").document["run"]
+    assert run["outcome"] == "succeeded"
+    assert run["wall_ms"] >= 0
+    assert run["batch"] is None
+
+
+def test_a_job_that_fails(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs('[bad]\nrun = ["sh", "-c", "exit 3"]\n')
+    daemon.start()
+    result = call("run", "bad")
+    assert result.code == 1
+    assert "bad failed (rc 3)" in result.out
+    assert "zdeferctl log 1" in result.out
+
+
+def test_its_environment_is_this_shells(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs('[show]\nrun = "print -r -- $LC_TIME $SECRET_TOKEN."\n')
+    daemon.start()
+    assert user.program("run", "show", LC_TIME="C", SECRET_TOKEN="x").code == 0
+    assert call("log", "show").out == "C .\n"
+
+
+def test_no_wait(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs('[good]\nrun = "true"\n')
+    daemon.start()
+    assert call("run", "good", "--no-wait").out == "run 1 of good is claimed\n"
+    daemon.wait_until_done(1)
+
+
+def test_unknown_job(user: User, daemon: Daemon) -> None:
+    daemon.start()
+    result = call("run", "nothing")
+    assert result.code == 1
+    assert result.err.startswith("zdeferctl: no such job: nothing; ")
+
+
+def test_no_daemon(user: User) -> None:
+    result = call("run", "good")
+    assert result.code == 3
+    assert result.err.startswith("zdeferctl: no daemon listens: ")
+    assert "zdeferctl start" in result.err
+    assert call("run", "good", "--json").document["exit_code"] == 3
+
+
+def test_ctrl_c_leaves_the_run_going(user: User, daemon: Daemon) -> None:
+    fifo = user.root / "go"
+    os.mkfifo(fifo)
+    daemon.write_jobs(f'[slow]\nrun = "read <{fifo}"\n')
+    daemon.start()
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "zdeferd.cli", "run", "slow"],
+        env=user.env | {"PYTHONPATH": str(SOURCE)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    daemon.wait_for("SELECT count(*) FROM runs WHERE state = 'dispatched'", 1)
+    waiting.send_signal(signal.SIGINT)
+    out, err = waiting.communicate(timeout=20)
+    assert waiting.returncode == 130
+    assert (out, err.count("\n")) == ("", 1)
+    assert "no longer waiting: run 1 goes on" in err
+    fifo.write_text("on\n")
+    daemon.wait_until_done(1)
+    assert daemon.rows("SELECT outcome FROM runs") == [("succeeded",)]
+
+
+def test_the_daemon_dies_meanwhile(user: User, daemon: Daemon) -> None:
+    fifo = user.root / "go"
+    os.mkfifo(fifo)
+    daemon.write_jobs(f'[slow]\nrun = "read <{fifo}"\n')
+    daemon.start()
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "zdeferd.cli", "run", "slow"],
+        env=user.env | {"PYTHONPATH": str(SOURCE)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    daemon.wait_for("SELECT count(*) FROM runs WHERE state = 'dispatched'", 1)
+    daemon.kill()
+    _, err = waiting.communicate(timeout=20)
+    assert waiting.returncode == 3
+    assert "run 1 goes on" in err
+    daemon.start()
+    fifo.write_text("on\n")
+    daemon.wait_until_done(1)
