@@ -1,6 +1,10 @@
 """The small pure pieces under a declaration: units, cycles, the environment's allow-list."""
 
 import math
+import os
+import re
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +12,8 @@ from hypothesis import strategies as st
 
 from zdeferd.cycles import find_cycle
 from zdeferd.declarations import is_id, shown
-from zdeferd.environment import allowed_env, cut_env
+from zdeferd.environment import ALLOWED_ENV, ALLOWED_PREFIXES, allowed_env, cut_env
+from zdeferd.fingerprint import find_command
 from zdeferd.units import parse_duration, parse_size
 
 
@@ -119,3 +124,31 @@ def test_not_an_id(text: str) -> None:
 def test_shown_values_are_short() -> None:
     assert shown(True) == "true"
     assert len(shown("x" * 1000)) == 60
+
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_allow_list_is_documented() -> None:
+    page = (ROOT / "docs/jobs.md").read_text()
+    lower = {name for name in ALLOWED_ENV if not name.isupper() or name.lower() not in ALLOWED_ENV}
+    names = lower | {f"{prefix}*" for prefix in ALLOWED_PREFIXES}
+    quoted = "\n".join(line for line in page.split("\n") if line.startswith("> "))
+    assert set(re.findall(r"`([^`]+)`", quoted)) == names
+
+
+def test_the_shim_cuts_by_the_same_list() -> None:
+    names = [*ALLOWED_ENV, *(f"{prefix}X" for prefix in ALLOWED_PREFIXES)]
+    env = dict.fromkeys([*names, "SECRET", "ZSH_THEME"], "set") | {"HOME": "/", "PATH": "/bin"}
+    source = f"""
+        typeset -A _zdeferd; typeset -a _zdeferd_options plain full
+        source {ROOT}/shell/message.zsh
+        .zdeferd-freeze; .zdeferd-context; print -rn -- $plain[2]
+    """
+    zsh = find_command("zsh", os.environ["PATH"])
+    assert zsh, "the tests need zsh"
+    found = subprocess.run(
+        [zsh, "-f", "-c", source], env=env, capture_output=True, check=True, text=True
+    ).stdout
+    sent = dict(word.split("=", 1) for word in found.removeprefix("environment=").split("\0"))
+    assert sorted(sent) == sorted(cut_env(env))

@@ -347,7 +347,7 @@ def test_clock_set_back_gives_no_negative_time() -> None:
     assert b" elapsed=0 " in line
 
 
-SECRETS = ["/home/me/secret", "hunter 2", "me@host", "rm -rf /", "a\nDEFERRED id=x ms=1 rc=0"]
+SECRETS = ["/home/you/secret", "hunter 2", "me@host", "rm -rf /", "a\nDEFERRED id=x ms=1 rc=0"]
 
 
 @given(st.sampled_from(SECRETS), st.sampled_from(Trigger))
@@ -362,3 +362,41 @@ def test_nothing_of_the_environment_gets_into_a_line(secret: str, trigger: Trigg
     for _, line in pairs:
         assert secret.encode() not in line
         assert re.fullmatch(rb"[ -~]+", line)
+
+
+# --- the documentation ---------------------------------------------------------
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_every_line_is_documented() -> None:
+    page = (DOCS / "telemetry.md").read_text().replace("\\|", "|")
+    blank = re.compile(r"<[^>]*>")
+    documented = [
+        blank.sub("…", line)
+        for line in re.findall(r"`((?:DEFERRED|SEGMENT|IDLE:\w+|ERROR) [^`]*=<[^`]*)`", page)
+    ]
+    declared = [
+        re.sub(r"\{0\.[^}]*\}", "…", kind.TEXT).replace("rc=……", "rc=…[ timeout=1]")
+        for kind in (Deferred, Segment, IdleStart, IdleJob, IdleSummary, Error)
+    ]
+    assert documented == declared
+
+
+def test_every_enumerated_word_is_documented() -> None:
+    page = (DOCS / "telemetry.md").read_text()
+    missing = [
+        word
+        for word in (*Phase, *Level, *Outcome, *LegacyName)
+        if f"`{word}" not in page and f"<{word}>" not in page
+    ]
+    assert missing == []
+
+
+def test_every_key_of_the_sidecar_is_documented_and_allowed() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| `(type,[^`]*)` \|", (DOCS / "telemetry.md").read_text(), re.M
+    )
+    assert dict(rows) == CONTRACT_KEYS
+    allowed = set(re.findall(r"`(\w+)`", (DOCS / "privacy.md").read_text().split("sidecar:")[1]))
+    assert {key for keys in CONTRACT_KEYS.values() for key in keys.split(",")} <= allowed
