@@ -235,15 +235,6 @@ def test_an_idle_event_runs_an_idle_batch(daemon: Daemon) -> None:
     assert kinds == ["segment", "idle_start", *["deferred", "idle_task"] * 2, "idle_summary"]
 
 
-def test_a_quiet_terminal_fires_the_idle_trigger(daemon: Daemon) -> None:
-    """The user's only tty was last touched long ago (its access time is set back)."""
-    daemon.write_settings('idle_after = "1s"')
-    daemon.start()
-    ask(daemon, visit("n1", 1, {"tidy": "true"}, on="idle"))
-    daemon.wait_until_done(1)
-    assert daemon.rows("SELECT job, trigger FROM runs") == [("tidy", "idle")]
-
-
 def test_configuration_is_read_again_when_it_changes(daemon: Daemon) -> None:
     daemon.write_jobs('[one]\nrun = "true"')
     daemon.start()

@@ -28,7 +28,8 @@ from .idlewatch import IdleWatch
 from .inbox import Inbox
 from .journal import Journal
 from .ledger import Ledger
-from .model import Batch, Ending, Outcome, Run, State
+from .liveruns import LiveRuns
+from .model import Batch, Ending, Outcome, Run
 from .paths import Paths
 from .probe import Probe
 from .scribe import Scribe
@@ -64,12 +65,7 @@ class Dispatcher:
         self._committer, self._loop = committer, loop
         self._inbox = Inbox(committer, journal, loop)
         self._idle = IdleWatch(committer, probe)
-        self._waiting: dict[int, Run] = {}
-        self._running: dict[int, Run] = {}
-        """Dispatched, or on the way to their end: they fill their lane until that is durable."""
-        self._settling: set[int] = set()
-        """What became of them is known, and being recorded."""
-        self._batches: dict[int, Batch] = {}
+        self._live = LiveRuns()
         self._awaited: dict[int, list[asyncio.Future[Ending]]] = {}
         self._hold_until, self._hold_s = 0.0, HOLD_S[0]
         self._heard_at = time.time()
@@ -103,7 +99,7 @@ class Dispatcher:
 
         def applied(run: Run | None) -> None:
             if run is not None:
-                self._waiting[run.id] = run
+                self._live.add([run], [])
             future.set_result(run)
 
         self._inbox.put(transaction, applied, future.set_exception)
@@ -115,12 +111,12 @@ class Dispatcher:
         self._inbox.put(lambda ledger: None, lambda _: self._cancel(run_id))
 
     def _cancel(self, run_id: int) -> None:
-        if run := self._waiting.get(run_id):
+        if run := self._live.waiting.get(run_id):
             ending = Ending(outcome=Outcome.CANCELLED, ended_at=time.time())
             self._end(run, lifecycle.Event.CANCEL, ending)
-        elif run := self._running.get(run_id):
-            self._running[run_id] = with_(run, cancelling=True)
-            if run_id not in self._settling:
+        elif run := self._live.running.get(run_id):
+            self._live.running[run_id] = with_(run, cancelling=True)
+            if run_id not in self._live.settling:
                 self._inbox.put(
                     lambda ledger: ledger.set_cancelling(run_id),
                     lambda _: self._tidy(lambda: self.executor.cancel(run.id, run.attempt)),
@@ -128,7 +124,7 @@ class Dispatcher:
 
     def when_ended(self, run_id: int) -> asyncio.Future[Ending] | None:
         """Done when the run has ended; None where it is not live."""
-        if run_id not in self._waiting and run_id not in self._running:
+        if run_id not in self._live:
             return None
         future: asyncio.Future[Ending] = self._loop.create_future()
         self._awaited.setdefault(run_id, []).append(future)
@@ -180,7 +176,7 @@ class Dispatcher:
         while not self.stopping.is_set():
             self._inbox.arrived.clear()
             wake_at = await self._settle()
-            busy(bool(self._waiting or self._running))
+            busy(bool(self._live.waiting or self._live.running))
             arm(wake_at)
             if not self._inbox and not self.stopping.is_set():
                 await self._inbox.arrived.wait()
@@ -197,14 +193,11 @@ class Dispatcher:
     async def _recover(self) -> None:
         """The picture as the last daemon left it; what it had dispatched is adopted."""
         runs, batches = await self.read(lambda ledger: (ledger.live_runs(), ledger.open_batches()))
-        self._batches = {batch.id: batch for batch in batches}
-        for run in runs:
-            where = self._running if run.state is State.DISPATCHED else self._waiting
-            where[run.id] = run
-            if run.state is State.DISPATCHED:
-                self.executor.adopt(run.id, run.attempt)
-                if run.cancelling:
-                    self.executor.cancel(run.id, run.attempt)
+        self._live.add(runs, batches)
+        for run in self._live.running.values():
+            self.executor.adopt(run.id, run.attempt)
+            if run.cancelling:
+                self._cancel(run.id)
         self.scribe.wake()
 
     async def _settle(self) -> float | None:
@@ -261,18 +254,16 @@ class Dispatcher:
             return
         self.scribe.wake()
         for run, work in zip(runs, works, strict=True):
-            state = lifecycle.step(run.state, lifecycle.Event.DISPATCH)
-            del self._waiting[run.id]
-            self._running[run.id] = with_(run, state=state, boot=self.boot)
+            self._live.dispatched(run, self.boot)
             await self.executor.start(run.id, run.attempt, work, self.config.settings)
 
     # ends
 
     def _runner_ended(self, run_id: int, attempt: int, verdict: runfolder.Verdict) -> None:
-        run = self._running.get(run_id)
-        if run is None or run.attempt != attempt or run_id in self._settling:
+        run = self._live.running.get(run_id)
+        if run is None or run.attempt != attempt or run_id in self._live.settling:
             return
-        self._settling.add(run_id)
+        self._live.settle(run)
         if isinstance(verdict, runfolder.Vanished):
             folder = self.executor.folder(run_id)
             over = self._loop.run_in_executor(None, runfolder.end_leftovers, folder)
@@ -287,7 +278,7 @@ class Dispatcher:
             self.journal.fault(error)
         elif not done.result():
             self.journal.once(f"processes of a job cannot be ended: run {run_id}")
-        self._settle_run(self._running[run_id], verdict)
+        self._settle_run(self._live.running[run_id], verdict)
 
     def _settle_run(self, run: Run, verdict: runfolder.Verdict) -> None:
         now = time.time()
@@ -307,10 +298,7 @@ class Dispatcher:
         again = with_(run, state=lifecycle.step(run.state, event), attempt=attempt)
 
         def applied(_: None) -> None:
-            self._settling.discard(run.id)
-            cancelling = self._running.pop(run.id).cancelling
-            self._waiting = dict(sorted((self._waiting | {run.id: again}).items()))
-            if cancelling:
+            if self._live.again(again).cancelling:
                 self._cancel(run.id)
 
         self._inbox.put_until_durable(lambda ledger: ledger.recall(run.id, attempt), applied)
@@ -319,20 +307,13 @@ class Dispatcher:
         """Record the outcome and its lines; then nothing of the run is left to do."""
         lifecycle.step(run.state, event)
         assert ending.outcome in lifecycle.OUTCOMES[event]
-        self._waiting.pop(run.id, None)
-        self._running[run.id] = run
-        self._settling.add(run.id)
+        self._live.settle(run)
         folder = self.executor.folder(run.id)
         if event in (lifecycle.Event.CANCEL, lifecycle.Event.MISS):
             self._tidy(lambda: runfolder.tombstone(folder, run.attempt))
 
         def applied(batch: Batch | None) -> None:
-            self._settling.discard(run.id)
-            del self._running[run.id]
-            if run.batch is not None:
-                self._batches.pop(run.batch, None)
-            if batch is not None:
-                self._batches[batch.id] = batch
+            self._live.ended(run, batch)
             self._tidy(lambda: runfolder.discard(folder))
             for future in self._awaited.pop(run.id, ()):
                 future.set_result(ending)
@@ -354,16 +335,13 @@ class Dispatcher:
     # the picture
 
     def _add(self, claimed: Claimed) -> None:
-        for run in claimed.runs:
-            self._waiting[run.id] = run
-        for batch in claimed.batches:
-            self._batches[batch.id] = batch
+        self._live.add(claimed.runs, claimed.batches)
 
     def _picture(self) -> schedule.Picture:
         return schedule.Picture(
-            waiting=self._waiting,
-            running=self._running,
-            batches=self._batches,
+            waiting=self._live.waiting,
+            running=self._live.running,
+            batches=self._live.batches,
             jobs_at_once=self.config.settings.jobs_at_once,
             idle_at=self._idle.look_at,
             day_ends_at=self._idle.day_ends_at(self.config.jobs.values()),

@@ -1,0 +1,62 @@
+"""The picture of all runs that have not ended: what the dispatcher decides by.
+
+It changes only after the commit of what changed it, but for one thing: a run whose end
+is being recorded (`settling`) is set aside at once, so that nothing else happens to it,
+and fills its lane until that end is durable.
+"""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from .lifecycle import Event, step
+from .model import Batch, Run, State
+
+
+class LiveRuns:
+    """Runs by id, those that wait in the order of their claims."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, Run] = {}
+        self.running: dict[int, Run] = {}
+        """Dispatched, or settling."""
+        self.settling: set[int] = set()
+        self.batches: dict[int, Batch] = {}
+
+    def __contains__(self, run: int) -> bool:
+        return run in self.waiting or run in self.running
+
+    def add(self, runs: Iterable[Run], batches: Iterable[Batch]) -> None:
+        """What was claimed, or what the ledger knew at the start."""
+        for run in runs:
+            (self.waiting if run.state is State.CLAIMED else self.running)[run.id] = run
+        for batch in batches:
+            self.batches[batch.id] = batch
+
+    def dispatched(self, run: Run, boot: str) -> None:
+        """The decision to start it is durable."""
+        del self.waiting[run.id]
+        self.running[run.id] = replace(run, state=step(run.state, Event.DISPATCH), boot=boot)
+
+    def settle(self, run: Run) -> None:
+        """What became of it is known and being recorded; nothing else happens to it now."""
+        self.waiting.pop(run.id, None)
+        self.running[run.id] = run
+        self.settling.add(run.id)
+
+    def ended(self, run: Run, batch: Batch | None) -> None:
+        """Its end is durable; `batch` is its batch as it stands, None where that has ended."""
+        self.settling.discard(run.id)
+        del self.running[run.id]
+        if run.batch is not None:
+            self.batches.pop(run.batch, None)
+        if batch is not None:
+            self.batches[batch.id] = batch
+
+    def again(self, run: Run) -> Run:
+        """It waits again, in its old place; with what was asked of it meanwhile."""
+        self.settling.discard(run.id)
+        asked = self.running.pop(run.id)
+        waiting = replace(run, cancelling=asked.cancelling)
+        self.waiting = dict(sorted((self.waiting | {run.id: waiting}).items()))
+        return waiting
