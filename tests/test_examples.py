@@ -138,6 +138,16 @@ def test_a_history_that_shrank_costs_no_old_copy(home: Path) -> None:
     assert not (copies / "2025-01-01").exists()
 
 
+def test_the_job_in_the_readme_loads(home: Path) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    folder = home / ".config/zdeferd/jobs.d"
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / "index.toml").write_text(readme.split("```toml\n")[1].split("```")[0])
+    (folder / "index.toml").chmod(0o600)
+    loaded = config.load(paths.locate({"HOME": str(home)}))
+    assert (list(loaded.jobs), loaded.problems) == (["index"], ())
+
+
 def test_only_the_idle_job_waits_for_idle(home: Path) -> None:
     loaded = load(home).jobs
     assert [name for name, job in loaded.items() if job.on == ("idle",)] == ["dotfiles-maintenance"]

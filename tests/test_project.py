@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import zdeferd
-from zdeferd import lifecycle, model, wire
+from zdeferd import lifecycle, lines, model, sidecar, wire
+from zdeferd.cli import VERBS
+from zdeferd.share import share
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "zdeferd"
@@ -135,8 +137,7 @@ def test_names_use_the_words_of_the_glossary() -> None:
                 names.append(node.name)
         for name in names:
             words = [word.lower() for word in re.findall(r"[a-z]+|[A-Z][a-z]*", name)]
-            # the contract's own line is IDLE:TASK
-            if set(words) & FORBIDDEN_WORDS and "idle task" not in " ".join(words):
+            if set(words) & FORBIDDEN_WORDS:
                 bad.append(f"{path.relative_to(ROOT)}: {name}")
     assert bad == []
 
@@ -198,10 +199,43 @@ def test_every_outcome_is_in_the_glossary(outcome: model.Outcome) -> None:
     assert f"`{outcome}`" in (DOCS / "glossary.md").read_text()
 
 
+@pytest.mark.parametrize("line", lines.PlainLine.__args__)
+def test_every_plain_line_is_documented(line: type[lines.Deferred]) -> None:
+    keys = re.findall(r"(\w+)=", line.TEXT)
+    pattern = rf"`{line.TEXT.split()[0]} " + "".join(rf"[^`]*\b{key}=" for key in keys)
+    assert re.search(pattern, (DOCS / "telemetry.md").read_text()), pattern
+
+
+@pytest.mark.parametrize("kind", sidecar.SIDECAR_OBJECTS)
+def test_every_sidecar_object_is_documented(kind: type[sidecar.JsonDeferred]) -> None:
+    keys = ",".join(("type", *kind.__struct_fields__))
+    assert re.search(
+        rf"`{kind.__struct_config__.tag}` \| `{keys}`", (DOCS / "telemetry.md").read_text()
+    )
+
+
+@pytest.mark.parametrize("name", ["shell", "systemd", "launchd", "examples"])
+def test_what_the_wheel_carries_is_there(name: str) -> None:
+    assert any(Path(share(name)).iterdir())
+    assert f'"{name}" = "zdeferd/share/{name}"' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_a_module_a_test_and_a_heading(verb: str) -> None:
+    assert (SOURCE / "cli" / f"{verb}.py").is_file()
+    assert (ROOT / "tests" / "cli" / f"test_{verb}.py").is_file()
+    documented = [heading for page in DOCS.glob("*.md") for heading in headings(page)]
+    assert f"zdeferctl {verb}" in " ".join(documented)
+
+
+def headings(path: Path) -> list[str]:
+    """A Markdown file's headings, without code marks."""
+    return re.findall(r"^#+ (.+)$", path.read_text().replace("`", ""), re.MULTILINE)
+
+
 def anchors(path: Path) -> set[str]:
     """The anchors of a Markdown file's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in headings}
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings(path)}
 
 
 def test_every_link_resolves() -> None:
