@@ -32,7 +32,10 @@ typeset -gi _zdeferd_limit=65536
     frames+=(postprompt)
     _zdeferd[prompted]=1
   fi
-  [[ -n ${_zdeferd[idle]-} ]] && frames+=(idle)
+  if [[ -n ${_zdeferd[idle]-} ]]; then
+    frames+=(idle)
+    _zdeferd[idle]=
+  fi
   (( $#frames )) && .zdeferd-finish
   return 0
 }

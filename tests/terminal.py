@@ -83,6 +83,7 @@ class Terminal:
             (home / ".zshrc").write_text(f"PROMPT='{prompt}'\nunset zle_bracketed_paste\n{zshrc}")
         self._pieces: list[tuple[float, bytes]] = []
         self._from = 0
+        self._reaped = False
         self.started_at = time.monotonic()
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
@@ -198,25 +199,26 @@ class Terminal:
     def wait(self, limit_s: float = LIMIT_S) -> int:
         """The status with which the shell ends: its exit code, or minus a signal's number."""
         deadline = time.monotonic() + limit_s
-        with os.fdopen(os.pidfd_open(self.pid), "rb") as ended:
-            while not select.select([ended], [], [], 0)[0]:
-                if time.monotonic() > deadline:
-                    raise AssertionError(f"still running; the screen says:\n{self.screen[-2000:]}")
-                select.select([ended, self.fd], [], [], max(0.0, deadline - time.monotonic()))
-                if not self.read():
-                    select.select([ended], [], [], max(0.0, deadline - time.monotonic()))
+        while self.alive:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise AssertionError(f"still running; the screen says:\n{self.screen[-2000:]}")
+            self.read(min(left, 0.02))  # the terminal's end is no event of the process's end
         self.drain()
         _, status = os.waitpid(self.pid, 0)
+        self._reaped = True
         return os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
         """End the shell and its process group, and close the terminal."""
-        for group in {self.pid, _foreground(self.fd)}:
+        groups = {_foreground(self.fd)} if self._reaped else {self.pid, _foreground(self.fd)}
+        for group in groups:
             if group > 1:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(group, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
+        if not self._reaped:
             os.waitpid(self.pid, 0)
+            self._reaped = True
         with contextlib.suppress(OSError):
             os.close(self.fd)
 

@@ -1,6 +1,8 @@
 """The daemon's end of the wire, in a test: a real libzmq ROUTER that answers as told."""
 
 import os
+import select
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,17 +20,16 @@ Frames = list[bytes]
 class Peer:
     """A bound ROUTER. `take` waits for one visit's message and answers it.
 
-    Blocks the test, so a shell's terminal is drained by `while_waiting` if given.
-    """
+"""
 
-    def __init__(self, socket: Path) -> None:
-        socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path = socket
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path = path
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.setsockopt(zmq.LINGER, 0)
         self._router.setsockopt(zmq.BACKLOG, 4096)
-        self._router.bind(f"ipc://{socket}")
+        self._router.bind(f"ipc://{path}")
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +50,7 @@ class Peer:
 
     def receive(self, limit_s: float = LIMIT_S) -> tuple[bytes, wire.Visit]:
         """Who called and what it said, unanswered."""
-        if not self._router.poll(limit_s * 1000):
+        if not self._router.poll(int(limit_s * 1000)):
             raise AssertionError("no visit came")
         identity, *frames = self._router.recv_multipart()
         assert sum(map(len, frames)) <= 65536
@@ -70,13 +71,45 @@ class Peer:
 
     def silent(self, limit_s: float) -> bool:
         """Whether no message comes within the limit."""
-        return not self._router.poll(limit_s * 1000)
+        return not self._router.poll(int(limit_s * 1000))
 
 
-def connections(socket: Path) -> int:
-    """How many connections the kernel counts on the path of `socket` (Linux)."""
+class Stub:
+    """A listening socket of no protocol at all; `accept` gives the plain connection."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(str(path))
+        self._socket.listen(16)
+        self._socket.settimeout(LIMIT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    def accept(self) -> socket.socket:
+        """The next connection, with a limit on what is done with it."""
+        connection, _ = self._socket.accept()
+        connection.settimeout(LIMIT_S)
+        return connection
+
+    def waiting(self) -> bool:
+        """Whether a connection is there to be accepted."""
+        return bool(select.select([self._socket], [], [], 0)[0])
+
+
+def connections(path: Path) -> int:
+    """How many connections the kernel counts on the listening socket at `path` (Linux)."""
     lines = Path("/proc/net/unix").read_text().splitlines()
-    return sum(line.endswith(f" {socket}") for line in lines) - 1
+    return sum(line.endswith(f" {path}") for line in lines) - 1
 
 
 def wait_until(condition: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:

@@ -1,0 +1,222 @@
+"""What a visit says, and when: a real zsh at one end, a real ROUTER at the other."""
+
+import zdeferd
+from shell.conftest import Start
+from shell.peer import Peer, connections, wait_until
+from terminal import Terminal
+from zdeferd import wire
+
+JOB = "build() { make all }; zf::defer::register build build postprompt 'Build it'\n"
+
+
+def settled(peer: Peer, shell: Terminal) -> None:
+    """Wait until the visit is over on both sides."""
+    wait_until(lambda: connections(peer.path) == 0, "the visit's connection is closed")
+    shell.drain()
+
+
+def test_the_prompt_comes_before_the_visit(peer: Peer, start: Start) -> None:
+    shell = start(JOB)
+    identity, visit = peer.receive()
+    shell.drain()  # what the shell had written when it sent is readable now
+    assert "ready> " in shell.screen
+    assert visit.postprompt
+    peer.answer(identity, wire.answer("ok", seq=1))
+
+
+def test_a_shell_without_jobs_says_that_its_prompt_is_up(peer: Peer, start: Start) -> None:
+    shell = start(env={"PERF_SAMPLE_CONTEXT": "test", "SECRET_TOKEN": "x", "LC_TIME": "C"})
+    visit = peer.take()
+    environment = wire.split_map(visit.context.environment)
+    assert visit.hello.protocol == wire.PROTOCOL
+    assert (visit.hello.seq, visit.hello.version) == (1, zdeferd.__version__)
+    assert (visit.jobs, visit.functions, visit.postprompt, visit.idle) == ((), (), True, False)
+    assert environment["PERF_SAMPLE_CONTEXT"] == "test"
+    assert environment["LC_TIME"] == "C"
+    assert "SECRET_TOKEN" not in environment
+    assert (visit.context.options, visit.context.fpath) == ("", "")
+    settled(peer, shell)
+
+
+def test_jobs_travel_in_order_with_what_they_need(peer: Peer, start: Start) -> None:
+    start(
+        "setopt extended_glob\n"
+        'inner() { print "$TOKEN" }; outer() { print "$(inner)" }; late() { : }\n'
+        "TOKEN=secret\n"
+        "zf::defer::register one outer postprompt First of all\n"
+        "zdefer add two --once-per day --after one --timeout 20s --env TOKEN --env NO_SUCH -- git gc\n"
+        "zf::idle::register three late 'When idle'\n"
+        "zdefer add four --once-per change --watch command:git --watch=rel -f late -- 'outer | cat'\n"
+    )
+    visit = peer.take()
+    one, two, three, four = visit.jobs
+    assert [job.id for job in visit.jobs] == ["one", "two", "three", "four"]
+    assert (one.call, one.on, one.once_per, one.description) == (
+        "outer",
+        "postprompt",
+        "shell",
+        "First of all",
+    )
+    assert wire.split(one.functions) == ("outer", "inner")
+    assert (two.once_per, two.after, two.timeout, two.env) == ("day", "one", "20s", "TOKEN=secret")
+    assert (wire.split(two.call), two.functions) == (("git", "gc"), "")
+    assert (three.on, three.functions) == ("idle", "late")
+    assert wire.split(four.watch)[0] == "command:git"
+    assert wire.split(four.watch)[1].endswith("/rel")
+    assert sorted(wire.split(four.functions)) == ["inner", "late", "outer"]
+    assert [function.name for function in visit.functions] == ["outer", "inner", "late"]
+    assert "extendedglob" in wire.split(visit.context.options)
+    assert visit.context.fpath
+
+
+def test_a_command_travels_without_options(peer: Peer, start: Start) -> None:
+    start("zdefer add gc --once-per day -- git gc")
+    visit = peer.take()
+    assert (visit.context.options, visit.context.fpath) == ("", "")
+
+
+def test_no_answer_is_tried_again_with_the_same_message(peer: Peer, start: Start) -> None:
+    shell = start(JOB)
+    shell.prompt()
+    _, first = peer.receive()
+    shell.line("zdefer add later -- make later")
+    shell.prompt()
+    assert peer.take() == first
+    second = peer.take()
+    assert (second.hello.nonce, second.hello.seq) == (first.hello.nonce, 2)
+    assert [job.id for job in second.jobs] == ["later"]
+    assert peer.silent(0.05)
+
+
+def test_three_repetitions_are_enough(peer: Peer, start: Start) -> None:
+    shell = start(JOB)
+    shell.prompt()
+    for _ in range(4):
+        peer.receive()
+        shell.run(":")
+    for _ in range(3):
+        shell.run("zdefer add more -- make more")
+    assert peer.silent(0.05)
+
+
+def test_an_error_is_final(peer: Peer, start: Start) -> None:
+    shell = start(JOB)
+    shell.prompt()
+    peer.take(reply=lambda visit: wire.answer("error", reason="no"))
+    settled(peer, shell)
+    shell.run(":")
+    assert peer.silent(0.05)
+    shell.run("zdefer add more -- make more")
+    assert peer.take().hello.seq == 2
+
+
+def test_what_is_registered_later_makes_one_more_visit(peer: Peer, start: Start) -> None:
+    shell = start(JOB)
+    shell.prompt()
+    peer.take()
+    settled(peer, shell)
+    shell.run("more() { : }; zf::defer::register more more postprompt More")
+    visit = peer.take()
+    assert ([job.id for job in visit.jobs], visit.postprompt) == (["more"], True)
+    settled(peer, shell)
+    shell.run("zf::defer::register more more postprompt Again")
+    assert peer.silent(0.05)
+    assert shell.ask("$precmd_functions - $preexec_functions") == "-"
+
+
+def test_a_shell_is_new_after_exec(peer: Peer, start: Start) -> None:
+    shell = start(JOB)
+    shell.prompt()
+    first = peer.take()
+    settled(peer, shell)
+    shell.line("exec zsh -d -i")
+    second = peer.take()
+    assert second.hello.seq == 1
+    assert second.hello.nonce != first.hello.nonce
+
+
+def test_much_travels_in_several_whole_messages(peer: Peer, start: Start) -> None:
+    shell = start(
+        "for i in {1..9}; do\n"
+        "  functions[f$i]=\"print ${(l:15000::x:)} ; shared\"\n"
+        "  zf::defer::register job-$i f$i postprompt Long\n"
+        "done\n"
+        "shared() { : }\n"
+    )
+    shell.prompt()
+    visits = [peer.take()]
+    while not visits[-1].postprompt:
+        visits.append(peer.take())
+    assert [visit.hello.seq for visit in visits] == list(range(1, len(visits) + 1))
+    assert len(visits) == 3
+    assert [job.id for visit in visits for job in visit.jobs] == [f"job-{i}" for i in range(1, 10)]
+    for visit in visits:
+        names = {function.name for function in visit.functions}
+        assert all(set(wire.split(job.functions)) <= names for job in visit.jobs)
+        assert visit.context.options
+    settled(peer, shell)
+
+
+def test_a_job_too_large_to_travel_is_reported(peer: Peer, start: Start) -> None:
+    start(
+        'functions[big]="print ${(l:70000::x:)}"\n'
+        "zf::defer::register big big postprompt Big\n"
+        "zdefer add small -- make small\n"
+    )
+    visit = peer.take()
+    assert [record.id for record in visit.oversize] == ["big"]
+    assert visit.oversize[0].bytes > 65536
+    assert [job.id for job in visit.jobs] == ["small"]
+    assert (visit.functions, visit.postprompt) == ((), True)
+
+
+def test_idle_is_sent_at_once_and_once(peer: Peer, start: Start) -> None:
+    shell = start()
+    shell.prompt()
+    assert not peer.take().idle
+    settled(peer, shell)
+    shell.run("zf::idle::run_if_ready")
+    visit = peer.take()
+    assert (visit.idle, visit.jobs) == (True, ())
+    settled(peer, shell)
+    shell.run("zf::idle::run_if_ready")
+    assert peer.silent(0.05)
+    shell.run("zdefer idle")
+    assert peer.take().idle
+
+
+def test_idle_from_a_widget_needs_no_prompt(peer: Peer, start: Start) -> None:
+    shell = start("away() { zf::idle::run_if_ready }; zle -N away; bindkey '^O' away")
+    shell.prompt()
+    peer.take()
+    settled(peer, shell)
+    shell.type("\x0f")
+    assert peer.take().idle
+
+
+def test_everything_idle_can_be_switched_off(peer: Peer, start: Start) -> None:
+    shell = start(
+        "ZSH_IDLE_ENABLE=0\nf() { : }\n"
+        "zf::idle::register a f A; zf::defer::register b f idle B; zdefer add c --on idle -- f\n"
+        "zf::idle::run_if_ready; zdefer idle\n"
+    )
+    visit = peer.take()
+    assert (visit.jobs, visit.idle) == ((), False)
+    assert wire.split_map(visit.context.environment)["ZSH_IDLE_ENABLE"] == "0"
+    settled(peer, shell)
+
+
+def test_the_contracts_names_are_read_at_the_first_prompt(peer: Peer, start: Start) -> None:
+    shell = start("PERF_SEGMENT_LOG=/first; ZSH_LOG_STRUCTURED=1")
+    shell.prompt()
+    for _ in range(2):
+        environment = wire.split_map(peer.take().context.environment)
+        assert environment["PERF_SEGMENT_LOG"] == "/first"
+        assert environment["ZSH_LOG_STRUCTURED"] == "1"
+        settled(peer, shell)
+        shell.run("PERF_SEGMENT_LOG=/second; zdefer add a -- make a")
+
+
+def test_any_bytes_travel(peer: Peer, start: Start) -> None:
+    start("zdefer add bytes -- make $'a\\xff\\n=b' '' 'c d'")
+    assert wire.split(peer.take().jobs[0].call) == ("make", "a\udcff\n=b", "", "c d")
