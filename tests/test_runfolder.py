@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from spawning import LIMIT_S, Spawner, Started, until, wait_gone
 
-from zdeferd import runfolder, system
+from zdeferd import records, runfolder, system
 from zdeferd.errors import UnsafePath
 from zdeferd.runfolder import Ended, NeverStarted, Running, Vanished
 
@@ -25,7 +25,7 @@ OUTCOME: dict[str, Any] = {
     "ended_by": "exit",
     "started_at": 1.0,
     "ended_at": 2,
-    **dict.fromkeys(runfolder.COUNTS, 0),
+    **dict.fromkeys(records.COUNTS, 0),
 }
 
 
@@ -83,7 +83,7 @@ def test_started_and_nothing_more_is_vanished(folder: Path) -> None:
     assert verdict(folder, 2) == NeverStarted()
 
 
-@pytest.mark.parametrize("text", [b"", b"{", MARK[:-1]])
+@pytest.mark.parametrize("text", [b"", b"{", MARK[:-1], b"[1]\n"])
 def test_a_runner_that_died_in_making_its_mark_started_nothing(folder: Path, text: bytes) -> None:
     (folder / "started.1").write_bytes(text)
     assert verdict(folder) == NeverStarted()
@@ -211,7 +211,7 @@ def test_a_tombstone_is_final(spawner: Spawner) -> None:
     assert runfolder.tombstone(run.folder, 1)
     os.close(lock)
     assert run.verdict() == NeverStarted("it was withdrawn before its start")
-    assert b"refused attempt 1" in run.said
+    assert b"refused attempt 1 has been started or withdrawn" in run.said
     assert runfolder.tombstone(run.folder, 1)
     assert spawner.start(attempt=2, script="exit 4").outcome()["rc"] == 4
 

@@ -1,7 +1,9 @@
 """What a job finds, how it ends, and what is written down about it: with real processes."""
 
+import errno
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 from spawning import PATH, Spawner, until, wait_gone
 
-from zdeferd import launching, runfolder, supervision
+from zdeferd import launching, runfolder, runner, supervision
 
 
 @pytest.fixture
@@ -285,7 +287,7 @@ def test_a_second_start_is_refused(spawner: Spawner) -> None:
     assert first.outcome()["rc"] == 0
     afterwards = spawner.start(script=script).wait_gone()
     assert b"refused" in afterwards.said
-    assert b"started" not in while_it_runs.said + afterwards.said
+    assert b"started\n" not in while_it_runs.said + afterwards.said
     assert spawner.start(attempt=2, script="exit 4").outcome()["rc"] == 4
 
 
@@ -332,6 +334,70 @@ def test_a_folder_that_is_removed_does_not_hurt_the_job(spawner: Spawner, home: 
         opened.write("go\n")
     assert run.verdict() == runfolder.NeverStarted("its folder is gone")
     assert (home / "done").exists()
+
+
+# --- full disks and tables ------------------------------------------------------------
+
+
+def let_write(pid: int, most: int) -> None:
+    """A process that can write no file beyond `most` bytes: EFBIG, as a full disk's ENOSPC."""
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, hard))
+
+
+def test_on_a_full_disk_nothing_is_started(spawner: Spawner) -> None:
+    let_write(spawner.process.pid, 0)
+    run = spawner.start(script="exit 3")
+    assert run.verdict() == runfolder.NeverStarted()
+    assert b"refused cannot write" in run.said
+    let_write(spawner.process.pid, resource.RLIM_INFINITY)
+    assert spawner.start(script="exit 3").outcome()["rc"] == 3
+
+
+def test_a_disk_that_fills_up_costs_the_output_only(spawner: Spawner) -> None:
+    gate = spawner.telephone()
+    run = spawner.start(script=f"read line < {gate}; print {{1..9999}}; exit 3").wait_started()
+    let_write(run.answer["pid"], runner.OUTCOME_ROOM)
+    with gate.path.open("w") as opened:
+        opened.write("go\n")
+    outcome = run.outcome()
+    assert outcome["rc"] == 3
+    assert outcome["output_bytes"] == 48_888
+    assert len(run.output()) == 1024 == outcome["output_bytes"] - outcome["output_dropped_bytes"]
+
+
+def test_an_outcome_that_cannot_be_written_is_tried_again(spawner: Spawner) -> None:
+    phone, gate = spawner.telephone(), spawner.telephone()
+    run = spawner.start(script=f"echo $$ >> {phone}; read line < {gate}; exit 3")
+    job = phone.pidfd()
+    let_write(run.answer["pid"], 0)
+    with gate.path.open("w") as opened:
+        opened.write("go\n")
+    wait_gone(job)
+    assert isinstance(runfolder.judge(run.folder, 1), runfolder.Running)
+    let_write(run.answer["pid"], resource.RLIM_INFINITY)
+    assert run.outcome()["rc"] == 3
+
+
+def test_without_a_process_to_be_had_nothing_is_started(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_process(*_: object) -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(launching, "_posix_spawn", no_process)
+    os.close(runfolder.prepare(str(home / "1")))
+    request: Any = {"folder": str(home / "1"), "attempt": 1, "script": None, "argv": ["true"]}
+    request |= {"env": {"PATH": PATH}, "cwd": os.getcwd(), "nofile": [-1, -1]}
+    alive = runner.open_alive(str(home / "1"))
+    signals: Any = type("Signals", (), {"cancelled": False})
+    before = os.umask(0o022), os.getcwd()
+    with pytest.raises(runner.Refused, match="cannot make a process"):
+        runner.Attempt(request, alive, signals).run()
+    os.umask(before[0])
+    os.chdir(before[1])
+    os.close(alive)
+    assert not (home / "1/started.1").exists()
 
 
 # --- what cannot be ended -----------------------------------------------------------------

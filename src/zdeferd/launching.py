@@ -54,6 +54,7 @@ NO_PROMPTS = {
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 JOB_LOCK_FD = 200
 """Where a job finds the lock it holds: out of the way of the numbers that scripts use."""
+_FOR_NOW = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _CATCHABLE = [
     int(number)
     for number in signal.valid_signals()
@@ -72,7 +73,8 @@ class CannotStart(Exception):
 def launch(request: Request, output: int, job_lock: int) -> int:
     """Start the job; returns its pid, which is its session's number too.
 
-    `output`: the descriptor it writes to; `job_lock`: the one it inherits. CannotStart.
+    `output`: the descriptor it writes to; `job_lock`: the one it inherits. CannotStart, or
+    OSError where there was no process or memory to be had: it may work later.
     """
     argv = request["argv"] or _zsh(request)
     try:
@@ -123,6 +125,8 @@ def _spawn(argv: list[str], env: dict[str, str], actions: list[tuple[int, ...]])
     except FileNotFoundError as error:
         raise CannotStart(NOT_FOUND, f"command not found: {argv[0]}: {error.strerror}") from None
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _FOR_NOW:
+            raise
         raise CannotStart(NOT_EXECUTABLE, f"cannot execute: {argv[0]}: {error}") from None
 
 

@@ -33,7 +33,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import shutil
 import signal
@@ -43,19 +42,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import system
+from . import records, system
 from .errors import UnsafePath
-from .runner import ALIVE, CANCELLED, JOB_LOCK, LOCK, OUTCOME, open_file
+from .runner import ALIVE, CANCELLED, JOB_LOCK, LOCK, open_file
 
 GRACE_S = 5.0
 """How long leftovers have between TERM and KILL."""
 LAST_WAIT_S = 10.0
 WITHDRAWN = "withdrawn"
 """What a tombstone, a symbolic link in place of `started.<attempt>`, points to."""
-COUNTS = (
-    *("rc", "wall_ms", "cpu_user_ms", "cpu_system_ms", "max_rss_kib", "block_in", "block_out"),
-    *("switches_voluntary", "switches_involuntary", "output_bytes", "output_dropped_bytes"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +113,12 @@ def judge(folder: str, attempt: int) -> Verdict:
     try:
         with _judging(folder) as free:
             if not free:
-                return Running(_runner(folder, attempt))
-            if outcome := _outcome(folder, attempt):
+                return Running(records.runner(folder, attempt))
+            if outcome := records.outcome(folder, attempt):
                 return Ended(outcome)
             if _withdrawn(folder, attempt):
                 return NeverStarted("it was withdrawn before its start")
-            if _marks(folder, attempt):
+            if records.marks(folder, attempt):
                 return Vanished()
             _free_attempt(folder, attempt)
             return Running() if _has_writer(folder) else NeverStarted()
@@ -135,9 +130,9 @@ def tombstone(folder: str, attempt: int) -> bool:
     """Make sure that this attempt never starts. False: it has, or may be about to. OSError."""
     try:
         with _judging(folder) as free:
-            if not free or _outcome(folder, attempt):
+            if not free or records.outcome(folder, attempt):
                 return False
-            if not _withdrawn(folder, attempt) and not _marks(folder, attempt):
+            if not _withdrawn(folder, attempt) and not records.marks(folder, attempt):
                 _free_attempt(folder, attempt)
                 # A link is made whole or not at all, and O_EXCL never follows it.
                 os.symlink(WITHDRAWN, f"{folder}/started.{attempt}")
@@ -156,7 +151,7 @@ def cancel(folder: str) -> bool:
         os.close(open_file(f"{folder}/{CANCELLED}", os.O_WRONLY | os.O_CREAT))
     try:
         with _judging(folder) as free:
-            pid = None if free else _latest_runner(folder)
+            pid = None if free else records.runner(folder, records.latest(folder))
         if pid is None:
             return False
         handle = system.Handle(pid)
@@ -249,73 +244,23 @@ def _withdrawn(folder: str, attempt: int) -> bool:
         return False
 
 
-def _marks(folder: str, attempt: int) -> dict[str, Any]:
-    """What the runner noted of its start; empty: it never got to start the job."""
-    try:
-        with open(f"{folder}/started.{attempt}", "rb") as file:
-            lines = file.read().split(b"\n")
-    except OSError:
-        return {}
-    marks: dict[str, Any] = {}
-    for line in lines[:-1]:
-        with contextlib.suppress(ValueError):
-            marks |= json.loads(line)
-    return marks
-
-
 def _free_attempt(folder: str, attempt: int) -> None:
     """Remove the mark of a runner that died in making it, before there was a job."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(f"{folder}/started.{attempt}")
 
 
-def _runner(folder: str, attempt: int) -> int | None:
-    return _marks(folder, attempt).get("pid")
-
-
-def _latest_runner(folder: str) -> int | None:
-    return _runner(folder, _latest(folder))
-
-
-def _latest(folder: str) -> int:
-    """The last attempt that has a mark; 0: none."""
-    numbers = [name[8:] for name in os.listdir(folder) if name.startswith("started.")]
-    return max((int(number) for number in numbers if number.isdecimal()), default=0)
-
-
-def _outcome(folder: str, attempt: int) -> dict[str, Any] | None:
-    """The attempt's record; None: there is none that is whole."""
-    try:
-        with open(f"{folder}/{OUTCOME}", "rb") as file:
-            found = json.load(file)
-    except (OSError, ValueError):
-        return None
-    if not isinstance(found, dict) or found.get("attempt") != attempt:
-        return None
-    return found if _whole(found) else None
-
-
-def _whole(outcome: dict[str, Any]) -> bool:
-    counts = [outcome.get(name) for name in COUNTS]
-    instants = [outcome.get(name) for name in ("started_at", "ended_at")]
-    return (
-        outcome.get("version") == 1
-        and outcome.get("ended_by") in ("exit", "timeout", "cancel")
-        and all(type(count) is int and count >= 0 for count in counts)
-        and all(type(instant) in (int, float) for instant in instants)
-        and outcome["rc"] <= 255
-    )
-
-
 def _leftovers(folder: str) -> list[system.Process]:
     try:
-        lock = os.stat(f"{folder}/{JOB_LOCK}")
-        marks = _marks(folder, _latest(folder))
+        job_lock = f"{folder}/{JOB_LOCK}"
+        marks, lock = records.marks(folder, records.latest(folder)), os.stat(job_lock)
     except FileNotFoundError:
         return []
+    if not system.LINUX:  # who holds a file is not told there, only that somebody does
+        return system.session_of(marks.get("job_pid", -1)) if _held(job_lock) else []
     table = system.processes()
-    leader = table.get(marks.get("job_pid", 0))
     sure = [process for process in table.values() if system.has_open(process.pid, lock)]
+    leader = table.get(marks.get("job_pid", -1))
     if leader and leader.started == marks.get("job_started"):
         sure.append(leader)
     sessions = {process.session for process in sure} - {os.getsid(0)}
@@ -324,3 +269,14 @@ def _leftovers(folder: str) -> list[system.Process]:
     found = {process.pid: process for process in (*sure, *members, *below)}
     spared = (os.getpid(), 1)
     return [one for pid, one in found.items() if pid not in spared and one.state != "Z"]
+
+
+def _held(path: str) -> bool:
+    fd = open_file(path, os.O_RDWR)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

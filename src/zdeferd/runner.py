@@ -101,28 +101,28 @@ class Attempt:
     def __init__(self, request: Request, alive: int, signals: Signals) -> None:
         self._request, self._alive, self._signals = request, alive, signals
         self._folder, self._number = request["folder"], request["attempt"]
+        self._mark = f"{self._folder}/started.{self._number}"
 
     def run(self) -> None:
         """Start, supervise, record. Refused: nothing was started."""
-        lock = self._take_lock()
-        room = self._reserve()
-        started = self._mark_started()
-        reading, writing = os.pipe()
-        output = Output(f"{self._folder}/output", reading, self._request["output_limit_bytes"])
+        try:
+            lock, room, started = self._take_lock(), self._reserve(), self._mark_started()
+        except OSError as error:
+            raise Refused(
+                f"{error.filename or 'cannot write to its folder'}: {error.strerror}"
+            ) from None
         facts: dict[str, object] = {
             "version": 1,
             "attempt": self._number,
             "started_at": time.time(),
         }
         try:
-            pid = launch(self._request, writing, self._open_job_lock())
+            output, pid = self._launch()
         except CannotStart as error:
-            output.add(f"zdeferd: {error}\n".encode("utf-8", "surrogateescape"))
-            output.finish()
+            output = self._note(str(error))
             facts |= {"ended_by": "exit", "rc": error.rc, "wall_ms": 0}
             all_ended = True
         else:
-            os.close(writing)
             supervision = Supervision(self._request, self._signals, output, pid)
             self._tell_of_job(started, pid)
             facts |= supervision.run()
@@ -131,11 +131,6 @@ class Attempt:
         os.close(lock)
         if not all_ended:
             self._stay_behind(output)
-
-    def _stay_behind(self, output: Output) -> None:
-        os.close(self._alive)
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        output.drop_the_rest()
 
     def _take_lock(self) -> int:
         self._check_run_is_on()
@@ -147,14 +142,6 @@ class Attempt:
         self._check_run_is_on()
         return lock
 
-    def _check_run_is_on(self) -> None:
-        try:
-            if os.path.samestat(os.fstat(self._alive), os.stat(f"{self._folder}/{ALIVE}")):
-                return
-        except FileNotFoundError:
-            pass
-        raise Refused("the run is over")
-
     def _wait_for_judges(self, lock: int) -> None:
         # Only judges share the lock, and only for an instant; a runner never does.
         try:
@@ -163,15 +150,22 @@ class Attempt:
             raise Refused("another runner is at work") from None
         fcntl.flock(lock, fcntl.LOCK_EX)
 
+    def _check_run_is_on(self) -> None:
+        try:
+            if os.path.samestat(os.fstat(self._alive), os.stat(f"{self._folder}/{ALIVE}")):
+                return
+        except FileNotFoundError:
+            pass
+        raise Refused("the run is over")
+
     def _reserve(self) -> int:
         """Write the script and take room for the outcome; returns where that is written."""
+        if os.path.lexists(self._mark):
+            raise Refused(f"attempt {self._number} has been started or withdrawn")
         script = self._request["script"]
-        try:
-            if script is not None:
-                self._write_new("script", script.encode("utf-8", "surrogateescape"))
-            return self._write_new(f"{OUTCOME}.tmp", b" " * OUTCOME_ROOM)
-        except OSError as error:
-            raise Refused(f"cannot write to its folder: {error.strerror}") from None
+        if script is not None:
+            os.close(self._write_new("script", script.encode("utf-8", "surrogateescape")))
+        return self._write_new(f"{OUTCOME}.tmp", b" " * OUTCOME_ROOM)
 
     def _write_new(self, name: str, data: bytes) -> int:
         fd = open_file(f"{self._folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -179,22 +173,39 @@ class Attempt:
         return fd
 
     def _mark_started(self) -> int:
-        path = f"{self._folder}/started.{self._number}"
-        try:
-            fd = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        except OSError as error:
-            raise Refused(f"attempt {self._number}: {error.strerror}") from None
+        fd = open_file(self._mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             mark = {"pid": os.getpid(), "started_at": time.time()}
             _write_all(fd, json.dumps(mark).encode() + b"\n")
-        except OSError as error:
-            os.unlink(path)
-            raise Refused(f"cannot write to its folder: {error.strerror}") from None
-        # Who cancels leaves the mark first and looks for our pid then: one sees the other.
+        except OSError:
+            os.unlink(self._mark)
+            raise
+        # Who cancels leaves a file first and looks for our pid then: one sees the other.
         if self._signals.cancelled or os.path.exists(f"{self._folder}/{CANCELLED}"):
-            os.unlink(path)
+            os.unlink(self._mark)
             raise Refused("cancelled")
         return fd
+
+    def _launch(self) -> tuple[Output, int]:
+        """The job's output and its pid. CannotStart, or Refused where it may work later."""
+        try:
+            reading, writing = os.pipe()
+            pid = launch(self._request, writing, self._open_job_lock())
+        except OSError as error:
+            os.unlink(self._mark)
+            raise Refused(f"cannot make a process: {error.strerror}") from None
+        os.close(writing)
+        return self._output(reading), pid
+
+    def _note(self, text: str) -> Output:
+        """An output that holds only a message of our own."""
+        output = self._output(os.open(os.devnull, os.O_RDONLY))
+        output.add(f"zdeferd: {text}\n".encode("utf-8", "surrogateescape"))
+        output.finish()
+        return output
+
+    def _output(self, pipe: int) -> Output:
+        return Output(f"{self._folder}/output", pipe, self._request["output_limit_bytes"])
 
     def _open_job_lock(self) -> int:
         fd = open_file(f"{self._folder}/{JOB_LOCK}", os.O_RDWR | os.O_CREAT)
@@ -213,6 +224,11 @@ class Attempt:
         except OSError:
             pass  # only end_leftovers would like to know it
         os.close(started)
+
+    def _stay_behind(self, output: Output) -> None:
+        os.close(self._alive)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        output.drop_the_rest()
 
     def _record(self, room: int, facts: dict[str, object]) -> None:
         data = json.dumps(facts).encode() + b"\n"

@@ -1,0 +1,67 @@
+"""What a runner wrote into its run's folder, read back.
+
+Owns the reading of `started.<attempt>` (lines of JSON: the runner's pid and instant, then
+the job's pid and its start in clock ticks) and of `outcome.json`. Trusts neither to be
+whole: a crash may have come at any byte. What is not whole counts as not there.
+"""
+
+import contextlib
+import json
+import os
+from typing import Any
+
+from .runner import OUTCOME
+
+COUNTS = (
+    *("rc", "wall_ms", "cpu_user_ms", "cpu_system_ms", "max_rss_kib", "block_in", "block_out"),
+    *("switches_voluntary", "switches_involuntary", "output_bytes", "output_dropped_bytes"),
+)
+
+
+def marks(folder: str, attempt: int) -> dict[str, Any]:
+    """What the runner noted of its start; empty: it never got to start the job."""
+    try:
+        with open(f"{folder}/started.{attempt}", "rb") as file:
+            lines = file.read().split(b"\n")
+    except OSError:
+        return {}
+    found: dict[str, Any] = {}
+    for line in lines[:-1]:
+        with contextlib.suppress(ValueError, TypeError):
+            found |= json.loads(line)
+    return found
+
+
+def runner(folder: str, attempt: int) -> int | None:
+    """The pid of the attempt's runner; None: it has not got that far."""
+    return marks(folder, attempt).get("pid")
+
+
+def latest(folder: str) -> int:
+    """The last attempt that has a mark; 0: none."""
+    numbers = [name[8:] for name in os.listdir(folder) if name.startswith("started.")]
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
+def outcome(folder: str, attempt: int) -> dict[str, Any] | None:
+    """The attempt's record; None: there is none that is whole."""
+    try:
+        with open(f"{folder}/{OUTCOME}", "rb") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict) or found.get("attempt") != attempt:
+        return None
+    return found if _whole(found) else None
+
+
+def _whole(outcome: dict[str, Any]) -> bool:
+    counts = [outcome.get(name) for name in COUNTS]
+    instants = [outcome.get(name) for name in ("started_at", "ended_at")]
+    return (
+        outcome.get("version") == 1
+        and outcome.get("ended_by") in ("exit", "timeout", "cancel")
+        and all(type(count) is int and count >= 0 for count in counts)
+        and all(type(instant) in (int, float) for instant in instants)
+        and outcome["rc"] <= 255
+    )
