@@ -221,11 +221,9 @@ def test_what_the_wheel_carries_is_there(name: str) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_a_module_a_test_and_a_heading(verb: str) -> None:
+def test_every_verb_has_a_module_and_a_test(verb: str) -> None:
     assert (SOURCE / "cli" / f"{verb}.py").is_file()
     assert (ROOT / "tests" / "cli" / f"test_{verb}.py").is_file()
-    documented = [heading for page in DOCS.glob("*.md") for heading in headings(page)]
-    assert f"zdeferctl {verb}" in " ".join(documented)
 
 
 def headings(path: Path) -> list[str]:

@@ -77,7 +77,7 @@ class Committer:
                 return transaction(self._ledger)
         except sqlite3.Error:
             raise
-        except Exception as error:  # one caller's fault must not take its neighbours along
+        except Exception as error:  # noqa: BLE001 - one caller's fault is not its neighbours'
             return error
 
 
