@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -130,3 +131,22 @@ def end(ledger: Ledger, run: int, outcome: Outcome = Outcome.SUCCEEDED, rc: int 
 def wait_for_file(path: Path) -> None:
     """Until another process has made it."""
     assert any(path.exists() for _ in attempts()), f"no such file: {path}"
+
+
+def daemon_script(user: User) -> Path:
+    """A program `zdeferd` in a folder of its own, as an installation has one."""
+    return _script(user, "zdeferd", "zdeferd.daemon")
+
+
+def ctl_script(user: User) -> Path:
+    """A program `zdeferctl`, as an installation has one."""
+    return _script(user, "zdeferctl", "zdeferd.cli")
+
+
+def _script(user: User, name: str, module: str) -> Path:
+    script = user.root / "bin" / name
+    script.parent.mkdir(exist_ok=True)
+    path = f"{SOURCE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    script.write_text(f'#!/bin/sh\nPYTHONPATH={path} exec {sys.executable} -m {module} "$@"\n')
+    script.chmod(0o755)
+    return script

@@ -54,7 +54,7 @@ class RemoveEmpty:
 
 @dataclass(frozen=True)
 class Compile:
-    """A .zwc beside a zsh file, newer than the file."""
+    """A .zwc beside a zsh file that was written by a step, newer than the file."""
 
     zsh: str
     path: str
@@ -140,6 +140,7 @@ def _write(step: Write) -> bool:
     if not os.path.islink(step.path) and _content(step.path) == step.content:
         return False
     os.makedirs(os.path.dirname(step.path), mode=0o700, exist_ok=True)
+    _remove(f"{step.path}.zwc", tree=False)  # zsh would go on to read the old text from it
     _replace(step.path, step.content, step.mode)
     return True
 
@@ -191,15 +192,14 @@ def _remove_empty(path: str) -> bool:
 def _compile(step: Compile) -> bool:
     """Compile beside and rename: a shell never reads half a .zwc."""
     compiled, fresh = f"{step.path}.zwc", f"{step.path}.new.zwc"
-    try:
-        if os.stat(compiled).st_mtime_ns > os.stat(step.path).st_mtime_ns:
-            return False
-    except FileNotFoundError:
-        pass
+    if os.path.exists(compiled):  # writing the file takes an old one away
+        return False
     # The .zwc of a text that cannot be compiled is only missed for its speed.
     done = run_command((step.zsh, "-fc", 'zcompile -UR -- "$1" "$2"', "zsh", fresh, step.path))
     if done.returncode != 0:
         return False
+    newer = os.stat(step.path).st_mtime_ns + 1_000_000_000  # zsh compares whole seconds
+    os.utime(fresh, ns=(newer, newer))
     os.rename(fresh, compiled)
     return True
 

@@ -61,6 +61,17 @@ def test_a_silent_daemon_is_given_a_limit(place: Path) -> None:
             request(str(place), wire.Ping(), timeout_s=0.2)
 
 
+def test_a_stopped_daemon_is_given_a_limit(daemon: Daemon) -> None:
+    daemon.start()
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(NoDaemon, match="does not answer"):
+            request(str(daemon.socket), wire.Ping(), timeout_s=0.2)
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
+
+
 def test_ping(daemon: Daemon) -> None:
     daemon.start()
     pong = request(str(daemon.socket), wire.Ping())

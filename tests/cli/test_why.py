@@ -112,8 +112,8 @@ TABLE: list[tuple[dict[str, Any], Code, str]] = [
 
 @pytest.mark.parametrize(("fields", "code", "part"), TABLE)
 def test_the_rules(fields: dict[str, Any], code: Code, part: str) -> None:
-    facts = Facts(**({"id": "build", "now": NOW, "daemon": True, "job": a_job()} | fields))
-    answer = why(facts)
+    known: dict[str, Any] = {"id": "build", "now": NOW, "daemon": True, "job": a_job()}
+    answer = why(Facts(**(known | fields)))
     assert answer.code is code
     assert part in answer.sentence
     assert answer.sentence[-1] in ".?"

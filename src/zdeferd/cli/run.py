@@ -10,7 +10,7 @@ from __future__ import annotations
 from .. import wire
 from ..client import Client
 from ..environment import cut_env
-from ..errors import NoDaemon
+from ..errors import NoDaemon, RequestRefused
 from . import INTERRUPTED
 from .runend import tell
 from .target import job_id
@@ -42,7 +42,7 @@ def perform(call: Call) -> int:
         call.progress(f"run {run} of {call.args.job}; Ctrl-C leaves it running")
         try:
             client.ask(wire.AwaitRun(run=run), timeout_s=None)
-        except NoDaemon:
+        except (NoDaemon, RequestRefused):  # it died, or it is leaving
             raise NoDaemon(f"the daemon has gone: run {run} goes on; {_later(run)}") from None
         except KeyboardInterrupt:
             call.failed(f"no longer waiting: run {run} goes on; {_later(run)}", INTERRUPTED)

@@ -47,7 +47,8 @@ def perform(call: Call) -> int:
     with reading(find_paths(call.env).ledger) as view:
         rows = view.runs(args.job, args.outcome, args.limit)
     if args.ids:
-        print("\n".join(f"{row['id']}:{row['job']}, {row['outcome'] or 'live'}" for row in rows))
+        for row in rows:
+            print(f"{row['id']}:{row['job']}, {row['outcome'] or 'live'}")
         return 0
 
     def text(style: Style) -> str:

@@ -1,0 +1,82 @@
+"""Completion, help and docs know the same verbs and options; and it completes in a real zsh."""
+
+import argparse
+import re
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from ctl import User, call, claim, ctl_script, end
+from terminal import Terminal
+
+from zdeferd.cli import VERBS, verb_parser
+
+ROOT = Path(__file__).parents[2]
+COMPLETION = ROOT / "shell/functions/_zdeferctl"
+DOCS = ROOT / "docs"
+
+
+def options_of(verb: str) -> set[str]:
+    """A verb's options, help and hidden ones left out."""
+    parser = verb_parser(verb, import_module(f"zdeferd.cli.{verb}"))
+    actions = [a for a in parser._actions if a.help != argparse.SUPPRESS]
+    return {name for a in actions for name in a.option_strings} - {"-h", "--help"}
+
+
+def test_completion_lists_every_verb_with_its_help() -> None:
+    block = re.search(r"local -a verbs=\(\n(.*?)\n\)", COMPLETION.read_text(), re.DOTALL)
+    assert block
+    lines = re.findall(r"^  '(\w+):(.*)'$", block[1].replace("'\\''", "\0"), re.MULTILINE)
+    listed = {verb: help_.replace("\\:", ":").replace("\0", "'") for verb, help_ in lines}
+    assert listed == VERBS
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_completion_knows_every_option(verb: str) -> None:
+    text = COMPLETION.read_text()
+    branch = re.search(rf"^      \((?:\w+\|)*{verb}(?:\|\w+)*\) options(.*?);;$", text, re.M | re.S)
+    known = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", branch[1] if branch else ""))
+    assert options_of(verb) == known | {"--json"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_operations_has_a_heading_for_every_verb_and_its_options(verb: str) -> None:
+    text = (DOCS / "operations.md").read_text()
+    section = re.search(rf"^### `{verb}`\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert section, f"docs/operations.md has no heading for {verb}"
+    for option in options_of(verb) - {"--json"}:
+        assert f"`{option}" in section[1], f"{verb}: {option} is not documented"
+
+
+def test_operations_has_no_heading_for_other_verbs() -> None:
+    headings = re.findall(r"^### `(\w+)`$", (DOCS / "operations.md").read_text(), re.MULTILINE)
+    assert headings == list(VERBS)
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
+def test_completion_in_a_real_shell(user: User) -> None:
+    user.job_file('[alpha]\nrun = "true"\n[beta]\nrun = "true"\n')
+    ledger = user.ledger()
+    end(ledger, claim(ledger, "alpha"))
+    script = ctl_script(user)
+    zshrc = (
+        f"fpath=({COMPLETION.parent} $fpath); path=({script.parent} $path)\n"
+        "autoload -Uz compinit; compinit -D; setopt no_list_beep\n"
+    )
+    with Terminal(user.root, zshrc) as shell:
+        shell.prompt()
+        for typed, expected in (
+            ("zdeferctl rel\t", "zdeferctl reload "),
+            ("zdeferctl why al\t", "zdeferctl why alpha"),
+            ("zdeferctl show \t", "zdeferctl show 1"),
+            ("zdeferctl run --no\t", "zdeferctl run --no-wait"),
+        ):
+            shell.type(typed)
+            shell.expect(re.escape(expected))
+            shell.type("\x15")
+
+
+def test_the_hidden_options_are_quick_answers_without_a_ledger(user: User) -> None:
+    assert call("jobs", "--ids") == (0, "", "")
+    assert call("runs", "--ids") == (0, "", "")

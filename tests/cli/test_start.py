@@ -1,0 +1,49 @@
+"""`zdeferctl start`: detached where no service is installed; once."""
+
+from collections.abc import Iterator
+
+import pytest
+from ctl import User, call, daemon_script
+
+from zdeferd.view import daemon_pid
+
+
+@pytest.fixture
+def started(user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`zdeferd` is in PATH, and what it started ends with the test."""
+    monkeypatch.setenv("PATH", f"{daemon_script(user).parent}:{user.env['PATH']}")
+    yield
+    call("stop")
+    assert daemon_pid(str(user.state / "lock")) is None
+
+
+@pytest.mark.usefixtures("started")
+def test_start_twice_and_stop(user: User) -> None:
+    first = call("start")
+    assert first.code == 0, first.err
+    assert first.out.startswith("zdeferd started, pid ")
+    again = call("start", "--json").document
+    assert again["started"] is False
+    assert f"pid {again['pid']}" in first.out
+    assert call("status", "--json").document["daemon"] == {"running": True, "pid": again["pid"]}
+    assert call("stop") == (0, "zdeferd has stopped\n", "")
+    assert call("stop").code == 3
+
+
+@pytest.mark.usefixtures("started")
+def test_a_daemon_that_cannot_start_says_why(user: User) -> None:
+    user.state.chmod(0o755)
+    result = call("start")
+    user.state.chmod(0o700)
+    assert result.code == 1
+    assert "daemon did not start: zdeferd: open to others" in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_no_program(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("sys.argv", ["/nowhere/zdeferctl"])
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    result = call("start")
+    assert result.code == 1
+    assert "program not found: zdeferd" in result.err

@@ -1,0 +1,52 @@
+"""`zdeferctl stop`: the daemon leaves, its jobs go on."""
+
+import os
+import subprocess
+import sys
+
+from ctl import SOURCE, User, call, wait_for_file
+from running import Daemon
+
+
+def test_jobs_go_on(user: User, daemon: Daemon) -> None:
+    fifo = user.root / "go"
+    os.mkfifo(fifo)
+    daemon.write_jobs(f'[slow]\nrun = "read <{fifo}"\n')
+    daemon.start()
+    call("run", "slow", "--no-wait")
+    wait_for_file(user.state / "runs/1/started.1")
+    assert call("stop") == (0, "zdeferd has stopped\n", "")
+    assert daemon.process is not None
+    assert daemon.process.wait(20) == 0
+    fifo.write_text("on\n")
+    daemon.start()
+    daemon.wait_until_done(1)
+    assert daemon.rows("SELECT outcome FROM runs") == [("succeeded",)]
+
+
+def test_a_caller_that_waits_for_a_run_does_not_hold_it_up(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs('[slow]\nrun = ["sleep", "600"]\n')
+    daemon.start()
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "zdeferd.cli", "run", "slow"],
+        env=user.env | {"PYTHONPATH": str(SOURCE)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_file(user.state / "runs/1/started.1")
+    assert call("stop").code == 0
+    _, err = waiting.communicate(timeout=20)
+    assert waiting.returncode == 3, err
+    assert "run 1 goes on" in err
+
+
+def test_the_marker_starts_it_again(user: User, daemon: Daemon) -> None:
+    (user.state / "autostart").write_text("/nowhere/zdeferd\n")
+    daemon.start()
+    assert "the next new shell starts it again" in call("stop").out
+
+
+def test_no_daemon(user: User) -> None:
+    result = call("stop")
+    assert result.code == 3
+    assert "no daemon runs" in result.err

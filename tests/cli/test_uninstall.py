@@ -1,0 +1,67 @@
+"""`zdeferctl uninstall`: nothing stays but the user's own files."""
+
+from pathlib import Path
+
+import pytest
+from ctl import User, call, claim, daemon_script
+from running import Daemon
+
+
+@pytest.fixture(autouse=True)
+def program(user: User, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`zdeferd` beside zdeferctl; no service manager answers in this home."""
+    script = daemon_script(user)
+    monkeypatch.setattr("sys.argv", [str(script.parent / "zdeferctl")])
+    return script
+
+
+def files(user: User) -> set[str]:
+    found = (path.relative_to(user.root) for path in user.root.rglob("*") if path.is_file())
+    return {str(path) for path in found if path.parts[0] not in ("bin", "stderr")}
+
+
+def test_nothing_was_installed(user: User) -> None:
+    assert call("uninstall") == (0, "nothing was installed\n", "")
+
+
+def test_all_of_it_while_the_daemon_runs(user: User, daemon: Daemon) -> None:
+    (user.root / ".zshrc").write_text("alias ll='ls -l'\n")
+    user.job_file('[build]\nrun = "true"\n')
+    assert call("install", "--zshrc").code == 0
+    daemon.start()
+    assert call("run", "build").code == 0
+    result = call("uninstall")
+    assert result.code == 0, result.err
+    assert daemon.process is not None
+    assert daemon.process.wait(20) == 0
+    own = {".zshrc", ".zshrc.before-zdeferd", ".config/zdeferd/jobs.d/mine.toml"}
+    assert own < files(user)
+    assert {name for name in files(user) - own if not name.startswith(".local/state/")} == set()
+    assert ".local/state/zdeferd/ledger.sqlite3" in files(user)
+    assert not (user.root / "run/zdeferd").exists()
+    assert call("uninstall", "--purge").code == 0
+    assert files(user) == own
+    assert (user.root / ".zshrc").read_text() == "alias ll='ls -l'\n"
+
+
+def test_a_line_of_the_users_own_is_named(user: User) -> None:
+    (user.root / ".zshrc").write_text("source ~/plugins/zdeferd.plugin.zsh\n")
+    result = call("uninstall")
+    assert "Take this line out of ~/.zshrc" in result.out
+    assert "source ~/plugins/zdeferd.plugin.zsh" in result.out
+
+
+def test_no_purge_while_jobs_run(user: User) -> None:
+    ledger = user.ledger()
+    run = claim(ledger, "build")
+    ledger.dispatch(run, "a-boot", 1.0)
+    result = call("uninstall", "--purge")
+    assert result.code == 1
+    assert f"jobs are running: run {run}" in result.err
+
+
+def test_dry_run_does_nothing(user: User) -> None:
+    assert call("install").code == 0
+    before = files(user)
+    assert "would remove " in call("uninstall", "--dry-run").out
+    assert files(user) == before
