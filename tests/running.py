@@ -1,5 +1,6 @@
 """A real daemon in a private home, and a libzmq peer that speaks as a shell does."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -7,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,14 @@ from zdeferd import wire
 
 LIMIT_S = 20.0
 """No single event takes longer, or the test fails."""
+ASK_LEDGER = """import os, sqlite3, sys
+path = os.environ["HOME"] + "/.local/state/zdeferd/ledger.sqlite3"
+db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+claimed = "SELECT count(*) FROM claims c JOIN runs r ON r.id = c.run "
+dispatched = claimed + "WHERE c.job = ? AND r.state = 'dispatched'"
+sys.exit(db.execute(dispatched, sys.argv[1:]).fetchone()[0] == 0)
+"""
+"""A job that succeeds only where its own claim and dispatch are committed: `ask.py JOB`."""
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -90,17 +98,19 @@ class Daemon:
 
     def rows(self, sql: str, *values: object) -> list[Any]:
         """What the ledger says."""
-        with closing(sqlite3.connect(f"file:{self.state}/ledger.sqlite3?mode=ro", uri=True)) as db:
+        with contextlib.closing(
+            sqlite3.connect(f"file:{self.state}/ledger.sqlite3?mode=ro", uri=True)
+        ) as db:
             return db.execute(sql, values).fetchall()
 
     def wait_for(self, sql: str, expected: object) -> None:
         """Until the one value of a query is `expected`."""
         found: object = None
         for _ in attempts():
-            if (self.state / "ledger.sqlite3").exists():
+            with contextlib.suppress(sqlite3.OperationalError):  # there is no ledger yet
                 found = self.rows(sql)[0][0]
-                if found == expected:
-                    return
+            if found == expected:
+                return
         raise AssertionError(f"{sql}: {found!r}, not {expected!r}\n{self.errors.read_text()}")
 
     def wait_until_done(self, runs: int) -> None:
@@ -161,12 +171,12 @@ def visit(
     nonce: str,
     seq: int = 1,
     jobs: Mapping[str, str] | None = None,
-    env: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
     event: bytes = b"postprompt",
     **fields: str,
 ) -> list[bytes]:
     """The frames of a visit that registers `jobs` (id -> zsh code) with the same `fields`."""
-    variables = "\0".join(f"{name}={value}" for name, value in (env or {}).items())
+    variables = "\0".join(f"{name}={value}" for name, value in (environ or {}).items())
     frames = [b"hello", b"protocol=1", f"nonce={nonce}".encode(), f"seq={seq}".encode()]
     frames += [b"context", f"environment={variables}".encode()]
     for name, code in (jobs or {}).items():

@@ -15,13 +15,13 @@ def test_one_callers_fault_does_not_take_its_neighbours_along(home: Path) -> Non
         committer = Committer(Ledger(str(home / "l")), asyncio.get_running_loop())
 
         def broken(ledger: Ledger) -> None:
-            ledger.add_line("/log", b"never", None)
+            ledger.add_line("/log", b"never", None, 0.0)
             raise ValueError("mine alone")
 
         results = await asyncio.gather(
-            committer.transact(lambda ledger: ledger.add_line("/log", b"one", None)),
+            committer.transact(lambda ledger: ledger.add_line("/log", b"one", None, 0.0)),
             committer.transact(broken),
-            committer.transact(lambda ledger: ledger.add_line("/log", b"two", None)),
+            committer.transact(lambda ledger: ledger.add_line("/log", b"two", None, 0.0)),
             return_exceptions=True,
         )
         assert isinstance(results[1], ValueError)
@@ -36,7 +36,7 @@ def test_what_was_queued_before_the_close_is_durable(home: Path) -> None:
     async def scenario() -> None:
         committer = Committer(Ledger(str(home / "l")), asyncio.get_running_loop())
         last = asyncio.ensure_future(
-            committer.transact(lambda ledger: ledger.add_line("/log", b"last", None))
+            committer.transact(lambda ledger: ledger.add_line("/log", b"last", None, 0.0))
         )
         await asyncio.sleep(0)  # lets it queue up; nothing is waited for
         await committer.close()
@@ -52,9 +52,9 @@ def test_a_ledger_that_cannot_be_written_fails_all_and_heals(home: Path) -> None
         committer = Committer(ledger, asyncio.get_running_loop())
         ledger._db.execute("PRAGMA query_only = 1")
         with pytest.raises(LedgerError, match="could not be written"):
-            await committer.transact(lambda ledger: ledger.add_line("/log", b"x", None))
+            await committer.transact(lambda ledger: ledger.add_line("/log", b"x", None, 0.0))
         ledger._db.execute("PRAGMA query_only = 0")
-        await committer.transact(lambda ledger: ledger.add_line("/log", b"y", None))
+        await committer.transact(lambda ledger: ledger.add_line("/log", b"y", None, 0.0))
         assert [line.text for line in ledger.open_lines()] == [b"y"]
         await committer.close()
 

@@ -9,17 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import Daemon, Peer, attempts, visit
+from running import ASK_LEDGER, Daemon, Peer, attempts, visit
 
 from zdeferd import wire
-
-ASK_LEDGER = """import os, sqlite3, sys
-path = os.environ["HOME"] + "/.local/state/zdeferd/ledger.sqlite3"
-db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-claimed = "SELECT count(*) FROM claims c JOIN runs r ON r.id = c.run "
-dispatched = claimed + "WHERE c.job = ? AND r.state = 'dispatched'"
-sys.exit(db.execute(dispatched, sys.argv[1:]).fetchone()[0] == 0)
-"""
 
 
 @pytest.fixture
@@ -102,6 +94,15 @@ def test_what_runs_costs_and_prints_is_kept(daemon: Daemon) -> None:
     assert row[3] > 1000
     assert row[4] == len("out\nerr\n")
     assert (daemon.state / "runs/1/output").read_text() == "out\nerr\n"
+
+
+def test_bytes_that_are_no_text_reach_the_job(daemon: Daemon) -> None:
+    daemon.start()
+    frames = visit("n1", 1, {"x": "print -rn -- $LC_ODD$'\\xfe'"})
+    frames[frames.index(b"environment=")] += b"LC_ODD=\xff\xfd"
+    ask(daemon, frames)
+    daemon.wait_until_done(1)
+    assert (daemon.state / "runs/1/output").read_bytes() == b"\xff\xfd\xfe"
 
 
 def test_a_command_that_does_not_exist_is_rc_127(daemon: Daemon) -> None:
@@ -218,7 +219,7 @@ def test_an_idle_event_runs_an_idle_batch(daemon: Daemon) -> None:
     log = daemon.home / "seg.log"
     env = {"PERF_SEGMENT_LOG": str(log), "ZSH_LOG_STRUCTURED": "1"}
     ask(daemon, visit("n1", 1, {"mine": "return 2"}, env, on="idle"))
-    ask(daemon, visit("n1", 2, event=b"idle", env=env))
+    ask(daemon, visit("n1", 2, event=b"idle", environ=env))
     daemon.wait_until_done(2)
     lines = [re.sub(r"(ms|elapsed)=\d+", r"\1=", line) for line in log.read_text().splitlines()]
     assert lines == [

@@ -415,7 +415,7 @@ def test_what_survives_kill_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
     output.finish = lambda: None
     signals: Any = type("Signals", (), {"cancelled": False, "fd": os.pipe()[0]})()
     request: Any = {"timeout_ms": 50, "grace_ms": 50, "background": False}
-    deaf = Deaf(request, signals, output, 1)
+    deaf = Deaf(request, signals, output, 1, time.monotonic())
     facts = deaf.run()
     assert (facts["ended_by"], facts["rc"]) == ("timeout", 124)
     assert deaf.told == [signal.SIGTERM, signal.SIGCONT, signal.SIGKILL]

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,20 +14,11 @@ from zdeferd import wire
 
 pytestmark = pytest.mark.skipif(bool(usermanager.why_not()), reason=usermanager.why_not())
 
-PROGRAM = """#!/bin/sh
-PYTHONPATH={path} exec {python} -m {module} "$@"
-"""
-
 
 @pytest.fixture
 def manager(home: Path) -> Iterator[UserManager]:
     made = UserManager(home)
-    for name, module in (("zdeferd", "zdeferd.daemon"), ("zdeferctl", "zdeferd.cli")):
-        program = made.programs / name
-        text = PROGRAM.format(path=":".join(sys.path), python=sys.executable, module=module)
-        program.write_text(text)
-        program.chmod(0o755)
-    made.inside("zdeferctl", "install")
+    made.install()
     yield made
     made.close()
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from running import LIMIT_S, Daemon, attempts
 
 SYSTEMD = "/lib/systemd/systemd"
 PRIVATE_RUN = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && exec $0 --user"
+
+PROGRAM = """#!/bin/sh
+PYTHONPATH={path} exec {python} -m {module} "$@"
+"""
 
 
 def why_not() -> str:
@@ -48,6 +53,15 @@ class UserManager(Daemon):
         for _ in attempts():
             if private.exists():
                 break
+
+    def install(self) -> None:
+        """`zdeferctl install`, with both programs on the PATH."""
+        for name, module in (("zdeferd", "zdeferd.daemon"), ("zdeferctl", "zdeferd.cli")):
+            program = self.programs / name
+            text = PROGRAM.format(path=":".join(sys.path), python=sys.executable, module=module)
+            program.write_text(text)
+            program.chmod(0o755)
+        self.inside("zdeferctl", "install")
 
     def inside(self, *command: str) -> str:
         """What a command prints that runs as the manager's user does; it must succeed."""

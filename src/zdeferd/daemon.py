@@ -38,6 +38,7 @@ EXIT_ALREADY_RUNNING = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; its exit code."""
     options = _parser().parse_args(arguments)
+    os.umask(0o077)  # the ledger and what SQLite puts beside it are the user's alone
     try:
         where = _locate()
         lock = _take_lock(where)
@@ -171,7 +172,7 @@ class _Daemon:
         try:
             reply = wire.encode_reply(await requests.answer(self._desk, request))
         except ZdeferdError as error:
-            reply = [b"refused", str(error).encode()]
+            reply = [b"refused", str(error).encode(errors="replace")]
             if not isinstance(error, RequestRefused):
                 self._journal.once(str(error))
         self._endpoint.send(peer, reply)

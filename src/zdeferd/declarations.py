@@ -162,7 +162,6 @@ def _text(value: object, _home: str = "") -> str:
     text = msgspec.convert(value, str)
     if "\0" in text:
         raise ValueError("a NUL byte")
-    text.encode()  # bytes of a shell that are not UTF-8 raise UnicodeEncodeError, a ValueError
     return text
 
 

@@ -26,13 +26,5 @@ def allowed_env(name: str) -> bool:
 
 
 def cut_env(env: Mapping[str, str]) -> dict[str, str]:
-    """`env` without what is not allowed, and without values that are not UTF-8.
-
-    The ledger holds text; one odd variable must not cost a shell all its jobs.
-    """
-    return {name: value for name, value in env.items() if allowed_env(name) and _is_text(value)}
-
-
-def _is_text(value: str) -> bool:
-    """Whether no byte of it had to be escaped (`surrogateescape`) to make it a string."""
-    return not any("\ud800" <= character <= "\udfff" for character in value)
+    """`env` without what is not allowed."""
+    return {name: value for name, value in env.items() if allowed_env(name)}

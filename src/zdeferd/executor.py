@@ -37,6 +37,8 @@ class Executor:
     ) -> None:
         self._runs, self._on_end, self._nofile, self._loop = runs, on_end, nofile, loop
         self._alive: dict[int, tuple[int, int]] = {}  # run -> (attempt, reading end)
+        self._refusals: dict[int, str] = {}
+        """Why a runner did not start its job, until its end is seen."""
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Future[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -99,11 +101,17 @@ class Executor:
 
     def _readable(self, run: int, attempt: int, fd: int) -> None:
         with contextlib.suppress(BlockingIOError):
-            if os.read(fd, 4096) == b"":
+            said = os.read(fd, 4096)
+            if said.startswith(b"refused "):
+                self._refusals[run] = said[len(b"refused ") :].decode(errors="replace").strip()
+            elif said == b"":
                 self._judge(run, attempt)
 
     def _judge(self, run: int, attempt: int) -> None:
         verdict = runfolder.judge(self.folder(run), attempt)
+        refusal = self._refusals.pop(run, None)
+        if refusal and isinstance(verdict, runfolder.NeverStarted):
+            verdict = runfolder.NeverStarted(refusal)
         if not isinstance(verdict, runfolder.Running):
             self._ended(run, attempt, verdict)
 

@@ -6,6 +6,7 @@ compose its methods into transactions, which committer.py runs. Assumes one daem
 (daemon.py holds the lock) and any number of read-only readers.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,22 +18,18 @@ from msgspec import Struct
 
 from .errors import LedgerError
 from .model import Batch, BatchTotals, Ending, Job, Run, Sink, State, Trigger, Work
+from .packing import pack, unpack
 
 SCHEMA_VERSION = 1
 """`PRAGMA user_version`; a ledger with a larger one is refused untouched."""
-
-pack = msgspec.msgpack.encode
-_unpack_env = msgspec.msgpack.Decoder(dict[str, str]).decode
-_unpack_sink = msgspec.msgpack.Decoder(Sink).decode
-_unpack_job = msgspec.msgpack.Decoder(Job).decode
-_unpack_work = msgspec.msgpack.Decoder(Work).decode
 
 
 def load_statements() -> dict[str, str]:
     """Every statement of ledger.sql under its name."""
     text = files("zdeferd").joinpath("ledger.sql").read_text()
     blocks = text.split("-- name: ")[1:]
-    return {name: body for name, body in (block.split("\n", 1) for block in blocks)}
+    heads = (block.partition("\n") for block in blocks)
+    return {name: body for name, _, body in heads}
 
 
 class Shell(NamedTuple):
@@ -72,10 +69,11 @@ class Ledger:
         """Open `path`, creating it where there is none; LedgerError says what is wrong."""
         self._sql = load_statements()
         try:
+            _make_private(path)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
             self._prepare(path)
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise LedgerError(f"cannot open the ledger: {path}: {error}") from None
 
     def _prepare(self, path: str) -> None:
@@ -161,7 +159,7 @@ class Ledger:
     def declared_job(self, job_id: str) -> Job | None:
         """The last declaration of a shell's job."""
         row = self._one("declared_job", id=job_id)
-        return _unpack_job(row["definition"]) if row else None
+        return unpack(row["definition"], Job) if row else None
 
     def register(self, shell: str, trigger: Trigger, job: Job) -> None:
         """Remember a declaration until its trigger; a repeated one changes nothing."""
@@ -173,7 +171,7 @@ class Ledger:
             rows = self._run("registrations_of_all", trigger=trigger)
         else:
             rows = self._run("registrations_of_shell", trigger=trigger, shell=shell)
-        return [Registration(r["id"], r["shell"], _unpack_job(r["definition"])) for r in rows]
+        return [Registration(r["id"], r["shell"], unpack(r["definition"], Job)) for r in rows]
 
     def drop_registration(self, registration: int) -> None:
         """It has been considered."""
@@ -250,7 +248,7 @@ class Ledger:
         row = self._one("work", run=run)
         if row is None:
             raise LedgerError(f"the ledger holds no payload: run {run}")
-        return _unpack_work(row["work"])
+        return unpack(row["work"], Work)
 
     def dispatch(self, run: int, boot: str, now: float) -> None:
         """The decision to start it."""
@@ -278,9 +276,9 @@ class Ledger:
 
     # telemetry lines
 
-    def add_line(self, path: str, text: bytes, run: int | None) -> None:
+    def add_line(self, path: str, text: bytes, run: int | None, now: float) -> None:
         """A line that is due."""
-        self._run("add_line", path=path, text=text, run=run)
+        self._run("add_line", path=path, text=text, run=run, now=now)
 
     def open_lines(self) -> list[Line]:
         """Lines not yet marked, in order; at most 200 of each file."""
@@ -314,15 +312,20 @@ class Ledger:
         for run in runs:
             self._run("prune_run", id=run)
         self._run("prune_claims", before=before, boot=f"boot:{boot}")
-        for name in ("prune_batches", "prune_shells"):
+        for name in ("prune_batches", "prune_shells", "prune_lines"):
             self._run(name, before=before)
-        for name in ("prune_registrations", "prune_lines"):
-            self._run(name)
+        self._run("prune_registrations")
         return runs
 
 
+def _make_private(path: str) -> None:
+    """SQLite makes a file as the umask says, and its `-wal` and `-shm` with the file's mode."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    os.close(os.open(path, flags, 0o600))
+
+
 def _shell(row: Any) -> Shell:
-    env, sink = _unpack_env(row["env"]), _unpack_sink(row["sink"])
+    env, sink = unpack(row["env"], dict[str, str]), unpack(row["sink"], Sink)
     return Shell(row["nonce"], row["seq"], bool(row["prompted"]), env, sink)
 
 
@@ -330,7 +333,7 @@ def _batch(row: Any) -> Batch:
     return Batch(
         id=row["id"],
         trigger=Trigger(row["trigger"]),
-        sink=_unpack_sink(row["sink"]),
+        sink=unpack(row["sink"], Sink),
         started_at=row["started_at"],
         spent_ms=row["spent_ms"],
     )
@@ -343,7 +346,7 @@ def _live_run(row: Any) -> Run:
         key=row["key"],
         trigger=Trigger(row["trigger"]),
         batch=row["batch"],
-        sink=_unpack_sink(row["sink"]),
+        sink=unpack(row["sink"], Sink),
         claimed_at=row["claimed_at"],
         after=tuple(row["after"].split()),
         state=State(row["state"]),

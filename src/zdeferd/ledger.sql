@@ -1,6 +1,6 @@
 -- The ledger: schema and every statement, each under its name.
 -- Instants are REAL seconds since the epoch; durations are INTEGER with a unit in
--- the name; msgpack blobs are Structs of model.py.
+-- the name; JSON columns are Structs of model.py, written by packing.py.
 
 -- name: schema
 -- `shells`: who has visited. `seq` is the last message recorded; redelivery is seen by it.
@@ -9,15 +9,15 @@ CREATE TABLE shells (
     seq     INTEGER NOT NULL,
     seen_at REAL NOT NULL,
     prompted INTEGER NOT NULL DEFAULT 0,   -- its first postprompt event has been taken in
-    env     BLOB NOT NULL,                 -- msgpack map: the allow-listed environment
-    sink    BLOB NOT NULL                  -- msgpack Sink
+    env     TEXT NOT NULL,                 -- JSON map: the allow-listed environment
+    sink    TEXT NOT NULL                  -- JSON Sink
 ) WITHOUT ROWID;
 CREATE INDEX shells_seen ON shells (seen_at);
 
 -- `jobs`: the last declaration of each job that came from a shell (file jobs live in files).
 CREATE TABLE jobs (
     id          TEXT PRIMARY KEY,
-    definition  BLOB NOT NULL,             -- msgpack Job
+    definition  TEXT NOT NULL,             -- JSON Job
     declared_at REAL NOT NULL,
     shell       TEXT NOT NULL,
     refused     TEXT                       -- why the last declaration was not taken
@@ -29,7 +29,7 @@ CREATE TABLE registrations (
     shell      TEXT NOT NULL,
     trigger    TEXT NOT NULL,
     job        TEXT NOT NULL,
-    definition BLOB NOT NULL,              -- msgpack Job
+    definition TEXT NOT NULL,              -- JSON Job
     UNIQUE (shell, trigger, job)
 );
 
@@ -54,7 +54,7 @@ CREATE TABLE batches (
     id         INTEGER PRIMARY KEY,
     trigger    TEXT NOT NULL,
     shell      TEXT NOT NULL,
-    sink       BLOB NOT NULL,              -- msgpack Sink
+    sink       TEXT NOT NULL,              -- JSON Sink
     opened_at  REAL NOT NULL,
     started_at REAL,                       -- idle: IDLE:START was written
     ended_at   REAL
@@ -68,7 +68,7 @@ CREATE TABLE runs (
     trigger       TEXT NOT NULL,
     shell         TEXT NOT NULL,           -- nonce, or empty for zdeferctl run
     batch         INTEGER REFERENCES batches (id),
-    sink          BLOB NOT NULL,           -- msgpack Sink
+    sink          TEXT NOT NULL,           -- JSON Sink
     after         TEXT NOT NULL DEFAULT '',  -- job ids, joined by a space
     attempts      INTEGER NOT NULL DEFAULT 1,
     claimed_at    REAL NOT NULL,
@@ -93,7 +93,7 @@ CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
 -- `payloads`: what a live run executes; gone at its end.
 CREATE TABLE payloads (
     run  INTEGER PRIMARY KEY,
-    work BLOB NOT NULL                     -- msgpack Work
+    work TEXT NOT NULL                     -- JSON Work
 );
 
 -- `lines`: telemetry not yet known to be in its file. Gone once marked.
@@ -104,7 +104,8 @@ CREATE TABLE lines (
     run    INTEGER,
     state  TEXT NOT NULL DEFAULT 'pending',  -- pending, writing, lost
     device INTEGER, inode INTEGER, offset INTEGER,  -- writing: to which file, from where
-    problem TEXT                           -- why it is still here
+    problem TEXT,                          -- why it is still here
+    due_at REAL NOT NULL
 );
 
 -- name: save_shell
@@ -225,7 +226,7 @@ DELETE FROM payloads WHERE run = :run;
 SELECT outcome, rc FROM runs WHERE id = :id AND state = 'ended';
 
 -- name: add_line
-INSERT INTO lines (path, text, run) VALUES (:path, :text, :run);
+INSERT INTO lines (path, text, run, due_at) VALUES (:path, :text, :run, :now);
 
 -- name: open_lines
 -- The oldest of each file, so that a file that cannot be written holds up no other; a
@@ -274,5 +275,5 @@ DELETE FROM registrations WHERE NOT EXISTS
     (SELECT 1 FROM shells WHERE shells.nonce = registrations.shell);
 
 -- name: prune_lines
-DELETE FROM lines WHERE state = 'lost'
-AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = lines.run);
+-- Nobody could write them in all that time.
+DELETE FROM lines WHERE due_at < :before;

@@ -16,7 +16,7 @@ def begin(ledger: Ledger, run: Run, boot: str, now: float) -> None:
         return
     if ledger.start_batch(run.batch, now):
         tasks = ledger.batch_totals(run.batch).live
-        _add(ledger, telemetry.idle_start_lines(run.sink, tasks, now), None)
+        _add(ledger, telemetry.idle_start_lines(run.sink, tasks, now), None, now)
 
 
 def end(ledger: Ledger, run: Run, ending: Ending) -> Batch | None:
@@ -24,7 +24,7 @@ def end(ledger: Ledger, run: Run, ending: Ending) -> Batch | None:
     ledger.end_run(run.id, ending)
     in_batch = run.batch is not None
     lines = telemetry.run_lines(run.job, run.trigger, ending, run.sink, in_batch=in_batch)
-    _add(ledger, lines, run.id)
+    _add(ledger, lines, run.id, ending.ended_at)
     batch = ledger.batch(run.batch) if run.batch is not None else None
     return None if batch is None or close_batch(ledger, batch, ending.ended_at) else batch
 
@@ -35,10 +35,10 @@ def close_batch(ledger: Ledger, batch: Batch, now: float) -> bool:
     if totals.live:
         return False
     ledger.end_batch(batch.id, now)
-    _add(ledger, telemetry.batch_end_lines(batch, totals, now), None)
+    _add(ledger, telemetry.batch_end_lines(batch, totals, now), None, now)
     return True
 
 
-def _add(ledger: Ledger, lines: list[tuple[str, bytes]], run: int | None) -> None:
+def _add(ledger: Ledger, lines: list[tuple[str, bytes]], run: int | None, now: float) -> None:
     for path, text in lines:
-        ledger.add_line(path, text, run)
+        ledger.add_line(path, text, run, now)

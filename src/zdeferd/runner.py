@@ -116,6 +116,7 @@ class Attempt:
             "attempt": self._number,
             "started_at": time.time(),
         }
+        began = time.monotonic()
         try:
             output, pid = self._launch()
         except CannotStart as error:
@@ -123,7 +124,7 @@ class Attempt:
             facts |= {"ended_by": "exit", "rc": error.rc, "wall_ms": 0}
             all_ended = True
         else:
-            supervision = Supervision(self._request, self._signals, output, pid)
+            supervision = Supervision(self._request, self._signals, output, pid, began)
             self._tell_of_job(started, pid)
             facts |= supervision.run()
             all_ended = supervision.nothing_left()

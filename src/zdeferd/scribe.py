@@ -43,12 +43,19 @@ class Scribe:
         while self._due:
             self._due = False
             try:
-                lines = await self._committer.transact(lambda ledger: ledger.open_lines())
-                # A file takes 200 lines a turn: go on as long as all that was due went through.
-                if lines and await flush(self._ledger, map(_pending, lines)):
-                    self._due = True
+                await self._write_all()
             except Exception as error:  # noqa: BLE001 - telemetry must never stop the daemon
                 self._journal.fault(error)
+
+    async def _write_all(self) -> None:
+        """Turn by turn (each takes 200 lines a file), until a turn changes nothing."""
+        before: list[Line] = []
+        while True:
+            lines = await self._committer.transact(lambda ledger: ledger.open_lines())
+            if not lines or lines == before:
+                return
+            await flush(self._ledger, map(_pending, lines))
+            before = lines
 
 
 class _Lines:

@@ -63,11 +63,13 @@ class Signals:
 
 
 class Supervision:
-    """One job's processes, from `pid`'s start to the end of all."""
+    """One job's processes, from before `pid`'s start (`began`, monotonic) to the end of all."""
 
-    def __init__(self, request: Request, signals: Signals, output: Output, pid: int) -> None:
+    def __init__(
+        self, request: Request, signals: Signals, output: Output, pid: int, began: float
+    ) -> None:
         self._request, self._signals, self._output, self._pid = request, signals, output, pid
-        self._began = time.monotonic()
+        self._began = began
         self._status: int | None = None
         self._childless = False
         self._reaped = 0

@@ -56,8 +56,9 @@ def _sidecar(env: Mapping[str, str], log: str) -> str | None:
 
 
 def _path(env: Mapping[str, str], name: str) -> str:
+    """An absolute path; one that is not UTF-8 counts as unset (the ledger keeps it as text)."""
     value = env.get(name, "")
-    return value if value.startswith("/") else ""
+    return value if value.startswith("/") and value.isprintable() else ""
 
 
 def _limit_ms(env: Mapping[str, str], name: str) -> int:

@@ -6,7 +6,7 @@ columns of ledger.sql. A ledger that does not exist yet reads as an empty one.
 
 Assumes the schema of ledger.sql (user_version 1); a newer one is refused, for a
 guess about unknown columns would be a lie. Imports no msgspec: `status` must be
-fast, so definitions stay msgpack bytes until a verb asks for them.
+fast, so definitions stay JSON until a verb asks for them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class View:
         return self._connection is not None
 
     def live_runs(self) -> list[Row]:
-        """Runs that have not ended, in the order of their claims; `sink` is msgpack."""
+        """Runs that have not ended, in the order of their claims; `sink` is JSON."""
         return self._rows(f"SELECT {_RUN}, sink FROM runs WHERE {_LIVE} ORDER BY id")
 
     def runs(
@@ -86,7 +86,7 @@ class View:
         return {row["outcome"]: row["n"] for row in rows}
 
     def declarations(self) -> list[Row]:
-        """Jobs that shells declared: id, definition (msgpack), declared_at, shell, refused."""
+        """Jobs that shells declared: id, definition (JSON), declared_at, shell, refused."""
         return self._rows("SELECT * FROM jobs ORDER BY id")
 
     def declaration(self, job: str) -> Row | None:
@@ -108,7 +108,7 @@ class View:
         return self._row("SELECT * FROM fingerprints WHERE job = ?", (job,))
 
     def open_batches(self) -> list[Row]:
-        """Batches that have not ended: id, trigger, sink (msgpack)."""
+        """Batches that have not ended: id, trigger, sink (JSON)."""
         return self._rows("SELECT id, trigger, sink FROM batches WHERE ended_at IS NULL")
 
     def shells(self) -> Row:

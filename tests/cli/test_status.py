@@ -47,7 +47,7 @@ def test_stuck_and_lost_lines_are_problems(user: User) -> None:
     run = claim(ledger, "noisy")
     end(ledger, run, Outcome.FAILED, 3)
     for path in ("/nowhere/a.log", "/nowhere/b.log"):
-        ledger.add_line(path, b"DEFERRED id=noisy ms=1 rc=3", run)
+        ledger.add_line(path, b"DEFERRED id=noisy ms=1 rc=3", run, 0.0)
     first, second = ledger.open_lines()
     ledger.note_line(first.id, "No such file or directory")
     ledger.lose_line(second.id, "the file is gone")

@@ -6,10 +6,9 @@ import msgspec
 
 from ..config import Loaded, load
 from ..model import Code, Job
+from ..packing import unpack
 from ..paths import Paths
 from ..view import View
-
-_job = msgspec.msgpack.Decoder(Job)
 
 
 class Declared(NamedTuple):
@@ -38,7 +37,7 @@ def of_shell(row: dict[str, object]) -> Declared:
     job = None
     if refused is None:
         try:
-            job = _job.decode(row["definition"])  # type: ignore[arg-type]
+            job = unpack(str(row["definition"]), Job)
         except msgspec.DecodeError:
             refused = "it was declared to another version of zdeferd; the next shell mends it"
     return Declared(str(row["id"]), job, refused, row["declared_at"])  # type: ignore[arg-type]

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import time
 
-import msgspec
-
 from .. import schedule
 from ..model import Batch, Run, Scope, Sink, State, Trigger
+from ..packing import unpack
 from ..render import Style, printable
 from ..system import boot_id
 from ..view import View, daemon_pid, reading
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from ..paths import Paths
     from .call import Call, Document
 
-_sink = msgspec.msgpack.Decoder(Sink)
 _NO_ANSWER = frozenset({Code.UNKNOWN, Code.REFUSED})
 
 
@@ -171,7 +169,7 @@ def _picture(rows: list[Document], view: View, loaded: Loaded) -> schedule.Pictu
     """The daemon's picture, as the ledger has it."""
     runs = [_run(row) for row in rows]
     batches = [
-        Batch(id=row["id"], trigger=Trigger(row["trigger"]), sink=_sink.decode(row["sink"]))
+        Batch(id=row["id"], trigger=Trigger(row["trigger"]), sink=unpack(row["sink"], Sink))
         for row in view.open_batches()
     ]
     return schedule.Picture(
@@ -189,7 +187,7 @@ def _run(row: Document) -> Run:
         key=row["key"],
         trigger=Trigger(row["trigger"]),
         batch=row["batch"],
-        sink=_sink.decode(row["sink"]),
+        sink=unpack(row["sink"], Sink),
         claimed_at=row["claimed_at"],
         after=tuple(row["after"].split()),
         state=State(row["state"]),
