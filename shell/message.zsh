@@ -13,7 +13,7 @@ typeset -gi _zdeferd_limit=65536
 
 # Packs the queue, and what else is to be said, into `_zdeferd_outbox`.
 .zdeferd-pack() {
-  builtin emulate -L zsh -o extended_glob -o no_multibyte -o warn_create_global
+  builtin emulate -L zsh -o warn_create_global -o extended_glob
   local -a frames plain full job roots words known=(${(k)functions})
   local -A carried bodies calls
   local -i bytes code=0 at=1 count
@@ -41,7 +41,7 @@ typeset -gi _zdeferd_limit=65536
 }
 
 .zdeferd-begin() {
-  builtin emulate -L zsh
+  builtin emulate -L zsh -o warn_create_global
   frames=() carried=() code=0
   bytes=256  # hello, postprompt, idle, with room for the longest nonce
   .zdeferd-measure $full
@@ -49,7 +49,7 @@ typeset -gi _zdeferd_limit=65536
 
 # Adds what the frames in the arguments take on the wire to `bytes`.
 .zdeferd-measure() {
-  builtin emulate -L zsh -o no_multibyte
+  builtin emulate -L zsh -o warn_create_global
   local frame
   for frame; do
     (( bytes += $#frame + ($#frame < 256 ? 2 : 9) ))
@@ -58,7 +58,7 @@ typeset -gi _zdeferd_limit=65536
 
 # Encodes the message at hand: each frame is flags, length, bytes (ZMTP 3.0).
 .zdeferd-finish() {
-  builtin emulate -L zsh -o no_multibyte
+  builtin emulate -L zsh -o warn_create_global
   local frame out more=$'\1' long=$'\3'
   local -a message=(hello protocol=1 nonce=$_zdeferd[nonce] seq=$(( ++_zdeferd[seq] ))
     version=$_zdeferd_version)
@@ -81,7 +81,7 @@ typeset -gi _zdeferd_limit=65536
 
 # zf::defer::register's words: into `job` and `roots`; 1 where it is not to be sent.
 .zdeferd-declare-defer() {
-  builtin emulate -L zsh
+  builtin emulate -L zsh -o warn_create_global
   local key=$words[3]:$words[1]
   [[ $words[3] == idle && ${ZSH_IDLE_ENABLE-} == 0 ]] && return 1
   [[ -n ${_zdeferd_ids[$key]-} ]] && return 1
@@ -93,7 +93,7 @@ typeset -gi _zdeferd_limit=65536
 
 # The words that `zdefer add` left: fields, then `--`, then the call.
 .zdeferd-declare-add() {
-  builtin emulate -L zsh -o extended_glob
+  builtin emulate -L zsh -o warn_create_global -o extended_glob
   local -i split=$words[(ie)--]
   local -a call=("${(@)words[split+1,-1]}") env reply
   local word value
@@ -121,7 +121,7 @@ typeset -gi _zdeferd_limit=65536
 
 # Adds `job`, with the functions it needs, to the message at hand or to a new one.
 .zdeferd-enclose() {
-  builtin emulate -L zsh
+  builtin emulate -L zsh -o warn_create_global
   local -a reply needed new
   local name
   local -i before=$bytes start travels=$code
@@ -154,7 +154,7 @@ typeset -gi _zdeferd_limit=65536
 
 # Sets `reply` to `roots` and all functions that they call, as far as text can tell.
 .zdeferd-closure() {
-  builtin emulate -L zsh
+  builtin emulate -L zsh -o warn_create_global
   local -a todo=("${(@)roots}")
   local -A seen
   local name
@@ -171,7 +171,7 @@ typeset -gi _zdeferd_limit=65536
 }
 
 .zdeferd-body() {
-  builtin emulate -L zsh
+  builtin emulate -L zsh -o warn_create_global
   local -a reply
   local body=$functions[$1]
   [[ $body == 'builtin autoload -X'* ]] && .zdeferd-resolve $1
@@ -183,7 +183,7 @@ typeset -gi _zdeferd_limit=65536
 # Sets `reply` to the functions whose names stand in $1. Splitting at blanks and
 # punctuation finds calls inside $(…), quotes and here-documents, which ${(z)…} does not.
 .zdeferd-words() {
-  builtin emulate -L zsh -o extended_glob
+  builtin emulate -L zsh -o warn_create_global -o extended_glob
   local IFS=$' \t\n;&|()<>{}[]$"\'`=!,\\'
   local -aU found=(${=1})
   reply=(${found:*known})
@@ -192,7 +192,7 @@ typeset -gi _zdeferd_limit=65536
 # An autoload stub: into `body`, its text, or a stub for the job to resolve from fpath.
 # zsh's own functions stay stubs: they load what they need, and there are a thousand.
 .zdeferd-resolve() {
-  builtin emulate -L zsh -o extended_glob
+  builtin emulate -L zsh -o warn_create_global -o extended_glob
   local file=${functions_source[$1]-} folder own
   [[ -n $file ]] && folder=" ${(q)file:h}" || { file=(${^fpath}/$1(N-.)); file=${file[1]-} }
   for own in ${^fpath}/compinit(N:h:h); do
@@ -210,7 +210,7 @@ typeset -gi _zdeferd_limit=65536
 # Sets `plain` and `full`: the environment cut to the list of docs/protocol.md; and, for
 # zsh code, the options and fpath.
 .zdeferd-context() {
-  builtin emulate -L zsh
+  builtin emulate -L zsh -o warn_create_global
   local -a environment names=(
     PATH HOME USER LOGNAME SHELL LANG TZ TMPDIR ZDOTDIR
     SSH_AUTH_SOCK DISPLAY WAYLAND_DISPLAY DBUS_SESSION_BUS_ADDRESS
@@ -228,7 +228,7 @@ typeset -gi _zdeferd_limit=65536
 
 # The names of the contract count as they stand at the first prompt, exported or not.
 .zdeferd-freeze() {
-  builtin emulate -L zsh
+  builtin emulate -L zsh -o warn_create_global
   (( $+_zdeferd[contract] )) && return 0
   local name contract
   for name in PERF_{SEGMENT_LOG,SEGMENT_JSON_LOG,SAMPLE_CONTEXT} ZSH_{LOG_STRUCTURED,PERF_JSON} \

@@ -50,16 +50,17 @@ zf::idle::register() {
 
 # A visit at the next prompt. In a shell that has no prompts there is nothing to arm.
 .zdeferd-arm() {
-  builtin emulate -L zsh -o no_debug_before_cmd && builtin trap - DEBUG ZERR
+  builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   _zdeferd_armed=1
-  [[ -o interactive && $ZSH_SUBSHELL == 0 ]] && precmd_functions+=(.zdeferd-precmd)
-  return 0
+  [[ -o interactive && $ZSH_SUBSHELL == 0 ]] || return 0
+  (( $+precmd_functions )) || { typeset -ga precmd_functions; _zdeferd[precmd_functions]=1 }
+  precmd_functions+=(.zdeferd-precmd)
 }
 
 # Asks ZLE to call .zdeferd-kick as soon as it waits for keys: `zle -F` on a number that
 # is not open is ready at once. Nothing is opened, and typed-ahead keys are read first.
 .zdeferd-precmd() {
-  builtin emulate -L zsh -o no_debug_before_cmd && builtin trap - DEBUG ZERR
+  builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   if [[ -n ${_zdeferd[fd]-} ]]; then
     .zdeferd-end unanswered  # an empty line: other hooks are about to fork
     (( $+_zdeferd[given_up] )) && return 0
@@ -75,7 +76,7 @@ zf::idle::register() {
 # The prompt is up. The shell's own options are needed, and ours are in force here; but an
 # EXIT trap of a function runs after they are back, and no other trap fires inside it.
 .zdeferd-kick() {
-  builtin emulate -L zsh -o no_debug_before_cmd && builtin trap - DEBUG ZERR
+  builtin emulate -L zsh -o warn_create_global -o no_aliases && builtin trap - DEBUG ZERR
   builtin zle -F $1
   _zdeferd[kick]=
   (( $+_zdeferd[loaded] )) || builtin source "$_zdeferd_root/visit.zsh" 2>/dev/null || return 0
@@ -89,5 +90,4 @@ if (( ! $fpath[(Ie)$_zdeferd_root/functions] )); then
   fpath+=("$_zdeferd_root/functions")
   _zdeferd[fpath]=1
 fi
-(( $+precmd_functions )) || { typeset -ga precmd_functions; _zdeferd[precmd_functions]=1 }
 .zdeferd-arm

@@ -18,14 +18,14 @@ _zdeferd[loaded]=1
 
 # Called with the user's options in `_zdeferd_options`. Always 0: errexit may be on outside.
 .zdeferd-open() {
-  builtin emulate -L zsh -o no_debug_before_cmd && builtin trap - DEBUG ZERR
+  builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   local -i opened=0
   { .zdeferd-connect && opened=1 } always { (( opened )) || .zdeferd-end unanswered }
   return 0
 }
 
 .zdeferd-connect() {
-  builtin emulate -L zsh -o no_multibyte -o warn_create_global
+  builtin emulate -L zsh -o warn_create_global
   local REPLY socket
   local -i fd
   .zdeferd-freeze
@@ -47,7 +47,7 @@ _zdeferd[loaded]=1
 
 # No more of the modules than is used: a function of the user's may be named `sysopen`.
 .zdeferd-modules() {
-  builtin emulate -L zsh
+  builtin emulate -L zsh -o warn_create_global
   builtin zmodload -F zsh/net/socket +b:zsocket &&
     builtin zmodload -F zsh/system +b:sysread +b:syswrite &&
     builtin zmodload -F zsh/zselect +b:zselect
@@ -55,13 +55,13 @@ _zdeferd[loaded]=1
 
 # No command line may inherit the descriptor, and zsh cannot set close-on-exec on it.
 .zdeferd-preexec() {
-  builtin emulate -L zsh -o no_debug_before_cmd && builtin trap - DEBUG ZERR
+  builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   .zdeferd-end unanswered
 }
 
 # The daemon has written, or is gone.
 .zdeferd-turn() {
-  builtin emulate -L zsh -o no_debug_before_cmd && builtin trap - DEBUG ZERR
+  builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   if [[ $1 != ${_zdeferd[fd]-} ]]; then  # a handler that was ready before its end
     builtin zle -F $1
     return 0
@@ -77,7 +77,7 @@ _zdeferd[loaded]=1
 
 # Takes in what has arrived; 1 where the visit cannot go on.
 .zdeferd-read() {
-  builtin emulate -L zsh -o no_multibyte -o warn_create_global
+  builtin emulate -L zsh -o warn_create_global
   local chunk frame
   local -i flags
   builtin sysread -i $_zdeferd[fd] -t 0 -s 16384 chunk || return 1
@@ -104,7 +104,7 @@ _zdeferd[loaded]=1
 
 # Cuts one frame off the input, into `flags` and `frame`; 1: not all here yet, 2: rubbish.
 .zdeferd-cut() {
-  builtin emulate -L zsh -o no_multibyte
+  builtin emulate -L zsh -o warn_create_global
   local head=${_zdeferd[input][1]} length=${_zdeferd[input][2]}
   local -i size start=2
   (( $#_zdeferd[input] > 1 )) || return 1
@@ -124,7 +124,7 @@ _zdeferd[loaded]=1
 
 # READY opens the way for messages. Of the others only ERROR matters: it ends the visit.
 .zdeferd-command() {
-  builtin emulate -L zsh -o no_multibyte
+  builtin emulate -L zsh -o warn_create_global
   if [[ $_zdeferd[phase] == handshake ]]; then
     [[ $frame == $'\5READY'* ]] || return 1
     _zdeferd[phase]=answer _zdeferd[answer]=
@@ -136,7 +136,7 @@ _zdeferd[loaded]=1
 
 # A whole answer is here. `error` is final too: the message would be no better next time.
 .zdeferd-answer() {
-  builtin emulate -L zsh -o no_multibyte
+  builtin emulate -L zsh -o warn_create_global
   local -a answer=("${(@ps:\0:)_zdeferd[answer]}")
   _zdeferd[answer]=
   case $answer[1] in
@@ -151,7 +151,7 @@ _zdeferd[loaded]=1
 # Sends the oldest message, packing one first where none is left over; ends the visit
 # when there is nothing more to say. Never more than the socket's buffer takes at once.
 .zdeferd-send() {
-  builtin emulate -L zsh -o no_multibyte
+  builtin emulate -L zsh -o warn_create_global
   local -a ready
   local -i written=0
   (( $#_zdeferd_outbox )) || .zdeferd-pack
@@ -166,7 +166,7 @@ _zdeferd[loaded]=1
 
 # Ends the visit; $1 is `answered` or `unanswered`. What is left waits for a prompt.
 .zdeferd-end() {
-  builtin emulate -L zsh -o no_debug_before_cmd && builtin trap - DEBUG ZERR
+  builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   local -i fd=${_zdeferd[fd]:--1}
   if (( fd >= 0 )); then
     builtin zle -F $fd  # before the close: the number may be somebody else's at once
@@ -190,13 +190,13 @@ _zdeferd[loaded]=1
 
 # In front, so that the descriptor is closed before another hook forks.
 .zdeferd-hook() {
-  builtin emulate -L zsh
+  builtin emulate -L zsh -o warn_create_global
   (( ${(P)+1} )) || { typeset -ga $1; _zdeferd[$1]=1 }
   set -A $1 $2 "${(@)${(@P)1}:#$2}"
 }
 
 .zdeferd-unhook() {
-  builtin emulate -L zsh
+  builtin emulate -L zsh -o warn_create_global
   (( ${(P)+1} )) || return 0
   set -A $1 "${(@)${(@P)1}:#$2}"
   if (( ${#${(@P)1}} == 0 && $+_zdeferd[$1] )); then
@@ -207,7 +207,7 @@ _zdeferd[loaded]=1
 # Where no service manager starts the daemon, `zdeferctl install` leaves a marker with the
 # program's path. Once a shell, and the only fork there is.
 .zdeferd-autostart() {
-  builtin emulate -L zsh -o no_bg_nice
+  builtin emulate -L zsh -o warn_create_global -o no_bg_nice
   local marker=$HOME/.local/state program
   (( $+_zdeferd[started] )) && return 0
   [[ ${(t)XDG_STATE_HOME} == *export* && $XDG_STATE_HOME == /* ]] && marker=$XDG_STATE_HOME

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from terminal import Terminal
-
 from shell.peer import Peer
+from terminal import Terminal
 
 PLUGIN = Path(__file__).parents[2] / "shell/zdeferd.plugin.zsh"
 
@@ -33,7 +32,9 @@ def start(home: Path) -> Iterator[Start]:
     """Starts shells whose .zshrc is `before`, the plugin, `after`; all end with the test."""
     with ExitStack() as shells:
 
-        def start_one(after: str = "", before: str = "", plugin: bool = True, **more: Any) -> Terminal:
+        def start_one(
+            after: str = "", before: str = "", plugin: bool = True, **more: Any
+        ) -> Terminal:
             source = f"source {PLUGIN}" if plugin else ""
             zshrc = f"{before}\n{source}\n{after}\n"
             return shells.enter_context(Terminal(home, zshrc, **more))

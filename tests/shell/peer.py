@@ -18,9 +18,7 @@ Frames = list[bytes]
 
 
 class Peer:
-    """A bound ROUTER. `take` waits for one visit's message and answers it.
-
-"""
+    """A bound ROUTER. `take` waits for one visit's message and answers it."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -110,6 +108,11 @@ def connections(path: Path) -> int:
     """How many connections the kernel counts on the listening socket at `path` (Linux)."""
     lines = Path("/proc/net/unix").read_text().splitlines()
     return sum(line.endswith(f" {path}") for line in lines) - 1
+
+
+def asleep(pid: int) -> bool:
+    """Whether a process waits in the kernel: for a shell at its prompt, in no handler."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 def wait_until(condition: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:

@@ -1,9 +1,10 @@
 """What a visit says, and when: a real zsh at one end, a real ROUTER at the other."""
 
-import zdeferd
 from shell.conftest import Start
 from shell.peer import Peer, connections, wait_until
 from terminal import Terminal
+
+import zdeferd
 from zdeferd import wire
 
 JOB = "build() { make all }; zf::defer::register build build postprompt 'Build it'\n"
@@ -44,9 +45,9 @@ def test_jobs_travel_in_order_with_what_they_need(peer: Peer, start: Start) -> N
         'inner() { print "$TOKEN" }; outer() { print "$(inner)" }; late() { : }\n'
         "TOKEN=secret\n"
         "zf::defer::register one outer postprompt First of all\n"
-        "zdefer add two --once-per day --after one --timeout 20s --env TOKEN --env NO_SUCH -- git gc\n"
+        "zdefer add two --once-per day --after one --timeout 20s --env TOKEN --env NONE -- git gc\n"
         "zf::idle::register three late 'When idle'\n"
-        "zdefer add four --once-per change --watch command:git --watch=rel -f late -- 'outer | cat'\n"
+        "zdefer add four --once-per change --watch command:git --watch=rel -f late -- 'outer | x'\n"
     )
     visit = peer.take()
     one, two, three, four = visit.jobs
@@ -138,7 +139,7 @@ def test_a_shell_is_new_after_exec(peer: Peer, start: Start) -> None:
 def test_much_travels_in_several_whole_messages(peer: Peer, start: Start) -> None:
     shell = start(
         "for i in {1..9}; do\n"
-        "  functions[f$i]=\"print ${(l:15000::x:)} ; shared\"\n"
+        '  functions[f$i]="print ${(l:15000::x:)} ; shared"\n'
         "  zf::defer::register job-$i f$i postprompt Long\n"
         "done\n"
         "shared() { : }\n"
