@@ -44,13 +44,18 @@ class Bench:
                 return at
 
 
-@asynccontextmanager
-async def bench(home: Path, touched: list[float], settings: str) -> AsyncIterator[Bench]:
+def prepared(home: Path, settings: str) -> paths.Paths:
     where = paths.locate(environment(home))
     for folder in (where.state, where.runs, where.jobs_dir):
         paths.ensure_private_dir(folder)
     Path(where.config_file).write_text(settings)
     Path(where.config_file).chmod(0o600)
+    return where
+
+
+@asynccontextmanager
+async def bench(home: Path, touched: list[float], settings: str) -> AsyncIterator[Bench]:
+    where = prepared(home, settings)
     loop = asyncio.get_running_loop()
     committer = Committer(Ledger(where.ledger), loop)
     probe = Probe(lambda: Clocks(time.time(), 0.0, 0.0), lambda: list(touched))
@@ -86,13 +91,14 @@ def test_it_looks_at_the_computed_instant_and_fires_when_quiet(home: Path) -> No
 
 def test_a_touch_moves_the_instant_and_nothing_fires(home: Path) -> None:
     async def scenario() -> None:
-        touched = [time.time() - 68.0 + 0.2]
+        touched = [time.time() - 68.0 + 0.3]
         async with bench(home, touched, 'idle_after = "60s"') as made:
             await made.visit("n1", 1, {"tidy": "true"}, on="idle")
             first = await made.next_instant(lambda at: at is not None)
             touched[0] = time.time()
-            while time.time() <= (first or 0):
-                await asyncio.sleep(0.05)  # until the wall clock has passed that instant
+            passed = asyncio.Event()
+            asyncio.get_running_loop().call_later((first or 0) - time.time() + 0.01, passed.set)
+            await passed.wait()
             made.dispatcher.wake()
             second = await made.next_instant(lambda at: at != first)
             assert second == touched[0] + 68
