@@ -182,7 +182,10 @@ def _decode_record(name: str, fields: dict[str, str]) -> Any:
 
 def answer(name: str, **fields: object) -> list[bytes]:
     """An answer to a shell: `ok` or `error`, with its fields."""
-    return [name.encode(), *(f"{key}={value}".encode(errors="replace") for key, value in fields.items())]
+    return [
+        name.encode(),
+        *(f"{key}={value}".encode(errors="replace") for key, value in fields.items()),
+    ]
 
 
 # --- zdeferctl ---------------------------------------------------------------
