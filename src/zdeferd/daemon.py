@@ -120,8 +120,7 @@ class _Daemon:
         self._dispatcher = Dispatcher(
             self._paths, committer, system.boot_id(), nofile, self._journal, loop
         )
-        for problem in self._dispatcher.config.problems:
-            self._journal.once(f"configuration: {problem}")
+        self._dispatcher.say_problems()
         self._dispatcher.may_leave = inherited is not None
         self._desk = requests.Desk(self._dispatcher, inherited is not None, time.time())
         self._endpoint = Endpoint(self._message, loop)

@@ -137,10 +137,14 @@ class Dispatcher:
             return
         self._config_stamp = stamp
         self.config = config.load(self.paths, self.config)
-        for problem in self.config.problems:
-            self.journal.once(f"configuration: {problem}")
+        self.say_problems()
         self._idle.ask()
         self._inbox.arrived.set()
+
+    def say_problems(self) -> None:
+        """What is refused in the configuration, in the daemon's log; zdeferctl reads it itself."""
+        for problem in self.config.problems:
+            self.journal.say(f"configuration: {problem}")
 
     def stop(self) -> None:
         """Finish the step under way and leave; running jobs go on without us."""

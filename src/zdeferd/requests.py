@@ -25,15 +25,14 @@ class Desk:
 
 async def ping(desk: Desk, _: wire.Ping) -> wire.Pong:
     """The daemon's own state."""
-    loaded = desk.dispatcher.config
     return wire.Pong(
         version=__version__,
         pid=os.getpid(),
         protocol=wire.PROTOCOL,
         started_at=desk.started_at,
         activated=desk.activated,
-        jobs=len(loaded.jobs),
-        problems=[*loaded.problems, *desk.dispatcher.journal.problems],
+        jobs=len(desk.dispatcher.config.jobs),
+        problems=desk.dispatcher.journal.problems,
     )
 
 

@@ -236,7 +236,7 @@ class Pong(Struct, frozen=True, tag="pong", tag_field="reply"):
     activated: bool
     jobs: int
     problems: list[str]
-    """Configuration errors in force and faults since the start."""
+    """The last distinct faults since the start; what is refused is in the configuration."""
 
 
 class Claimed(Struct, frozen=True, tag="claimed", tag_field="reply"):
