@@ -9,6 +9,8 @@ listens but does not answer (stopped, wedged) is given a limit.
 import os
 import stat
 import time
+from collections.abc import Callable
+from math import inf
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +23,7 @@ from .paths import check_private_dir, check_socket_path
 
 ANSWER_S = 5.0
 """How long a daemon may take to answer what it can answer at once, its start included."""
+TICK_S = 1.0
 
 _GONE = zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 _HEARTBEAT_MS = 5000
@@ -41,14 +44,20 @@ class Client:
         self._monitor = self._socket.get_monitor_socket(_GONE)
         self._socket.connect(f"ipc://{socket_path}")
 
-    def ask(self, request: wire.Request, timeout_s: float | None = ANSWER_S) -> wire.Reply:
+    def ask(
+        self,
+        request: wire.Request,
+        timeout_s: float | None = ANSWER_S,
+        tick: Callable[[], None] | None = None,
+    ) -> wire.Reply:
         """The reply; RequestRefused, or NoDaemon if none comes.
 
-        `timeout_s` None: wait for as long as the daemon lives.
+        `timeout_s` None: wait for as long as the daemon lives. `tick` is called at the
+        start and each second of the waiting.
         """
         self._socket.send_multipart(wire.encode_request(request))
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        if not self._answered(deadline):
+        if not self._answered(deadline, tick):
             raise NoDaemon(
                 f"the daemon does not answer: {self._path} (waited {timeout_s:g} s);"
                 " `zdeferctl doctor` says more"
@@ -73,22 +82,23 @@ class Client:
     ) -> None:
         self.close()
 
-    def _answered(self, deadline: float | None) -> bool:
+    def _answered(self, deadline: float | None, tick: Callable[[], None] | None) -> bool:
         """Wait for the answer; False at the deadline, NoDaemon where the peer is gone."""
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._monitor, zmq.POLLIN)
         while True:
-            left_ms = None
-            if deadline is not None:
-                left_ms = max(0, int((deadline - time.monotonic()) * 1000))
-            ready = dict(poller.poll(left_ms))
+            if tick is not None:
+                tick()
+            left_s = inf if deadline is None else max(0.0, deadline - time.monotonic())
+            turn_s = min(left_s, inf if tick is None else TICK_S)
+            ready = dict(poller.poll(None if turn_s == inf else round(turn_s * 1000)))
             if self._socket in ready:
                 return True
             if self._monitor in ready:
                 recv_monitor_message(self._monitor, zmq.NOBLOCK)
                 raise NoDaemon(f"no daemon answers: {self._path}; start one: zdeferctl start")
-            if not ready and deadline is not None and time.monotonic() >= deadline:
+            if left_s == 0:
                 return False
 
     def _receive(self) -> wire.Reply:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from ctl import SOURCE, User, call, claim
+from terminal import Terminal
 
 from zdeferd import __version__
 from zdeferd.cli import VERBS
@@ -95,3 +96,63 @@ def test_ctrl_c_is_no_traceback(user: User) -> None:
         "sys.exit(cli.main(['runs']))"
     )
     assert user.python(probe) == (130, "", "")
+
+
+def test_output_that_cannot_be_written_is_one_line(user: User) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "zdeferd.cli", "status"],
+            env=user.env | {"PYTHONPATH": str(SOURCE)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "zdeferctl: No space left on device: input or output\n"
+
+
+def test_closed_streams_and_names_of_any_bytes(user: User) -> None:
+    strange = os.fsdecode(b"\xff\xfe")
+    for command in ("status", "jobs", "check", "doctor", "runs --json"):
+        done = subprocess.run(
+            ["sh", "-c", f"{sys.executable} -m zdeferd.cli {command} >&-"],
+            env=user.env | {"PYTHONPATH": str(SOURCE), "XDG_STATE_HOME": f"/{strange}"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+        assert done.stderr == ""
+    result = call("status")
+    assert result.code == 0
+    assert user.program("status", XDG_STATE_HOME=f"/{strange}", LC_ALL="C").err == ""
+
+
+def test_a_bug_is_one_line_too(user: User) -> None:
+    probe = (
+        "import sys, zdeferd.cli as cli\n"
+        "from zdeferd.cli import runs\n"
+        "def broken(call): raise ValueError('bad value')\n"
+        "runs.perform = broken\n"
+        "sys.exit(cli.main(['runs']))"
+    )
+    result = user.python(probe)
+    assert result.code == 1
+    assert result.err.startswith("zdeferctl: unexpected ValueError: bad value (")
+    assert result.err.count("\n") == 1
+
+
+def test_colour_on_a_terminal_only(user: User) -> None:
+    claim(user.ledger(), "waits")
+    assert "\x1b[" not in call("status").out
+    python = f"PYTHONPATH={SOURCE} {sys.executable} -m zdeferd.cli status"
+    with Terminal(user.root, "") as shell:
+        shell.prompt()
+        shell.run(python)
+        assert b"\x1b[33mnot running\x1b[0m" in shell.raw
+        before = len(shell.raw)
+        shell.run(f"NO_COLOR=1 {python}")
+        assert b"not running" in shell.raw[before:]
+        assert b"\x1b[33mnot running" not in shell.raw[before:]

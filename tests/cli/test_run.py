@@ -7,6 +7,7 @@ import sys
 
 from ctl import SOURCE, User, call
 from running import Daemon
+from terminal import Terminal
 
 
 def test_a_job_that_succeeds(user: User, daemon: Daemon) -> None:
@@ -102,3 +103,17 @@ def test_the_daemon_dies_meanwhile(user: User, daemon: Daemon) -> None:
     daemon.start()
     fifo.write_text("on\n")
     daemon.wait_until_done(1)
+
+
+def test_progress_on_a_terminal(user: User, daemon: Daemon) -> None:
+    fifo = user.root / "go"
+    os.mkfifo(fifo)
+    daemon.write_jobs(f'[slow]\nrun = "read <{fifo}"\n')
+    daemon.start()
+    with Terminal(user.root, "") as shell:
+        shell.prompt()
+        shell.line(f"PYTHONPATH={SOURCE} {sys.executable} -m zdeferd.cli run slow")
+        shell.expect(r"run 1 of slow: (waiting|running) .*Ctrl-C leaves it running")
+        shell.expect(r"run 1 of slow: running [1-9]")
+        fifo.write_text("on\n")
+        shell.expect("slow succeeded in ")

@@ -2,10 +2,13 @@
 
 import fcntl
 import os
+import sqlite3
 import time
 
+import pytest
 from ctl import User, call, claim, end
 
+from zdeferd import view
 from zdeferd.model import Outcome
 
 
@@ -62,12 +65,33 @@ def test_state_dir_setting_is_followed(user: User) -> None:
     assert call("status", "--json").document["state_dir"] == str(elsewhere)
 
 
-def test_a_home_that_cannot_be_written_is_read(user: User) -> None:
+def test_a_ledger_that_was_closed_cleanly(user: User) -> None:
     ledger = user.ledger()
     claim(ledger, "waits")
     ledger.close()
     document = call("status", "--json").document
     assert [run["job"] for run in document["live_runs"]] == ["waits"]
+
+
+def test_a_ledger_on_a_file_system_that_cannot_be_written(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There SQLite cannot make the file that it reads a write-ahead log with."""
+    ledger = user.ledger()
+    claim(ledger, "waits")
+    ledger.close()
+    connect = view._connect_with
+
+    def cannot_write(path: str, options: str) -> tuple[sqlite3.Connection, int]:
+        if "immutable" not in options:
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(path, options)
+
+    monkeypatch.setattr(view, "_connect_with", cannot_write)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)
+    document = call("status", "--json").document
+    assert [run["job"] for run in document["live_runs"]] == ["waits"]
+    assert "state folder cannot be written" in document["problems"][0]
 
 
 def test_imports_no_zeromq_and_is_quick(user: User) -> None:

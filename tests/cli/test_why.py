@@ -2,14 +2,17 @@
 
 import fcntl
 import os
+import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ctl import User, call, claim, end, job
 
 from zdeferd.cli.reason import Code, Facts, Live, Past, ordinal, why
+from zdeferd.cli.why import listens
 from zdeferd.ledger import Shell
 from zdeferd.model import Job, Outcome, Scope, Sink, Trigger
 from zdeferd.system import boot_id
@@ -60,6 +63,12 @@ TABLE: list[tuple[dict[str, Any], Code, str]] = [
     ({"job": a_job(once_per=Scope.DAY), "spent": PAST}, Code.ALREADY_RAN, "due again tomorrow"),
     ({"job": a_job(once_per=Scope.EVER), "spent": PAST}, Code.ALREADY_RAN, "never runs again"),
     ({"job": a_job(once_per=Scope.SHELL), "spent": PAST}, Code.ALREADY_RAN, "each new shell"),
+    ({"job": a_job(), "spent": PAST}, Code.ALREADY_RAN, "ran for the last shell as run 7"),
+    (
+        {"job": a_job(), "spent": PAST, "this_shell": True},
+        Code.ALREADY_RAN,
+        "ran for this shell as run 7",
+    ),
     (
         {
             "job": a_job(once_per=Scope.EVER),
@@ -90,6 +99,11 @@ TABLE: list[tuple[dict[str, Any], Code, str]] = [
         {"job": a_job(on=(Trigger.IDLE, Trigger.POSTPROMPT))},
         Code.WAITS_FOR_IDLE,
         "or for the first prompt",
+    ),
+    (
+        {"job": a_job(), "daemon": False, "activated": True},
+        Code.WAITS_FOR_PROMPT,
+        "no shell has shown one to zdeferd yet.",
     ),
     ({"job": a_job(on=(Trigger.IDLE,)), "daemon": False}, Code.WAITS_FOR_DAEMON, "none runs"),
     ({"job": job("build")}, Code.WAITS_FOR_PROMPT, "waits for the next shell that declares it"),
@@ -171,7 +185,9 @@ def test_spent_scopes(user: User) -> None:
         assert code_of(name) == "already_ran"
 
 
-def test_the_last_shell_has_spent_the_scope_shell(user: User) -> None:
+def test_the_last_shell_has_spent_the_scope_shell(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user.job_file('[build]\nrun = "true"\n')
     ledger = user.ledger()
     end(ledger, claim(ledger, "build", "shell:old"), Outcome.FAILED, 1)
@@ -179,8 +195,20 @@ def test_the_last_shell_has_spent_the_scope_shell(user: User) -> None:
         shell = Shell(nonce=nonce, seq=1, prompted=True, env={}, sink=Sink(log="/x"))
         ledger.save_shell(shell, NOW + number)
     assert code_of("build") == "waits_for_prompt"
+    monkeypatch.setenv("ZDEFERD_NONCE", "old")  # `zdefer why` in that shell
+    assert code_of("build") == "already_ran"
+    monkeypatch.setenv("ZDEFERD_NONCE", "")
     end(ledger, claim(ledger, "build", "shell:new"))
     assert code_of("build") == "already_ran"
+
+
+def test_a_listening_socket_starts_the_daemon(user: User) -> None:
+    path = user.root / "run" / "sock"
+    assert not listens(str(path))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        assert listens(str(path)) is Path("/proc/net/unix").exists()
 
 
 def test_unchanged_inputs(user: User) -> None:

@@ -52,6 +52,7 @@ VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """The program: -> its exit code. Prints every failure itself."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    _open_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _run(words)
@@ -60,7 +61,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:
+        _drop_output()
         return _fail(f"{error.strerror or error}: {error.filename or 'input or output'}")
+    except Exception as error:  # noqa: BLE001 - no traceback reaches a user, not even of our bugs
+        return _fail(f"unexpected {type(error).__name__}: {error} ({_place(error)}); report it")
+
+
+def _open_streams() -> None:
+    """A program may be started with its streams closed, and names may be any bytes."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            null = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+            setattr(sys, name, null)
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Python would try, fail and complain again at its exit."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:
+        pass
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "nowhere"
+    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
 
 
 def _run(words: list[str]) -> int:

@@ -32,10 +32,12 @@ class Call:
         self.args = args
         self.env = env
         self.now = time.time()
+        self._is_live = False
         self.style = Style(wants_colour(env, sys.stdout.isatty()))
 
     def answer(self, document: Document, text: Callable[[Style], str], code: int = 0) -> int:
         """Print the document or the text; -> `code`."""
+        self._end_live()
         if self.args.json:
             self._print_json(document)
         else:
@@ -46,14 +48,32 @@ class Call:
 
     def failed(self, message: str, code: int) -> None:
         """Print a failure: always for people, and as the document where one was asked for."""
+        self._end_live()
         if self.args.json:
             self._print_json({"error": message, "exit_code": code})
         print(f"zdeferctl: {message}", file=sys.stderr)
 
+    @property
+    def watched(self) -> bool:
+        """Whether a person at a terminal waits for the answer."""
+        return sys.stderr.isatty() and not self.args.json and self.env.get("TERM") != "dumb"
+
     def progress(self, line: str) -> None:
-        """Say how it goes, to a person at a terminal only."""
-        if sys.stderr.isatty() and not self.args.json:
+        """Say how it goes, to a person only."""
+        if self.watched:
+            self._end_live()
             print(line, file=sys.stderr, flush=True)
+
+    def live(self, line: str) -> None:
+        """The same in a line that the next one, or the answer, takes the place of."""
+        if self.watched:
+            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+            self._is_live = True
+
+    def _end_live(self) -> None:
+        if self._is_live:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._is_live = False
 
     def _print_json(self, document: Document) -> None:
         import json

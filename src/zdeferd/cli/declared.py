@@ -38,7 +38,7 @@ def of_shell(row: dict[str, object]) -> Declared:
     if refused is None:
         try:
             job = unpack(str(row["definition"]), Job)
-        except msgspec.DecodeError:
+        except (ValueError, msgspec.DecodeError):
             refused = "it was declared to another version of zdeferd; the next shell mends it"
     return Declared(str(row["id"]), job, refused, row["declared_at"])  # type: ignore[arg-type]
 

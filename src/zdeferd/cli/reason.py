@@ -62,7 +62,9 @@ class Facts(Struct, frozen=True, kw_only=True):
     id: str
     now: float
     daemon: bool
-    """Whether a daemon runs, or would be started by the next shell's visit."""
+    """Whether a daemon runs."""
+    activated: bool = False
+    """Whether a visit would start one."""
     job: Job | None = None
     """The declaration in force."""
     problem: str | None = None
@@ -74,6 +76,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     live: Live | None = None
     spent: Past | None = None
     """The run that holds the claim on the scope as it is now."""
+    this_shell: bool = False
+    """Scope shell: `spent` is about the shell that asks; else about the last one seen."""
     last: Past | None = None
     """The latest run, whatever its scope key."""
     registered: frozenset[Trigger] = frozenset()
@@ -176,6 +180,8 @@ def _spent(facts: Facts, job: Job, past: Past) -> Answer:
         )
         return Answer(Code.INPUTS_UNCHANGED, sentence, past.run)
     span, again = _AGAIN[job.once_per]
+    if job.once_per is Scope.SHELL and not facts.this_shell:
+        span = "for the last shell"
     sentence = f"already ran {span} as {ended(past, facts.now)}; {again}; {by_hand}."
     return Answer(Code.ALREADY_RAN, sentence, past.run)
 
@@ -212,7 +218,8 @@ def _next_shell(facts: Facts, waits: str) -> Answer:
         then, run = f"the last shell's came at {clock(facts.prompted_at, facts.now)}", None
     else:
         then, run = "no shell has shown one to zdeferd yet", None
-    tail = "." if facts.daemon else f"; the daemon does not run: {START}."
+    reached = facts.daemon or facts.activated
+    tail = "." if reached else f"; the daemon does not run: {START}."
     return Answer(Code.WAITS_FOR_PROMPT, f"{waits}; {then}{tail}", run)
 
 

@@ -7,11 +7,16 @@ the waiting, not the run. The exit code is 0 where the job succeeded, else 1.
 
 from __future__ import annotations
 
+import time
+
 from .. import wire
 from ..client import Client
 from ..environment import cut_env
 from ..errors import NoDaemon, RequestRefused
+from ..render import duration
+from ..view import reading
 from . import INTERRUPTED
+from .rows import wall_ms, word
 from .runend import tell
 from .target import job_id
 from .where import find_paths
@@ -19,7 +24,9 @@ from .where import find_paths
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
+    from ..paths import Paths
     from .call import Call
 
 
@@ -39,15 +46,30 @@ def perform(call: Call) -> int:
         if call.args.no_wait:
             document = {"run": {"run": run, "job": call.args.job}}
             return call.answer(document, lambda _: f"run {run} of {call.args.job} is claimed")
-        call.progress(f"run {run} of {call.args.job}; Ctrl-C leaves it running")
         try:
-            client.ask(wire.AwaitRun(run=run), timeout_s=None)
+            client.ask(wire.AwaitRun(run=run), None, _progress(call, paths, run))
         except (NoDaemon, RequestRefused):  # it died, or it is leaving
             raise NoDaemon(f"the daemon has gone: run {run} goes on; {_later(run)}") from None
         except KeyboardInterrupt:
             call.failed(f"no longer waiting: run {run} goes on; {_later(run)}", INTERRUPTED)
             return INTERRUPTED
     return tell(call, paths, run)
+
+
+def _progress(call: Call, paths: Paths, run: int) -> Callable[[], None] | None:
+    """Keeps one line up to date for a person at a terminal; None where there is none."""
+    if not call.watched:
+        return None
+
+    def show() -> None:
+        with reading(paths.ledger) as view:
+            row = view.run(run)
+        if row is None or row["ended_at"] is not None:
+            return
+        age = duration(wall_ms(row, time.time()))
+        call.live(f"run {run} of {row['job']}: {word(row)} {age}  (Ctrl-C leaves it running)")
+
+    return show
 
 
 def _later(run: int) -> str:

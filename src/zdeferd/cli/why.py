@@ -68,12 +68,14 @@ def gather(call: Call, paths: Paths, view: View) -> Facts:
         id=name,
         now=call.now,
         daemon=daemon_pid(paths.lock) is not None,
+        activated=listens(paths.socket),
         job=item.job,
         problem=_problem(name, loaded),
         refused=item.refused,
         nearest=nearest(name, [*jobs, *view.job_ids()]),
         live=_live(view, name, loaded),
         spent=None if item.job is None else _spent(view, item.job, call.now, call.env),
+        this_shell=bool(call.env.get("ZDEFERD_NONCE")),
         last=None if last is None else _past(last),
         registered=frozenset(Trigger(r["trigger"]) for r in view.registrations(name)),
         prompted_at=view.shells()["prompted_at"],
@@ -86,6 +88,15 @@ def _problem(name: str, loaded: Loaded) -> str | None:
     """What config.py said about this job, if anything: `file:line: job.key: …`."""
     marks = (f": {name}: ", f": {name}.")
     return next((p for p in loaded.problems if any(mark in p for mark in marks)), None)
+
+
+def listens(socket: str) -> bool:
+    """Whether somebody listens at the socket (Linux): a service manager, where no daemon runs."""
+    try:
+        with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as file:
+            return any(line.endswith(f" {socket}\n") for line in file)
+    except OSError:
+        return False
 
 
 def _quiet_s() -> float:
@@ -105,7 +116,7 @@ def _past(row: Document) -> Past:
 def _spent(view: View, job: Job, now: float, env: Mapping[str, str]) -> Past | None:
     if job.once_per is Scope.CHANGE:
         return _unchanged(view, job, env)
-    key = _scope_key(view, job.once_per, now)
+    key = _scope_key(view, job.once_per, now, env)
     claim = None if key is None else view.claim(job.id, key)
     if claim is None:
         return None
@@ -115,9 +126,9 @@ def _spent(view: View, job: Job, now: float, env: Mapping[str, str]) -> Past | N
     return _past(row)
 
 
-def _scope_key(view: View, scope: Scope, now: float) -> str | None:
+def _scope_key(view: View, scope: Scope, now: float, env: Mapping[str, str]) -> str | None:
     if scope is Scope.SHELL:
-        nonce = view.last_prompted_shell()
+        nonce = env.get("ZDEFERD_NONCE") or view.last_prompted_shell()
         return None if nonce is None else f"shell:{nonce}"
     if scope is Scope.BOOT:
         return f"boot:{boot_id()}"
