@@ -80,7 +80,9 @@ class Terminal:
         environment = private_environment(home) | dict(env or {})
         self._prompt = prompt
         if zshrc is not None:
-            (home / ".zshrc").write_text(f"PROMPT='{prompt}'\nunset zle_bracketed_paste\n{zshrc}")
+            fresh = home / ".zshrc.new"  # another shell may be reading the old one
+            fresh.write_text(f"PROMPT='{prompt}'\nunset zle_bracketed_paste\n{zshrc}")
+            fresh.rename(home / ".zshrc")
         self._pieces: list[tuple[float, bytes]] = []
         self._from = 0
         self._reaped = False

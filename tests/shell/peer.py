@@ -99,9 +99,9 @@ class Stub:
         connection.settimeout(LIMIT_S)
         return connection
 
-    def waiting(self) -> bool:
-        """Whether a connection is there to be accepted."""
-        return bool(select.select([self._socket], [], [], 0)[0])
+    def waiting(self, limit_s: float = 0.05) -> bool:
+        """Whether a connection is there to be accepted, or comes within the limit."""
+        return bool(select.select([self._socket], [], [], limit_s)[0])
 
 
 def connections(path: Path) -> int:

@@ -1,0 +1,286 @@
+"""No daemon, a stopped one, one that dies, one that talks nonsense: the shell stays quick."""
+
+import contextlib
+import os
+import signal
+import socket as sockets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from shell.conftest import Start
+from shell.peer import Peer, Stub, asleep, connections, wait_until
+from terminal import LIMIT_S, Terminal
+
+from zdeferd import wire
+
+JOB = "build() { : }; zf::defer::register build build postprompt Build"
+VISITS = 4000
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(48)
+READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06ROUTER"
+
+
+def works(shell: Terminal) -> None:
+    """The shell answers quickly and shows nothing that it was not asked for."""
+    before = time.monotonic()
+    assert shell.run("print $((6*7))", limit_s=3) == "42"
+    assert time.monotonic() - before < 3
+
+
+@pytest.fixture
+def process(socket: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A bound ROUTER in a process of its own, which reads nothing."""
+    socket.parent.mkdir(mode=0o700, parents=True)
+    code = (
+        "import sys, zmq; router = zmq.Context().socket(zmq.ROUTER)\n"
+        "router.setsockopt(zmq.BACKLOG, 4096); router.bind('ipc://' + sys.argv[1])\n"
+        "print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(socket)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as started:
+        assert started.stdout is not None
+        started.stdout.readline()
+        yield started
+        started.kill()
+
+
+def test_no_daemon(start: Start, home: Path) -> None:
+    shell = start(JOB)
+    shell.prompt()
+    for _ in range(6):
+        works(shell)
+    assert shell.ask("$precmd_functions $preexec_functions $_zdeferd[tries]") == "4"
+
+
+def test_a_socket_that_nobody_listens_on(start: Start, socket: Path) -> None:
+    socket.parent.mkdir(mode=0o700, parents=True)
+    with sockets.socket(sockets.AF_UNIX) as left_over:
+        left_over.bind(str(socket))
+    shell = start(JOB)
+    shell.prompt()
+    for _ in range(6):
+        works(shell)
+    with_daemon = start(JOB)  # the next shell finds a daemon
+    socket.unlink()
+    with Peer(socket) as peer:
+        with_daemon.prompt()
+        with_daemon.run(":")
+        assert len(peer.take().jobs) == 1
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "fifo", "folder of others"])
+def test_what_is_not_our_socket_is_left_alone(kind: str, start: Start, socket: Path) -> None:
+    socket.parent.mkdir(mode=0o700, parents=True)
+    if kind == "file":
+        socket.touch()
+    elif kind == "link":
+        socket.symlink_to("nowhere")
+    elif kind == "fifo":
+        os.mkfifo(socket)
+    elif os.getuid() == 0:
+        os.chown(socket.parent, 12345, 12345)
+    else:
+        pytest.skip("only root can give a folder away")
+    if kind == "folder of others":
+        with Stub(socket) as stub:
+            works_quietly(start)
+            assert not stub.waiting()
+    else:
+        works_quietly(start)
+
+
+def works_quietly(start: Start) -> None:
+    """A shell starts, works, and its screen shows no more than that."""
+    shell = start(JOB)
+    shell.prompt()
+    works(shell)
+    assert "zdeferd" not in shell.screen
+    assert "zsocket" not in shell.screen
+
+
+def test_a_socket_path_that_is_too_long(start: Start, home: Path) -> None:
+    shell = start(JOB, env={"ZDEFERD_SOCKET": f"{home}/{'x' * 120}"})
+    shell.prompt()
+    works(shell)
+
+
+def test_a_stopped_daemon_and_4000_visits(
+    start: Start, socket: Path, process: subprocess.Popen[bytes]
+) -> None:
+    if int(Path("/proc/sys/net/core/somaxconn").read_text()) < 4096:
+        pytest.skip("this kernel allows no backlog of 4096")
+    process.send_signal(signal.SIGSTOP)
+    for _ in range(VISITS):
+        with sockets.socket(sockets.AF_UNIX) as visit:
+            visit.setblocking(False)
+            visit.connect(str(socket))
+            visit.sendall(GREETING + READY)
+    shells = [start(JOB) for _ in range(3)]
+    for shell in shells:
+        shell.prompt()
+        wait_until(lambda pid=shell.pid: asleep(pid), "it waits for keys")
+        for _ in range(6):
+            works(shell)
+    shells[0].type("\x03")
+    shells[0].prompt()
+    works(shells[0])
+
+
+def test_a_daemon_that_stops_after_its_greeting(start: Start, socket: Path) -> None:
+    with Stub(socket) as stub:
+        shell = start(
+            'functions[big]="print ${(l:60000::x:)}"; zf::defer::register big big postprompt Big'
+        )
+        shell.prompt()
+        for _ in range(4):
+            with stub.accept() as connection:
+                connection.sendall(GREETING + READY)  # and never reads what is sent
+                works(shell)
+
+
+def test_a_daemon_that_dies_in_a_visit(
+    start: Start, socket: Path, process: subprocess.Popen[bytes]
+) -> None:
+    shell = start(JOB)
+    shell.prompt()
+    wait_until(lambda: connections(socket) > 0, "the visit has begun")
+    process.kill()
+    process.wait()
+    works(shell)
+    socket.unlink()
+    with Peer(socket) as peer:
+        shell.run(":")
+        visit = peer.take()
+        assert (visit.hello.seq, len(visit.jobs)) == (1, 1)
+
+
+def test_a_daemon_that_dies_after_it_was_told(start: Start, socket: Path) -> None:
+    with Peer(socket) as peer:
+        shell = start(JOB)
+        shell.prompt()
+        _, told = peer.receive()
+    works(shell)
+    with Peer(socket) as peer:
+        works(shell)
+        assert peer.take() == told
+        wait_until(lambda: connections(socket) == 0, "the visit is over")
+        works(shell)
+        assert peer.silent(0.05)
+
+
+RUBBISH = {
+    "noise": b"HTTP/1.1 400 Bad Request\r\n\r\n" * 10,
+    "zeros": bytes(200),
+    "half a greeting": GREETING[:20],
+    "old version": GREETING[:10] + b"\x01" + GREETING[11:],
+    "other mechanism": GREETING.replace(b"NULL", b"PLAI") + READY,
+    "no READY": GREETING + b"\x00\x02ok",
+    "ERROR": GREETING + b"\x04\x07\x05ERROR\x00",
+    "reserved flags": GREETING + READY + b"\xf0\x02ok",
+    "endless frame": GREETING + READY + b"\x02" + b"\xff" * 8 + b"x" * 100,
+    "flood": GREETING + READY + b"\x01\xff" + b"x" * 60000,
+    "unknown answer": GREETING + READY + b"\x01\x05maybe\x00\x05seq=1",
+    "wrong seq": GREETING + READY + b"\x01\x02ok\x00\x06seq=99",
+    "empty frames": GREETING + READY + b"\x01\x00" * 50 + b"\x00\x00",
+}
+
+
+def read_to_the_end(connection: sockets.socket) -> None:
+    """Read what the shell sends until it closes."""
+    with contextlib.suppress(ConnectionResetError):
+        while connection.recv(65536):
+            pass
+
+
+@pytest.mark.parametrize("kind", RUBBISH)
+def test_rubbish(kind: str, start: Start, socket: Path) -> None:
+    with Stub(socket) as stub:
+        shell = start(JOB)
+        shell.prompt()
+        with stub.accept() as connection:
+            connection.sendall(RUBBISH[kind])
+            if kind == "half a greeting":
+                shell.run(":")
+            read_to_the_end(connection)
+        works(shell)
+        assert stub.waiting(LIMIT_S)  # tried again
+    assert "x" * 20 not in shell.screen
+
+
+def test_pings_are_skipped_and_answers_may_come_in_pieces(start: Start, socket: Path) -> None:
+    answer = GREETING + READY
+    with Stub(socket) as stub:
+        shell = start(JOB)
+        shell.prompt()
+        with stub.accept() as connection:
+            for at in range(len(answer)):
+                connection.sendall(answer[at : at + 1])
+            for byte in b"\x04\x07\x04PING\x00\x00\x01\x02ok\x02" + bytes(7) + b"\x05seq=1":
+                connection.sendall(bytes([byte]))
+            read_to_the_end(connection)
+        works(shell)
+        assert not stub.waiting()
+
+
+def test_a_flood_of_pings_ends(start: Start, socket: Path) -> None:
+    with Stub(socket) as stub:
+        shell = start(JOB)
+        shell.prompt()
+        with stub.accept() as connection:
+            connection.sendall(GREETING + READY + b"\x04\x07\x04PING\x00\x00" * 500)
+            works(shell)
+
+
+def test_autostart_only_with_the_marker(start: Start, home: Path) -> None:
+    program = home / "zdeferd"
+    program.write_text(f'#!/bin/sh\necho "$@" >>{home}/started\n')
+    program.chmod(0o700)
+    marker = home / ".local/state/zdeferd/autostart"
+    shell = start(JOB)
+    shell.prompt()
+    works(shell)
+    assert not (home / "started").exists()
+    marker.parent.mkdir(parents=True)
+    marker.write_text(f"{program}\n")
+    shell = start(JOB)
+    shell.prompt()
+    wait_until((home / "started").exists, "the daemon was started")
+    for _ in range(3):
+        works(shell)
+    assert shell.run("jobs") == ""
+    assert (home / "started").read_text() == "--detach\n"
+
+
+@pytest.mark.parametrize("kind", ["link", "relative", "not executable"])
+def test_no_autostart_from_a_doubtful_marker(kind: str, start: Start, home: Path) -> None:
+    program = home / "zdeferd"
+    program.write_text(f"#!/bin/sh\n>{home}/started\n")
+    program.chmod(0o600 if kind == "not executable" else 0o700)
+    marker = home / ".local/state/zdeferd/autostart"
+    marker.parent.mkdir(parents=True)
+    marker.write_text("zdeferd\n" if kind == "relative" else f"{program}\n")
+    if kind == "link":
+        marker.rename(home / "marker")
+        marker.symlink_to(home / "marker")
+    shell = start(JOB)
+    shell.prompt()
+    works(shell)
+    assert shell.ask("${_zdeferd[started]-no}") == "no"
+
+
+def test_a_running_daemon_is_not_started_again(start: Start, home: Path, peer: Peer) -> None:
+    program = home / "zdeferd"
+    program.write_text(f"#!/bin/sh\n>{home}/started\n")
+    program.chmod(0o700)
+    marker = home / ".local/state/zdeferd/autostart"
+    marker.parent.mkdir(parents=True)
+    marker.write_text(f"{program}\n")
+    shell = start(JOB)
+    shell.prompt()
+    peer.take(reply=lambda visit: wire.answer("ok", seq=visit.hello.seq))
+    works(shell)
+    assert shell.ask("${_zdeferd[started]-no}") == "no"
