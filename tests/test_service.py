@@ -207,6 +207,10 @@ def test_uninstall_leaves_the_users_own_files(home: Path) -> None:
     assert install_and_uninstall(home, made, purge=True) == kept
 
 
+def test_a_zshrc_that_install_made_goes_again(home: Path) -> None:
+    assert install_and_uninstall(home, host(home)) == set()
+
+
 def test_purge_leaves_what_is_not_zdeferds(home: Path) -> None:
     state = home / ".local/state/zdeferd"
     (state / "runs/1").mkdir(parents=True)

@@ -31,6 +31,8 @@ from .timers import Alarm
 from .transport import Endpoint, Peer
 
 NONCE = re.compile(r"[A-Za-z0-9.-]{1,64}")
+LOOK_S = 0.2
+"""`zdeferctl status` shares the lock for a moment to see whether we hold it."""
 EXIT_REFUSED = 1
 EXIT_ALREADY_RUNNING = 3
 
@@ -89,12 +91,27 @@ def _take_lock(where: paths.Paths) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         lock = os.open(where.lock, flags, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        _lock_within(lock, LOOK_S)
+    except TimeoutError:
         raise AlreadyRunning() from None
     except OSError as error:
         raise ZdeferdError(f"cannot lock: {where.lock}: {error.strerror}") from None
     return lock
+
+
+def _lock_within(lock: int, limit_s: float) -> None:
+    """Take the lock, or TimeoutError: who holds it for longer is a daemon, not a look at us."""
+
+    def late(_number: int, _frame: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _write_pid(lock: int) -> None:

@@ -240,6 +240,9 @@ def _remove_line(step: RemoveLine) -> bool:
     kept = b"".join(line for line in lines if not line.rstrip().endswith(mark))
     if kept == before:
         return False
+    if not kept and not os.path.exists(backup_of(path)):  # there was no such file before
+        os.unlink(path)
+        return True
     _replace(path, kept, _mode_of(path, 0o644))
     return True
 

@@ -1,10 +1,14 @@
 """`zdeferctl start`: detached where no service is installed; once."""
 
+import fcntl
+import os
+import threading
 from collections.abc import Iterator
 
 import pytest
 from ctl import User, call, daemon_script
 
+from zdeferd.daemon import _lock_within
 from zdeferd.view import daemon_pid
 
 
@@ -47,3 +51,19 @@ def test_no_program(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     result = call("start")
     assert result.code == 1
     assert "program not found: zdeferd" in result.err
+
+
+def test_a_look_at_the_lock_keeps_no_daemon_from_starting(user: User) -> None:
+    path = user.state / "lock"
+    looking = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    lock = os.open(path, os.O_RDWR)
+    with pytest.raises(TimeoutError):
+        _lock_within(lock, 0.01)
+    released = threading.Timer(0.01, os.close, (looking,))
+    released.start()
+    _lock_within(lock, 20)
+    released.join()
+    assert daemon_pid(str(path)) == 0
+    os.close(lock)
+    assert daemon_pid(str(path)) is None
