@@ -1,8 +1,10 @@
 """The daemon whole: a real process, real jobs, a libzmq peer in the place of zsh."""
 
+import contextlib
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -341,3 +343,42 @@ def test_a_stop_leaves_jobs_running_and_says_so_to_who_waits(daemon: Daemon) -> 
     daemon.start()
     daemon.wait_until_done(1)
     assert daemon.rows("SELECT outcome FROM runs") == [("succeeded",)]
+
+
+def test_what_is_older_than_keep_runs_is_forgotten_but_not_its_claims(daemon: Daemon) -> None:
+    daemon.write_jobs('[once]\nrun = "print out"\nonce_per = "ever"')
+    daemon.start()
+    ask(daemon, visit("n1", 1, {"own": "print out"}))
+    daemon.wait_until_done(2)
+    daemon.stop()
+    with contextlib.closing(sqlite3.connect(daemon.state / "ledger.sqlite3")) as ledger, ledger:
+        ledger.execute("UPDATE runs SET ended_at = 1000")
+        ledger.execute("UPDATE batches SET ended_at = 1000")
+        ledger.execute("UPDATE shells SET seen_at = 1000")
+        ledger.execute("UPDATE claims SET claimed_at = 1000")
+    daemon.start()
+    ask(daemon, visit("n2"))
+    daemon.wait_for("SELECT count(*) FROM runs", 0)
+    daemon.wait_for("SELECT count(*) FROM claims", 1)
+    assert daemon.rows("SELECT job FROM claims") == [("once",)], "ever stays spent"
+    assert daemon.rows("SELECT nonce FROM shells") == [("n2",)]
+    for _ in attempts():
+        if not list((daemon.state / "runs").iterdir()):
+            return
+    raise AssertionError("the folders of forgotten runs are still there")
+
+
+def test_detached_it_answers_when_the_command_returns(daemon: Daemon) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "zdeferd.daemon", "--detach"],
+        env=daemon.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+        timeout=20,
+    )
+    daemon.errors.touch()
+    assert done.returncode == 0
+    assert request(daemon, wire.Stop()) == wire.Done()
+    for _ in attempts():
+        if (daemon.state / "zdeferd.log").read_text().startswith("zdeferd: "):
+            return
+    raise AssertionError("nothing in the daemon's log")
