@@ -6,13 +6,16 @@ anything is bad.
 
 from __future__ import annotations
 
+from ..config import load
 from ..render import Style, count, printable
-from . import DONE, NO
-from .findings import Finding, Level, examine
+from . import DONE, NO, places, reach, surroundings
+from .findings import Finding, Level, Scene
+from .host import this_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from .call import Call
 
@@ -46,3 +49,11 @@ def _line(finding: Finding, style: Style) -> str:
     if finding.remedy:
         line += f"\n{' ' * 16}{style.dim('-> ')}{printable(finding.remedy)}"
     return line
+
+
+def examine(env: Mapping[str, str]) -> list[Finding]:
+    """Every finding of every check, in the order in which a user would meet them."""
+    host = this_host(env)
+    scene = Scene(env, host.paths, load(host.paths), host)
+    checks = (*reach.CHECKS, *places.CHECKS, *surroundings.CHECKS)
+    return [finding for check in checks for finding in check(scene)]

@@ -1,0 +1,153 @@
+"""What `zdeferctl doctor` looks at: zdeferd's own files, installed, configured and written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from .. import __version__
+from ..errors import LogUnavailable, ZdeferdError
+from ..paths import check_private_dir, check_private_file
+from ..render import count
+from ..service import install_plan, installed_service
+from ..sharedlog import open_log
+from ..steps import Write, sources_shim
+from ..view import open_view
+from .findings import Check, Finding, Level, Scene, finding_of, refused
+from .status import log_problems, state_problems
+
+
+def check_state(scene: Scene) -> Iterator[Finding]:
+    """The state folder and the ledger: ours alone, writable, readable as a ledger."""
+    paths = scene.paths
+    if not os.path.lexists(paths.state):
+        yield Finding(Level.OK, "state", f"{paths.state} is not made yet")
+        return
+    try:
+        check_private_dir(paths.state)
+        if os.path.lexists(paths.ledger):
+            check_private_file(paths.ledger)
+        view = open_view(paths.ledger)
+        unwritten = log_problems(view)
+        view.close()
+    except ZdeferdError as error:
+        yield refused("state", error)
+        return
+    problems = state_problems(paths.state)
+    for problem in problems:
+        yield finding_of(Level.BAD, "state", problem)
+    if not problems:
+        yield Finding(Level.OK, "state", paths.state)
+    for problem in unwritten:
+        yield finding_of(Level.WARN, "log", problem)
+
+
+def check_log(scene: Scene) -> Iterator[Finding]:
+    """The shared log that a shell like this one would name."""
+    paths, settings = scene.paths, scene.loaded.settings
+    log = scene.env.get("PERF_SEGMENT_LOG") or settings.log or paths.shared_log
+    if not os.path.lexists(log):
+        folder = os.path.dirname(log)
+        if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
+            yield Finding(Level.BAD, "log", f"cannot be made: {log}", f"chmod u+wx {folder}")
+        elif not os.path.isdir(folder) and folder != paths.state:
+            yield Finding(Level.BAD, "log", f"folder is missing: {folder}", f"mkdir -p {folder}")
+        else:
+            yield Finding(Level.OK, "log", f"{log} is not made yet")
+        return
+    try:
+        os.close(open_log(log))
+    except LogUnavailable as error:
+        yield refused("log", error)
+        return
+    yield Finding(Level.OK, "log", log)
+
+
+def check_configuration(scene: Scene) -> Iterator[Finding]:
+    """Settings and job files."""
+    for problem in scene.loaded.problems:
+        yield Finding(Level.BAD, "jobs", problem, "mend the file, then zdeferctl check")
+    jobs = count(len(scene.loaded.jobs), "valid job")
+    yield Finding(Level.OK, "jobs", f"{jobs} in {scene.paths.jobs_dir}")
+
+
+# --- what install put in place -------------------------------------------------
+
+
+def check_shim(scene: Scene) -> Iterator[Finding]:
+    """The plugin's files, and the line that loads them."""
+    host = scene.host
+    writes = [s for s in install_plan(host) if isinstance(s, Write)]
+    writes = [s for s in writes if s.path.startswith(f"{host.shim}/")]
+    if not os.path.isdir(host.shim):
+        remedy = "zdeferctl install (not needed where a plugin manager loads it)"
+        yield Finding(Level.WARN, "shim", f"not installed: {host.shim}", remedy)
+    elif any(_differs(step) for step in writes):
+        found = f"not of this version: {host.shim}"
+        yield Finding(Level.BAD, "shim", found, "zdeferctl install, then open new shells")
+    else:
+        yield Finding(Level.OK, "shim", f"{host.shim}, version {__version__}")
+    if not _loads_shim(host.zshrc):
+        remedy = f"add: {host.line}"
+        yield Finding(Level.WARN, "zshrc", f"{host.zshrc} does not load the plugin", remedy)
+
+
+def _differs(step: Write) -> bool:
+    try:
+        with open(step.path, "rb") as file:
+            return file.read() != step.content
+    except OSError:
+        return True
+
+
+def _loads_shim(zshrc: str) -> bool:
+    """Whether the line stands there, or a plugin manager is told of us."""
+    try:
+        with open(zshrc, encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.readlines()
+    except OSError:
+        return False
+    code = (line.partition("#")[0] for line in lines)
+    return any(sources_shim(line) or "zdeferd" in line for line in code)
+
+
+def check_service(scene: Scene) -> Iterator[Finding]:
+    """Units or agent as this version ships them; the marker names a program that is there."""
+    host = scene.host
+    service = installed_service(host)
+    if service is not None:
+        mine = (f"{host.units}/", host.agent)
+        writes = [s for s in install_plan(host) if isinstance(s, Write)]
+        if any(_differs(s) for s in writes if s.path.startswith(mine)):
+            found = f"{service}: files are not of this version"
+            yield Finding(Level.WARN, "service", found, "zdeferctl install")
+        else:
+            yield Finding(Level.OK, "service", service)
+    elif os.path.exists(host.paths.autostart):
+        yield _marker(host.paths.autostart)
+    else:
+        found = f"not installed ({host.manager or 'no service manager'} here)"
+        yield Finding(Level.WARN, "service", found, "zdeferctl install")
+
+
+def _marker(path: str) -> Finding:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        program = file.readline().rstrip("\n")
+    try:
+        runnable = stat.S_IMODE(os.stat(program).st_mode) & 0o111
+    except OSError:
+        runnable = 0
+    if not runnable or not program.startswith("/"):
+        found = f"autostart marker names no program: {program}"
+        return Finding(Level.BAD, "service", found, "zdeferctl install")
+    return Finding(Level.OK, "service", f"shells start {program}")
+
+
+CHECKS: tuple[Check, ...] = (
+    check_service,
+    check_shim,
+    check_configuration,
+    check_state,
+    check_log,
+)
