@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -306,27 +307,27 @@ def test_a_log_that_became_something_else_between_the_looks(
 # --- short writes --------------------------------------------------------------
 
 
-@pytest.fixture
-def full_disk() -> Iterator[Callable[[Path, int], None]]:
-    """`full_disk(log, n)`: the file can grow by n bytes and no more (EFBIG instead of ENOSPC)."""
+@contextmanager
+def full_disk(log: Path, room: int) -> Iterator[None]:
+    """The file can grow by `room` bytes and no more (EFBIG instead of ENOSPC).
+
+    For the moment only: the limit is the whole process's, the test run's own report included.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def fill(log: Path, room: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + room, hard))
-
-    yield fill
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("before", [b"old\n", b"torn"])
 @pytest.mark.parametrize("room", [0, 1, 5])
-def test_a_full_disk_leaves_no_piece(
-    log: Path, full_disk: Callable[[Path, int], None], before: bytes, room: int
-) -> None:
+def test_a_full_disk_leaves_no_piece(log: Path, before: bytes, room: int) -> None:
     log.write_bytes(before)
     book = Book((log, LINE))
-    full_disk(log, room)
-    assert not book.flush()
+    with full_disk(log, room):
+        assert not book.flush()
     assert log.read_bytes() == before
     assert "cannot write the log" in book.problems[1]
     assert book.lines[1].intent is None
