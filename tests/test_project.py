@@ -27,7 +27,7 @@ FORBIDDEN_WORDS = {
     *("util", "utils", "misc"),
 }
 STDLIB_ONLY = (
-    *("spawner", "runner", "launching", "supervision", "output", "system"),
+    *("spawner", "runner", "launching", "supervision", "output", "system", "crashpoints"),
     *("errors", "paths", "share"),
 )
 """These import the standard library and each other."""

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from .crashpoints import reached
 from .errors import LedgerError
 from .ledger import Ledger
 
@@ -66,10 +67,13 @@ class Committer:
         """A result or an exception for each; a failed commit fails them all."""
         try:
             with self._ledger.transaction():
-                return [self._part(transaction) for transaction in transactions]
+                results = [self._part(transaction) for transaction in transactions]
+                reached("daemon.commit-due")
+            reached("daemon.commit-done")
         except sqlite3.Error as error:
             failure = LedgerError(f"the ledger could not be written: {error}")
             return [failure] * len(transactions)
+        return results
 
     def _part(self, transaction: Transaction[Any]) -> Any:
         try:

@@ -19,7 +19,7 @@ from typing import Any
 
 import uvloop
 
-from . import __version__, config, paths, requests, system, wire
+from . import __version__, config, crashpoints, paths, requests, system, wire
 from .committer import Committer
 from .detach import detach
 from .dispatcher import Dispatcher
@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         where = _locate()
         lock = _take_lock(where)
+        crashpoints.reached("daemon.locked")
         announce = detach(where.daemon_log) if options.detach else None
         _write_pid(lock)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -144,6 +145,7 @@ class _Daemon:
         self._listen_to_signals(loop)
         alarm = Alarm(loop, self._dispatcher.wake)
         self._endpoint.listen(self._paths.socket, inherited)
+        crashpoints.reached("daemon.listening")
         notifier.ready()
         if self._announce is not None:
             self._announce()
@@ -174,6 +176,7 @@ class _Daemon:
             self._endpoint.send(peer, wire.answer("error", reason=error))
 
     def _visit(self, peer: Peer, visit: wire.Visit) -> None:
+        crashpoints.reached("daemon.visit-arrived")
         hello = visit.hello
         if hello.protocol != wire.PROTOCOL:
             raise WireError(

@@ -21,6 +21,7 @@ from msgspec.structs import replace as with_
 from . import claims, config, lifecycle, reports, runfolder, schedule, verdicts
 from .claims import Claimed, Facts
 from .committer import Committer, Transaction
+from .crashpoints import reached
 from .errors import LedgerError, RequestRefused
 from .executor import Executor
 from .fingerprint import fingerprint
@@ -79,7 +80,9 @@ class Dispatcher:
             self.reload(only_if_changed=True)
 
         def applied(claimed: Claimed) -> None:
+            reached("daemon.visit-committed")
             answered()
+            reached("daemon.visit-answered")
             for reason in claimed.refused:
                 self.journal.once(f"refused a job of a shell: {reason}")
             self._add(claimed)
@@ -187,6 +190,7 @@ class Dispatcher:
 
     async def finish(self) -> None:
         """Commit what came in last, and write what is due to be written."""
+        reached("daemon.leaving")
         await self._take_in()
         refusal = RequestRefused("the daemon is leaving; the run goes on without it")
         for future in itertools.chain.from_iterable(self._awaited.values()):
@@ -199,6 +203,7 @@ class Dispatcher:
         runs, batches = await self.read(lambda ledger: (ledger.live_runs(), ledger.open_batches()))
         self._live.add(runs, batches)
         for run in self._live.running.values():
+            reached("daemon.recovering")
             self.executor.adopt(run.id, run.attempt)
             if run.cancelling:
                 self._cancel(run.id)
@@ -251,11 +256,13 @@ class Dispatcher:
                 reports.begin(ledger, run, self.boot, now)
             return [ledger.work(run.id) for run in runs]
 
+        reached("daemon.dispatch-decided")
         try:
             works = await self._committer.transact(transaction)
         except LedgerError as error:
             self._hold(now, str(error))
             return
+        reached("daemon.dispatch-committed")
         self.scribe.wake()
         for run, work in zip(runs, works, strict=True):
             self._live.dispatched(run, self.boot)
@@ -267,6 +274,7 @@ class Dispatcher:
         run = self._live.running.get(run_id)
         if run is None or run.attempt != attempt or run_id in self._live.settling:
             return
+        reached("daemon.end-seen")
         self._live.settle(run)
         if isinstance(verdict, runfolder.Vanished):
             folder = self.executor.folder(run_id)
@@ -278,6 +286,7 @@ class Dispatcher:
     def _leftovers_ended(
         self, done: asyncio.Future[bool], run_id: int, verdict: runfolder.Verdict
     ) -> None:
+        reached("daemon.leftovers-ended")
         if error := done.exception():
             self.journal.fault(error)
         elif not done.result():
@@ -298,10 +307,12 @@ class Dispatcher:
 
     def _again(self, run: Run, event: lifecycle.Event) -> None:
         """Back among the waiting, in its old place."""
+        reached("daemon.recall-decided")
         attempt = run.attempt + (event is lifecycle.Event.RETRY)
         again = with_(run, state=lifecycle.step(run.state, event), attempt=attempt)
 
         def applied(_: None) -> None:
+            reached("daemon.recall-committed")
             if self._live.again(again).cancelling:
                 self._cancel(run.id)
 
@@ -315,10 +326,13 @@ class Dispatcher:
         folder = self.executor.folder(run.id)
         if event in (lifecycle.Event.CANCEL, lifecycle.Event.MISS):
             self._tidy(lambda: runfolder.tombstone(folder, run.attempt))
+        reached("daemon.end-decided")
 
         def applied(batch: Batch | None) -> None:
+            reached("daemon.end-committed")
             self._live.ended(run, batch)
             self._tidy(lambda: runfolder.discard(folder))
+            reached("daemon.discarded")
             for future in self._awaited.pop(run.id, ()):
                 future.set_result(ending)
 

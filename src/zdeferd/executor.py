@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import runfolder
+from . import crashpoints, runfolder
 from .errors import ZdeferdError
 from .model import Argv, Job, Settings, Work
 
@@ -51,9 +51,11 @@ class Executor:
         """Ask for a process; its end, or its failure to start, arrives at `on_end`."""
         try:
             self._watch(run, attempt)
+            crashpoints.reached("daemon.start-prepared")
             writer = await self._spawner()
             request = self._request(run, attempt, work, settings)
             writer.write(json.dumps(request).encode() + b"\n")
+            crashpoints.reached("daemon.start-asked")
         except (OSError, ZdeferdError) as error:
             verdict = runfolder.NeverStarted(f"cannot start a process: {error}")
             self._loop.call_soon(self._ended, run, attempt, verdict)
@@ -63,6 +65,7 @@ class Executor:
         try:
             self._watch(run, attempt)
             verdict = runfolder.judge(self.folder(run), attempt)
+            crashpoints.reached("daemon.adopted")
         except (OSError, ZdeferdError) as error:
             verdict = runfolder.NeverStarted(f"cannot open its run folder: {error}")
         if not isinstance(verdict, runfolder.Running):
@@ -70,6 +73,7 @@ class Executor:
 
     def cancel(self, run: int, attempt: int) -> None:
         """End a dispatched run; how it ended arrives at `on_end`."""
+        crashpoints.reached("daemon.cancel-committed")
         if runfolder.tombstone(self.folder(run), attempt):
             verdict = runfolder.NeverStarted("cancelled before its start")
             self._loop.call_soon(self._ended, run, attempt, verdict)
@@ -136,7 +140,7 @@ class Executor:
                 str(theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                env={"PATH": os.environ.get("PATH", os.defpath)},
+                env={"PATH": os.environ.get("PATH", os.defpath)} | crashpoints.environment(),
                 cwd="/",
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,

@@ -43,6 +43,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import records, system
+from .crashpoints import reached
 from .errors import UnsafePath
 from .runner import ALIVE, CANCELLED, JOB_LOCK, LOCK, open_file
 
@@ -136,6 +137,7 @@ def tombstone(folder: str, attempt: int) -> bool:
                 _free_attempt(folder, attempt)
                 # A link is made whole or not at all, and O_EXCL never follows it.
                 os.symlink(WITHDRAWN, f"{folder}/started.{attempt}")
+                reached("daemon.tombstone-made")
             return _withdrawn(folder, attempt)
     except FileNotFoundError:
         return True  # without its folder no runner starts
@@ -149,6 +151,7 @@ def cancel(folder: str) -> bool:
     """
     with contextlib.suppress(OSError):
         os.close(open_file(f"{folder}/{CANCELLED}", os.O_WRONLY | os.O_CREAT))
+    reached("daemon.cancel-marked")
     try:
         with _judging(folder) as free:
             pid = None if free else records.runner(folder, records.latest(folder))
@@ -189,6 +192,7 @@ def discard(folder: str) -> None:
             for name in sorted(os.listdir(folder), key=lambda name: name != ALIVE):
                 if name != "output":
                     os.unlink(f"{folder}/{name}")
+                    reached("daemon.discarding")
         os.rmdir(folder)
     except FileNotFoundError:
         pass

@@ -33,6 +33,7 @@ import signal
 import time
 
 from . import system
+from .crashpoints import reached
 from .launching import CannotStart, launch
 from .output import Output
 from .supervision import Signals, Supervision
@@ -67,6 +68,7 @@ def open_alive(folder: str) -> int:
 def main(request: Request, alive: int) -> NoReturn:
     """A runner's whole life, in a process that was forked for it."""
     try:
+        reached("runner.forked")
         signals = Signals()
         _leave_the_spawner()
         Attempt(request, alive, signals).run()
@@ -124,12 +126,16 @@ class Attempt:
             facts |= {"ended_by": "exit", "rc": error.rc, "wall_ms": 0}
             all_ended = True
         else:
+            reached("runner.spawned")
             supervision = Supervision(self._request, self._signals, output, pid, began)
             self._tell_of_job(started, pid)
+            reached("runner.told")
             facts |= supervision.run()
+            reached("runner.job-ended")
             all_ended = supervision.nothing_left()
         self._record(room, facts | {"ended_at": time.time()} | _cost() | _sizes(output))
         os.close(lock)
+        reached("runner.unlocked")
         if not all_ended:
             self._stay_behind(output)
 
@@ -141,6 +147,7 @@ class Attempt:
         except BlockingIOError:
             self._wait_for_judges(lock)
         self._check_run_is_on()
+        reached("runner.locked")
         return lock
 
     def _wait_for_judges(self, lock: int) -> None:
@@ -166,7 +173,9 @@ class Attempt:
         script = self._request["script"]
         if script is not None:
             os.close(self._write_new("script", script.encode("utf-8", "surrogateescape")))
-        return self._write_new(f"{OUTCOME}.tmp", b" " * OUTCOME_ROOM)
+        room = self._write_new(f"{OUTCOME}.tmp", b" " * OUTCOME_ROOM)
+        reached("runner.reserved")
+        return room
 
     def _write_new(self, name: str, data: bytes) -> int:
         fd = open_file(f"{self._folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -175,9 +184,11 @@ class Attempt:
 
     def _mark_started(self) -> int:
         fd = open_file(self._mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        reached("runner.marking")
         try:
             mark = {"pid": os.getpid(), "started_at": time.time()}
             _write_all(fd, json.dumps(mark).encode() + b"\n")
+            reached("runner.marked")
         except OSError:
             os.unlink(self._mark)
             raise
@@ -237,7 +248,9 @@ class Attempt:
             try:
                 os.pwrite(room, data, 0)
                 os.ftruncate(room, len(data))
+                reached("runner.outcome-written")
                 os.rename(f"{self._folder}/{OUTCOME}.tmp", f"{self._folder}/{OUTCOME}")
+                reached("runner.outcome-renamed")
                 return
             except FileNotFoundError:
                 return  # somebody removed the folder: there is nobody to tell

@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from .crashpoints import reached
 from .errors import LogUnavailable
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -116,6 +117,7 @@ class _File:
             except LogUnavailable as problem:
                 await self._ledger.note(line.id, str(problem))
                 return False
+            reached("daemon.line-settled")
             if found is not Settled.ABSENT:
                 await self._conclude(line, found)
                 return True
@@ -133,14 +135,18 @@ class _File:
             self._log = None
         if self._appended is not None:
             await self._ledger.advance(self._appended, None)
+            reached("daemon.line-marked")
 
     async def _append(self, line: PendingLine) -> None:
         if self._log is None:
             self._log = await asyncio.to_thread(open_log, self._path)
         begun = await asyncio.to_thread(intent, self._log)
+        reached("daemon.line-due")
         await self._ledger.advance(self._appended, (line.id, begun))
         self._appended = None
+        reached("daemon.line-intended")
         await asyncio.to_thread(append, self._log, line.text)
+        reached("daemon.line-appended")
         self._appended = line.id
 
     async def _conclude(self, line: PendingLine, found: Settled) -> None:

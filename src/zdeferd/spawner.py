@@ -29,6 +29,7 @@ if not __package__:
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from zdeferd import runner
+from zdeferd.crashpoints import reached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,9 +50,11 @@ def serve(channel: int) -> None:
         for line in lines:
             if any(events & select.POLLHUP for _, events in poll.poll(0)):
                 return
+            reached("spawner.asked")
             answer = json.dumps(_answer(line, channel)).encode() + b"\n"
             while answer:
                 answer = answer[os.write(channel, answer) :]
+            reached("spawner.answered")
 
 
 def _answer(line: bytes, channel: int) -> dict[str, Any]:
@@ -69,11 +72,13 @@ def _answer(line: bytes, channel: int) -> dict[str, Any]:
 def _fork(request: Request, channel: int) -> int:
     # Opened here, not in the runner: so its end is seen wherever a runner's life ends.
     alive = runner.open_alive(request["folder"])
+    reached("spawner.ready")
     try:
         pid = os.fork()
         if pid == 0:
             os.close(channel)
             runner.main(request, alive)
+        reached("spawner.forked")
         return pid
     finally:
         os.close(alive)
