@@ -191,20 +191,25 @@ typeset -gi _zdeferd_limit=65536
 
 # An autoload stub: into `body`, its text, or a stub for the job to resolve from fpath.
 # zsh's own functions stay stubs: they load what they need, and there are a thousand.
+# So does what has no file: `autoload +X` would not fail only here, but break the stub.
 .zdeferd-resolve() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
-  local file=${functions_source[$1]-} folder own
-  [[ -n $file ]] && folder=" ${(q)file:h}" || { file=(${^fpath}/$1(N-.)); file=${file[1]-} }
-  for own in ${^fpath}/compinit(N:h:h); do
-    [[ $file == $own/* ]] && { body="builtin autoload -XUz$folder"; return }
-  done
-  (( $_zdeferd_options[(Ie)kshautoload] )) && return
-  [[ $body == *-XU* ]] || (( ! $_zdeferd_options[(Ie)aliases] )) || setopt aliases
-  if builtin autoload +X $1 >/dev/null 2>&1; then
-    body=$functions[$1]
+  local stub=$body file=${functions_source[$1]-} own
+  body='builtin autoload -XUz'
+  if [[ -n $file ]]; then
+    body+=" ${(q)file:h}"  # autoloaded by its path
   else
-    body="builtin autoload -XUz$folder"
+    file=(${^fpath}/$1(N-.))
+    file=${file[1]-}
   fi
+  [[ -r $file ]] || return 0
+  for own in ${^fpath}/compinit(N:h:h); do
+    [[ $file == $own/* ]] && return 0
+  done
+  (( $_zdeferd_options[(Ie)kshautoload] )) && return 0
+  [[ $stub == *-XU* ]] || (( ! $_zdeferd_options[(Ie)aliases] )) || setopt aliases
+  builtin autoload +X $1 >/dev/null 2>&1 && body=$functions[$1]
+  return 0
 }
 
 # Sets `plain` and `full`: the environment cut to the list of docs/protocol.md; and, for

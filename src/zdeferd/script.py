@@ -38,11 +38,23 @@ def compose(
     autoload stub (`builtin autoload -X`) loads itself from `fpath` at its first call.
     """
     lines = [f"fpath=({_quoted(fpath)})"] if fpath else []
-    lines += [f"functions+=({_quoted(definition)})" for definition in functions.items()]
+    if functions:
+        lines.append("setopt no_aliases")  # zsh has two of its own
+        lines += [_definition(name, body) for name, body in functions.items()]
+        lines.append("setopt aliases")
     if options:
         lines += _wanted_options(options)
     lines.append(_prelude(bool(options)) + _call(call))
     return "\n".join(lines) + "\n"
+
+
+def _definition(name: str, body: str) -> str:
+    """A line that defines a function; a body that zsh cannot read spoils no other line.
+
+    Not `functions[name]=body`: zsh 5.9 encodes such a body twice, and spoils bytes.
+    """
+    definition = f"function {_always_quoted(name)} {{\n{body}\n}}"
+    return f"eval {quote(definition)}"
 
 
 def quote(text: str) -> str:

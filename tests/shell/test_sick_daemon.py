@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,7 @@ def test_a_stopped_daemon_and_4000_visits(
     shells = [start(JOB) for _ in range(3)]
     for shell in shells:
         shell.prompt()
-        wait_until(lambda pid=shell.pid: asleep(pid), "it waits for keys")
+        wait_until(partial(asleep, shell.pid), "it waits for keys")
         for _ in range(6):
             works(shell)
     shells[0].type("\x03")
@@ -244,6 +245,7 @@ def test_autostart_only_with_the_marker(start: Start, home: Path) -> None:
     shell.prompt()
     works(shell)
     assert not (home / "started").exists()
+    shell.close()
     marker.parent.mkdir(parents=True)
     marker.write_text(f"{program}\n")
     shell = start(JOB)

@@ -1,0 +1,210 @@
+"""The plugin as it is loaded, laid out, measured and taken out again."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from shell.conftest import PLUGIN, Start
+from shell.peer import Peer, connections, wait_until
+from terminal import Terminal
+
+import zdeferd
+from zdeferd.environment import ALLOWED_ENV, ALLOWED_PREFIXES
+
+SHELL = PLUGIN.parent
+ROOT = SHELL.parent
+SOURCES = sorted(
+    path
+    for path in [*SHELL.rglob("*"), ROOT / "zdeferd.plugin.zsh"]
+    if path.is_file() and path.suffix != ".zwc"
+)
+PROLOGUE = re.compile(
+    r"builtin emulate -L zsh -o warn_create_global( -o \w+)*( && builtin trap - DEBUG ZERR)?"
+)
+HOT = {"zf::defer::register", "zf::idle::register"}
+"""Functions that live by the plugin's sticky options alone: `emulate` costs 4 µs."""
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_parses(path: Path) -> None:
+    done = subprocess.run(["zsh", "-f", "-n", path], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def bodies() -> dict[str, list[str]]:
+    """Every function of the shim: name -> the lines of its body."""
+    found = {}
+    for path in SOURCES:
+        if path.parent.name == "functions" and not path.name.startswith("_"):
+            lines = path.read_text().splitlines()
+            found[path.name] = [line for line in lines if not line.startswith("#")]
+        elif path.suffix == ".zsh":
+            for name, body in re.findall(r"^(\S+)\(\) \{\n(.*?)^\}", path.read_text(), re.M | re.S):
+                found[name] = [line.strip() for line in body.splitlines()]
+    return found
+
+
+def test_every_function_begins_with_the_prologue() -> None:
+    functions = bodies()
+    assert len(functions) > 30
+    for name, lines in functions.items():
+        if name in HOT:
+            assert lines[0] == "builtin trap - DEBUG ZERR"
+        else:
+            assert PROLOGUE.fullmatch(lines[0]), name
+
+
+def test_what_zsh_calls_by_itself_puts_the_traps_away() -> None:
+    entries = [".zdeferd-precmd", ".zdeferd-kick", ".zdeferd-open", ".zdeferd-turn"]
+    for name in [*entries, ".zdeferd-preexec", "zdefer", "zdeferd_plugin_unload"]:
+        assert bodies()[name][0].endswith("&& builtin trap - DEBUG ZERR"), name
+
+
+def test_functions_are_short_and_named_by_the_rules() -> None:
+    for name, lines in bodies().items():
+        assert re.match(r"\.?zdeferd[-_]|zdefer$|zf::", name)
+        assert len(lines) <= 90, name
+
+
+def test_versions_agree() -> None:
+    assert f"_zdeferd_version={zdeferd.__version__}\n" in (SHELL / "registration.zsh").read_text()
+
+
+def test_the_shim_cuts_the_environment_by_the_list() -> None:
+    text = (SHELL / "message.zsh").read_text()
+    names = re.search(r"names=\(\n(.*?)\$\{\(k\)parameters\[\(I\)\((.*?)\)\]\}", text, re.S)
+    contract = re.search(r"for name in (PERF_.*?)\n  do\n", text, re.S)
+    assert names
+    assert contract
+    words = contract[1].replace("\\\n", " ")
+    spelled = subprocess.run(
+        ["zsh", "-fc", f"print -- {words}"], capture_output=True, text=True, check=True
+    )
+    assert set(names[1].split()) | set(spelled.stdout.split()) == ALLOWED_ENV
+    assert set(names[2].split("|")) == {f"{prefix}*" for prefix in ALLOWED_PREFIXES}
+
+
+LAYOUTS = ["direct", "twice", "relative", "root", "oh-my-zsh", "zinit", "antidote", "compiled"]
+
+
+def copy(to: Path) -> Path:
+    """The part of the repository that the shim is, as a plugin manager clones it."""
+    shutil.copytree(SHELL, to / "shell", ignore=shutil.ignore_patterns("*.zwc"))
+    shutil.copy(ROOT / "zdeferd.plugin.zsh", to)
+    return to
+
+
+def loading(layout: str, home: Path) -> str:
+    """The lines of .zshrc by which a layout loads the plugin."""
+    clone = copy(home / "plugins/zdeferd")
+    match layout:
+        case "twice":
+            return f"source {clone}/shell/zdeferd.plugin.zsh\n" * 2
+        case "relative":
+            return "cd plugins; source ./zdeferd/shell/zdeferd.plugin.zsh; cd .."
+        case "root":
+            return f"source {clone}/zdeferd.plugin.zsh"
+        case "oh-my-zsh":  # oh-my-zsh.sh adds the folder to fpath and sources from a function
+            return (
+                f"ZSH_CUSTOM={home}; fpath=($ZSH_CUSTOM/plugins/zdeferd $fpath)\n"
+                "_omz_source() { source $1 }\n"
+                "_omz_source $ZSH_CUSTOM/plugins/zdeferd/zdeferd.plugin.zsh"
+            )
+        case "zinit":  # sets ZERO, sources from a function with its options
+            return (
+                "load() { setopt local_options warn_create_global; local ZERO=$1; "
+                'builtin source "$1" }\n'
+                f"load {clone}/zdeferd.plugin.zsh"
+            )
+        case "antidote":
+            return f"fpath+=( {clone} )\nsource {clone}/zdeferd.plugin.zsh"
+        case "compiled":
+            for path in clone.rglob("*.zsh"):
+                subprocess.run(["zsh", "-fc", f"zcompile {path}"], check=True)
+            return f"source {clone}/zdeferd.plugin.zsh"
+    return f"source {clone}/shell/zdeferd.plugin.zsh"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_loads_in(layout: str, home: Path, peer: Peer, start: Start) -> None:
+    job = "f() { : }; zf::defer::register a f postprompt A; zdefer add b -- f\n"
+    shell = start(f"{loading(layout, home)}\n{job}", plugin=False)
+    shell.prompt()
+    assert [record.id for record in peer.take().jobs] == ["a", "b"]
+    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    assert peer.silent(0.05)
+    assert shell.ask("$precmd_functions ${(M)#fpath:#*/shell/functions}") == "1"
+    assert shell.screen.replace("#", " ").split()[0] == "ready>"
+
+
+STATE = """\
+typeset + | grep -v '^[^ ]* *[0-9_?!#*@-]$' | sort; functions | grep -c .; print -rl $fpath; setopt
+print -rl -- "${precmd_functions-none}" "${preexec_functions-none}"; trap; jobs; alias; zle -FL"""
+
+
+@pytest.mark.parametrize("moment", ["before the prompt", "in a visit", "after", "armed"])
+def test_unload_restores_the_shell(moment: str, peer: Peer, start: Start) -> None:
+    plain = start("f() { : }; zmodload zsh/parameter", plugin=False)
+    plain.prompt()
+    expected = state(plain)
+    job = (
+        "f() { : }; zf::defer::register a f postprompt A; zdefer add b -- f; zdefer help >/dev/null"
+    )
+    early = moment == "before the prompt"
+    shell = start(f"zmodload zsh/parameter\n{job}\n" + ("zdeferd_plugin_unload" if early else ""))
+    shell.prompt()
+    if not early:
+        identity, _ = peer.receive()
+        if moment != "in a visit":
+            peer.answer(identity, [b"ok", b"seq=1"])
+            wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+        if moment == "armed":
+            shell.run("zdefer add c -- f; zdeferd_plugin_unload")
+        else:
+            shell.run("zdeferd_plugin_unload")
+    assert state(shell) == expected
+    assert peer.silent(0.05)
+    assert connections(peer.path) == 0
+
+
+def state(shell: Terminal) -> str:
+    """What a user could notice of a shell's state."""
+    return "\n".join(shell.run(line) for line in STATE.splitlines())
+
+
+def test_loads_again_after_unload(peer: Peer, start: Start) -> None:
+    shell = start()
+    shell.prompt()
+    peer.take()
+    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    shell.run(f"zdeferd_plugin_unload; source {PLUGIN}; zdefer add a -- true")
+    assert [job.id for job in peer.take().jobs] == ["a"]
+
+
+def test_nothing_forks(home: Path, peer: Peer, start: Start) -> None:
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    trace = home / "trace"
+    shell = start(
+        "f() { print $(g) }; g() { : }; zf::defer::register a f postprompt A; zdefer add b -- f x",
+        argv=[
+            "strace",
+            "-f",
+            "-e",
+            "trace=clone,clone3,fork,vfork",
+            "-o",
+            trace,
+            "zsh",
+            "-d",
+            "-i",
+        ],
+    )
+    shell.prompt()
+    assert len(peer.take().jobs) == 2
+    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    shell.run("zf::idle::run_if_ready")
+    assert peer.take().idle
+    assert "clone" not in trace.read_text()
+    assert "fork" not in trace.read_text()
