@@ -15,7 +15,6 @@ Assumes zsh on the PATH. Standard library only.
 import contextlib
 import fcntl
 import os
-import pty
 import re
 import select
 import signal
@@ -87,10 +86,14 @@ class Terminal:
         self._from = 0
         self._reaped = False
         self.started_at = time.monotonic()
-        self.pid, self.fd = pty.fork()
+        self.fd, inside = os.openpty()
+        # Before the shell looks: a change would have it draw its prompt again.
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 250, 0, 0))
+        self.pid = os.fork()
         if self.pid == 0:
+            os.login_tty(inside)
             _execute(argv, environment, home)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 250, 0, 0))
+        os.close(inside)
 
     def __enter__(self) -> Self:
         return self
