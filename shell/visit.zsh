@@ -1,12 +1,26 @@
 # The visit: one short connection that tells the daemon what is due, and closes.
 #
-# Sourced by .zdeferd-kick after the first prompt, under the plugin's options, so that
-# its functions carry them too. Each turn is a handler that ZLE calls while it waits for
-# keys; none of them waits. A turn that does not finish (Ctrl-C, an error) ends the
-# visit, and what was not answered is sent again at a later prompt, three times at most.
+# What a shell pays for before its prompt is registration.zsh: it appends to an array, and
+# one function to precmd_functions, which asks ZLE to call zdeferd-kick as soon as it waits
+# for keys. Everything else is here, in handlers that ZLE calls while nothing is typed.
+# None of them waits. A turn that does not finish (Ctrl-C, an error) ends the visit, and
+# what was not answered is sent again at a later prompt, three times at most.
 #
 # The wire is ZMTP 3.0 (rfc.zeromq.org/spec/23), NULL mechanism, as a DEALER. Nothing
 # may be sent behind READY before the peer's READY is here: libzmq loses it silently.
+#
+# All functions are defined, or marked for autoloading, inside the plugin's `emulate -c`,
+# and so carry its options with them ("sticky" emulation, zshbuiltins(1)): zsh switches
+# before their first command runs, and back after their last. With debug_before_cmd off a
+# DEBUG trap fires after each command, and the first command of each function that zsh
+# calls by itself puts the traps away. That is why neither xtrace nor a trap of the user's
+# ever sees a line of ours.
+#
+# State: `_zdeferd_queue` holds what was registered and has not been packed into a message:
+# a kind (`defer` or `add`), a count, and that many words. `_zdeferd_armed` is 1 while the
+# queue needs no attention: a visit is coming, under way, or given up. `_zdeferd_outbox`
+# holds packed messages that nobody has answered. `_zdeferd` has the rest: fd, phase and
+# input of the visit; seq, nonce, tries, given_up, prompted, idle, kick of the shell.
 #
 # Assumes ZLE: on a terminal, an interactive zsh survives the SIGPIPE of a dead daemon.
 
@@ -35,8 +49,10 @@ _zdeferd[loaded]=1
   fi
   zdeferd-socket
   socket=$REPLY
-  [[ -S $socket && -O $socket && -O ${socket:h} ]] && .zdeferd-modules &&
-    builtin zsocket $socket || { .zdeferd-autostart; return 1 }
+  if [[ -e $socket || -h $socket ]]; then
+    [[ -S $socket && -O $socket && -O ${socket:h} ]] && .zdeferd-modules || return 1
+  fi
+  [[ -S $socket ]] && builtin zsocket $socket || { .zdeferd-autostart; return 1 }
   fd=$REPLY
   builtin exec {REPLY}>&$fd {fd}>&-  # from 10 on: the lower numbers are the user's
   _zdeferd[fd]=$REPLY _zdeferd[phase]=greeting _zdeferd[input]=
@@ -183,7 +199,7 @@ _zdeferd[loaded]=1
   fi
   _zdeferd_armed=$+_zdeferd[given_up]
   if (( ! _zdeferd_armed && ($#_zdeferd_outbox || $#_zdeferd_queue || ! $+_zdeferd[prompted]) )); then
-    .zdeferd-arm
+    zdeferd-arm
   fi
   return 0
 }

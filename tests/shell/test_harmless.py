@@ -264,6 +264,14 @@ def test_poor_terminals(term: str, peer: Peer, start: Start) -> None:
     assert shell.screen == without.screen
 
 
+def test_without_the_line_editor(peer: Peer, start: Start) -> None:
+    shell = start(JOB, argv=["zsh", "-d", "-i", "+o", "zle"])
+    shell.prompt()
+    shell.line("print $((40+2))")
+    shell.expect("42\n")
+    assert peer.silent(0.05)
+
+
 @pytest.mark.parametrize("settings", ["", "setopt posix_traps\n", "setopt errexit\n"])
 def test_the_shell_ends_as_ever(settings: str, peer: Peer, start: Start) -> None:
     shell = start(f"{JOB}\n{settings}trap 'print bye' EXIT")

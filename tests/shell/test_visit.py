@@ -1,5 +1,6 @@
 """What a visit says, and when: a real zsh at one end, a real ROUTER at the other."""
 
+import pytest
 from shell.conftest import Start
 from shell.peer import Peer, connections, wait_until
 from terminal import Terminal
@@ -123,6 +124,19 @@ def test_what_is_registered_later_makes_one_more_visit(peer: Peer, start: Start)
     shell.run("zf::defer::register more more postprompt Again")
     assert peer.silent(0.05)
     assert shell.ask("$precmd_functions - $preexec_functions") == "-"
+
+
+@pytest.mark.parametrize("hooks", ["a", "a '' b", "x.zdeferd-precmd a"])
+def test_other_hooks_stay_as_they_were(hooks: str, peer: Peer, start: Start) -> None:
+    shell = start(
+        f"{JOB}a() {{ : }}; b() {{ : }}\n"
+        f"precmd_functions=({hooks} $precmd_functions b); preexec_functions=({hooks} b)\n"
+    )
+    peer.take()
+    settled(peer, shell)
+    shell.prompt()
+    assert shell.ask('"${(@q)precmd_functions}"') == f"{hooks} b"
+    assert shell.ask('"${(@q)preexec_functions}"') == f"{hooks} b"
 
 
 def test_a_shell_is_new_after_exec(peer: Peer, start: Start) -> None:
