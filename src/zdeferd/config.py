@@ -116,6 +116,7 @@ def _job_files(folder: str) -> list[str]:
     try:
         names = os.listdir(folder)
         _check_folder(folder)
+        _check_folder(os.path.dirname(folder))  # who can write there can put another in its place
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -81,6 +81,7 @@ def _locate() -> paths.Paths:
     where = paths.locate(os.environ)
     settings = config.load(where).settings
     where = paths.locate(os.environ, settings.state_dir)
+    paths.check_runtime_dir(os.environ)
     paths.check_socket_path(where.socket)
     for folder in (where.state, where.runs, os.path.dirname(where.socket)):
         paths.ensure_private_dir(folder)
@@ -89,7 +90,9 @@ def _locate() -> paths.Paths:
 
 def _take_lock(where: paths.Paths) -> int:
     """The descriptor that holds the lock for the life of this process."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    if os.path.lexists(where.lock):
+        paths.check_private_file(where.lock)
     try:
         lock = os.open(where.lock, flags, 0o600)
         _lock_within(lock, LOOK_S)

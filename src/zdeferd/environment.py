@@ -26,5 +26,12 @@ def allowed_env(name: str) -> bool:
 
 
 def cut_env(env: Mapping[str, str]) -> dict[str, str]:
-    """`env` without what is not allowed."""
-    return {name: value for name, value in env.items() if allowed_env(name)}
+    """`env` without what is not allowed, and without the relative folders of PATH.
+
+    Those (`.`, and an empty one too) mean the folder that one is in. A job is in another
+    than its shell was, and would find programs there that nobody meant.
+    """
+    kept = {name: value for name, value in env.items() if allowed_env(name)}
+    if path := ":".join(f for f in kept.pop("PATH", "").split(":") if f.startswith("/")):
+        kept["PATH"] = path
+    return kept

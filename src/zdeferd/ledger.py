@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from .errors import LedgerError
+from .errors import LedgerError, UnsafePath
 from .model import Batch, BatchTotals, Ending, Job, Run, Sink, State, Trigger, Work
 from .packing import pack, unpack
+from .paths import check_private_file
 
 SCHEMA_VERSION = 1
 """`PRAGMA user_version`; a ledger with a larger one is refused untouched."""
@@ -69,12 +70,19 @@ class Ledger:
         """Open `path`, creating it where there is none; LedgerError says what is wrong."""
         self._sql = load_statements()
         try:
+            _check_files(path)
             _make_private(path)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
             self._prepare(path)
-        except (OSError, sqlite3.Error) as error:
-            raise LedgerError(f"cannot open the ledger: {path}: {error}") from None
+        except UnsafePath as error:
+            raise LedgerError(f"cannot open the ledger: {error}") from None
+        except OSError as error:
+            raise LedgerError(f"cannot open the ledger: {path}: {error.strerror}") from None
+        except sqlite3.Error as error:
+            raise LedgerError(
+                f"cannot open the ledger: {path}: {error}; `zdeferctl doctor` says what to do"
+            ) from None
 
     def _prepare(self, path: str) -> None:
         self._db.execute("PRAGMA busy_timeout = 5000")
@@ -316,6 +324,13 @@ class Ledger:
             self._run(name, before=before)
         self._run("prune_registrations")
         return runs
+
+
+def _check_files(path: str) -> None:
+    """UnsafePath where SQLite would follow a link of somebody's, or use a file of theirs."""
+    for file in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal"):
+        if os.path.lexists(file):
+            check_private_file(file)
 
 
 def _make_private(path: str) -> None:

@@ -100,6 +100,25 @@ def _absolute(env: Mapping[str, str], name: str) -> str:
     return value if value.startswith("/") else ""
 
 
+def check_runtime_dir(env: Mapping[str, str], platform: str = sys.platform) -> None:
+    """UnsafePath where the socket would lie in a runtime folder of somebody else.
+
+    `su` and `sudo` leave `$XDG_RUNTIME_DIR` as it was; its owner could replace what is in it.
+    """
+    runtime = _absolute(env, "XDG_RUNTIME_DIR")
+    if not runtime or platform == "darwin" or _absolute(env, "ZDEFERD_SOCKET"):
+        return
+    try:
+        owner = os.stat(runtime).st_uid
+    except OSError:
+        return  # what is missing can be made, or refuses itself
+    if owner != os.getuid():
+        raise UnsafePath(
+            f"$XDG_RUNTIME_DIR is not yours: {runtime}: uid {owner}; unset it, or start a login "
+            "shell of this user (su -, sudo -i)"
+        )
+
+
 def check_socket_path(path: str, platform: str = sys.platform) -> None:
     """UnsafePath where the kernel would refuse (or cut) the path of a socket."""
     limit = SOCKET_PATH_LIMIT_DARWIN if platform == "darwin" else SOCKET_PATH_LIMIT
@@ -130,6 +149,11 @@ def check_private_file(path: str) -> None:
     _check_private(path, "file", stat.S_ISREG, "600")
 
 
+def check_regular(path: str) -> None:
+    """UnsafePath unless `path` is a regular file and no symlink, whoever owns it."""
+    _check_kind(path, "file", stat.S_ISREG)
+
+
 def check_ours_to_read(path: str, found: os.stat_result) -> None:
     """UnsafePath where somebody else could change the configuration at `path`.
 
@@ -158,7 +182,7 @@ def _make_dirs(path: str) -> None:
         os.mkdir(path, 0o700)
 
 
-def _check_private(path: str, what: str, is_kind: Callable[[int], bool], mode: str) -> None:
+def _check_kind(path: str, what: str, is_kind: Callable[[int], bool]) -> os.stat_result:
     try:
         found = os.lstat(path)
     except OSError as error:
@@ -167,6 +191,11 @@ def _check_private(path: str, what: str, is_kind: Callable[[int], bool], mode: s
         raise UnsafePath(f"symlinks are not followed here: {path}; replace it by a real {what}")
     if not is_kind(found.st_mode):
         raise UnsafePath(f"not a {what}: {path}; move it out of the way")
+    return found
+
+
+def _check_private(path: str, what: str, is_kind: Callable[[int], bool], mode: str) -> None:
+    found = _check_kind(path, what, is_kind)
     if found.st_uid != os.getuid():
         raise UnsafePath(f"not owned by you: {path}: uid {found.st_uid}; move it out of the way")
     if stat.S_IMODE(found.st_mode) & 0o077:

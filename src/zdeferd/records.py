@@ -2,12 +2,14 @@
 
 Owns the reading of `started.<attempt>` (lines of JSON: the runner's pid and instant, then
 the job's pid and its start in clock ticks) and of `outcome.json`. Trusts neither to be
-whole: a crash may have come at any byte. What is not whole counts as not there.
+whole: a crash may have come at any byte. What is not whole counts as not there; so does
+what is no regular file, for a FIFO in its place would hold the reader up for ever.
 """
 
 import contextlib
 import json
 import os
+import stat
 from typing import Any
 
 from .runner import OUTCOME
@@ -16,17 +18,14 @@ COUNTS = (
     *("rc", "wall_ms", "cpu_user_ms", "cpu_system_ms", "max_rss_kib", "block_in", "block_out"),
     *("switches_voluntary", "switches_involuntary", "output_bytes", "output_dropped_bytes"),
 )
+SIZE_LIMIT = 1 << 16
+"""Bytes; a runner writes less than 1 KiB."""
 
 
 def marks(folder: str, attempt: int) -> dict[str, Any]:
     """What the runner noted of its start; empty: it never got to start the job."""
-    try:
-        with open(f"{folder}/started.{attempt}", "rb") as file:
-            lines = file.read().split(b"\n")
-    except OSError:
-        return {}
     found: dict[str, Any] = {}
-    for line in lines[:-1]:
+    for line in _read(f"{folder}/started.{attempt}").split(b"\n")[:-1]:
         with contextlib.suppress(ValueError, TypeError):
             found |= json.loads(line)
     return found
@@ -46,13 +45,26 @@ def latest(folder: str) -> int:
 def outcome(folder: str, attempt: int) -> dict[str, Any] | None:
     """The attempt's record; None: there is none that is whole."""
     try:
-        with open(f"{folder}/{OUTCOME}", "rb") as file:
-            found = json.load(file)
-    except (OSError, ValueError):
+        found = json.loads(_read(f"{folder}/{OUTCOME}"))
+    except ValueError:
         return None
     if not isinstance(found, dict) or found.get("attempt") != attempt:
         return None
     return found if _whole(found) else None
+
+
+def _read(path: str) -> bytes:
+    """What stands in the file; nothing where there is none that a runner made."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, SIZE_LIMIT) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 def _whole(outcome: dict[str, Any]) -> bool:

@@ -38,7 +38,7 @@ import shutil
 import signal
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,14 +95,22 @@ def prepare(folder: str) -> int:
     """
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o700)
+    _check_ours(os.lstat(folder), stat.S_ISDIR, f"a folder of yours: {folder}")
     path = f"{folder}/{ALIVE}"
     with contextlib.suppress(FileExistsError):
         os.mkfifo(path, 0o600)
-    fd = open_file(path, os.O_RDONLY | os.O_NONBLOCK)
-    if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+    fd = open_file(path, os.O_RDONLY)
+    try:
+        _check_ours(os.fstat(fd), stat.S_ISFIFO, f"a FIFO of yours: {path}")
+    except UnsafePath:
         os.close(fd)
-        raise UnsafePath(f"not a FIFO: {path}; remove it")
+        raise
     return fd
+
+
+def _check_ours(found: os.stat_result, is_kind: Callable[[int], bool], what: str) -> None:
+    if not is_kind(found.st_mode) or found.st_uid != os.getuid():
+        raise UnsafePath(f"not {what}; remove it")
 
 
 def judge(folder: str, attempt: int) -> Verdict:

@@ -55,8 +55,11 @@ class Refused(Exception):
 
 
 def open_file(path: str, flags: int) -> int:
-    """Open a file of a run's folder: private, not through a symlink, not inherited."""
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """Open a file of a run's folder: private, not through a symlink, not inherited.
+
+    It never waits: a FIFO where a file belongs is an error, or reads as empty.
+    """
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
 
 
 def open_alive(folder: str) -> int:

@@ -84,8 +84,12 @@ async def flush(ledger: LineLedger, lines: Iterable[PendingLine]) -> bool:
     for line in lines:
         files.setdefault(line.path, []).append(line)
     results = await asyncio.gather(
-        *(_flush_file(ledger, path, pending) for path, pending in files.items())
+        *(_flush_file(ledger, path, pending) for path, pending in files.items()),
+        return_exceptions=True,  # none may still be at work when this returns
     )
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
     return all(results)
 
 
@@ -290,6 +294,8 @@ def _check_regular(path: str, found: os.stat_result) -> None:
         raise LogUnavailable(f"the log is a symlink: {path}; name the file itself")
     if not stat.S_ISREG(found.st_mode):
         raise LogUnavailable(f"the log is not a regular file: {path}; name another")
+    if found.st_uid != os.getuid():
+        raise LogUnavailable(f"the log is not yours: {path}: uid {found.st_uid}; name another")
 
 
 def _unavailable(doing: str, path: str, error: OSError) -> LogUnavailable:

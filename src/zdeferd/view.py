@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .errors import LedgerError
+from .paths import check_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ _REMEDY = "see `zdeferctl doctor`"
 
 @contextmanager
 def reading(path: str) -> Iterator[View]:
-    """A view of the ledger at `path`, closed at the end; LedgerError if it is unreadable."""
+    """A view of the ledger at `path`, closed at the end; LedgerError or UnsafePath: unreadable."""
     view = open_view(path)
     try:
         yield view
@@ -169,8 +170,9 @@ def reading(path: str) -> Iterator[View]:
 
 def open_view(path: str) -> View:
     """A view of the ledger at `path`; an empty one where there is no file."""
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
         return View(None)
+    check_regular(path)  # SQLite would wait for ever at a FIFO
     try:
         connection, version = _connect(path)
     except sqlite3.Error as error:
@@ -215,7 +217,8 @@ def _connect_with(path: str, options: str) -> tuple[sqlite3.Connection, int]:
 def daemon_pid(lock: str) -> int | None:
     """The process that holds the daemon's lock file, 0 if it has not said; None: none runs."""
     try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(lock, flags)
     except OSError:
         return None
     try:
