@@ -142,7 +142,7 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        """All that has been read, without control sequences and carriage returns."""
+        """All that has been read, without control sequences, carriage returns and bells."""
         return _plain(self.raw)
 
     @property
@@ -248,4 +248,5 @@ def _foreground(fd: int) -> int:
 
 
 def _plain(data: bytes) -> str:
-    return _CONTROL.sub(b"", data).replace(b"\r", b"").decode("utf-8", "replace")
+    data = _CONTROL.sub(b"", data)
+    return data.replace(b"\r", b"").replace(b"\a", b"").decode("utf-8", "replace")

@@ -65,7 +65,7 @@ def test_what_zsh_calls_by_itself_puts_the_traps_away() -> None:
 def test_functions_are_short_and_named_by_the_rules() -> None:
     for name, lines in bodies().items():
         assert re.match(r"\.?zdeferd[-_]|zdefer$|zf::", name)
-        assert len(lines) <= 90, name
+        assert len(lines) <= 50, name
 
 
 def test_versions_agree() -> None:

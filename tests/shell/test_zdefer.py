@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from shell.conftest import PLUGIN
+from shell.conftest import PLUGIN, Start
 
 QUEUE = "; print -rl -- ${(V)_zdeferd_queue}"
 
@@ -59,19 +59,22 @@ REFUSED = {
     "zdefer add a --nice 3 -- f": (2, "unexpected word: --nice"),
     "zdefer add a --on": (2, "no value for: --on"),
     "zdefer add a --on -- f": (2, "no value for: --on"),
-    "zdefer add A -- f": (1, "bad id: A"),
-    "zdefer add '' -- f": (1, "bad id: ''"),
-    "zdefer add -x -- f": (1, "bad id: -x"),
-    "zdefer add $'a\\nb' -- f": (1, "bad id: $'a\\nb'"),
-    "zdefer add a/b -- f": (1, "bad id: a/b"),
-    f"zdefer add {'x' * 65} -- f": (1, "bad id"),
+    "zdefer add A -- f": (1, "bad value for ID: A"),
+    "zdefer add '' -- f": (1, "bad value for ID: ''"),
+    "zdefer add -x -- f": (1, "bad value for ID: -x"),
+    "zdefer add $'a\\nb' -- f": (1, "bad value for ID: $'a\\nb'"),
+    "zdefer add a/b -- f": (1, "bad value for ID: a/b"),
+    f"zdefer add {'x' * 65} -- f": (1, "bad value for ID"),
     "zdefer add a --on boot -- f": (1, "bad value for --on: boot"),
     "zdefer add a --once-per week -- f": (1, "bad value for --once-per: week"),
     "zdefer add a --after B -- f": (1, "bad value for --after: B"),
     "zdefer add a --timeout soon -- f": (1, "bad value for --timeout: soon"),
+    "zdefer add a --timeout '' -- f": (1, "bad value for --timeout: ''"),
+    "zdefer add a --watch '' -- f": (1, "bad value for --watch: ''"),
+    "zdefer add a -f '' -- f": (1, "bad value for -f: ''"),
     "zdefer add a --env A=B -- f": (1, "bad value for --env: 'A=B'"),
-    "zdefer add a --once-per change -- f": (2, "nothing to watch"),
-    "zdefer add a --watch /x -- f": (2, "pointless"),
+    "zdefer add a --once-per change -- f": (2, "--once-per change: no --watch"),
+    "zdefer add a --watch /x -- f": (2, "--watch: no --once-per"),
     "zdefer add a --once-per change --watch command:/x -- f": (1, "bad value for --watch"),
     "zdefer idle now": (2, "unexpected argument: now"),
     "zf::defer::register": (1, "missing arguments"),
@@ -142,3 +145,18 @@ def test_help_names_every_verb_and_option(home: Path) -> None:
     assert "-f FUNCTION" in printed
     assert max(map(len, printed.splitlines())) <= 90
     assert zsh("zdefer --help", home)[1] == printed
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("zdefer id", "zdefer idle "),
+        ("zdefer add x --once-per=bo", "zdefer add x --once-per=boot "),
+        ("zdefer add x -f special-fu", "zdefer add x -f special-function "),
+    ],
+)
+def test_completion(typed: str, completed: str, start: Start) -> None:
+    shell = start("special-function() { : }; autoload -Uz compinit; compinit -u -D")
+    shell.prompt()
+    shell.type(f"{typed}\t")
+    shell.expect(re.escape(completed))
