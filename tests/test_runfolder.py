@@ -210,7 +210,7 @@ def test_a_tombstone_is_final(spawner: Spawner) -> None:
     run, lock = judged_while_asked(spawner)
     assert runfolder.tombstone(run.folder, 1)
     os.close(lock)
-    assert run.verdict() == NeverStarted("it was withdrawn before its start")
+    assert run.verdict() == runfolder.Withdrawn()
     assert b"refused attempt 1 has been started or withdrawn" in run.said
     assert runfolder.tombstone(run.folder, 1)
     assert spawner.start(attempt=2, script="exit 4").outcome()["rc"] == 4

@@ -75,8 +75,7 @@ class Executor:
         """End a dispatched run; how it ended arrives at `on_end`."""
         crashpoints.reached("daemon.cancel-committed")
         if runfolder.tombstone(self.folder(run), attempt):
-            verdict = runfolder.NeverStarted("cancelled before its start")
-            self._loop.call_soon(self._ended, run, attempt, verdict)
+            self._loop.call_soon(self._ended, run, attempt, runfolder.Withdrawn())
         else:
             runfolder.cancel(self.folder(run))
 

@@ -56,9 +56,14 @@ WITHDRAWN = "withdrawn"
 
 @dataclass(frozen=True, slots=True)
 class NeverStarted:
-    """No process of this attempt was made; another may be. `tombstone` makes it stand."""
+    """No process of this attempt was made; another may be. `tombstone` makes it Withdrawn."""
 
     reason: str = "its runner never came"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """It has not started and never can: somebody decided that, and it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class Vanished:
     """It started, and its runner is gone without a record. `end_leftovers` comes next."""
 
 
-Verdict = NeverStarted | Running | Ended | Vanished
+Verdict = NeverStarted | Withdrawn | Running | Ended | Vanished
 
 
 def prepare(folder: str) -> int:
@@ -126,7 +131,7 @@ def judge(folder: str, attempt: int) -> Verdict:
             if outcome := records.outcome(folder, attempt):
                 return Ended(outcome)
             if _withdrawn(folder, attempt):
-                return NeverStarted("it was withdrawn before its start")
+                return Withdrawn()
             if records.marks(folder, attempt):
                 return Vanished()
             _free_attempt(folder, attempt)

@@ -11,7 +11,7 @@ import msgspec
 
 from .lifecycle import Event
 from .model import Cost, Ending, Outcome, Run
-from .runfolder import Ended, NeverStarted, Vanished, Verdict
+from .runfolder import Ended, NeverStarted, Vanished, Verdict, Withdrawn
 
 RC_TIMED_OUT = 124
 RC_CANCELLED = 143
@@ -22,6 +22,9 @@ def settle(run: Run, verdict: Verdict, boot: str, now: float) -> tuple[Event, En
     """The event that the verdict is for `run`, and its ending (None: it goes on)."""
     if isinstance(verdict, Ended):
         return Event.FINISH, _finished(verdict.outcome)
+    if isinstance(verdict, Withdrawn):
+        # Also where the daemon died before it could record why.
+        return Event.CANCEL, Ending(outcome=Outcome.CANCELLED, ended_at=now)
     if isinstance(verdict, NeverStarted) and run.boot == boot:
         if run.cancelling:
             return Event.CANCEL, Ending(outcome=Outcome.CANCELLED, ended_at=now)
