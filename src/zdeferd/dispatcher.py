@@ -346,7 +346,7 @@ class Dispatcher:
             self.journal.once(f"cannot change a run folder: {error.filename}: {error.strerror}")
 
     def _hold(self, now: float, reason: str) -> None:
-        if now < self._hold_until:
+        if now < self._hold_until <= now + HOLD_S[1]:
             return  # one failure, however many runs it hit
         self.journal.once(f"cannot start jobs for now: {reason}")
         self._hold_until = now + self._hold_s
