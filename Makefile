@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint pytest format clean
+.PHONY: help setup demo test lint pytest bench format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ lint: setup ## format, lint, types, and the syntax of the shell code
 
 pytest: setup ## the tests alone; one file: make pytest ARGS=tests/test_wire.py
 	$(BIN)/pytest $(ARGS)
+
+bench: setup ## beside its peers; QUICK=1: its own health; PEERS=folder; FIGURES="prompt runs"
+	@bench/need-peers
+	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(QUICK),--quick) \
+	  $(if $(PEERS),--peers "$(PEERS)") $(FIGURES)
 
 format: setup ## format the Python code in place
 	$(BIN)/ruff format .

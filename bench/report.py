@@ -1,0 +1,190 @@
+"""Results as JSON, as tables in docs/benchmarks.md, and as pictures beside it.
+
+The page is written by hand; what is generated stands between two comments each:
+`<!-- bench:NAME -->` and `<!-- bench:end -->`, where NAME is a figure, `summary` or
+`machine`. So prose and numbers cannot drift apart in silence, and a run changes only
+what it measured.
+"""
+
+import json
+import os
+import platform
+import re
+import sqlite3
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import plot
+from .screen import ZSH
+from .values import US, Figure, Goal, Row, figure_of
+
+VERSION = 1
+"""Of the JSON document."""
+_BLOCK = re.compile(r"(<!-- bench:([\w-]+) -->\n).*?(<!-- bench:end -->)", re.DOTALL)
+
+
+def machine() -> dict[str, Any]:
+    """What was measured on; nothing that names it."""
+    zsh = subprocess.run([ZSH, "--version"], capture_output=True, text=True, check=True).stdout
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "zsh": zsh.split()[1],
+    }
+
+
+def _cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), "")
+
+
+def document(
+    figures: Sequence[Figure], families: Mapping[str, Any], absent: Mapping[str, str], quick: bool
+) -> dict[str, Any]:
+    """One run's results."""
+    return {
+        "version": VERSION,
+        "quick": quick,
+        "machine": machine(),
+        "families": dict(families),
+        "absent": dict(absent),
+        "figures": [figure.document() for figure in figures],
+    }
+
+
+def family_facts(began: float, load_before: float) -> dict[str, Any]:
+    """When a family of figures was measured, for how long and under what load."""
+    return {
+        "taken_at": time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(began)),
+        "seconds": round(time.time() - began),
+        "load_before": round(load_before, 2),
+        "load_after": round(os.getloadavg()[0], 2),
+    }
+
+
+def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """An earlier run's results, with what a partial run measured again in its place."""
+    fresh = {figure["name"] for figure in new["figures"]}
+    kept = {figure["name"]: figure for figure in old["figures"] if figure["name"] not in fresh}
+    return {
+        **new,
+        "families": {**old["families"], **new["families"]},
+        "figures": [*kept.values(), *new["figures"]],
+    }
+
+
+def write_json(path: Path, results: Mapping[str, Any]) -> None:
+    """The document, readable by people as well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_plots(folder: Path, figures: Sequence[Figure]) -> None:
+    """One picture for each figure that has something to show."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for figure in figures:
+        if figure.rows:
+            (folder / f"{figure.name}.svg").write_text(plot.svg(figure))
+
+
+def write_page(page: Path, results: Mapping[str, Any]) -> None:
+    """Fill the page's generated blocks; a block that nothing was measured for stays."""
+    figures = {one["name"]: figure_of(one) for one in results["figures"]}
+    blocks = {name: table(figure) for name, figure in figures.items()}
+    blocks["summary"] = summary_table(list(figures.values()))
+    blocks["machine"] = machine_lines(results)
+
+    def filled(match: re.Match[str]) -> str:
+        text = blocks.get(match[2])
+        return match[0] if text is None else f"{match[1]}{text}\n{match[3]}"
+
+    page.write_text(_BLOCK.sub(filled, page.read_text()))
+
+
+# --- tables --------------------------------------------------------------------
+
+
+def table(figure: Figure) -> str:
+    """One figure: a row for each contestant, then its goals and who is missing."""
+    lines = [f"{figure.title}, {figure.unit}: {figure.how}.", ""]
+    if figure.counts:
+        lines += ["| contestant | |", "| --- | ---: |"]
+        lines += [f"| {_name(row)} | {number(row.p50)} |" for row in figure.rows]
+    else:
+        lines += ["| contestant | p50 | quartiles | p95 | p99 | n |", "| --- |" + " ---: |" * 5]
+        lines += [_spread(row) for row in figure.rows]
+    lines.append("")
+    lines += [f"- {_verdict(goal)}" for goal in figure.goals]
+    lines += [f"- {note}" for note in figure.notes]
+    lines += [f"- not measured: {name}: {why}" for name, why in sorted(figure.skipped.items())]
+    return "\n".join(lines).rstrip()
+
+
+def _spread(row: Row) -> str:
+    quartiles = f"{number(row.q1)} to {number(row.q3)}"
+    numbers = f"{number(row.p50)} | {quartiles} | {number(row.p95)} | {number(row.p99)}"
+    return f"| {_name(row)} | {numbers} | {row.samples} |"
+
+
+def _name(row: Row) -> str:
+    return f"**{row.contestant}**" if row.contestant.startswith(US) else row.contestant
+
+
+def _verdict(goal: Goal) -> str:
+    sign = "≥" if goal.at_least else "≤"
+    met = "met" if goal.met else "**not met**"
+    return f"{goal.text}: {number(goal.value)}, to be {sign} {number(goal.limit)}: {met}"
+
+
+def summary_table(figures: Sequence[Figure]) -> str:
+    """Every goal on one line: what was asked, what came out."""
+    lines = ["| figure | goal | asked | measured | |", "| --- | --- | ---: | ---: | --- |"]
+    for figure in figures:
+        for goal in figure.goals:
+            sign = "≥" if goal.at_least else "≤"
+            met = "met" if goal.met else "**not met**"
+            asked = f"{sign} {number(goal.limit)}"
+            link = f"[{figure.title}](#{figure.name})"
+            lines.append(f"| {link} | {goal.text} | {asked} | {number(goal.value)} | {met} |")
+    return "\n".join(lines)
+
+
+def machine_lines(results: Mapping[str, Any]) -> str:
+    """What it ran on, and how busy that was."""
+    facts = results["machine"]
+    families = results["families"]
+    loads = [load for one in families.values() for load in (one["load_before"], one["load_after"])]
+    first = min(one["taken_at"] for one in families.values())
+    return (
+        f"{facts['cores']} cores ({facts['cpu']}), Linux {facts['kernel']}, zsh {facts['zsh']},"
+        f" Python {facts['python']}, SQLite {facts['sqlite']}; {first};"
+        f" load average between {min(loads):.1f} and {max(loads):.1f} while it ran."
+    )
+
+
+def number(value: float) -> str:
+    """Three significant digits, and no more than a reader needs."""
+    if value == round(value) and abs(value) < 1e6:
+        return f"{value:.0f}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}".replace(",", " ")
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    return f"{value:.{digits}f}"
+
+
+def text_lines(figure: Figure) -> list[str]:
+    """The figure for a terminal."""
+    lines = [f"\n{figure.title} ({figure.unit})"]
+    width = max((len(row.contestant) for row in figure.rows), default=0)
+    for row in figure.rows:
+        spread = "" if figure.counts else f"  {number(row.q1)} to {number(row.q3)}"
+        lines.append(f"  {row.contestant:<{width}}  {number(row.p50):>8}{spread}")
+    lines += [f"  {_verdict(goal)}".replace("**", "") for goal in figure.goals]
+    lines += [f"  without {name}: {why}" for name, why in sorted(figure.skipped.items())]
+    return lines
