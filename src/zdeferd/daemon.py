@@ -13,13 +13,16 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import uvloop
 
-from . import __version__, config, crashpoints, paths, requests, system, wire
+from . import __version__, config, crashpoints, mounts, paths, requests, system, wire
+from .anchors import Anchors
 from .committer import Committer
 from .detach import detach
 from .dispatcher import Dispatcher
@@ -33,6 +36,8 @@ from .transport import Endpoint, Peer
 NONCE = re.compile(r"[A-Za-z0-9.-]{1,64}")
 LOOK_S = 0.2
 """`zdeferctl status` shares the lock for a moment to see whether we hold it."""
+THREADS = 4
+"""For what may block on a disk: the shared logs, and waiting for leftovers to end."""
 EXIT_REFUSED = 1
 EXIT_ALREADY_RUNNING = 3
 
@@ -48,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         announce = detach(where.daemon_log) if options.detach else None
         _write_pid(lock)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_Daemon(where, announce).run())
+            again = runner.run(_Daemon(where, announce).run())
+        if again:
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     except AlreadyRunning as error:
         print(f"zdeferd: {error}", file=sys.stderr)
         return EXIT_ALREADY_RUNNING
@@ -83,6 +90,8 @@ def _locate() -> paths.Paths:
     where = paths.locate(os.environ, settings.state_dir)
     paths.check_runtime_dir(os.environ)
     paths.check_socket_path(where.socket)
+    mounts.check_local(where.state, paths.STATE_SETTING)
+    mounts.check_local(where.socket, paths.SOCKET_SETTING)
     for folder in (where.state, where.runs, os.path.dirname(where.socket)):
         paths.ensure_private_dir(folder)
     return where
@@ -123,6 +132,20 @@ def _write_pid(lock: int) -> None:
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
+def _ready_threads() -> ThreadPoolExecutor:
+    """Threads that exist already: when no process is left, there is no thread to be had either."""
+    threads = ThreadPoolExecutor(THREADS, "files")
+    together = threading.Barrier(THREADS + 1)
+    try:
+        for _ in range(THREADS):
+            threads.submit(together.wait)
+        together.wait()
+    except RuntimeError:
+        together.abort()
+        raise ZdeferdError("cannot start: no process is left (ulimit -u); end some") from None
+    return threads
+
+
 class _Daemon:
     """What lives for the life of the process, joined together."""
 
@@ -130,47 +153,84 @@ class _Daemon:
         self._paths, self._announce = where, announce
         self._journal = Journal()
         self._answering: set[asyncio.Future[None]] = set()
+        self._lost: str | None = None
 
-    async def run(self) -> None:
-        """Serve until stopped, then let go of everything but the runners."""
+    async def run(self) -> bool:
+        """Serve until stopped, then let go of everything but the runners.
+
+        True: it must be begun anew, because what it stood on is gone.
+        """
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(_ready_threads())
         nofile = system.raise_nofile()
         committer = Committer(Ledger(self._paths.ledger), loop)
-        inherited = inherited_socket(os.environ)
         notifier = Notifier(os.environ, loop)
         self._dispatcher = Dispatcher(
             self._paths, committer, system.boot_id(), nofile, self._journal, loop
         )
         self._dispatcher.say_problems()
-        self._dispatcher.may_leave = inherited is not None
-        self._desk = requests.Desk(self._dispatcher, inherited is not None, time.time())
-        self._endpoint = Endpoint(self._message, loop)
         self._listen_to_signals(loop)
         alarm = Alarm(loop, self._dispatcher.wake)
-        self._endpoint.listen(self._paths.socket, inherited)
-        crashpoints.reached("daemon.listening")
+        self._listen(loop)
         notifier.ready()
         if self._announce is not None:
             self._announce()
         self._journal.say(f"{__version__} serves {self._paths.socket}")
         await self._dispatcher.serve(alarm.arm, notifier.busy)
-        notifier.stopping()
+        self._anchors.close()
+        if self._lost is None:
+            notifier.stopping()
+        await self._finish()
+        alarm.close()
+        if self._lost is not None:
+            # Closed by itself, SQLite would remove the files of whoever is at that path now.
+            system.restore_nofile(nofile)
+            return True
+        await committer.close()
+        return False
+
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        where = self._paths
+        inherited = inherited_socket(os.environ)
+        if inherited is not None and not os.path.lexists(where.socket):
+            inherited = None  # somebody removed it: nobody will ever come that way
+        self._dispatcher.may_leave = inherited is not None
+        self._desk = requests.Desk(self._dispatcher, inherited is not None, time.time())
+        self._anchors = Anchors(loop, self._begin_anew)
+        self._endpoint = Endpoint(self._message, loop)
+        self._endpoint.listen(where.socket, inherited)
+        for path in (where.lock, where.ledger, where.socket):
+            self._anchors.hold(path)
+        crashpoints.reached("daemon.listening")
+
+    async def _finish(self) -> None:
         await self._dispatcher.finish()
         await asyncio.gather(*self._answering, return_exceptions=True)
         self._endpoint.close()
-        alarm.close()
         await self._dispatcher.executor.close()
-        await committer.close()
+
+    def _begin_anew(self, lost: str) -> None:
+        """All that is kept open leads nowhere: claims must not go where nobody finds them."""
+        if not self._dispatcher.stopping.is_set():
+            self._lost = lost
+            self._journal.say(f"gone or replaced: {lost}; zdeferd begins anew")
+            self._dispatcher.stop()
+
+    def _leave(self) -> None:
+        self._lost = None
+        self._dispatcher.stop()
 
     def _listen_to_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._dispatcher.stop)
+            loop.add_signal_handler(number, self._leave)
         loop.add_signal_handler(signal.SIGHUP, self._dispatcher.reload)
 
     def _message(self, peer: Peer, frames: list[bytes]) -> None:
         """One message of a shell or of zdeferctl; a malformed one is answered, not obeyed."""
         try:
-            if frames[:1] == [b"request"]:
+            if lost := self._anchors.lost():
+                self._begin_anew(lost)  # unanswered, a shell makes its visit again
+            elif frames[:1] == [b"request"]:
                 self._in_background(self._request(peer, wire.decode_request(frames)))
             else:
                 self._visit(peer, wire.decode_visit(frames))

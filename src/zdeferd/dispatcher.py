@@ -22,7 +22,7 @@ from . import claims, config, lifecycle, reports, runfolder, schedule, verdicts
 from .claims import Claimed, Facts
 from .committer import Committer, Transaction
 from .crashpoints import reached
-from .errors import LedgerError, RequestRefused
+from .errors import LedgerError, RequestRefused, UnsafePath
 from .executor import Executor
 from .fingerprint import fingerprint
 from .idlewatch import IdleWatch
@@ -142,6 +142,7 @@ class Dispatcher:
         self.config = config.load(self.paths, self.config)
         self.say_problems()
         self._idle.ask()
+        self.scribe.wake()  # what was in a log's way may be gone
         self._inbox.arrived.set()
 
     def say_problems(self) -> None:
@@ -156,6 +157,7 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Look again now: an instant has come, or the clock has jumped."""
+        self._idle.ask()  # set back, the clock would leave the instant to look at far ahead
         self._inbox.arrived.set()
 
     async def read(self, transaction: Transaction[Any]) -> Any:
@@ -249,7 +251,13 @@ class Dispatcher:
             return None
 
     async def _dispatch(self, runs: tuple[Run, ...], now: float) -> None:
-        """Commit the decision, then ask for the processes."""
+        """Make the folders, commit the decision, then ask for the processes."""
+        try:
+            for run in runs:
+                self.executor.make_folder(run.id)
+        except (OSError, UnsafePath) as error:
+            self._hold(now, f"cannot make a run folder: {error}")
+            return
 
         def transaction(ledger: Ledger) -> list[Any]:
             for run in runs:
@@ -358,6 +366,8 @@ class Dispatcher:
         self._live.add(claimed.runs, claimed.batches)
 
     def _picture(self) -> schedule.Picture:
+        # A clock that was set back must not make a hold longer than any is.
+        held = self._hold_until <= time.time() + HOLD_S[1]
         return schedule.Picture(
             waiting=self._live.waiting,
             running=self._live.running,
@@ -365,7 +375,7 @@ class Dispatcher:
             jobs_at_once=self.config.settings.jobs_at_once,
             idle_at=self._idle.look_at,
             day_ends_at=self._idle.day_ends_at(self.config.jobs.values()),
-            hold_until=self._hold_until,
+            hold_until=self._hold_until if held else 0.0,
             leave_at=self._leave_at(),
         )
 

@@ -14,15 +14,32 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import crashpoints, runfolder
+from . import crashpoints, records, runfolder
 from .errors import ZdeferdError
 from .model import Argv, Job, Settings, Work
 
 OnEnd = Callable[[int, int, runfolder.Verdict], None]
 """Called with (run, attempt, verdict) when a run's runner is gone or never came."""
+
+
+JUDGE_AGAIN_S = 1.0
+"""A run folder that cannot be looked into now is looked into again this much later."""
+
+
+@dataclass
+class _Watched:
+    """A dispatched run's `alive`, as long as somebody may hold it."""
+
+    attempt: int
+    fd: int
+    started: bool = False
+    """Its runner has said, or left a mark, that the job was started."""
+    refusal: str | None = None
+    """Why its runner did not start the job."""
 
 
 class Executor:
@@ -36,9 +53,7 @@ class Executor:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._runs, self._on_end, self._nofile, self._loop = runs, on_end, nofile, loop
-        self._alive: dict[int, tuple[int, int]] = {}  # run -> (attempt, reading end)
-        self._refusals: dict[int, str] = {}
-        """Why a runner did not start its job, until its end is seen."""
+        self._alive: dict[int, _Watched] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Future[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -46,6 +61,15 @@ class Executor:
     def folder(self, run: int) -> str:
         """Where the run keeps its locks, its output and its outcome."""
         return os.path.join(self._runs, str(run))
+
+    def make_folder(self, run: int) -> None:
+        """Comes before the run is recorded as dispatched; OSError, UnsafePath.
+
+        So the folder of a dispatched run is missing only where somebody has removed it.
+        """
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self._runs, 0o700)
+        runfolder.make(self.folder(run))
 
     async def start(self, run: int, attempt: int, work: Work, settings: Settings) -> None:
         """Ask for a process; its end, or its failure to start, arrives at `on_end`."""
@@ -62,10 +86,13 @@ class Executor:
 
     def adopt(self, run: int, attempt: int) -> None:
         """Take over a run dispatched by an earlier daemon of this boot."""
+        verdict: runfolder.Verdict
         try:
-            self._watch(run, attempt)
-            verdict = runfolder.judge(self.folder(run), attempt)
+            os.lstat(self.folder(run))
+            verdict = self._verdict(run, self._watch(run, attempt))
             crashpoints.reached("daemon.adopted")
+        except FileNotFoundError:
+            verdict = runfolder.Vanished()  # `make_folder` made it, and somebody removed it
         except (OSError, ZdeferdError) as error:
             verdict = runfolder.NeverStarted(f"cannot open its run folder: {error}")
         if not isinstance(verdict, runfolder.Running):
@@ -90,36 +117,55 @@ class Executor:
 
     # runners
 
-    def _watch(self, run: int, attempt: int) -> None:
+    def _watch(self, run: int, attempt: int) -> _Watched:
         self._unwatch(run)
-        fd = runfolder.prepare(self.folder(run))
-        self._alive[run] = (attempt, fd)
-        self._loop.add_reader(fd, self._readable, run, attempt, fd)
+        watched = _Watched(attempt, runfolder.prepare(self.folder(run)))
+        self._alive[run] = watched
+        self._loop.add_reader(watched.fd, self._readable, run, watched)
+        return watched
 
     def _unwatch(self, run: int) -> None:
-        _, fd = self._alive.pop(run, (0, -1))
-        if fd >= 0:
-            self._loop.remove_reader(fd)
-            os.close(fd)
+        watched = self._alive.pop(run, None)
+        if watched is not None:
+            self._loop.remove_reader(watched.fd)
+            os.close(watched.fd)
 
-    def _readable(self, run: int, attempt: int, fd: int) -> None:
+    def _readable(self, run: int, watched: _Watched) -> None:
         with contextlib.suppress(BlockingIOError):
-            said = os.read(fd, 4096)
+            said = os.read(watched.fd, 4096)
             if said.startswith(b"refused "):
-                self._refusals[run] = said[len(b"refused ") :].decode(errors="replace").strip()
+                watched.refusal = said[len(b"refused ") :].decode(errors="replace").strip()
             elif said == b"":
-                self._judge(run, attempt)
+                self._judge(run, watched)
+            elif b"started\n" in said:
+                watched.started = True
 
-    def _judge(self, run: int, attempt: int) -> None:
-        verdict = runfolder.judge(self.folder(run), attempt)
-        refusal = self._refusals.pop(run, None)
-        if refusal and isinstance(verdict, runfolder.NeverStarted):
-            verdict = runfolder.NeverStarted(refusal)
+    def _judge(self, run: int, watched: _Watched) -> None:
+        if self._alive.get(run) is not watched:
+            return
+        verdict = self._verdict(run, watched)
         if not isinstance(verdict, runfolder.Running):
-            self._ended(run, attempt, verdict)
+            self._ended(run, watched.attempt, verdict)
+
+    def _verdict(self, run: int, watched: _Watched) -> runfolder.Verdict:
+        try:
+            verdict = runfolder.judge(self.folder(run), watched.attempt)
+        except OSError:
+            # No descriptor is left, or the disk is sick. Its end is seen for good: not at once.
+            self._loop.remove_reader(watched.fd)
+            self._loop.call_later(JUDGE_AGAIN_S, self._judge, run, watched)
+            return runfolder.Running()
+        if isinstance(verdict, runfolder.Running):
+            watched.started |= "job_pid" in records.marks(self.folder(run), watched.attempt)
+        elif isinstance(verdict, runfolder.NeverStarted) and watched.started:
+            return runfolder.Vanished()  # somebody has removed the folder, with the mark in it
+        elif isinstance(verdict, runfolder.NeverStarted) and watched.refusal:
+            return runfolder.NeverStarted(watched.refusal)
+        return verdict
 
     def _ended(self, run: int, attempt: int, verdict: runfolder.Verdict) -> None:
-        if self._alive.get(run, (attempt, -1))[0] != attempt:
+        watched = self._alive.get(run)
+        if watched is not None and watched.attempt != attempt:
             return
         self._unwatch(run)
         self._on_end(run, attempt, verdict)
@@ -157,8 +203,8 @@ class Executor:
                     run = int(os.path.basename(answer["folder"]))
                     self._ended(run, answer["attempt"], runfolder.NeverStarted(answer["error"]))
         writer.close()
-        for run, (attempt, _) in list(self._alive.items()):
-            self._judge(run, attempt)
+        for run, watched in list(self._alive.items()):
+            self._judge(run, watched)
 
     def _request(self, run: int, attempt: int, work: Work, settings: Settings) -> dict[str, Any]:
         job = work.job

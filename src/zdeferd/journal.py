@@ -1,28 +1,31 @@
 """The daemon's own log: plain lines on stderr, where systemd or --detach keeps them.
 
 The same fault is said once, however often it strikes; the last distinct ones are
-kept for `zdeferctl doctor`. Nothing of this ever reaches the shared log.
+kept for `zdeferctl doctor` until an hour after they struck last, and are news again
+then. Nothing of this ever reaches the shared log.
 """
 
 import contextlib
 import sys
+import time
 import traceback
 
 from .errors import ZdeferdError
 
 KEPT = 32
+KEPT_S = 3600.0
 
 
 class Journal:
     """Says things once."""
 
     def __init__(self) -> None:
-        self._said: dict[str, None] = {}
+        self._struck: dict[str, float] = {}  # fault -> when it struck last, the oldest first
 
     @property
     def problems(self) -> list[str]:
-        """The last distinct faults, oldest first."""
-        return list(self._said)
+        """The distinct faults of the last hour, oldest first."""
+        return [fault for fault in self._struck if self._is_known(fault)]
 
     def say(self, text: str) -> None:
         """One line, every time."""
@@ -32,12 +35,17 @@ class Journal:
 
     def once(self, fault: str) -> None:
         """One line, the first time (as far as the last 32 distinct faults tell)."""
-        if fault in self._said:
-            return
-        self._said[fault] = None
-        if len(self._said) > KEPT:
-            del self._said[next(iter(self._said))]
-        self.say(fault)
+        known = self._is_known(fault)
+        self._struck.pop(fault, None)
+        self._struck[fault] = time.monotonic()
+        if len(self._struck) > KEPT:
+            del self._struck[next(iter(self._struck))]
+        if not known:
+            self.say(fault)
+
+    def _is_known(self, fault: str) -> bool:
+        struck = self._struck.get(fault)
+        return struck is not None and time.monotonic() - struck < KEPT_S
 
     def fault(self, error: BaseException) -> None:
         """An error that was survived; for one that nobody foresaw, where it came from."""

@@ -20,6 +20,9 @@ from .errors import UnsafePath
 SOCKET_PATH_LIMIT = 107
 """Bytes of a socket's path on Linux (unix(7): 108 with the final NUL)."""
 SOCKET_PATH_LIMIT_DARWIN = 103
+STATE_SETTING = "state_dir in config.toml"
+SOCKET_SETTING = "ZDEFERD_SOCKET, for the shells and the daemon,"
+"""How advice names what moves the state folder and the socket."""
 
 
 class Paths(NamedTuple):

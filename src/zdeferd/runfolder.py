@@ -91,6 +91,13 @@ class Vanished:
 Verdict = NeverStarted | Withdrawn | Running | Ended | Vanished
 
 
+def make(folder: str) -> None:
+    """Make the folder, where it is not there yet. OSError, UnsafePath."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    _check_ours(os.lstat(folder), stat.S_ISDIR, f"a folder of yours: {folder}")
+
+
 def prepare(folder: str) -> int:
     """Make the folder and its `alive`; returns that FIFO's reading end (non-blocking).
 
@@ -98,9 +105,7 @@ def prepare(folder: str) -> int:
     reader that was opened after that end never sees one, so judge after preparing. Good
     for a first start, a further attempt and an adoption alike. OSError, UnsafePath.
     """
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(folder, 0o700)
-    _check_ours(os.lstat(folder), stat.S_ISDIR, f"a folder of yours: {folder}")
+    make(folder)
     path = f"{folder}/{ALIVE}"
     with contextlib.suppress(FileExistsError):
         os.mkfifo(path, 0o600)

@@ -2,7 +2,7 @@
 
 Owns the one flush at a time that sharedlog.py asks for. Woken when lines may be due;
 what cannot be written stays in the ledger with its reason and is tried again when new
-lines are due, or by the next daemon.
+lines are due, after a while (AGAIN_S, doubled each time), or by the next daemon.
 """
 
 import asyncio
@@ -11,6 +11,9 @@ from .committer import Committer
 from .journal import Journal
 from .ledger import Ledger, Line
 from .sharedlog import Intent, PendingLine, flush
+
+AGAIN_S = (30.0, 3600.0)
+"""The first and the longest wait for a log that could not be written."""
 
 
 class Scribe:
@@ -21,6 +24,8 @@ class Scribe:
         self._journal = journal
         self._due = False
         self._writing: asyncio.Future[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self._again_s = AGAIN_S[0]
 
     @property
     def resting(self) -> bool:
@@ -30,6 +35,7 @@ class Scribe:
     def wake(self) -> None:
         """There may be lines to write."""
         self._due = True
+        self._forget_again()
         if self.resting:
             self._writing = asyncio.ensure_future(self._write())
 
@@ -38,22 +44,38 @@ class Scribe:
         self.wake()
         if self._writing is not None:
             await self._writing
+        self._forget_again()
 
     async def _write(self) -> None:
+        written = True
         while self._due:
             self._due = False
             try:
-                await self._write_all()
+                written = await self._write_all()
             except Exception as error:  # noqa: BLE001 - telemetry must never stop the daemon
                 self._journal.fault(error)
+                written = False
+        if written:
+            self._again_s = AGAIN_S[0]
+        else:
+            self._again = asyncio.get_running_loop().call_later(self._again_s, self.wake)
+            self._again_s = min(self._again_s * 2, AGAIN_S[1])
 
-    async def _write_all(self) -> None:
-        """Turn by turn (each takes 200 lines a file), until a turn changes nothing."""
+    def _forget_again(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+
+    async def _write_all(self) -> bool:
+        """Turn by turn (each takes 200 lines a file), until a turn changes nothing.
+
+        False: lines are left for another time.
+        """
         before: list[Line] = []
         while True:
             lines = await self._committer.transact(lambda ledger: ledger.open_lines())
             if not lines or lines == before:
-                return
+                return not lines
             await flush(self._ledger, map(_pending, lines))
             before = lines
 

@@ -8,7 +8,8 @@ import pytest
 from ctl import User, call, claim, daemon_script
 from running import Daemon
 
-from zdeferd.cli.surroundings import container_kind, file_system, is_wsl, version_of
+from zdeferd.cli.surroundings import container_kind, is_wsl, version_of
+from zdeferd.mounts import file_system
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0

@@ -14,44 +14,27 @@ import shutil
 import sys
 from collections.abc import Iterator
 
+from ..errors import UnsafePath
+from ..mounts import check_local
+from ..paths import SOCKET_SETTING, STATE_SETTING
 from ..steps import run_command
-from .findings import Check, Finding, Level, Scene
+from .findings import Check, Finding, Level, Scene, refused
 
-NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "lustre", "glusterfs", "afpfs"}
-    | {"fuse.sshfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "virtiofs", "drvfs", "webdav"}
-)
-"""flock(2) or the shared memory of SQLite's log cannot be relied on there."""
 ZSH_NEEDED = (5, 8)
 PYTHON_NEEDED = (3, 11)
 
 
-def file_system(path: str, mounts: str) -> str:
-    """The type of the file system that holds `path`, by the text of /proc/mounts."""
-    best, kind = "", "unknown"
-    for line in mounts.splitlines():
-        words = line.split(" ")
-        if len(words) < 3:
-            continue
-        point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), words[1])
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, words[2]
-    return kind
-
-
 def check_file_systems(scene: Scene) -> Iterator[Finding]:
     """State and socket on a file system that keeps locks and sockets."""
-    mounts = _text("/proc/mounts")
-    if mounts is None:
-        return
-    for check, path in (("state", scene.paths.state), ("socket", scene.paths.socket)):
-        kind = file_system(os.path.realpath(path), mounts)
-        if kind not in NETWORK_FILE_SYSTEMS:
-            continue
-        setting = "state_dir in config.toml" if check == "state" else "ZDEFERD_SOCKET"
-        found = f"{path} is on {kind}, where locks and sockets are not reliable"
-        yield Finding(Level.BAD, check, found, f"set {setting} to a local folder")
+    places = {
+        "state": (scene.paths.state, STATE_SETTING),
+        "socket": (scene.paths.socket, SOCKET_SETTING),
+    }
+    for check, (path, setting) in places.items():
+        try:
+            check_local(path, setting)
+        except UnsafePath as error:
+            yield refused(check, error)
 
 
 def check_linger(scene: Scene) -> Iterator[Finding]:

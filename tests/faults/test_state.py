@@ -1,0 +1,104 @@
+"""What the daemon stands on is taken away while it runs: it begins anew, by itself."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from faults.world import doctor, ended, needs_linux, prompt, status, until, wait_ended
+from running import Daemon
+
+pytestmark = needs_linux
+
+
+def begun_anew(daemon: Daemon, times: int = 1) -> None:
+    """Until the daemon has said so and serves again, in the same process."""
+    said = "zdeferd begins anew"
+    until(lambda: daemon.errors.read_text().count(said) == times, "it did not notice")
+    serves = f"serves {daemon.socket}"
+    until(lambda: daemon.errors.read_text().count(serves) == times + 1, "it did not come back")
+    assert daemon.process is not None
+    assert daemon.process.poll() is None
+
+
+def fresh(daemon: Daemon, job: str) -> None:
+    """A new shell's job runs, in the ledger that is at the path now."""
+    prompt(daemon, job, "true")
+    assert wait_ended(daemon, job) == [("succeeded", 0)]
+    assert "bad state" not in doctor(daemon)
+
+
+@pytest.mark.parametrize("how", ["removed", "moved"])
+def test_the_state_folder_is_taken_away(daemon: Daemon, how: str) -> None:
+    daemon.start()
+    fresh(daemon, "before")
+    if how == "removed":
+        shutil.rmtree(daemon.state)
+    else:
+        daemon.state.rename(daemon.home / "elsewhere")
+    begun_anew(daemon)
+    fresh(daemon, "after")
+    assert ended(daemon, "before") == []
+    assert (daemon.state / "lock").read_text() == f"{daemon.process.pid}\n"  # type: ignore[union-attr]
+
+
+def test_the_ledger_is_moved_away(daemon: Daemon) -> None:
+    daemon.start()
+    fresh(daemon, "before")
+    kept = daemon.home / "kept.sqlite3"
+    (daemon.state / "ledger.sqlite3").rename(kept)
+    begun_anew(daemon)
+    fresh(daemon, "after")
+    assert kept.stat().st_size > 0
+
+
+def test_the_socket_is_removed(daemon: Daemon) -> None:
+    daemon.start()
+    fresh(daemon, "before")
+    daemon.socket.unlink()
+    begun_anew(daemon)
+    fresh(daemon, "after")
+    assert ended(daemon, "before") == [("succeeded", 0)]
+
+
+def test_the_socket_is_replaced(daemon: Daemon) -> None:
+    daemon.start()
+    other = daemon.home / "other"
+    other.write_text("")
+    other.rename(daemon.socket)
+    begun_anew(daemon)
+    fresh(daemon, "after")
+
+
+def test_a_job_outlives_the_state_folder_and_is_not_run_twice(daemon: Daemon, home: Path) -> None:
+    os.mkfifo(home / "gate")
+    daemon.start()
+    prompt(daemon, "slow", f"echo x >> {home}/count; read < {home}/gate")
+    until((home / "count").exists)
+    shutil.rmtree(daemon.state)
+    begun_anew(daemon)
+    (home / "gate").write_text("go\n")
+    fresh(daemon, "after")
+    assert (home / "count").read_text() == "x\n"
+    assert daemon.rows("SELECT count(*) FROM runs WHERE job = 'slow'") == [(0,)]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_runs_folder_is_removed_under_a_job(
+    daemon: Daemon, home: Path, restarted: bool
+) -> None:
+    """Nobody can tell any more how it ends: abandoned, and not started again."""
+    os.mkfifo(home / "gate")
+    daemon.start()
+    prompt(daemon, "slow", f"echo x >> {home}/count; read < {home}/gate")
+    until((home / "count").exists)
+    if restarted:
+        daemon.kill()
+    shutil.rmtree(daemon.state / "runs")
+    if restarted:
+        daemon.start()
+    (home / "gate").write_text("go\n")
+    assert wait_ended(daemon, "slow") == [("abandoned", 255)]
+    fresh(daemon, "after")
+    assert (home / "count").read_text() == "x\n"
+    assert status(daemon) == ""
