@@ -8,18 +8,13 @@ typeset -gi _zdeferd_armed=1
 typeset -ga _zdeferd_queue _zdeferd_outbox _zdeferd_options
 typeset -gA _zdeferd _zdeferd_ids
 
+# Few commands: each costs three system calls. The pattern is zdeferd-check's rule.
 zf::defer::register() {
   builtin trap - DEBUG ZERR
-  case $3:$1 in
-    (*[^a-z0-9:-]*|*:|*:-*|*:*:*) ;;
-    (postprompt:*|idle:*)
-      if (( $# > 3 && $#1 < 65 && $#2 )); then
-        _zdeferd_queue+=(defer $# "$@")
-        (( _zdeferd_armed )) || zdeferd-arm
-        return 0
-      fi ;;
-  esac
-  zdeferd-refuse zf::defer::register "$@"
+  [[ $# -gt 3 && $3:$1 == (postprompt|idle):[a-z0-9][a-z0-9-]# && $#1 -lt 65 && -n $2 ]] ||
+    zdeferd-refuse zf::defer::register "$@" || return
+  _zdeferd_queue+=(defer $# "$@")
+  (( _zdeferd_armed )) || zdeferd-arm
 }
 
 # `zle -F` on a number that is not open: ZLE calls at once when it waits for keys.
