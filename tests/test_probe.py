@@ -101,6 +101,14 @@ def test_a_jump_counts_as_activity_in_the_new_time() -> None:
     assert turned.probe.quiet_s() == 52
 
 
+def test_a_jump_back_before_the_first_look_counts_from_then_on() -> None:
+    turned = Turned()
+    turned.atimes = [NOW + 3600]
+    assert turned.probe.last_activity() == NOW
+    turned.clocks = later(60, 60, 60)
+    assert turned.probe.quiet_s() == 52
+
+
 def test_real_clocks_and_a_real_tty() -> None:
     before = len(probe.tty_atimes(os.getuid()))
     ours, theirs = os.openpty()

@@ -86,9 +86,9 @@ class Dispatcher:
             for reason in claimed.refused:
                 self.journal.once(f"refused a job of a shell: {reason}")
             self._add(claimed)
+            self._idle.ask()
 
         self._heard_at = time.time()
-        self._idle.ask()
         facts = self.facts()
         self._inbox.put(lambda ledger: _visit(ledger, visit, facts), applied)
 
@@ -115,7 +115,7 @@ class Dispatcher:
 
     def _cancel(self, run_id: int) -> None:
         if run := self._live.waiting.get(run_id):
-            ending = Ending(outcome=Outcome.CANCELLED, ended_at=time.time())
+            ending = verdicts.not_again(run, Outcome.CANCELLED, time.time())
             self._end(run, lifecycle.Event.CANCEL, ending)
         elif run := self._live.running.get(run_id):
             self._live.running[run_id] = with_(run, cancelling=True)
@@ -236,7 +236,7 @@ class Dispatcher:
             claimed = await self._survive(self._idle.look(self.facts(), self._idle_after_s))
             self._add(claimed or Claimed())
         for run in decision.miss:
-            ending = Ending(outcome=Outcome.MISSED, ended_at=now)
+            ending = verdicts.not_again(run, Outcome.MISSED, now)
             self._end(run, lifecycle.Event.MISS, ending)
         if decision.dispatch:
             await self._dispatch(decision.dispatch, now)

@@ -40,6 +40,7 @@ class IdleWatch:
         if self._answered:
             return
         self._answered = True
+        self.look_at = facts.now + AGAIN_S
         waits = await self._committer.transact(lambda ledger: claims.idle_waits(ledger, facts))
         self.look_at = self._quiet_at(idle_after_s) if waits else None
 

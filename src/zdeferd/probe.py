@@ -78,13 +78,20 @@ class Probe:
 
     def last_activity(self) -> float:
         """The last instant at which the user may have been there, as far as known now."""
-        now = self._note_clocks()
-        return last_activity(now, self._read_atimes(), self._resumed_at, self._jumped_at)
+        now, atimes = self._look()
+        return last_activity(now, atimes, self._resumed_at, self._jumped_at)
 
     def quiet_s(self) -> float:
         """For how long, at least, the user has been quiet."""
-        now = self._note_clocks()
-        return quiet_s(now, self._read_atimes(), self._resumed_at, self._jumped_at)
+        now, atimes = self._look()
+        return quiet_s(now, atimes, self._resumed_at, self._jumped_at)
+
+    def _look(self) -> tuple[float, list[float]]:
+        now, atimes = self._note_clocks(), self._read_atimes()
+        # Written before a jump back that came before this probe: when, nobody can tell.
+        if not self._jumped_at and any(atime > now + TTY_RESOLUTION_S for atime in atimes):
+            self._jumped_at = now
+        return now, atimes
 
     def _note_clocks(self) -> float:
         """Now; a resume or a jump since the last look is taken to have been now."""

@@ -24,10 +24,10 @@ def settle(run: Run, verdict: Verdict, boot: str, now: float) -> tuple[Event, En
         return Event.FINISH, _finished(verdict.outcome)
     if isinstance(verdict, Withdrawn):
         # Also where the daemon died before it could record why.
-        return Event.CANCEL, Ending(outcome=Outcome.CANCELLED, ended_at=now)
+        return Event.CANCEL, not_again(run, Outcome.CANCELLED, now)
     if isinstance(verdict, NeverStarted) and run.boot == boot:
         if run.cancelling:
-            return Event.CANCEL, Ending(outcome=Outcome.CANCELLED, ended_at=now)
+            return Event.CANCEL, not_again(run, Outcome.CANCELLED, now)
         return Event.RECALL, None
     if isinstance(verdict, (NeverStarted, Vanished)):
         if run.attempt < run.attempts and not run.cancelling:
@@ -36,6 +36,17 @@ def settle(run: Run, verdict: Verdict, boot: str, now: float) -> tuple[Event, En
             outcome=Outcome.ABANDONED, rc=RC_ABANDONED, started_at=now, ended_at=now
         )
     raise TypeError(f"a run whose runner lives cannot be settled: {verdict}")
+
+
+def not_again(run: Run, outcome: Outcome, now: float) -> Ending:
+    """The ending of a run that is cancelled or missed before the start of its attempt.
+
+    A later attempt than the first says that one was started and vanished: that has a line.
+    """
+    if run.attempt == 1:
+        return Ending(outcome=outcome, ended_at=now)
+    rc = RC_CANCELLED if outcome is Outcome.CANCELLED else RC_ABANDONED
+    return Ending(outcome=outcome, rc=rc, started_at=now, ended_at=now)
 
 
 def _finished(record: Mapping[str, Any]) -> Ending:
