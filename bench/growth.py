@@ -65,7 +65,7 @@ def _grow(stage: Stage, what: str, counts: tuple[int, ...]) -> list[Figure]:
         kind: {name: [] for name in daemons} for kind in figures
     }
     for name, daemon in daemons.items():
-        for _ in range(3):
+        for _ in range(stage.size.restarts):
             samples["restart"][name].append(_restart(daemon))
     for number, name in enumerate(stage.rounds(list(daemons), stage.size.growth_samples)):
         samples["claim"][name].append(_claim(daemons[name], number))

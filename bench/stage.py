@@ -61,13 +61,14 @@ class Size:
     growth_runs: tuple[int, ...] = (0, 10_000, 1_000_000)
     growth_others: tuple[int, ...] = (1, 30, 1_000)
     growth_samples: int = 60
+    restarts: int = 5
 
 
 QUICK = Size(
     shells=2, enters=2, typing_rounds=1, keys=10, registrations=20, register_rounds=2,
     visits=2, cold_visits=1, starts=5, runs=40, few_runs=5, run_rounds=1, survivors=1,
     storm_shells=4, storm_jobs=3, rest_s=1.0, rest_shells=3, programs=2,
-    growth_runs=(0, 1_000), growth_others=(1, 20), growth_samples=5,
+    growth_runs=(0, 1_000), growth_others=(1, 20), growth_samples=5, restarts=1,
 )  # fmt: skip
 """Enough to see that everything works; the figures mean nothing."""
 

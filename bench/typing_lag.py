@@ -88,8 +88,8 @@ def _type(screen: Screen, pauses: list[float]) -> list[float]:
         if piece := screen.read(wait):
             at = time.monotonic()
             output += piece
-            shown = _shown(output, keys)
-            lags += [(at - instant) * 1000 for instant in sent[len(lags) : shown]]
+            echoed = sent[len(lags) : shown(output, keys)]
+            lags += [(at - instant) * 1000 for instant in echoed]
         elif len(sent) < len(keys) and time.monotonic() >= due:
             number = len(sent)
             sent.append(screen.type(keys[number : number + 1]))
@@ -97,7 +97,7 @@ def _type(screen: Screen, pauses: list[float]) -> list[float]:
     return lags
 
 
-def _shown(output: bytes, keys: bytes) -> int:
+def shown(output: bytes, keys: bytes) -> int:
     """How many of `keys` stand behind the last prompt; zsh writes some of them again."""
     _, _, text = _CONTROL.sub(b"", output).rpartition(PROMPT)
     line = bytearray()
