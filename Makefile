@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+KILLS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint pytest bench format clean
+.PHONY: help setup demo test lint pytest bench soak format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +45,9 @@ bench: setup ## beside its peers; QUICK=1: its own health; PEERS=folder; FIGURES
 	@bench/need-peers
 	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(QUICK),--quick) \
 	  $(if $(PEERS),--peers "$(PEERS)") $(FIGURES)
+
+soak: setup ## kill its processes at random instants, for minutes; KILLS=2000
+	@nice $(BIN)/python tests/kills/campaign.py --kills $(KILLS)
 
 format: setup ## format the Python code in place
 	$(BIN)/ruff format .

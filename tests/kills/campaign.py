@@ -16,6 +16,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -132,10 +133,11 @@ class Campaign:
         return True
 
     def _daemons_group(self) -> bool:
-        os.killpg(self.arena.pid, signal.SIGKILL)
-        assert self.arena.daemon.process is not None
-        self.arena.daemon.process.wait()
-        self.arena.start()
+        process = self.arena.daemon.process
+        if process is None or process.poll() is not None:
+            return False  # a crash point was first
+        os.killpg(process.pid, signal.SIGKILL)
+        self.arena.kill_daemon()
         return True
 
     def _spawner(self) -> bool:
@@ -181,7 +183,8 @@ class Campaign:
 
     def _all(self) -> bool:
         daemon = prey.Frozen(self.arena.pid)
-        assert daemon
+        if not daemon:
+            return False  # a crash point was first
         seen = prey.look(self.arena.home)
         frozen = [one for pid in seen.spawners if (one := prey.Frozen(pid))]
         for runner in seen.runners:
@@ -192,9 +195,7 @@ class Campaign:
         self._chance.shuffle(frozen)
         for one in [*frozen, daemon]:
             one.kill()
-        assert self.arena.daemon.process is not None
-        self.arena.daemon.process.wait()
-        self.arena.start()
+        self.arena.kill_daemon()
         return True
 
     def _one(self, pids: list[int]) -> prey.Frozen | None:
@@ -230,8 +231,9 @@ def one_arena(seed: int, kills: int) -> Result:
         runs = Counter(str(run["outcome"]) for run in seen.runs)
         lines = sum(map(len, seen.lines.values()))
         return Result(seed, campaign.kills, runs, lines, audit.breaches(arena))
-    except AssertionError as error:
-        return Result(seed, campaign.kills, Counter(), 0, [f"the campaign ended: {error}"])
+    except AssertionError:
+        ended = f"the campaign ended: {traceback.format_exc(limit=-3)}"
+        return Result(seed, campaign.kills, Counter(), 0, [ended])
     finally:
         for spawner in campaign._stalled:
             spawner.go_on()

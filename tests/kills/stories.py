@@ -181,6 +181,40 @@ def take_over(story: Story) -> list[str]:
     return _in_an_arena(told)
 
 
+FULL = 30
+"""Requests in a stopped spawner's queue."""
+QUEUES = ("goes on first", "goes on beside the next", "goes on last", "is killed")
+
+
+def full_queue(what: str) -> list[str]:
+    """A spawner is stopped, its queue fills, the daemon dies: what becomes of the queue."""
+
+    def told(arena: Arena) -> list[str]:
+        arena.shell(0, trigger="idle")
+        arena.settle()
+        frozen = prey.Frozen(prey.look(arena.home).spawners[0])
+        arena.shell(*([3] * FULL), trigger="idle")
+        while arena.ask("SELECT count(*) FROM runs WHERE state = 'dispatched'") != FULL:
+            arena.turn()
+        if what == "is killed":
+            frozen.kill()
+        else:
+            if what == "goes on first":
+                frozen.go_on()
+            arena.kill_daemon()
+            if what == "goes on last":
+                arena.settle()
+            if what == "goes on beside the next":
+                arena.until_it_answers()
+            if what != "goes on first":
+                frozen.go_on()
+        arena.settle()
+        arena.stop()
+        return audit.breaches(arena)
+
+    return _in_an_arena(told, at_once=FULL)
+
+
 def doom(arena: Arena, at: set[str]) -> None:
     """One run was doomed for each of these points: the one that the ledger names."""
     if at:
@@ -188,8 +222,8 @@ def doom(arena: Arena, at: set[str]) -> None:
         arena.doomed |= {(run, attempt) for run, attempt in rows[: len(at)]}
 
 
-def _in_an_arena(told: Callable[[Arena], list[str]]) -> list[str]:
-    arena = Arena()
+def _in_an_arena(told: Callable[[Arena], list[str]], at_once: int = 4) -> list[str]:
+    arena = Arena(at_once)
     try:
         return told(arena)
     except AssertionError as error:

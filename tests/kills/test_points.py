@@ -7,7 +7,15 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
-from kills.stories import BESIDE_A_NEW_DAEMON, STORIES, Story, take_over, tell
+from kills.stories import (
+    BESIDE_A_NEW_DAEMON,
+    QUEUES,
+    STORIES,
+    Story,
+    full_queue,
+    take_over,
+    tell,
+)
 
 import zdeferd
 from zdeferd.crashpoints import POINTS
@@ -42,6 +50,16 @@ def test_a_death_at(story: Story, told: dict[Story, Future[list[str]]]) -> None:
 @pytest.mark.parametrize("story", BESIDE_A_NEW_DAEMON, ids=lambda story: story.name)
 def test_beside_a_new_daemon(story: Story, taken_over: dict[Story, Future[list[str]]]) -> None:
     assert taken_over[story].result() == []
+
+
+@pytest.fixture(scope="module")
+def queues(pool: ProcessPoolExecutor) -> dict[str, Future[list[str]]]:
+    return {what: pool.submit(full_queue, what) for what in QUEUES}
+
+
+@pytest.mark.parametrize("what", QUEUES)
+def test_an_old_spawner_with_a_full_queue(what: str, queues: dict[str, Future[list[str]]]) -> None:
+    assert queues[what].result() == []
 
 
 def points_in_the_code() -> set[str]:
