@@ -101,6 +101,16 @@ def test_a_jump_counts_as_activity_in_the_new_time() -> None:
     assert turned.probe.quiet_s() == 52
 
 
+def test_a_resume_before_a_jump_back_is_not_ahead_of_all_that_follows() -> None:
+    turned = Turned()
+    turned.clocks = later(3600, 10, 3600)
+    assert turned.probe.quiet_s() == 0
+    turned.clocks = later(3610 - 86400, 20, 3610)
+    turned.probe.last_activity()
+    turned.clocks = later(3670 - 86400, 80, 3670)
+    assert turned.probe.quiet_s() == 52
+
+
 def test_a_jump_back_before_the_first_look_counts_from_then_on() -> None:
     turned = Turned()
     turned.atimes = [NOW + 3600]

@@ -228,7 +228,7 @@ class Dispatcher:
 
     async def _act(self, decision: schedule.Decision, now: float) -> bool:
         """Do what was decided; False where that was nothing."""
-        if decision.leave and self.scribe.resting:
+        if decision.leave and self.scribe.resting and not self._inbox:
             self.stopping.set()
         if decision.new_day:
             self._idle.ask()

@@ -97,10 +97,10 @@ class Probe:
         """Now; a resume or a jump since the last look is taken to have been now."""
         before, self._before = self._before, self._read_clocks()
         now = self._before.real
+        if has_jumped(before, self._before):
+            self._jumped_at, self._resumed_at = now, 0.0  # an instant of the old time
         if has_resumed(before, self._before):
             self._resumed_at = now
-        if has_jumped(before, self._before):
-            self._jumped_at = now
         return now
 
 
