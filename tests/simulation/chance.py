@@ -1,0 +1,258 @@
+"""A history from a seed: which jobs there are, what the user does, what goes wrong and when.
+
+Owns the odds. Everything is drawn from one `random.Random(seed)`, so a seed is a history;
+a change of the odds, or of the order of draws, makes all seeds other histories.
+"""
+
+import gc
+from collections.abc import Callable
+from random import Random
+
+from zdeferd import wire
+from zdeferd.model import Code, Job, Scope, Settings, Trigger
+
+from .history import History, silent
+from .machine import Machine, Setup
+from .seams import played_on
+
+FILE_JOBS = ("f0", "f1", "f2", "f3")
+SHELL_JOBS = ("s0", "s1", "f0", "s2", "s3", "s4")
+"""Among them one that is declared in a file, sometimes, and then refused."""
+SCOPES = (Scope.SHELL, Scope.BOOT, Scope.BOOT, Scope.DAY, Scope.CHANGE, Scope.EVER)
+ENVIRONMENTS: tuple[dict[str, str], ...] = (
+    {"HOME": "/home"},
+    {"HOME": "/home", "ZSH_IDLE_HARD_BUDGET_MS": "1500"},
+    {"HOME": "/home", "PERF_SAMPLE_CONTEXT": "s1"},
+)
+
+
+class Chance:
+    """One seed's history."""
+
+    def __init__(self, seed: int, notes: list[str] | None = None) -> None:
+        self.random = Random(seed)
+        self.history = History(self._setup(), self.random, notes)
+        self.machine = self.history.machine
+        self.history.wild = self._interrupted
+        self._operations, self._weights = zip(*_odds(self), strict=True)
+
+    def play(self) -> None:
+        """From the start to the end; Violation."""
+        silent()
+        chance, history = self.random, self.history
+        with played_on(self.machine):
+            self.machine.start_daemon()
+            self._open_shell()
+            for _ in range(chance.randint(10, 35)):
+                if self.machine.countdown <= 0:
+                    self.machine.countdown = int(chance.expovariate(1 / 150)) + 1
+                (operation,) = chance.choices(self._operations, self._weights)
+                operation()
+                history.raise_what_was_found()
+                if chance.random() < 0.15:
+                    history.rest()
+                else:
+                    history.steps(chance.randint(0, 12))
+            history.finale()
+
+    # the beginning
+
+    def _setup(self) -> Setup:
+        settings = Settings(jobs_at_once=self.random.choice((1, 1, 1, 2)))
+        return Setup(self._jobs(), settings, may_leave=self.random.random() < 0.3)
+
+    def _jobs(self) -> dict[str, Job]:
+        names = FILE_JOBS[: self.random.randint(0, len(FILE_JOBS))]
+        return {name: self._job(name, names) for name in names}
+
+    def _job(self, name: str, names: tuple[str, ...]) -> Job:
+        chance = self.random
+        idempotent = chance.random() < 0.3
+        scope = chance.choice(SCOPES)
+        earlier = names[: names.index(name)]
+        return Job(
+            id=name,
+            run=Code("true"),
+            on=(chance.choice((Trigger.POSTPROMPT, Trigger.POSTPROMPT, Trigger.IDLE)),),
+            once_per=scope,
+            watch=("w0",) if scope is Scope.CHANGE else (),
+            after=tuple(chance.sample(earlier, 1)) if earlier and chance.random() < 0.3 else (),
+            idempotent=idempotent,
+            attempts=chance.randint(2, 3) if idempotent else 1,
+            source="/jobs.d/all.toml",
+        )
+
+    # interruptions, at a system call or between two callbacks
+
+    def _interrupted(self, call: str) -> None:
+        chance, machine = self.random, self.machine
+        machine.countdown = int(chance.expovariate(1 / 150)) + 1
+        kind = chance.random()
+        if kind < 0.25:
+            self._kill_who_runs()
+        elif kind < 0.75:
+            self.history.steps(chance.randint(1, 6))
+        elif kind < 0.85:
+            machine.kill_daemon()
+        elif kind < 0.93:
+            machine.kill_runner(chance.randrange(8))
+        else:
+            machine.finish_job(chance.randrange(8), chance.randint(0, 1))
+
+    def _kill_who_runs(self) -> None:
+        machine = self.machine
+        process = machine.calls.process
+        if machine.daemon is not None and process is machine.daemon.process:
+            machine.kill_daemon()
+            return
+        for index, runner in enumerate(machine.runners):
+            if runner.process is process:
+                machine.kill_runner(index)
+                return
+        for index, spawner in enumerate(machine.spawners):
+            if spawner.process is process:
+                machine.kill_spawner(index)
+                return
+
+    # operations
+
+    def _open_shell(self) -> None:
+        machine, chance = self.machine, self.random
+        machine.open_shell(chance.choice(ENVIRONMENTS))
+        machine.type_key()
+        self._prepare(postprompt=True)
+        machine.send(machine.shells[-1])
+
+    def _prepare(self, postprompt: bool = False) -> None:
+        """The newest shell, or another, has something to say."""
+        machine, chance = self.machine, self.random
+        if not machine.shells:
+            return
+        shell = machine.shells[-1] if postprompt else chance.choice(machine.shells)
+        idle = not postprompt and chance.random() < 0.4
+        new = [name for name in SHELL_JOBS if name not in shell.declared]
+        names = new[: chance.randint(0, 3)]
+        shell.declared.update(names)
+        jobs = tuple(self._registration(name) for name in names)
+        shell.prepare(jobs, postprompt or chance.random() < 0.5, idle)
+
+    def _registration(self, name: str) -> wire.Register:
+        chance = self.random
+        scope = chance.choice(SCOPES)
+        return wire.Register(
+            id=name,
+            call="true",
+            on=chance.choice(("postprompt", "postprompt", "idle")),
+            once_per=scope,
+            watch="/w1" if scope is Scope.CHANGE else "",
+        )
+
+    def _visit(self) -> None:
+        if self.machine.shells:
+            self.machine.send(self.random.choice(self.machine.shells))
+
+    def _deliver(self) -> None:
+        self.machine.deliver(self.random.randrange(8), keep=self.random.random() < 0.15)
+
+    def _finish_job(self) -> None:
+        self.machine.finish_job(self.random.randrange(8), int(self.random.random() < 0.3))
+
+    def _configure(self) -> None:
+        self.machine.configure(self._jobs(), self.machine.settings.jobs_at_once)
+
+    def _change_input(self) -> None:
+        self.machine.change_input(self.random.choice(("w0", "/w1")))
+
+    def _pass_time(self) -> None:
+        self.machine.pass_time(self.random.choice((0.01, 1.0, 10.0, 70.0, 3600.0)))
+
+    def _set_clock(self) -> None:
+        self.machine.set_clock(self.random.choice((-86400.0, -3600.0, -2.0, 2.0, 3600.0, 86400.0)))
+
+    def _trouble(self) -> None:
+        machine, chance = self.machine, self.random
+        kind = chance.choice(("ledger", "locked", "/state", "/log", "processes", "short", "none"))
+        machine.note("world", f"trouble: {kind}")
+        if kind == "processes":
+            machine.no_processes = True
+        elif kind == "short":
+            machine.calls.short_write, machine.fills_up = chance.randint(0, 20), chance.random() < 0.5
+        elif kind == "none":
+            machine.full.clear()
+            machine.no_processes = False
+        else:
+            machine.full.add(kind)
+
+    def _no_trouble(self) -> None:
+        machine = self.machine
+        if machine.full or machine.no_processes:
+            machine.note("world", "the trouble is over")
+        machine.full.clear()
+        machine.no_processes = False
+
+    def _write_beside(self) -> None:
+        machine, chance = self.machine, self.random
+        machine.write_beside(b"SEGMENT name=other ms=%d phase=core sample=x" % chance.randrange(99))
+
+
+def _odds(chance: Chance) -> list[tuple[Callable[[], object], float]]:
+    """Every operation, and how often it comes."""
+    machine, draw = chance.machine, chance.random
+    index = lambda: draw.randrange(8)  # noqa: E731
+    return [
+        (chance._deliver, 12),
+        (chance._finish_job, 12),
+        (chance._visit, 6),
+        (machine.start_daemon, 8),
+        (chance._pass_time, 5),
+        (machine.pass_to_next_instant, 5),
+        (chance._open_shell, 3),
+        (chance._prepare, 3),
+        (machine.kill_daemon, 2.5),
+        (lambda: machine.kill_runner(index()), 1.5),
+        (lambda: machine.kill_spawner(index()), 1),
+        (lambda: machine.cancel(index()), 2),
+        (lambda: machine.run_by_hand(draw.choice((*FILE_JOBS, *SHELL_JOBS))), 1.5),
+        (lambda: machine.lose(index()), 1),
+        (lambda: machine.hang_up(index()), 1.5),
+        (lambda: machine.time_out_job(index()), 1),
+        (machine.stop_daemon, 0.7),
+        (machine.type_key, 1.5),
+        (chance._configure, 0.7),
+        (chance._change_input, 1.5),
+        (lambda: machine.suspend(draw.choice((30.0, 3600.0))), 0.7),
+        (chance._set_clock, 0.8),
+        (lambda: machine.reboot(False, draw), 0.5),
+        (lambda: machine.reboot(True, draw), 0.15),
+        (machine.rotate, 1),
+        (machine.remove_log, 0.2),
+        (chance._write_beside, 2),
+        (chance._trouble, 0.8),
+        (chance._no_trouble, 1.5),
+    ]
+
+
+def play(seed: int, notes: list[str] | None = None) -> Machine:
+    """The history of `seed`; Violation says what does not hold in it."""
+    chance = Chance(seed, notes)
+    chance.play()
+    return chance.machine
+
+
+def play_all(seeds: range, found: Callable[[int, BaseException], bool]) -> int:
+    """Play them all, or until `found` (called with a seed and what failed) says True."""
+    played = 0
+    gc.disable()
+    try:
+        for seed in seeds:
+            try:
+                play(seed)
+            except Exception as failure:  # noqa: BLE001 - whatever it is, the seed is the news
+                if found(seed, failure):
+                    return played
+            played += 1
+            if played % 50 == 0:
+                gc.collect()
+    finally:
+        gc.enable()
+    return played

@@ -1,0 +1,245 @@
+"""What must be true of every history, each once, by name.
+
+Owns the witness: it is told what became durable and what was done in the world, as plain
+facts, and compares. It asks the daemon nothing and trusts none of its memory. Where a
+fault of the world takes a promise back (a power cut, a log that was cut short), the
+relaxation stands beside the invariant.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from memory_ledger import Tables
+
+from zdeferd.model import Ending, Outcome, Run, Scope, State, Trigger
+from zdeferd.schedule import lane
+
+Attempt = tuple[int, int]
+"""A run's id, and which of its attempts."""
+
+
+class Violation(Exception):
+    """An invariant does not hold: its name, and what was seen."""
+
+    def __init__(self, name: str, seen: str) -> None:
+        self.name = name
+        super().__init__(f"{name}: {seen}")
+
+
+class Witness:
+    """Facts, in the order in which they became true."""
+
+    def __init__(self) -> None:
+        self.runs: dict[int, Run] = {}
+        self.endings: dict[int, Ending] = {}
+        self.spans: dict[tuple[str, str], int] = {}
+        self.starts: Counter[Attempt] = Counter()
+        self.records: dict[Attempt, dict[str, Any]] = {}
+        """What runners wrote down of the attempts that they saw through."""
+        self.lines: dict[int, tuple[str, bytes, int | None]] = {}
+        self.cancelled: set[int] = set()
+        """Runs whose end somebody asked for."""
+        self.died: set[Attempt] = set()
+        """Attempts whose runner was killed, by a signal or a reboot, before its record."""
+        self.power_cut = False
+
+    # --- one claim a scope
+
+    def claimed(self, run: Run, scope: Scope | None, boot: str) -> None:
+        """A claim is durable. `scope` None: asked for by hand."""
+        self.runs[run.id] = run
+        if scope is None or scope is Scope.CHANGE:
+            span = run.key
+        else:
+            spans = {
+                Scope.SHELL: run.shell,
+                Scope.BOOT: boot,
+                Scope.DAY: date.fromtimestamp(run.claimed_at).isoformat(),
+                Scope.EVER: "",
+            }
+            span = f"{scope} {spans[scope]}"
+        other = self.spans.setdefault((run.job, span), run.id)
+        if other != run.id:
+            raise Violation("one claim a scope", f"{run.job} in {span}: runs {other} and {run.id}")
+
+    # --- one start an attempt, and of what may start
+
+    def started(self, at: Attempt, tables: Tables) -> None:
+        """A job's process was made."""
+        self.starts[at] += 1
+        if self.starts[at] > 1:
+            raise Violation("one start an attempt", f"run {at[0]}, attempt {at[1]}")
+        row = tables.runs.get(at[0])
+        if row is None or row.ending is not None:
+            raise Violation("nothing starts that has ended", f"run {at[0]}")
+        if row.run.attempt != at[1]:
+            raise Violation(
+                "one start an attempt", f"run {at[0]}: {at[1]} beside {row.run.attempt}"
+            )
+        if at[1] > row.run.attempts:
+            raise Violation("only an idempotent job is attempted again", f"run {at[0]}")
+        before_it = (run for run in _before(row.run, tables))
+        if blocking := next(before_it, None):
+            raise Violation("what it comes after has ended", f"run {at[0]}, run {blocking.id}")
+
+    def quiet(self, run: Run, quiet_s: float, wanted_s: float) -> None:
+        """An idle trigger fired by itself claimed `run` after that much quiet."""
+        if quiet_s < wanted_s - 0.001:
+            raise Violation(
+                "nothing idle runs under the user's hands", f"run {run.id}: {quiet_s:.1f} s"
+            )
+
+    def dispatched(self, run: int, tables: Tables, boot: str) -> None:
+        """The decision to start it is durable."""
+        row = tables.runs[run].run
+        batch = tables.batches.get(row.batch) if row.batch is not None else None
+        budget = batch.batch.sink.idle_budget_ms if batch else 0
+        if not budget or row.trigger is not Trigger.IDLE:
+            return
+        spent = sum(r.wall_ms for r in tables.runs.values() if r.run.batch == row.batch)
+        if spent > budget:
+            raise Violation("a batch stops at its budget", f"run {run}: {spent} of {budget} ms")
+
+    def lanes(self, alive: Iterable[int], jobs_at_once: int) -> None:
+        """`alive`: runs whose job and runner live, the newest included."""
+        full = Counter(lane(self.runs[run]) for run in alive)
+        for name, count in full.items():
+            if count > jobs_at_once:
+                raise Violation("a lane holds no more than its jobs", f"{count} in {name}")
+
+    # --- one outcome a run, and a true one
+
+    def ended(self, run: int, ending: Ending, boot: str) -> None:
+        """An outcome is durable."""
+        if run in self.endings:
+            before = self.endings[run].outcome
+            raise Violation("one outcome a run", f"run {run}: {before}, then {ending.outcome}")
+        self.endings[run] = ending
+        self._is_true(run, ending)
+
+    def _is_true(self, run: int, ending: Ending) -> None:
+        ran = [attempt for (number, attempt) in self.starts if number == run]
+        recorded = [self.records[run, attempt] for attempt in ran if (run, attempt) in self.records]
+        died = any(attempt[0] == run for attempt in self.died)
+        seen = f"run {run}: {ending.outcome} rc={ending.rc}; {len(ran)} starts, records {recorded}"
+        if ending.rc is None:
+            asked = ending.outcome is Outcome.MISSED or run in self.cancelled
+            if ran or not asked:
+                raise Violation("what started is never said not to have", seen)
+        elif ending.outcome is Outcome.ABANDONED:
+            if recorded and not self.power_cut:
+                raise Violation("no recorded outcome is lost", seen)
+            if not died:
+                raise Violation("abandoned is what has lost its runner", seen)
+        elif ending.outcome in (Outcome.CANCELLED, Outcome.MISSED) and not recorded:
+            if not died or (ending.outcome is Outcome.CANCELLED and run not in self.cancelled):
+                raise Violation("what never ran again had started once", seen)
+        elif not recorded or not _same(recorded[-1], ending):
+            raise Violation("the outcome is the runner's", seen)
+
+    # --- one line a run a log
+
+    def line_due(self, line: int, path: str, text: bytes, run: int | None) -> None:
+        """A line is durable in the ledger."""
+        self.lines[line] = (path, text, run)
+        if run is None or not text.startswith(b"DEFERRED "):
+            return
+        same = [other for other in self.lines.values() if other[2] == run]
+        if sum(text.startswith(b"DEFERRED ") for _, text, _ in same) > 1:
+            raise Violation("one line a run a log", f"run {run}: {text!r}")
+
+    def logs(
+        self,
+        path: str,
+        found: Counter[bytes],
+        unsure: Counter[bytes],
+        strangers: Counter[bytes],
+        torn: int,
+    ) -> None:
+        """At the end. `found`: whole lines in all files that ever were at `path`; `unsure`:
+        lines that the ledger gave up or still keeps; `strangers`: what others wrote."""
+        due = Counter(text for where, text, _ in self.lines.values() if where == path)
+        for text, count in found.items():
+            if count > due[text] + strangers[text] and (due[text] or not torn):
+                raise Violation("one line a run a log", f"{text!r} {count} times in {path}")
+        if self.power_cut:  # what was written and not yet on the disk is gone
+            return
+        for text, count in due.items():
+            if found[text] < count - unsure[text]:
+                raise Violation("no line is lost", f"{text!r} is not in {path}")
+
+    # --- at rest
+
+    def at_rest(self, tables: Tables, jobs_at_once: int, busy: Mapping[int, bool]) -> None:
+        """Nothing moves, the daemon is well, and nothing but time keeps a run from starting.
+
+        `busy`: dispatched runs, and whether a runner is at work for them.
+        """
+        live = [row.run for row in tables.runs.values() if row.ending is None]
+        running = Counter(lane(run) for run in live if run.state is State.DISPATCHED)
+        for run in live:
+            if run.state is State.DISPATCHED and not busy.get(run.id):
+                raise Violation("no run is forgotten", f"run {run.id} has no runner")
+            if run.state is not State.CLAIMED or running[lane(run)] >= jobs_at_once:
+                continue
+            if not any(_before(run, tables)) and not _waits_its_turn(run, tables):
+                raise Violation("nothing is pending that could run", f"run {run.id}, {run.job}")
+
+    def at_the_end(self, tables: Tables) -> None:
+        """The faults are over, and time enough has passed."""
+        for row in tables.runs.values():
+            if row.ending is None:
+                raise Violation("every run ends", f"run {row.run.id}: {row.run.state}")
+        for run, ending in self.endings.items():
+            lines = [text for _, text, of in self.lines.values() if of == run]
+            count = sum(text.startswith(b"DEFERRED ") for text in lines)
+            if count != (ending.rc is not None):
+                raise Violation("one line a run a log", f"run {run}: {count} lines")
+        for number, batch in tables.batches.items():
+            if batch.ended_at is None:
+                raise Violation("every batch ends", f"batch {number}")
+        for path in {where for where, _, _ in self.lines.values()}:
+            self._batches_in_order(path)
+
+    def _batches_in_order(self, path: str) -> None:
+        """As the ledger has its lines; that files have them in this order is sharedlog's."""
+        opened = 0
+        for _, (where, text, _) in sorted(self.lines.items()):
+            if where == path and text.startswith(b"IDLE:"):
+                opened += text.startswith(b"IDLE:START") - text.startswith(b"IDLE:SUMMARY")
+                if opened not in (0, 1) or (text.startswith(b"IDLE:TASK") and not opened):
+                    raise Violation("idle batches of a log never interleave", repr(text))
+
+
+def _before(run: Run, tables: Tables) -> Iterable[Run]:
+    """Live runs that `run` comes after."""
+    for row in tables.runs.values() if run.after else ():
+        other = row.run
+        together = run.batch is not None and other.batch == run.batch
+        if row.ending is None and other.id != run.id and other.job in run.after:
+            if other.id < run.id or together:
+                yield other
+
+
+def _waits_its_turn(run: Run, tables: Tables) -> bool:
+    """An earlier idle batch of the same log is not over."""
+    return lane(run) is Trigger.IDLE and any(
+        batch.ended_at is None
+        and batch.batch.trigger is Trigger.IDLE
+        and batch.batch.id < (run.batch or 0)
+        and batch.batch.sink.log == run.sink.log
+        for batch in tables.batches.values()
+    )
+
+
+def _same(record: Mapping[str, Any], ending: Ending) -> bool:
+    by = {"timeout": Outcome.TIMED_OUT, "cancel": Outcome.CANCELLED}
+    exited = Outcome.FAILED if record["rc"] else Outcome.SUCCEEDED
+    return (
+        ending.outcome is by.get(record["ended_by"], exited)
+        and ending.rc == record["rc"]
+        and ending.cost.wall_ms == record["wall_ms"]
+        and ending.cost.max_rss_kib == record["max_rss_kib"]
+    )

@@ -1,0 +1,125 @@
+"""Puts a played machine under zdeferd's modules, and takes it away again.
+
+Owns the list of every name that is replaced; all else is the code that users run. A name
+that a module no longer has is an error here, not a silence.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from zdeferd import (
+    claims,
+    dispatcher,
+    executor,
+    idlewatch,
+    records,
+    runfolder,
+    runner,
+    sharedlog,
+)
+
+from .daemon import TurnedExecutor
+from .loop import running
+from .machine import Machine
+
+ADDED = {(records, "open"), (sharedlog, "open")}
+"""Built-in names that hide behind a module's own."""
+
+
+def _replacements(machine: Machine) -> dict[tuple[Any, str], Any]:
+    calls = machine.calls
+    clock = SimpleNamespace(
+        time=lambda: machine.now, monotonic=lambda: machine.awake, sleep=lambda seconds: None
+    )
+    today = SimpleNamespace(today=machine.today)
+    settings = SimpleNamespace(load=machine.loaded, stamp=lambda paths: machine.config_version)
+    system = SimpleNamespace(
+        LINUX=True,
+        look_at=lambda pid: SimpleNamespace(started=1),
+        has_open=lambda pid, file: _has_open(machine, pid, file),
+        Handle=lambda pid: _Handle(machine, pid),
+    )
+    return {
+        (claims, "uuid"): SimpleNamespace(uuid4=machine.new_uuid),
+        (dispatcher, "time"): clock,
+        (dispatcher, "date"): today,
+        (dispatcher, "config"): settings,
+        (dispatcher, "fingerprint"): machine.fingerprint,
+        (dispatcher, "Executor"): TurnedExecutor,
+        (executor, "os"): calls,
+        (idlewatch, "time"): clock,
+        (records, "os"): calls,
+        (records, "open"): calls.open_python,
+        (runfolder, "os"): calls,
+        (runfolder, "fcntl"): calls,
+        (runfolder, "shutil"): calls,
+        (runfolder, "system"): system,
+        (runfolder, "end_leftovers"): machine.end_leftovers,
+        (runner, "os"): calls,
+        (runner, "fcntl"): calls,
+        (runner, "time"): clock,
+        (runner, "system"): system,
+        (runner, "launch"): machine.launch,
+        (runner, "Output"): _Output,
+        (sharedlog, "os"): calls,
+        (sharedlog, "open"): calls.open_python,
+        (TurnedExecutor, "machine"): machine,
+    }
+
+
+class _Output:
+    """A job that prints nothing."""
+
+    total = written = 0
+
+    def __init__(self, path: str, pipe: int, limit: int) -> None:
+        self.pipe = pipe
+
+
+class _Handle:
+    """A process that can be told to end."""
+
+    def __init__(self, machine: Machine, pid: int) -> None:
+        self._machine, self._pid = machine, pid
+        if not any(one.process.pid == pid for one in machine.runners):
+            raise ProcessLookupError(3, "No such process")
+
+    def send(self, number: int) -> bool:
+        return self._machine.tell_to_end(self._pid)
+
+    def close(self) -> None:
+        pass
+
+
+def _has_open(machine: Machine, pid: int, file: Any) -> bool:
+    return any(
+        description.node.inode == file.st_ino
+        for one in machine.runners
+        if one.process.pid == pid
+        for description in one.process.files.values()
+    )
+
+
+_NOT_THERE = object()
+
+
+@contextmanager
+def played_on(machine: Machine) -> Iterator[None]:
+    """While it lasts, zdeferd's modules see `machine` and nothing of the real one."""
+    replaced = _replacements(machine)
+    before = {place: getattr(*place, _NOT_THERE) for place in replaced}
+    missing = [place for place, value in before.items() if value is _NOT_THERE]
+    assert {place for place in missing if place[0] is not TurnedExecutor} <= ADDED, missing
+    for (module, name), value in replaced.items():
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        running(None)
+        for (module, name), value in before.items():
+            if value is _NOT_THERE:
+                delattr(module, name)
+            else:
+                setattr(module, name, value)
