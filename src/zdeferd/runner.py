@@ -76,9 +76,9 @@ def main(request: Request, alive: int) -> NoReturn:
         _leave_the_spawner()
         Attempt(request, alive, signals).run()
     except Refused as refusal:
-        _say(alive, f"refused {refusal}\n")
+        say(alive, f"refused {refusal}\n")
     except BaseException as error:  # noqa: BLE001 - above is the spawner's code, in a copy
-        _say(alive, f"broke {error!r}\n")
+        say(alive, f"broke {error!r}\n")
     finally:
         os._exit(0)
 
@@ -93,7 +93,8 @@ def _leave_the_spawner() -> None:
     system.become_subreaper()
 
 
-def _say(alive: int, text: str) -> None:
+def say(alive: int, text: str) -> None:
+    """Tell the daemon, if it listens; at most 512 bytes."""
     try:
         os.write(alive, text.encode("utf-8", "replace")[:512])
     except OSError:
@@ -231,7 +232,7 @@ class Attempt:
         return fd
 
     def _tell_of_job(self, started: int, pid: int) -> None:
-        _say(self._alive, "started\n")
+        say(self._alive, "started\n")
         process = system.look_at(pid)
         mark = {"job_pid": pid, "job_started": process.started if process else 0}
         try:

@@ -80,6 +80,10 @@ def _fork(request: Request, channel: int) -> int:
             runner.main(request, alive)
         reached("spawner.forked")
         return pid
+    except OSError as error:
+        # The end of `alive` is mostly seen before the answer: so the reason goes with it.
+        runner.say(alive, f"refused cannot make a process: {error.strerror}\n")
+        raise
     finally:
         os.close(alive)
 

@@ -137,6 +137,11 @@ class View:
         rows = self._rows("SELECT id FROM jobs UNION SELECT job FROM runs ORDER BY 1")
         return [row["id"] for row in rows]
 
+    def damage(self) -> str:
+        """What SQLite finds wrong with the file, in its words; empty: nothing."""
+        row = self._row("PRAGMA quick_check(1)") or {"quick_check": "ok"}
+        return "" if row["quick_check"] == "ok" else str(row["quick_check"])
+
     def close(self) -> None:
         """Let go of the file."""
         if self._connection is not None:

@@ -8,10 +8,11 @@ touches the run folder is the real runner's code, called in the order of
 
 import errno
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from zdeferd import runner
+from zdeferd.records import COUNTS
 
 from .calls import Process, WouldWait
 from .disk import error
@@ -19,7 +20,7 @@ from .disk import error
 if TYPE_CHECKING:
     from .machine import Machine
 
-Life = Iterator[None]
+Life = Generator[None, None, None]
 
 
 class Job:
@@ -80,11 +81,11 @@ class Runner:
             self.machine.calls.close(lock)
             yield
         except runner.Refused as refusal:
-            runner._say(alive, f"refused {refusal}\n")
+            runner.say(alive, f"refused {refusal}\n")
             yield
         self.machine.exit(self.process)
 
-    def _until_locked(self, attempt: Any, alive: int) -> Iterator[None]:
+    def _until_locked(self, attempt: runner.Attempt, alive: int) -> Generator[None, None, int]:
         while True:
             try:
                 lock = attempt._take_lock()
@@ -115,7 +116,7 @@ class Runner:
             by, rc = "cancel", 143
         # No two attempts took the same time, so that each line is known by its `ms`.
         wall_ms = 1000 * (self.run % 4) + self.run * 10 + self.attempt
-        counts = dict.fromkeys(runner_counts(), 0) | {"rc": rc, "wall_ms": wall_ms}
+        counts = dict.fromkeys(COUNTS, 0) | {"rc": rc, "wall_ms": wall_ms}
         return {
             "version": 1,
             "attempt": self.attempt,
@@ -125,13 +126,6 @@ class Runner:
             **counts,
             "max_rss_kib": self.run * 100 + self.attempt,
         }
-
-
-def runner_counts() -> tuple[str, ...]:
-    """The whole numbers of an outcome."""
-    from zdeferd.records import COUNTS
-
-    return COUNTS
 
 
 class Spawner:

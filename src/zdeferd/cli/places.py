@@ -7,13 +7,13 @@ import stat
 from collections.abc import Iterator
 
 from .. import __version__
-from ..errors import LogUnavailable, ZdeferdError
+from ..errors import LedgerError, LogUnavailable, ZdeferdError
 from ..paths import check_private_dir, check_private_file
 from ..render import count
 from ..service import install_plan, installed_service
 from ..sharedlog import open_log
 from ..steps import Write, sources_shim
-from ..view import open_view
+from ..view import reading
 from .findings import Check, Finding, Level, Scene, finding_of, refused
 from .status import log_problems, state_problems
 
@@ -28,19 +28,35 @@ def check_state(scene: Scene) -> Iterator[Finding]:
         check_private_dir(paths.state)
         if os.path.lexists(paths.ledger):
             check_private_file(paths.ledger)
-        view = open_view(paths.ledger)
-        unwritten = log_problems(view)
-        view.close()
     except ZdeferdError as error:
         yield refused("state", error)
         return
-    problems = state_problems(paths.state)
+    try:
+        with reading(paths.ledger) as view:
+            damage, unwritten = view.damage(), log_problems(view)
+    except LedgerError as error:
+        damage, unwritten = str(error), []
+    if damage:
+        yield _bad_ledger(paths.ledger, damage)
+        return
+    problems = state_problems(paths)
     for problem in problems:
         yield finding_of(Level.BAD, "state", problem)
     if not problems:
         yield Finding(Level.OK, "state", paths.state)
     for problem in unwritten:
         yield finding_of(Level.WARN, "log", problem)
+
+
+def _bad_ledger(path: str, damage: str) -> Finding:
+    found, _, remedy = damage.partition("; ")
+    if "newer" in damage:
+        return Finding(Level.BAD, "state", found, remedy)
+    if "locked" in damage:
+        remedy = "end the other program that has it open; zdeferd goes on by itself then"
+        return Finding(Level.BAD, "state", f"ledger is locked: {path}", remedy)
+    remedy = f"zdeferctl stop; move {path}* away; zdeferctl start (every job is due once more then)"
+    return Finding(Level.BAD, "state", f"ledger is damaged: {path} ({found})", remedy)
 
 
 def check_log(scene: Scene) -> Iterator[Finding]:

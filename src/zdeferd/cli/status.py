@@ -59,11 +59,18 @@ def _document(paths: Paths, view: View, live: list[Document], now: float) -> Doc
 
 def problems(paths: Paths, view: View) -> list[str]:
     """What keeps zdeferd from its work, each with what to do: state folder, disk, log."""
-    return state_problems(paths.state) + log_problems(view)
+    return state_problems(paths) + log_problems(view)
 
 
-def state_problems(state: str) -> list[str]:
-    """A state folder that cannot take the ledger's writes."""
+def state_problems(paths: Paths) -> list[str]:
+    """A state folder that cannot take the ledger's writes, or the runs'."""
+    found = _folder_problems(paths.state)
+    if not found and os.path.ismount(paths.runs):
+        found = _folder_problems(paths.runs)
+    return found
+
+
+def _folder_problems(state: str) -> list[str]:
     try:
         space = os.statvfs(state)
     except FileNotFoundError:
