@@ -188,7 +188,7 @@ def test_pruning_forgets_what_can_never_matter_again(ledger: Ledger) -> None:
     kept = claimed(ledger, key="day:2")
     ledger.register("n1", Trigger.IDLE, JOB)
     assert ledger.prune(8.0, "now") == list(range(1, kept.id))
-    spent = [key for key in ("ever", "day:1", "shell:n1", "boot:old", "boot:now", "run:x")]
+    spent = ("ever", "day:1", "shell:n1", "boot:old", "boot:now", "run:x")
     assert [key for key in spent if ledger.is_claimed("a", key)] == ["ever", "boot:now"]
     assert [one.id for one in ledger.live_runs()] == [kept.id]
     assert ledger.registrations(Trigger.IDLE) == []

@@ -113,6 +113,8 @@ class Calls:
 
     def close_one(self, index: int = 0) -> None:
         """The kernel closes a descriptor of a dead process."""
+        if not self.closing:
+            return
         process, fd = self.closing.pop(index)
         self.disk.close(process.files.pop(fd))
 

@@ -11,9 +11,9 @@ from random import Random
 from zdeferd import wire
 from zdeferd.model import Code, Job, Scope, Settings, Trigger
 
-from .history import History, silent
-from .machine import Machine, Setup
-from .seams import played_on
+from .history import History
+from .stage import Setup
+from .world import World
 
 FILE_JOBS = ("f0", "f1", "f2", "f3")
 SHELL_JOBS = ("s0", "s1", "f0", "s2", "s3", "s4")
@@ -38,22 +38,24 @@ class Chance:
 
     def play(self) -> None:
         """From the start to the end; Violation."""
-        silent()
-        chance, history = self.random, self.history
-        with played_on(self.machine):
+        with self.history.played():
             self.machine.start_daemon()
             self._open_shell()
-            for _ in range(chance.randint(10, 35)):
-                if self.machine.countdown <= 0:
-                    self.machine.countdown = int(chance.expovariate(1 / 150)) + 1
-                (operation,) = chance.choices(self._operations, self._weights)
-                operation()
-                history.raise_what_was_found()
-                if chance.random() < 0.15:
-                    history.rest()
-                else:
-                    history.steps(chance.randint(0, 12))
-            history.finale()
+            for _ in range(self.random.randint(10, 30)):
+                self._happen()
+            self.history.finale()
+
+    def _happen(self) -> None:
+        chance, history = self.random, self.history
+        if self.machine.countdown <= 0:
+            self.machine.countdown = int(chance.expovariate(1 / 150)) + 1
+        (operation,) = chance.choices(self._operations, self._weights)
+        operation()
+        history.raise_what_was_found()
+        if chance.random() < 0.15:
+            history.rest()
+        else:
+            history.steps(chance.randint(0, 12))
 
     # the beginning
 
@@ -166,6 +168,12 @@ class Chance:
     def _pass_time(self) -> None:
         self.machine.pass_time(self.random.choice((0.01, 1.0, 10.0, 70.0, 3600.0)))
 
+    def _suspend(self) -> None:
+        self.machine.suspend(self.random.choice((30.0, 3600.0)))
+
+    def _run_by_hand(self) -> None:
+        self.machine.run_by_hand(self.random.choice((*FILE_JOBS, *SHELL_JOBS)))
+
     def _set_clock(self) -> None:
         self.machine.set_clock(self.random.choice((-86400.0, -3600.0, -2.0, 2.0, 3600.0, 86400.0)))
 
@@ -176,7 +184,10 @@ class Chance:
         if kind == "processes":
             machine.no_processes = True
         elif kind == "short":
-            machine.calls.short_write, machine.fills_up = chance.randint(0, 20), chance.random() < 0.5
+            machine.calls.short_write, machine.fills_up = (
+                chance.randint(0, 20),
+                chance.random() < 0.5,
+            )
         elif kind == "none":
             machine.full.clear()
             machine.no_processes = False
@@ -197,42 +208,45 @@ class Chance:
 
 def _odds(chance: Chance) -> list[tuple[Callable[[], object], float]]:
     """Every operation, and how often it comes."""
-    machine, draw = chance.machine, chance.random
-    index = lambda: draw.randrange(8)  # noqa: E731
+    world, draw = chance.machine, chance.random
+
+    def one_of(act: Callable[[int], object]) -> Callable[[], object]:
+        return lambda: act(draw.randrange(8))
+
     return [
         (chance._deliver, 12),
         (chance._finish_job, 12),
         (chance._visit, 6),
-        (machine.start_daemon, 8),
+        (world.start_daemon, 8),
         (chance._pass_time, 5),
-        (machine.pass_to_next_instant, 5),
+        (world.pass_to_next_instant, 5),
         (chance._open_shell, 3),
         (chance._prepare, 3),
-        (machine.kill_daemon, 2.5),
-        (lambda: machine.kill_runner(index()), 1.5),
-        (lambda: machine.kill_spawner(index()), 1),
-        (lambda: machine.cancel(index()), 2),
-        (lambda: machine.run_by_hand(draw.choice((*FILE_JOBS, *SHELL_JOBS))), 1.5),
-        (lambda: machine.lose(index()), 1),
-        (lambda: machine.hang_up(index()), 1.5),
-        (lambda: machine.time_out_job(index()), 1),
-        (machine.stop_daemon, 0.7),
-        (machine.type_key, 1.5),
+        (world.kill_daemon, 2.5),
+        (one_of(world.kill_runner), 1.5),
+        (one_of(world.kill_spawner), 1),
+        (one_of(world.cancel), 2),
+        (chance._run_by_hand, 1.5),
+        (one_of(world.lose), 1),
+        (one_of(world.hang_up), 1.5),
+        (one_of(world.time_out_job), 1),
+        (world.stop_daemon, 0.7),
+        (world.type_key, 1.5),
         (chance._configure, 0.7),
         (chance._change_input, 1.5),
-        (lambda: machine.suspend(draw.choice((30.0, 3600.0))), 0.7),
+        (chance._suspend, 0.7),
         (chance._set_clock, 0.8),
-        (lambda: machine.reboot(False, draw), 0.5),
-        (lambda: machine.reboot(True, draw), 0.15),
-        (machine.rotate, 1),
-        (machine.remove_log, 0.2),
+        (lambda: world.reboot(False, draw), 0.5),
+        (lambda: world.reboot(True, draw), 0.15),
+        (world.rotate, 1),
+        (world.remove_log, 0.2),
         (chance._write_beside, 2),
         (chance._trouble, 0.8),
         (chance._no_trouble, 1.5),
     ]
 
 
-def play(seed: int, notes: list[str] | None = None) -> Machine:
+def play(seed: int, notes: list[str] | None = None) -> World:
     """The history of `seed`; Violation says what does not hold in it."""
     chance = Chance(seed, notes)
     chance.play()
@@ -242,6 +256,8 @@ def play(seed: int, notes: list[str] | None = None) -> Machine:
 def play_all(seeds: range, found: Callable[[int, BaseException], bool]) -> int:
     """Play them all, or until `found` (called with a seed and what failed) says True."""
     played = 0
+    gc.collect()
+    gc.freeze()  # only what histories leave behind is looked at below
     gc.disable()
     try:
         for seed in seeds:
@@ -255,4 +271,5 @@ def play_all(seeds: range, found: Callable[[int, BaseException], bool]) -> int:
                 gc.collect()
     finally:
         gc.enable()
+        gc.unfreeze()
     return played

@@ -120,7 +120,7 @@ class Daemon:
             machine.boot,
             (1024, 4096),
             TurnedJournal(machine),
-            self.loop,
+            self.loop.own,
             Probe(machine.clocks, lambda: list(machine.tty_atimes)),
         )
         self.dispatcher.may_leave = machine.may_leave

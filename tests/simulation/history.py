@@ -5,16 +5,18 @@ hypothesis): steps between operations, the look at rest, and the finale, in whic
 faults stop, time passes, and everything must have come right.
 """
 
-import asyncio
+import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 
 from zdeferd.model import Outcome
 
-from .away import Runner
 from .invariants import Violation
-from .machine import Machine, Setup
+from .seams import played_on
+from .stage import Setup
+from .world import World
 
 STEPS_LIMIT = 3000
 """More without coming to rest is a daemon that spins."""
@@ -26,11 +28,27 @@ class History:
     """A machine and who turns it."""
 
     def __init__(self, setup: Setup, chance: Random, notes: list[str] | None = None) -> None:
-        self.machine, self.chance = Machine(setup, notes), chance
+        self.machine, self.chance = World(setup, notes), chance
         self.machine.interrupt = self._interrupted
         self.machine.goes_on = lambda: chance.random() < 0.75
         self.wild: Callable[[str], None] = lambda call: None
         """What happens at an interruption."""
+        self.calm = False
+        """Nothing goes wrong any more."""
+
+    @contextmanager
+    def played(self) -> Iterator[None]:
+        """While it lasts, zdeferd's modules are on this machine; nothing of it is left then."""
+        logging.getLogger("asyncio").disabled = True  # what a killed daemon left unfinished
+        try:
+            with played_on(self.machine):
+                try:
+                    yield
+                finally:
+                    self.machine.notes = None
+                    self.machine.end_everything()
+        finally:
+            logging.getLogger("asyncio").disabled = False
 
     def _interrupted(self, call: str) -> None:
         if len(self.machine.active) < 3:
@@ -45,6 +63,14 @@ class History:
         self.raise_what_was_found()
         return True
 
+    def _round(self) -> bool:
+        """Every process takes a step; False where none has anything to do."""
+        steps = self.machine.steps()
+        for step in steps:
+            step()
+        self.raise_what_was_found()
+        return bool(steps)
+
     def steps(self, count: int) -> None:
         for _ in range(count):
             if not self.step():
@@ -57,7 +83,7 @@ class History:
     def rest(self) -> None:
         """Let everything be done that can be done now; then look at what is left."""
         for _ in range(STEPS_LIMIT):
-            if not self.step():
+            if not (self._round() if self.calm else self.step()):
                 break
         else:
             raise Violation("the daemon comes to rest", f"{STEPS_LIMIT} steps")
@@ -68,8 +94,8 @@ class History:
         if daemon.loop.timers or daemon.dispatcher._hold_until > machine.now:
             return
         at_once = machine.settings.jobs_at_once
-        machine.witness.at_rest(machine.tables(), at_once, machine.busy())
-        open_lines = [row for row in machine.tables().lines.values() if row.problem is None]
+        machine.witness.at_rest(machine.ledger.tables, at_once, machine.busy())
+        open_lines = [row for row in machine.ledger.tables.lines.values() if row.problem is None]
         if open_lines:
             raise Violation("no line waits for nothing", repr(open_lines[0].line.text))
 
@@ -79,7 +105,8 @@ class History:
         """The faults are over."""
         machine = self.machine
         machine.note("history", "the faults are over")
-        machine.countdown = -1
+        machine.countdown, self.calm = -1, True
+        machine.goes_on = lambda: True
         machine.full.clear()
         machine.no_processes = machine.fills_up = False
         machine.calls.short_write = -1
@@ -90,7 +117,7 @@ class History:
             self.rest()
         if machine.daemon is not None:
             raise Violation("the daemon leaves when asked", "it stays")
-        machine.witness.at_the_end(machine.tables())
+        machine.witness.at_the_end(machine.ledger.tables)
         self._compare_logs()
         self._nothing_left_behind()
 
@@ -140,7 +167,7 @@ class History:
             files = [f"/log/{name}" for name in names if f"/log/{name}" in (path, f"{path}.1")]
             contents += [bytes(machine.disk.need(name).data) for name in files]
             found = Counter(line for data in contents for line in data.split(b"\n")[:-1])
-            kept = machine.tables().lines.values()
+            kept = machine.ledger.tables.lines.values()
             unsure = Counter(row.line.text for row in kept if row.line.path == path)
             strangers = Counter(text for where, text in machine.strangers if where == path)
             machine.witness.logs(path, found, unsure, strangers, machine.torn)
@@ -149,16 +176,11 @@ class History:
 
     def _nothing_left_behind(self) -> None:
         machine = self.machine
-        if left := [one for one in machine.runners if isinstance(one, Runner)]:
-            raise Violation("no runner is left", f"run {left[0].run}")
+        if machine.runners:
+            raise Violation("no runner is left", f"run {machine.runners[0].run}")
         if machine.daemon_was_killed:  # pruning removes what a crash left
             return
         for run, ending in machine.witness.endings.items():
             contents = machine.disk.folders.get(f"/state/runs/{run}")
             if contents is not None and ending.outcome not in (Outcome.CANCELLED, Outcome.MISSED):
                 raise Violation("no folder is left", f"run {run}: {sorted(contents)}")
-
-
-def silent() -> None:
-    """No word about what a killed daemon left unfinished."""
-    asyncio.log.logger.disabled = True

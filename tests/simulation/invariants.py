@@ -218,9 +218,9 @@ def _before(run: Run, tables: Tables) -> Iterable[Run]:
     for row in tables.runs.values() if run.after else ():
         other = row.run
         together = run.batch is not None and other.batch == run.batch
-        if row.ending is None and other.id != run.id and other.job in run.after:
-            if other.id < run.id or together:
-                yield other
+        precedes = other.id < run.id or (together and other.id != run.id)
+        if precedes and row.ending is None and other.job in run.after:
+            yield other
 
 
 def _waits_its_turn(run: Run, tables: Tables) -> bool:

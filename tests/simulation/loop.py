@@ -6,7 +6,6 @@ that was ready. Nothing here runs by itself, and the order within a turn is asyn
 """
 
 import asyncio
-import contextvars
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +27,7 @@ class Timer:
             self._timers.remove(self)
 
 
-class Loop(asyncio.AbstractEventLoop):
+class Loop:
     """As much of an event loop as the daemon's code asks for."""
 
     def __init__(self, calls: Calls, process: Process, step: Callable[[], None]) -> None:
@@ -41,6 +40,8 @@ class Loop(asyncio.AbstractEventLoop):
         self.coroutines: list[Any] = []
         self.now = 0.0
         """The clock that stands still in suspend."""
+        self.own: Any = self
+        """For who insists on the whole interface."""
 
     # what asyncio and the daemon call
 
@@ -61,11 +62,11 @@ class Loop(asyncio.AbstractEventLoop):
         return self.timers[-1]
 
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+        return asyncio.Future(loop=self.own)
 
     def create_task(self, coro: Any, *, name: Any = None, context: Any = None) -> Any:
         self.coroutines.append(coro)
-        made = asyncio.Task(coro, loop=self)
+        made = asyncio.Task(coro, loop=self.own)
         made._log_destroy_pending = False  # type: ignore[attr-defined]
         return made
 
@@ -155,7 +156,7 @@ class TurnedCommitter(Committer):
 
     def __init__(self, ledger: Ledger, loop: Loop, process: Process) -> None:
         # Not the base class's: there is no thread.
-        self._ledger, self._loop, self._process = ledger, loop, process
+        self._ledger, self._loop, self._process = ledger, loop.own, process
         self.queued: list[Part] = []
         self.committed: list[tuple[list[asyncio.Future[Any]], list[Any]]] = []
 
@@ -179,9 +180,4 @@ class TurnedCommitter(Committer):
 
 def running(loop: Loop | None) -> None:
     """Make `loop` the one that asyncio's functions find."""
-    asyncio._set_running_loop(loop)
-
-
-def in_own_context(call: Callable[[], Any]) -> Any:
-    """Without what an outer test left in the context."""
-    return contextvars.Context().run(call)
+    asyncio._set_running_loop(loop.own if loop is not None else None)

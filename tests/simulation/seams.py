@@ -22,13 +22,13 @@ from zdeferd import (
 
 from .daemon import TurnedExecutor
 from .loop import running
-from .machine import Machine
+from .world import World
 
 ADDED = {(records, "open"), (sharedlog, "open")}
 """Built-in names that hide behind a module's own."""
 
 
-def _replacements(machine: Machine) -> dict[tuple[Any, str], Any]:
+def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
     calls = machine.calls
     clock = SimpleNamespace(
         time=lambda: machine.now, monotonic=lambda: machine.awake, sleep=lambda seconds: None
@@ -81,7 +81,7 @@ class _Output:
 class _Handle:
     """A process that can be told to end."""
 
-    def __init__(self, machine: Machine, pid: int) -> None:
+    def __init__(self, machine: World, pid: int) -> None:
         self._machine, self._pid = machine, pid
         if not any(one.process.pid == pid for one in machine.runners):
             raise ProcessLookupError(3, "No such process")
@@ -93,7 +93,7 @@ class _Handle:
         pass
 
 
-def _has_open(machine: Machine, pid: int, file: Any) -> bool:
+def _has_open(machine: World, pid: int, file: Any) -> bool:
     return any(
         description.node.inode == file.st_ino
         for one in machine.runners
@@ -106,7 +106,7 @@ _NOT_THERE = object()
 
 
 @contextmanager
-def played_on(machine: Machine) -> Iterator[None]:
+def played_on(machine: World) -> Iterator[None]:
     """While it lasts, zdeferd's modules see `machine` and nothing of the real one."""
     replaced = _replacements(machine)
     before = {place: getattr(*place, _NOT_THERE) for place in replaced}

@@ -1,0 +1,280 @@
+"""What a history is played on: clock, disk, ledger, and everything that is in the world.
+
+Owns the state, and passes facts on: to the witness, and in words to the notes for who
+reads the history of a failure. The processes' own lives are machine.py's, what happens to
+them world.py's.
+"""
+
+import errno
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from zdeferd import claims
+from zdeferd.config import Loaded
+from zdeferd.model import Job, Run, Scope, Settings
+from zdeferd.paths import Paths
+from zdeferd.probe import Clocks
+
+from . import away
+from .calls import Calls, Killed, Process
+from .daemon import Daemon
+from .disk import Disk, Node, error
+from .invariants import Violation, Witness
+from .loop import running
+from .shells import Message, Shell
+from .watched import WatchedLedger
+
+START = datetime(2026, 3, 2, 21, 30).timestamp()
+"""An evening, so that histories cross a midnight."""
+QUIET_S = Settings().idle_after_s
+CREATES = frozenset({"create", "write"})
+PATHS = Paths(
+    home="/home",
+    socket="/run/sock",
+    config_file="/config.toml",
+    jobs_dir="/jobs.d",
+    state="/state",
+    ledger="/state/ledger.sqlite3",
+    lock="/state/lock",
+    runs="/state/runs",
+    shared_log="/log/deferred.log",
+    daemon_log="/state/zdeferd.log",
+    autostart="/state/autostart",
+)
+
+
+class Setup(NamedTuple):
+    """What a history begins with."""
+
+    jobs: Mapping[str, Job]
+    settings: Settings
+    may_leave: bool
+
+
+class Stage:
+    """One machine, one user, one history."""
+
+    def __init__(self, setup: Setup, notes: list[str] | None = None) -> None:
+        self.paths, self.settings, self.jobs = PATHS, setup.settings, dict(setup.jobs)
+        self.may_leave, self.notes = setup.may_leave, notes
+        self.witness = Witness()
+        self.ledger = WatchedLedger(self._durable)
+        self.disk = Disk(["", "/state", "/state/runs", "/log"])
+        self.calls = Calls(self.disk, self._before)
+        self.now, self.awake, self.since_boot = START, 1000.0, 1000.0
+        self.boot, self._boots, self._pids = "b1", 1, 100
+        self.daemon: Daemon | None = None
+        self.spawners: list[away.Spawner] = []
+        self.runners: list[away.Runner] = []
+        self.job_processes: list[away.Job] = []
+        self.shells: list[Shell] = []
+        self.wire: list[Message] = []
+        self.config_version = 0
+        self.most_at_once = setup.settings.jobs_at_once
+        self.inputs: dict[str, int] = {}
+        self.tty_atimes: list[float] = []
+        self.key_at: float | None = None
+        """By the clock that goes on in suspend; None: nobody ever touched a key."""
+        self.key_offset = 0.0
+        """What the wall clock was ahead of the other by then."""
+        self.saw_jump = False
+        """The daemon of now has noticed that the clock was set since then."""
+        self.quiet: dict[float, float] = {}
+        """For how long there was no key, whenever the daemon took in the facts."""
+        self.idle_events: set[float] = set()
+        self.full: set[str] = set()
+        """Of `ledger`, `/state`, `/log`: what has no room; `locked`: by another program."""
+        self.fills_up = False
+        self.no_processes = False
+        self.last_failure = float("-inf")
+        self.daemon_was_killed = False
+        self.violation: Violation | None = None
+        self.countdown = -1
+        """System calls and callbacks until `interrupt`; never where negative."""
+        self.interrupt: Callable[[str], None] = lambda call: None
+        self.goes_on: Callable[[], bool] = lambda: True
+        """Whether the daemon turns on before anybody else has a turn."""
+        self.active: list[object] = []
+        """Who is running, and who was interrupted for it."""
+        self.archive: list[tuple[str, Node]] = []
+        """Logs that are gone; who had one open may go on writing."""
+        self.strangers: list[tuple[str, bytes]] = []
+        self.torn = 0
+        self.unsynced: dict[int, int] = {}
+        self._uuids = 0
+        self._offset = START - 1000.0
+
+    # telling
+
+    def note(self, who: str, what: str) -> None:
+        if self.notes is not None:
+            clock = datetime.fromtimestamp(self.now).strftime("%d. %H:%M:%S.%f")[:-3]
+            self.notes.append(f"{len(self.notes):4} {clock} {'  ' * len(self.active)}{who} {what}")
+
+    def found(self, violation: Violation) -> None:
+        """The first one counts; whoever is running cannot swallow it."""
+        if self.violation is None:
+            self.violation = violation
+            self.note("VIOLATED", str(violation))
+
+    def check(self, call: Callable[..., None], *args: Any) -> None:
+        try:
+            call(*args)
+        except Violation as violation:
+            self.found(violation)
+
+    def _durable(self, facts: list[tuple[str, Any]]) -> None:
+        for name, fact in facts:
+            if name == "claimed":
+                self._claimed(*fact)
+            elif name == "dispatched":
+                self.note("ledger", f"run {fact} is dispatched")
+                self.check(self.witness.dispatched, fact, self.ledger.tables, self.boot)
+            elif name == "ended":
+                self.note("ledger", f"run {fact[0]} has ended: {fact[1].outcome} rc={fact[1].rc}")
+                self.check(self.witness.ended, *fact, self.boot)
+            else:
+                self.note("ledger", f"line {fact[0]} is due: {fact[2].decode()}")
+                self.check(self.witness.line_due, *fact)
+
+    def _claimed(self, run: Run, job: Job) -> None:
+        self.note("ledger", f"run {run.id} is claimed: {run.job}, {run.key}, batch {run.batch}")
+        scope = None if run.key.startswith("run:") else job.once_per
+        self.check(self.witness.claimed, run, scope, self.boot)
+        by_itself = run.trigger == "idle" and run.batch and run.claimed_at not in self.idle_events
+        if by_itself:
+            self.check(self.witness.quiet, run, self.quiet[run.claimed_at], QUIET_S)
+
+    # every system call
+
+    def _before(self, call: str, path: str) -> None:
+        if self.calls.process.dead:
+            raise Killed
+        if self.full and call in CREATES and path.startswith(tuple(self.full)):
+            raise error(errno.ENOSPC, path)
+        self.between(call)
+        if call == "write" and self.calls.short_write >= 0 and path.startswith("/log"):
+            self.torn += 1
+            if self.fills_up:
+                self.full.add("/log")
+
+    def between(self, call: str = "") -> None:
+        """An instant at which something else can happen."""
+        self.countdown -= 1
+        if self.countdown == 0:
+            self.interrupt(call)
+            if self.calls.process.dead:
+                raise Killed
+
+    def as_process(self, process: Process, actor: object, step: Callable[[], Any]) -> None:
+        """Let `process` take a step; its death ends the step."""
+        before, self.calls.process = self.calls.process, process
+        self.active.append(actor)
+        try:
+            step()
+        except Killed:
+            pass
+        finally:
+            self.active.pop()
+            self.calls.process = before
+        if process.dead:
+            self._bury(process)
+
+    def _bury(self, process: Process) -> None:
+        """Once nothing of it is running any more."""
+        daemon = self.daemon
+        if daemon is None or process is not daemon.process:
+            return
+        if any(actor is daemon for actor in self.active):
+            return
+        self.daemon = None
+        before, self.calls.process = self.calls.process, process
+        daemon.bury()
+        running(None)
+        self.calls.process = before
+
+    # time
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.awake += seconds
+        self.since_boot += seconds
+        self._tell_the_time()
+
+    def suspend(self, seconds: float) -> None:
+        self.note("machine", f"sleeps {seconds:.0f} s")
+        self.now += seconds
+        self.since_boot += seconds
+        self._tell_the_time(jumped=True)
+
+    def set_clock(self, seconds: float) -> None:
+        self.note("machine", f"sets its clock by {seconds:.0f} s")
+        self.now += seconds
+        self.pass_time(0.0013)  # no instant comes twice
+        self._tell_the_time(jumped=True)
+
+    def _tell_the_time(self, jumped: bool = False) -> None:
+        if self.daemon is not None and not self.daemon.process.dead:
+            self.daemon.loop.now = self.awake
+            self.daemon.ring_if_due(jumped)
+
+    def pass_to_next_instant(self) -> bool:
+        """To when the daemon wants to be woken; False where it waits for nothing."""
+        daemon = self.daemon
+        if daemon is None:
+            return False
+        waits = [timer.at - self.awake for timer in daemon.loop.timers]
+        if daemon.alarm_at is not None and not daemon.rung:
+            waits.append(daemon.alarm_at - self.now)
+        if not waits:
+            return False
+        self.pass_time(max(0.0, min(waits)) + 0.0005)
+        self.note("clock", "goes on to the next instant")
+        return True
+
+    # what zdeferd's modules are given in the place of their own
+
+    def loaded(self, *_: object) -> Loaded:
+        return Loaded(self.settings, dict(self.jobs), ())
+
+    def fingerprint(self, watch: tuple[str, ...], env: Mapping[str, str]) -> str:
+        return ",".join(f"{name}={self.inputs.get(name, 0)}" for name in watch)
+
+    def today(self) -> date:
+        """The daemon takes in the facts that it decides by."""
+        # A clock that went forward unnoticed makes the last key look old: nobody can tell.
+        fooled = not self.saw_jump and self.now - self.since_boot > self.key_offset + 0.5
+        quiet_s = float("inf")
+        if self.key_at is not None and not fooled:
+            quiet_s = self.since_boot - self.key_at
+        self.quiet[self.now] = quiet_s
+        return date.fromtimestamp(self.now)
+
+    def clocks(self) -> Clocks:
+        """The daemon looks at all of them."""
+        offset = self.now - self.since_boot
+        self.saw_jump, self._offset = self.saw_jump or abs(offset - self._offset) > 1.0, offset
+        return Clocks(self.now, self.awake, self.since_boot)
+
+    def new_uuid(self) -> Any:
+        self._uuids += 1
+        return type("Uuid", (), {"hex": f"{self._uuids:032x}"})()
+
+    # looking
+
+    def busy(self) -> dict[int, bool]:
+        """Runs for which a runner is at work."""
+        return {one.run: True for one in self.runners}
+
+    def idle_waits(self) -> bool:
+        """Whether an idle trigger would claim anything that the daemon can know of.
+
+        What a job watches may have changed since: that is seen at the next visit.
+        """
+        assert self.daemon is not None
+        facts, ledger = self.daemon.dispatcher.facts(), self.ledger
+        return any(
+            job.once_per is not Scope.CHANGE and claims.due_now(ledger, job, shell, facts)
+            for shell, job in claims._idle_candidates(ledger, facts, None)
+        )

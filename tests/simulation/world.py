@@ -1,0 +1,206 @@
+"""What can happen to a machine: every operation that a history is made of.
+
+Each method does one thing to the world and can be called at any time; one that makes no
+sense then does nothing. Who chooses them, by a seed or by hypothesis, is not known here.
+"""
+
+from collections.abc import Mapping
+from random import Random
+
+from zdeferd import wire
+from zdeferd.model import Job
+
+from .disk import FILE, FOLDER, Node
+from .invariants import Violation
+from .machine import Machine
+from .shells import Message, Shell
+
+
+class World(Machine):
+    """A machine, its user, and bad luck."""
+
+    def reboot(self, power_cut: bool, chance: Random) -> None:
+        """Everything ends at once; a power cut also takes what was not yet on the disk."""
+        if self.daemon in self.active:
+            return
+        self.note("machine", "loses its power" if power_cut else "reboots")
+        for row in self.ledger.tables.runs.values():
+            if row.run.state == "dispatched":
+                self.witness.died.add((row.run.id, row.run.attempt))
+        self.end_everything()
+        if power_cut:
+            self._lose_what_was_not_synced(chance)
+        self._boots += 1
+        self.boot = f"b{self._boots}"
+        self.now += 30.0
+        self.awake = self.since_boot = 10.0
+        self.key_at, self.tty_atimes = None, []
+        self.wire.clear()
+        for shell in self.shells:
+            shell.gone = True
+
+    def end_everything(self) -> None:
+        """No process is left."""
+        self.kill_daemon()
+        for life in (*self.spawners, *self.runners):
+            self._kill_life(life, "process")
+        for job in list(self.job_processes):
+            self.end_job(job, 137)
+        while self.calls.closing:
+            self.calls.close_one()
+
+    def _lose_what_was_not_synced(self, chance: Random) -> None:
+        self.witness.power_cut = True
+        for folder, names in self.disk.folders.items():
+            for name, node in list(names.items()):
+                if node.kind != FOLDER and folder.startswith("/state/runs/"):
+                    fate = chance.random()
+                    if fate < 0.3:
+                        node.data.clear()
+                    elif fate < 0.5:
+                        self.disk.remove(f"{folder}/{name}")
+                elif folder == "/log" and chance.random() < 0.5:
+                    del node.data[chance.randint(0, len(node.data)) :]
+                    self.torn += 1
+
+    # shells
+
+    def open_shell(self, env: Mapping[str, str]) -> None:
+        self.shells.append(Shell(f"n{len(self.shells) + 1}", dict(env)))
+        self.note("shell", f"{self.shells[-1].nonce} opens")
+
+    def type_key(self) -> None:
+        """The user is there."""
+        self.pass_time(0.0011)
+        self.note("user", "types")
+        self.key_at, self.saw_jump = self.since_boot, False
+        self.key_offset = self.now - self.since_boot
+        self.tty_atimes = [self.now - self.now % 8.0]
+
+    def send(self, shell: Shell) -> None:
+        """The shell makes its visit, if it has one to make."""
+        message = shell.visit()
+        if message is not None:
+            self.note("shell", f"{shell.nonce} visits: {message.says()}")
+            self.wire.append(message)
+
+    def deliver(self, index: int, keep: bool) -> None:
+        """A message reaches the daemon; `keep`: and will do so again."""
+        untaken = [message for message in self.wire if not message.taken]
+        if self.daemon is None or self.daemon.process.dead or not untaken:
+            return
+        if self.daemon in self.active:
+            return
+        message = untaken[index % len(untaken)]
+        self.pass_time(0.001)
+        self.note("daemon", f"hears {message.shell.nonce}: {message.says()}")
+        message.taken = True
+        if not keep:
+            self.wire.remove(message)
+        if message.visit.idle:
+            self.idle_events.add(self.now)
+        daemon, visit = self.daemon, message.visit
+        self.as_process(
+            daemon.process, daemon, lambda: daemon.take(visit, lambda: self._answer(message))
+        )
+
+    def _answer(self, message: Message) -> None:
+        self.note("daemon", f"answers {message.shell.nonce}, seq {message.visit.hello.seq}")
+        self.check(self._answered_is_kept, message.visit)
+        message.shell.answered(message)
+
+    def _answered_is_kept(self, visit: wire.Visit) -> None:
+        """The answer says: it is durable."""
+        known = self.ledger.shell(visit.hello.nonce)
+        if known is None or known.seq < visit.hello.seq:
+            raise Violation("an answered visit is kept", f"{visit.hello}")
+        for job in visit.jobs if visit.postprompt else ():
+            due = job.once_per == "shell" and job.on == "postprompt" and job.id[0] == "s"
+            if due and not self.ledger.is_claimed(job.id, f"shell:{visit.hello.nonce}"):
+                raise Violation("an answered visit is kept", f"{visit.hello}: {job.id}")
+
+    def lose(self, index: int) -> None:
+        """A message never arrives."""
+        if self.wire:
+            message = self.wire.pop(index % len(self.wire))
+            self.note("wire", f"loses a message of {message.shell.nonce}")
+
+    def hang_up(self, index: int) -> None:
+        """A command line is entered while the visit is under way."""
+        if self.shells:
+            shell = self.shells[index % len(self.shells)]
+            shell.hang_up()
+            self.note("shell", f"{shell.nonce} hangs up")
+
+    # requests of zdeferctl
+
+    def run_by_hand(self, job: str) -> None:
+        if self.daemon is not None and self.daemon not in self.active:
+            self.note("zdeferctl", f"run {job}")
+            self.daemon.dispatcher.claim_by_hand(job, {"HOME": "/home"})
+
+    def cancel(self, index: int) -> None:
+        live = self.ledger.live_runs()
+        if self.daemon is not None and self.daemon not in self.active and live:
+            run = live[index % len(live)]
+            self.note("zdeferctl", f"cancel {run.id}")
+            self.witness.cancelled.add(run.id)
+            self.daemon.dispatcher.cancel(run.id)
+
+    def configure(self, jobs: Mapping[str, Job], jobs_at_once: int) -> None:
+        """The job files change."""
+        self.note("user", f"changes the job files: {', '.join(jobs) or 'none'}")
+        self.jobs = dict(jobs)
+        self.config_version += 1
+        self.most_at_once = max(self.most_at_once, jobs_at_once)
+
+    def change_input(self, name: str) -> None:
+        """What a job watches differs now."""
+        self.inputs[name] = self.inputs.get(name, 0) + 1
+        self.note("user", f"changes {name}")
+
+    # logs
+
+    def rotate(self) -> None:
+        log = self.paths.shared_log
+        node = self.disk.node(log)
+        if node is None:
+            return
+        self.note("logrotate", "renames the log")
+        self._forget_log(f"{log}.1")
+        self.disk.rename(log, f"{log}.1")
+
+    def copy_and_truncate(self) -> None:
+        log = self.paths.shared_log
+        node = self.disk.node(log)
+        if node is None:
+            return
+        self.note("logrotate", "copies the log and cuts it to nothing")
+        copy = Node(node.kind, 0)
+        copy.data += node.data
+        self.archive.append((log, copy))
+        node.data.clear()
+
+    def remove_log(self) -> None:
+        self.note("user", "removes the log")
+        self._forget_log(self.paths.shared_log)
+
+    def _forget_log(self, path: str) -> None:
+        node = self.disk.node(path)
+        if node is not None:
+            self.archive.append((self.paths.shared_log, node))
+            self.disk.remove(path)
+
+    def write_beside(self, text: bytes) -> None:
+        """Another program appends to the log."""
+        log = self.paths.shared_log
+        if "/log" in self.full:
+            return
+        node = self.disk.node(log) or self.disk.create(log, FILE)
+        whole = not node.data or node.data.endswith(b"\n")
+        node.data += text + b"\n"
+        if whole:
+            self.strangers.append((log, text))
+        else:
+            self.torn += 1
+        self.note("stranger", f"writes {text.decode()}")
