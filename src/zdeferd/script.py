@@ -11,7 +11,7 @@ on it is off. An empty list means that the call needs no zsh of the shell's kind
 the defaults stand. Strings are bytes decoded with `surrogateescape`, and come out so.
 """
 
-from collections.abc import Iterable
+from functools import lru_cache
 
 NOT_CARRIED = frozenset(
     """
@@ -60,7 +60,7 @@ def _definition(name: str, body: str) -> str:
 def quote(text: str) -> str:
     """`text` as one zsh word of printable ASCII, the same under every option."""
     data = text.encode("utf-8", "surrogateescape")
-    if data and all(byte in _PLAIN for byte in data) and data[0] not in b"=%+-":
+    if data and data[0] not in b"=%+-" and _PLAIN.issuperset(data):
         return data.decode("ascii")
     return "$'" + b"".join(map(_spelled, data)).decode("ascii") + "'"
 
@@ -73,18 +73,20 @@ def _spelled(byte: int) -> bytes:
     return b"\\x%02x" % byte
 
 
-def _quoted(words: Iterable[str]) -> str:
+@lru_cache(maxsize=32)
+def _quoted(words: tuple[str, ...]) -> str:
     return " ".join(map(quote, words))
 
 
-def _wanted_options(options: tuple[str, ...]) -> list[str]:
+@lru_cache(maxsize=8)  # all jobs of a visit come from one shell
+def _wanted_options(options: tuple[str, ...]) -> tuple[str, ...]:
     """Which options to turn on and off: computed before the first of them changes."""
     wanted = [name for name in options if name not in NOT_CARRIED]
-    return [
-        f"zdeferd_on=({_quoted(wanted)})",
-        f"zdeferd_off=({_quoted(sorted(NOT_CARRIED))} $zdeferd_on)",
+    return (
+        f"zdeferd_on=({_quoted(tuple(wanted))})",
+        f"zdeferd_off=({_quoted(tuple(sorted(NOT_CARRIED)))} $zdeferd_on)",
         "zdeferd_off=(${${(k)options[(R)on]}:|zdeferd_off})",
-    ]
+    )
 
 
 def _prelude(with_options: bool) -> str:
