@@ -84,15 +84,18 @@ def _has_come(instant: float | None, now: float) -> bool:
 
 def _starts(picture: Picture, now: float) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
     """The runs to start and those to leave out, lanes filled first in first out."""
-    free = dict.fromkeys(Trigger, picture.jobs_at_once)
+    free = dict.fromkeys(_lanes(picture), picture.jobs_at_once)
     for run in picture.running.values():
-        free[lane(run)] -= 1
+        free[lane(run)] = free.get(lane(run), picture.jobs_at_once) - 1
     dispatch: list[Run] = []
     miss: list[Run] = []
     for run in picture.waiting.values():
         if max(free.values()) <= 0:
             break
-        if free[lane(run)] <= 0 or waits_for(run, picture) is not None:
+        if (
+            free.setdefault(lane(run), picture.jobs_at_once) <= 0
+            or waits_for(run, picture) is not None
+        ):
             continue
         if over_budget(run, picture.batches):
             miss.append(run)
@@ -100,6 +103,12 @@ def _starts(picture: Picture, now: float) -> tuple[tuple[Run, ...], tuple[Run, .
             dispatch.append(run)
             free[lane(run)] -= 1
     return tuple(dispatch), tuple(miss)
+
+
+def _lanes(picture: Picture) -> list[Trigger]:
+    """Those in which something may wait: a run is in the idle lane by its open batch."""
+    triggers = {batch.trigger for batch in picture.batches.values()}
+    return [Trigger.POSTPROMPT, *({Trigger.IDLE} & triggers)]
 
 
 def waits_for(run: Run, picture: Picture) -> str | None:
