@@ -178,6 +178,8 @@ def _decode_record(name: str, fields: dict[str, str]) -> Any:
         return msgspec.convert(fields | {"record": name}, kind, strict=False)
     except msgspec.ValidationError as error:
         raise WireError(f"{name}: {error}") from None
+    except UnicodeError:  # msgspec compares names as UTF-8; values may be any bytes
+        raise WireError(f"{name}: a field whose name is not UTF-8") from None
 
 
 def answer(name: str, **fields: object) -> list[bytes]:
