@@ -5,100 +5,93 @@
 # whole or not at all, so each holds all that its jobs need and at most 64 KiB; a job
 # that would not fit into one on its own is reported as `oversize`.
 #
-# Packing keeps what it builds in locals of .zdeferd-pack: `frames` and `bytes` (of the
-# message at hand), `carried` (names of the functions in it), `plain` and `full` (the
-# context without and with what zsh code needs), `bodies` and `calls` (by function name).
+# Packing keeps what it builds in locals of .zdeferd-pack: `message` (the frames at hand,
+# encoded), `room` (for such frames), `final` (what the last of them takes), `carried`
+# (names of the functions in it), `context` and `full` (the context without and with what
+# zsh code needs, encoded), `bodies` and `calls` (by function name). What is called for
+# each job lives by the plugin's sticky options: `emulate` there would be a fifth of all.
 
 typeset -gi _zdeferd_limit=65536
 
 # Packs the queue, and what else is to be said, into `_zdeferd_outbox`.
 .zdeferd-pack() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
-  local -a frames plain full job roots words known=(${(k)functions})
+  local -a job roots known=(${(k)functions})
   local -A carried bodies calls
-  local -i bytes code=0 at=1 count
-  local kind
+  local -i code=0 at=1 final count room
+  local message encoded context full
   [[ -n ${_zdeferd[nonce]-} ]] || _zdeferd[nonce]=$$-${(%):-%D{%s.%9.}}
   .zdeferd-context
-  .zdeferd-begin
+  (( room = _zdeferd_limit - 256 - $#full ))  # with what hello and the last words take
   while (( at < $#_zdeferd_queue )); do
-    kind=$_zdeferd_queue[at] count=$_zdeferd_queue[at+1]
-    words=("${(@)_zdeferd_queue[at+2,at+1+count]}")
-    at+=$(( count + 2 ))
-    .zdeferd-declare-$kind && .zdeferd-enclose
+    (( count = _zdeferd_queue[at+1] ))
+    .zdeferd-declare-$_zdeferd_queue[at] "${(@)_zdeferd_queue[at+2,at+1+count]}" &&
+      .zdeferd-enclose
+    (( at += count + 2 ))
   done
   _zdeferd_queue=()
-  if (( $#frames || ! $+_zdeferd[prompted] )); then
-    frames+=(postprompt)
+  if [[ -n $message ]] || (( ! $+_zdeferd[prompted] )); then
+    .zdeferd-encode postprompt
+    message+=$encoded
     _zdeferd[prompted]=1
   fi
   if [[ -n ${_zdeferd[idle]-} ]]; then
-    frames+=(idle)
+    .zdeferd-encode idle
+    message+=$encoded
     _zdeferd[idle]=
   fi
-  (( $#frames )) && .zdeferd-finish
+  [[ -n $message ]] && .zdeferd-finish
   return 0
 }
 
-.zdeferd-begin() {
-  builtin emulate -L zsh -o warn_create_global
-  frames=() carried=() code=0
-  bytes=256  # hello, postprompt, idle, with room for the longest nonce
-  .zdeferd-measure $full
-}
-
-# Adds what the frames in the arguments take on the wire to `bytes`.
-.zdeferd-measure() {
-  builtin emulate -L zsh -o warn_create_global
+# Sets `encoded` to the frames in the arguments, each flags, length, bytes (ZMTP 3.0), with
+# more to follow; and `final` to what the last of them takes.
+.zdeferd-encode() {
   local frame
+  local -i n high low
+  encoded=
   for frame; do
-    (( bytes += $#frame + ($#frame < 256 ? 2 : 9) ))
-  done
-}
-
-# Encodes the message at hand: each frame is flags, length, bytes (ZMTP 3.0).
-.zdeferd-finish() {
-  builtin emulate -L zsh -o warn_create_global
-  local frame out more=$'\1' long=$'\3'
-  local -a message=(hello protocol=1 nonce=$_zdeferd[nonce] seq=$(( ++_zdeferd[seq] ))
-    version=$_zdeferd_version)
-  local -i left n high low
-  (( code )) && message+=($full) || message+=($plain)
-  message+=("${(@)frames}")
-  left=$#message
-  for frame in "${(@)message}"; do
-    (( --left )) || { more=$'\0' long=$'\2' }
-    n=$#frame
-    if (( n < 256 )); then
-      out+=$more${(#)n}$frame
+    if (( (n = $#frame) < 256 )); then
+      encoded+=$'\1'${(#)n}$frame
     else
       (( high = n >> 16, low = n >> 8 & 255, n &= 255 ))
-      out+=$long$'\0\0\0\0\0'${(#)high}${(#)low}${(#)n}$frame
+      encoded+=$'\3\0\0\0\0\0'${(#)high}${(#)low}${(#)n}$frame
     fi
   done
-  _zdeferd_outbox+=("$out")
+  (( final = $#frame < 256 ? n + 2 : $#frame + 9 ))
+}
+
+# Puts hello and the context in front of the message at hand, and queues it.
+.zdeferd-finish() {
+  local -i last=$final
+  .zdeferd-encode hello protocol=1 nonce=$_zdeferd[nonce] seq=$(( ++_zdeferd[seq] )) \
+    version=$_zdeferd_version
+  if (( code )); then encoded+=$full; else encoded+=$context; fi
+  encoded+=$message
+  (( last = $#encoded + 1 - last ))  # where the last frame begins: no more follow it
+  if [[ $encoded[last] == $'\1' ]]; then encoded[last]=$'\0'; else encoded[last]=$'\2'; fi
+  _zdeferd_outbox+=("$encoded")
+  message= carried=() code=0
 }
 
 # zf::defer::register's words: into `job` and `roots`; 1 where it is not to be sent.
 .zdeferd-declare-defer() {
   builtin emulate -L zsh -o warn_create_global
-  local key=$words[3]:$words[1]
-  [[ $words[3] == idle && ${ZSH_IDLE_ENABLE-} == 0 ]] && return 1
-  [[ -n ${_zdeferd_ids[$key]-} ]] && return 1
-  _zdeferd_ids[$key]=1
-  job=(job "id=$words[1]" "call=${(q)words[2]}" "on=$words[3]" "description=${words[4,-1]}")
-  roots=("$words[2]")
+  [[ $3 == idle && ${ZSH_IDLE_ENABLE-} == 0 || -n ${_zdeferd_ids[$3:$1]-} ]] && return 1
+  _zdeferd_ids[$3:$1]=1
+  job=(job "id=$1" "call=${(q)2}" "on=$3" "description=${argv[4,-1]}")
+  roots=("$2")
   code=1
 }
 
 # The words that `zdefer add` left: fields, then `--`, then the call.
 .zdeferd-declare-add() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
-  local -i split=$words[(ie)--]
-  local -a call=("${(@)words[split+1,-1]}") env reply
+  local -i split=$argv[(ie)--]
+  local -a call=("${(@)argv[split+1,-1]}") env called
   local word value
   job=(job) roots=()
-  for word in "${(@)words[1,split-1]}"; do
+  for word in "${(@)argv[1,split-1]}"; do
     case $word in
       (env=*) value=${word#*=}; (( ${(P)+value} )) && env+=("$value=${(P)value}") ;;
       (function=*) roots+=("${word#*=}") ;;
@@ -110,7 +103,7 @@ typeset -gi _zdeferd_limit=65536
   job+=("call=${(pj:\0:)call}")
   if (( $#call == 1 )); then
     .zdeferd-words "$call[1]"
-    roots+=($reply)
+    roots+=($called)
     code=1
   elif (( $+functions[$call[1]] )); then
     roots+=("$call[1]")
@@ -121,72 +114,58 @@ typeset -gi _zdeferd_limit=65536
 
 # Adds `job`, with the functions it needs, to the message at hand or to a new one.
 .zdeferd-enclose() {
-  builtin emulate -L zsh -o warn_create_global
-  local -a reply needed new
+  local -a needed new
   local name
-  local -i before=$bytes start travels=$code
+  local -i travels=$code before=$final
   .zdeferd-closure
-  needed=("${(@)reply}")
   (( $#needed )) && job+=("functions=${(pj:\0:)needed}")
   for name in "${(@)needed}"; do
     (( $+carried[$name] )) || new+=(function "name=$name" "body=$bodies[$name]")
   done
-  .zdeferd-measure "${(@)job}" "${(@)new}"
-  if (( bytes > _zdeferd_limit && $#frames )); then
-    bytes=$before
+  .zdeferd-encode "${(@)new}" "${(@)job}"
+  if (( $#message + $#encoded > room && $#message )); then
+    final=$before
     .zdeferd-finish
-    .zdeferd-begin
-    code=$travels
-    before=$bytes new=()
+    code=$travels new=()
     for name in "${(@)needed}"; do
       new+=(function "name=$name" "body=$bodies[$name]")
     done
-    .zdeferd-measure "${(@)job}" "${(@)new}"
+    .zdeferd-encode "${(@)new}" "${(@)job}"
   fi
-  if (( bytes > _zdeferd_limit )); then
-    job=(oversize "$job[2]" "bytes=$(( bytes - before ))") new=() needed=()
-    bytes=$before
-    .zdeferd-measure "${(@)job}"
+  if (( $#encoded > room )); then
+    needed=()
+    .zdeferd-encode oversize "$job[2]" "bytes=$#encoded"
   fi
   for name in "${(@)needed}"; do carried[$name]=1; done
-  frames+=("${(@)new}" "${(@)job}")
+  message+=$encoded
 }
 
-# Sets `reply` to `roots` and all functions that they call, as far as text can tell.
+# Sets `needed` to `roots` and all functions that they call, as far as text can tell.
 .zdeferd-closure() {
-  builtin emulate -L zsh -o warn_create_global
-  local -a todo=("${(@)roots}")
-  local -A seen
-  local name
-  reply=()
+  local -a todo=("${(@)roots}") called
+  local name body
   while (( $#todo )); do
     name=$todo[1]
     shift todo
-    (( $+seen[$name] || ! $+functions[$name] )) && continue
-    seen[$name]=1
-    reply+=("$name")
-    (( $+bodies[$name] )) || .zdeferd-body "$name"
-    todo+=("${(@ps:\0:)calls[$name]}")
+    (( $needed[(Ie)$name] || ! $+functions[$name] )) && continue
+    needed+=("$name")
+    if (( ! $+bodies[$name] )); then
+      body=$functions[$name]
+      [[ $body == 'builtin autoload -X'* ]] && .zdeferd-resolve $name
+      bodies[$name]=$body
+      .zdeferd-words "$body"
+      calls[$name]=${(pj:\0:)called}
+    fi
+    [[ -n $calls[$name] ]] && todo+=("${(@ps:\0:)calls[$name]}")
   done
 }
 
-.zdeferd-body() {
-  builtin emulate -L zsh -o warn_create_global
-  local -a reply
-  local body=$functions[$1]
-  [[ $body == 'builtin autoload -X'* ]] && .zdeferd-resolve $1
-  bodies[$1]=$body
-  .zdeferd-words "$body"
-  calls[$1]=${(pj:\0:)reply}
-}
-
-# Sets `reply` to the functions whose names stand in $1. Splitting at blanks and
+# Sets `called` to the functions whose names stand in $1. Splitting at blanks and
 # punctuation finds calls inside $(…), quotes and here-documents, which ${(z)…} does not.
 .zdeferd-words() {
-  builtin emulate -L zsh -o warn_create_global -o extended_glob
   local IFS=$' \t\n;&|()<>{}[]$"\'`=!,\\'
   local -aU found=(${=1})
-  reply=(${found:*known})
+  called=(${found:*known})
 }
 
 # An autoload stub: into `body`, its text, or a stub for the job to resolve from fpath.
@@ -212,7 +191,7 @@ typeset -gi _zdeferd_limit=65536
   return 0
 }
 
-# Sets `plain` and `full`: the environment cut to the list of docs/protocol.md; and, for
+# Sets `context` and `full`: the environment cut to the list of docs/protocol.md; and, for
 # zsh code, the options and fpath.
 .zdeferd-context() {
   builtin emulate -L zsh -o warn_create_global
@@ -227,8 +206,10 @@ typeset -gi _zdeferd_limit=65536
   for name in $names; do
     [[ ${(Pt)name} == *export* ]] && environment+=("$name=${(P)name}")
   done
-  plain=(context "environment=${(pj:\0:)environment}$_zdeferd[contract]")
-  full=("${(@)plain}" "options=${(pj:\0:)_zdeferd_options}" "fpath=${(pj:\0:)fpath}")
+  .zdeferd-encode context "environment=${(pj:\0:)environment}$_zdeferd[contract]"
+  context=$encoded
+  .zdeferd-encode "options=${(pj:\0:)_zdeferd_options}" "fpath=${(pj:\0:)fpath}"
+  full=$context$encoded
 }
 
 # The names of the contract count as they stand at the first prompt, exported or not.
