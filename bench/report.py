@@ -112,7 +112,13 @@ def write_page(page: Path, results: Mapping[str, Any]) -> None:
 
 def table(figure: Figure) -> str:
     """One figure: a row for each contestant, then its goals and who is missing."""
-    lines = [f"{figure.title}, {figure.unit}: {figure.how}.", ""]
+    lines = [
+        f'<a id="{figure.name}"></a>',
+        f"**{figure.title}**, {figure.unit}: {figure.how}.",
+        "",
+    ]
+    if figure.rows:
+        lines += [f"![{figure.title}](benchmarks/{figure.name}.svg)", ""]
     if figure.counts:
         lines += ["| contestant | |", "| --- | ---: |"]
         lines += [f"| {_name(row)} | {number(row.p50)} |" for row in figure.rows]

@@ -114,7 +114,8 @@ def test_the_page_is_filled_where_it_says_so_and_nowhere_else(tmp_path: Path) ->
     facts = report.family_facts(0.0, 1.0)
     report.write_page(page, report.document([figure()], {"made": facts}, {}, quick=False))
     text = page.read_text()
-    assert text.startswith("prose\n<!-- bench:made -->\nA made figure, ms")
+    assert text.startswith("prose\n<!-- bench:made -->\n<a id=")
+    assert "(benchmarks/made.svg)" in text
     assert "| **zdeferd** | 2 |" in text
     assert "not met" in text
     assert text.endswith(block.format("other")), "what was not measured stands as it was"
