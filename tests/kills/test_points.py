@@ -2,11 +2,13 @@
 
 import ast
 import multiprocessing
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
+from kills.audit import RULES
 from kills.stories import (
     BESIDE_A_NEW_DAEMON,
     QUEUES,
@@ -75,3 +77,10 @@ def points_in_the_code() -> set[str]:
 def test_every_point_in_the_code_has_its_story_and_no_other_exists() -> None:
     assert points_in_the_code() == set(POINTS)
     assert {story.point for story in STORIES} == set(POINTS)
+
+
+def test_every_point_and_every_rule_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs/reliability.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z_.-]+)` \| (.+) \|$", text, re.MULTILINE))
+    assert {name: rows.get(name) for name in POINTS} == POINTS
+    assert {rule.__name__ for rule in RULES} <= set(rows)
