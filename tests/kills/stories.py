@@ -7,6 +7,7 @@ its run, and no other story dooms any.
 """
 
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -183,6 +184,8 @@ def take_over(story: Story) -> list[str]:
 
 FULL = 30
 """Requests in a stopped spawner's queue."""
+ONE_HOLD_S = 30.0
+"""A first failure to start holds for a second; the thirtieth in a row for a minute."""
 QUEUES = ("goes on first", "goes on beside the next", "goes on last", "is killed")
 
 
@@ -196,6 +199,7 @@ def full_queue(what: str) -> list[str]:
         arena.shell(*([3] * FULL), trigger="idle")
         while arena.ask("SELECT count(*) FROM runs WHERE state = 'dispatched'") != FULL:
             arena.turn()
+        began = time.monotonic()
         if what == "is killed":
             frozen.kill()
         else:
@@ -209,6 +213,8 @@ def full_queue(what: str) -> list[str]:
             if what != "goes on first":
                 frozen.go_on()
         arena.settle()
+        took_s = time.monotonic() - began
+        assert took_s < ONE_HOLD_S, f"one death held up the next start for {took_s:.0f} s"
         arena.stop()
         return audit.breaches(arena)
 
