@@ -379,6 +379,7 @@ def test_detached_it_answers_when_the_command_returns(daemon: Daemon) -> None:
     assert done.returncode == 0
     assert request(daemon, wire.Stop()) == wire.Done()
     for _ in attempts():
-        if (daemon.state / "zdeferd.log").read_text().startswith("zdeferd: "):
+        first = (daemon.state / "zdeferd.log").read_text().split("\n")[0]
+        if re.fullmatch(r"[-\d]{10} [:\d]{8} zdeferd: \S+ serves .*", first):
             return
     raise AssertionError("nothing in the daemon's log")

@@ -6,6 +6,8 @@ then. Nothing of this ever reaches the shared log.
 """
 
 import contextlib
+import os
+import stat
 import sys
 import time
 import traceback
@@ -30,7 +32,10 @@ class Journal:
     def say(self, text: str) -> None:
         """One line, every time."""
         with contextlib.suppress(OSError):
-            sys.stderr.write(f"zdeferd: {' '.join(text.split())}\n")
+            # A journal puts the time before each line by itself, a file does not.
+            in_file = stat.S_ISREG(os.fstat(sys.stderr.fileno()).st_mode)
+            when = time.strftime("%Y-%m-%d %H:%M:%S ") if in_file else ""
+            sys.stderr.write(f"{when}zdeferd: {' '.join(text.split())}\n")
             sys.stderr.flush()
 
     def once(self, fault: str) -> None:
