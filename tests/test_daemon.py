@@ -333,8 +333,8 @@ def test_a_stop_leaves_jobs_running_and_says_so_to_who_waits(daemon: Daemon) -> 
     ask(daemon, visit("n1", 1, {"x": f"read -r < {waiting}"}))
     started(daemon, 1)
     with Peer(daemon.socket) as peer:
-        peer.request(wire.Ping())  # so that it is connected
         peer.send(wire.encode_request(wire.AwaitRun(run=1)))
+        peer.request(wire.Ping())  # its answer says that what was sent before has arrived
         assert request(daemon, wire.Stop()) == wire.Done()
         assert peer.receive()[0] == b"refused"
     assert daemon.process is not None
