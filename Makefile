@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 KILLS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint pytest bench soak format clean
+.PHONY: help setup demo test lint pytest bench soak simulate format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,13 @@ bench: setup ## beside its peers; QUICK=1: its own health; PEERS=folder; FIGURES
 
 soak: setup ## kill its processes at random instants, for minutes; KILLS=2000
 	@nice $(BIN)/python tests/kills/campaign.py --kills $(KILLS)
+
+HISTORIES ?= 10000
+SEEDS     ?= 1
+SEED      ?=
+simulate: setup ## play HISTORIES=10000 invented histories from SEEDS=1 on; tell one: SEED=7
+	@cd tests && nice ../$(BIN)/python -m simulation --first $(SEEDS) --histories $(HISTORIES) \
+	  $(if $(SEED),--seed $(SEED))
 
 format: setup ## format the Python code in place
 	$(BIN)/ruff format .

@@ -203,7 +203,11 @@ class Chance:
 
     def _write_beside(self) -> None:
         machine, chance = self.machine, self.random
-        machine.write_beside(b"SEGMENT name=other ms=%d phase=core sample=x" % chance.randrange(99))
+        line = b"SEGMENT name=other ms=%d phase=core sample=x" % chance.randrange(99)
+        due = [row.line.text for row in machine.ledger.tables.lines.values()]
+        if due and chance.random() < 0.2:
+            line = chance.choice(due)  # the very line that the daemon is about to write
+        machine.write_beside(line)
 
 
 def _odds(chance: Chance) -> list[tuple[Callable[[], object], float]]:
@@ -239,6 +243,7 @@ def _odds(chance: Chance) -> list[tuple[Callable[[], object], float]]:
         (lambda: world.reboot(False, draw), 0.5),
         (lambda: world.reboot(True, draw), 0.15),
         (world.rotate, 1),
+        (world.copy_and_truncate, 0.7),
         (world.remove_log, 0.2),
         (chance._write_beside, 2),
         (chance._trouble, 0.8),

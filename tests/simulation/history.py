@@ -170,6 +170,7 @@ class History:
             kept = machine.ledger.tables.lines.values()
             unsure = Counter(row.line.text for row in kept if row.line.path == path)
             strangers = Counter(text for where, text in machine.strangers if where == path)
+            strangers += machine.in_doubt  # `settle` finds them gone, or absent: who knows
             machine.witness.logs(path, found, unsure, strangers, machine.torn)
             if any(row.line.state != "lost" for row in kept):
                 raise Violation("no line waits for ever", repr(list(kept)[:1]))

@@ -111,12 +111,14 @@ class Witness:
 
     # --- one outcome a run, and a true one
 
-    def ended(self, run: int, ending: Ending, boot: str) -> None:
+    def ended(self, run: int, ending: Ending, job_lives: bool) -> None:
         """An outcome is durable."""
         if run in self.endings:
             before = self.endings[run].outcome
             raise Violation("one outcome a run", f"run {run}: {before}, then {ending.outcome}")
         self.endings[run] = ending
+        if job_lives:
+            raise Violation("no job outlives its run", f"run {run}: {ending.outcome}")
         self._is_true(run, ending)
 
     def _is_true(self, run: int, ending: Ending) -> None:

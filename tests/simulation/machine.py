@@ -206,7 +206,8 @@ class Machine(Stage):
         """What `runfolder.end_leftovers` does."""
         run = int(folder.rpartition("/")[2])
         for job in [job for job in self.job_processes if job.run == run]:
-            self.end_job(job, 137)
+            if self.LEFTOVERS_END:
+                self.end_job(job, 137)
         return True
 
     def tell_to_end(self, pid: int) -> bool:

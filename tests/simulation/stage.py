@@ -6,6 +6,7 @@ them world.py's.
 """
 
 import errno
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -55,6 +56,9 @@ class Setup(NamedTuple):
 class Stage:
     """One machine, one user, one history."""
 
+    LEFTOVERS_END = True
+    """What a vanished runner leaves behind can be ended."""
+
     def __init__(self, setup: Setup, notes: list[str] | None = None) -> None:
         self.paths, self.settings, self.jobs = PATHS, setup.settings, dict(setup.jobs)
         self.may_leave, self.notes = setup.may_leave, notes
@@ -100,8 +104,10 @@ class Stage:
         self.archive: list[tuple[str, Node]] = []
         """Logs that are gone; who had one open may go on writing."""
         self.strangers: list[tuple[str, bytes]] = []
+        self.in_doubt: Counter[bytes] = Counter()
+        """Lines that were begun and not marked when their log was cut to nothing."""
         self.torn = 0
-        self.unsynced: dict[int, int] = {}
+        """Pieces of lines that may be left in a log."""
         self._uuids = 0
         self._offset = START - 1000.0
 
@@ -133,7 +139,8 @@ class Stage:
                 self.check(self.witness.dispatched, fact, self.ledger.tables, self.boot)
             elif name == "ended":
                 self.note("ledger", f"run {fact[0]} has ended: {fact[1].outcome} rc={fact[1].rc}")
-                self.check(self.witness.ended, *fact, self.boot)
+                left = [job.run for job in self.job_processes if job.run == fact[0]]
+                self.check(self.witness.ended, *fact, bool(left))
             else:
                 self.note("ledger", f"line {fact[0]} is due: {fact[2].decode()}")
                 self.check(self.witness.line_due, *fact)

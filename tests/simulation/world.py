@@ -116,7 +116,8 @@ class World(Machine):
             raise Violation("an answered visit is kept", f"{visit.hello}")
         for job in visit.jobs if visit.postprompt else ():
             due = job.once_per == "shell" and job.on == "postprompt" and job.id[0] == "s"
-            if due and not self.ledger.is_claimed(job.id, f"shell:{visit.hello.nonce}"):
+            key = (job.id, f"shell:{visit.hello.nonce}")
+            if due and key not in self.ledger.tables.claims:
                 raise Violation("an answered visit is kept", f"{visit.hello}: {job.id}")
 
     def lose(self, index: int) -> None:
@@ -176,6 +177,8 @@ class World(Machine):
         if node is None:
             return
         self.note("logrotate", "copies the log and cuts it to nothing")
+        rows = self.ledger.tables.lines.values()
+        self.in_doubt.update(row.line.text for row in rows if row.line.state == "writing")
         copy = Node(node.kind, 0)
         copy.data += node.data
         self.archive.append((log, copy))

@@ -1,0 +1,294 @@
+"""zdeferd with one promise broken: what the simulation must catch, or it proves nothing.
+
+Each mutation is a context in which the real code does one thing wrong, and the names of
+the invariants that may be the first to say so.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from zdeferd import (
+    claims,
+    dispatcher,
+    idlewatch,
+    lifecycle,
+    records,
+    reports,
+    runfolder,
+    runner,
+    schedule,
+    sharedlog,
+    verdicts,
+)
+from zdeferd.model import Ending, Outcome, Scope
+
+from .calls import Calls
+from .stage import Stage
+from .watched import WatchedLedger
+
+Mutation = Callable[[], AbstractContextManager[Any]]
+MUTATIONS: dict[str, tuple[Mutation, set[str]]] = {}
+
+
+def _breaks(*names: str) -> Callable[[Mutation], Mutation]:
+    def add(mutation: Mutation) -> Mutation:
+        MUTATIONS[mutation.__name__] = (mutation, set(names))
+        return mutation
+
+    return add
+
+
+def _instead(owner: Any, name: str, other: Any) -> AbstractContextManager[Any]:
+    return patch.object(owner, name, other)
+
+
+# --- claims
+
+
+@_breaks("one claim a scope")
+def a_claim_is_not_unique() -> AbstractContextManager[Any]:
+    return _instead(WatchedLedger, "is_claimed", lambda self, job, key: False)
+
+
+@_breaks("an answered visit is kept")
+def an_answer_before_the_commit() -> AbstractContextManager[Any]:
+    visit = dispatcher.Dispatcher.visit
+
+    def hasty(self: dispatcher.Dispatcher, visited: Any, answered: Callable[[], None]) -> None:
+        answered()
+        visit(self, visited, lambda: None)
+
+    return _instead(dispatcher.Dispatcher, "visit", hasty)
+
+
+@_breaks("an answered visit is kept")
+def registrations_are_forgotten() -> AbstractContextManager[Any]:
+    return _instead(WatchedLedger, "register", lambda self, shell, trigger, job: None)
+
+
+# --- starts
+
+
+@_breaks("one start an attempt")
+@contextmanager
+def a_start_without_o_excl() -> Iterator[None]:
+    """And without the look before it."""
+
+    def reserve(self: Any) -> int:
+        return int(self._write_new(f"{runner.OUTCOME}.tmp", b" "))
+
+    with (
+        _instead(Calls, "O_EXCL", 0),
+        _instead(runner.Attempt, "_reserve", reserve),
+        _instead(runfolder, "judge", _judge_by_the_lock_alone),
+    ):
+        yield
+
+
+def _judge_by_the_lock_alone(folder: str, attempt: int) -> runfolder.Verdict:
+    with runfolder._judging(folder) as free:
+        if not free or runfolder._has_writer(folder):
+            return runfolder.Running()
+        if outcome := records.outcome(folder, attempt):
+            return runfolder.Ended(outcome)
+        return runfolder.NeverStarted()
+
+
+@_breaks("abandoned is what has lost its runner", "no recorded outcome is lost")
+def a_runner_without_a_lock() -> AbstractContextManager[Any]:
+    def no_lock(self: Any) -> int:
+        return runner.open_file(f"{self._folder}/lock", Calls.O_RDWR | Calls.O_CREAT)
+
+    return _instead(runner.Attempt, "_take_lock", no_lock)
+
+
+@_breaks("nothing starts that has ended", "no job outlives its run")
+def no_tombstone() -> AbstractContextManager[Any]:
+    return _instead(runfolder, "tombstone", lambda folder, attempt: True)
+
+
+@_breaks("only an idempotent job is attempted again", "one start an attempt")
+def a_recall_counts_as_an_attempt() -> AbstractContextManager[Any]:
+    recall = WatchedLedger.recall
+    return _instead(WatchedLedger, "recall", lambda self, run, at: recall(self, run, at + 1))
+
+
+@_breaks("only an idempotent job is attempted again")
+def whatever_vanished_is_tried_again() -> AbstractContextManager[Any]:
+    settle = verdicts.settle
+
+    def again(run: Any, verdict: Any, boot: str, now: float) -> Any:
+        event, ending = settle(run, verdict, boot, now)
+        return (lifecycle.Event.RETRY, None) if event is lifecycle.Event.VANISH else (event, ending)
+
+    return _instead(verdicts, "settle", again)
+
+
+# --- outcomes
+
+
+@_breaks("the outcome is the runner's")
+def every_end_is_a_success() -> AbstractContextManager[Any]:
+    finished = verdicts._finished
+
+    def rosy(record: Any) -> Any:
+        return finished(dict(record) | {"rc": 0, "ended_by": "exit"})
+
+    return _instead(verdicts, "_finished", rosy)
+
+
+@_breaks("no recorded outcome is lost", "abandoned is what has lost its runner")
+def the_next_daemon_takes_all_for_lost() -> AbstractContextManager[Any]:
+    settle = verdicts.settle
+
+    def gloomy(run: Any, verdict: Any, boot: str, now: float) -> Any:
+        lost = runfolder.Vanished() if isinstance(verdict, runfolder.Ended) else verdict
+        return settle(run, lost, boot, now)
+
+    return _instead(verdicts, "settle", gloomy)
+
+
+@_breaks("what started is never said not to have")
+def a_retry_that_is_cancelled_has_no_line() -> AbstractContextManager[Any]:
+    def silent(run: Any, outcome: Outcome, now: float) -> Any:
+        return Ending(outcome=outcome, ended_at=now)
+
+    return _instead(verdicts, "not_again", silent)
+
+
+@_breaks("no job outlives its run")
+def leftovers_are_left() -> AbstractContextManager[Any]:
+    return _instead(Stage, "LEFTOVERS_END", False)
+
+
+# --- lines
+
+
+@_breaks("no line is lost", "no line waits for nothing")
+def a_mark_before_the_append() -> AbstractContextManager[Any]:
+    append = sharedlog._File._append
+
+    async def hasty(self: Any, line: Any) -> None:
+        await self._ledger.advance(line.id, None)
+        await append(self, line)
+
+    return _instead(sharedlog._File, "_append", hasty)
+
+
+@_breaks("one line a run a log")
+def no_look_for_what_was_begun() -> AbstractContextManager[Any]:
+    return _instead(sharedlog, "settle", lambda path, begun, text: sharedlog.Settled.ABSENT)
+
+
+@_breaks("one line a run a log")
+def a_line_twice_in_the_ledger() -> AbstractContextManager[Any]:
+    add = reports._add
+
+    def twice(ledger: Any, lines: Any, run: Any, now: float) -> None:
+        add(ledger, lines * 2, run, now)
+
+    return _instead(reports, "_add", twice)
+
+
+# --- decisions
+
+
+@_breaks("a lane holds no more than its jobs")
+def lanes_without_a_limit() -> AbstractContextManager[Any]:
+    decide = schedule.decide
+
+    def greedy(picture: Any, now: float) -> Any:
+        return decide(schedule.Picture(**_fields(picture) | {"jobs_at_once": 5}), now)
+
+    return _instead(schedule, "decide", greedy)
+
+
+def _fields(struct: Any) -> dict[str, Any]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}
+
+
+@_breaks("what it comes after has ended", "idle batches of a log never interleave")
+def nobody_waits_for_anybody() -> AbstractContextManager[Any]:
+    return _instead(schedule, "waits_for", lambda run, picture: None)
+
+
+@_breaks("a batch stops at its budget")
+def a_budget_without_a_bottom() -> AbstractContextManager[Any]:
+    return _instead(schedule, "over_budget", lambda run, batches: False)
+
+
+@_breaks("nothing idle runs under the user's hands")
+def a_user_who_never_types() -> AbstractContextManager[Any]:
+    return _instead(idlewatch.IdleWatch, "_quiet_at", lambda self, idle_after_s: 0.0)
+
+
+@_breaks("the daemon knows when to wake up")
+def no_alarm() -> AbstractContextManager[Any]:
+    return _instead(dispatcher.Dispatcher, "serve", _serving_without_an_alarm())
+
+
+def _serving_without_an_alarm() -> Any:
+    serve = dispatcher.Dispatcher.serve
+
+    @functools.wraps(serve)
+    async def deaf(self: Any, arm: Any, busy: Any) -> None:
+        await serve(self, lambda at: arm(None), busy)
+
+    return deaf
+
+
+@_breaks("nothing is pending that could run", "the daemon knows when to wake up")
+def one_start_a_wake_up() -> AbstractContextManager[Any]:
+    """The loop does not look again after it has done something."""
+    act = dispatcher.Dispatcher._act
+
+    async def lazy(self: Any, decision: Any, now: float) -> bool:
+        await act(self, decision, now)
+        return False
+
+    decide = schedule.decide
+
+    def one_at_most(picture: Any, now: float) -> Any:
+        found = decide(picture, now)
+        return schedule.Decision(**_fields(found) | {"dispatch": found.dispatch[:1]})
+
+    @contextmanager
+    def both() -> Iterator[None]:
+        with (
+            _instead(dispatcher.Dispatcher, "_act", lazy),
+            _instead(schedule, "decide", one_at_most),
+        ):
+            yield
+
+    return both()
+
+
+@_breaks("who leaves leaves no run")
+def it_leaves_with_work_on_its_hands() -> AbstractContextManager[Any]:
+    decide = schedule.decide
+
+    def hasty(picture: Any, now: float) -> Any:
+        found = decide(picture, now)
+        gone = picture.leave_at is not None and picture.leave_at <= now
+        return schedule.Decision(**_fields(found) | {"leave": gone})
+
+    return _instead(schedule, "decide", hasty)
+
+
+@_breaks("nothing idle runs under the user's hands", "the daemon knows when to wake up")
+def an_idle_look_that_is_not_asked_for() -> AbstractContextManager[Any]:
+    return _instead(idlewatch.IdleWatch, "ask", lambda self: None)
+
+
+@_breaks("one claim a scope")
+def every_day_is_another() -> AbstractContextManager[Any]:
+    scope_key = claims.scope_key
+
+    def newer(scope: Any, nonce: str, facts: Any) -> str:
+        key = scope_key(scope, nonce, facts)
+        return f"{key}.{facts.now}" if scope is Scope.DAY else key
+
+    return _instead(claims, "scope_key", newer)
