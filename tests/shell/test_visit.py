@@ -200,6 +200,22 @@ def test_idle_is_sent_at_once_and_once(peer: Peer, start: Start) -> None:
     assert peer.take().idle
 
 
+@pytest.mark.parametrize("call", ["zdefer idle", "zf::idle::run_if_ready"])
+@pytest.mark.parametrize("hooks", ["", "precmd_functions=(hook); hook() { : }"])
+def test_idle_says_nothing_and_leaves_the_hooks_alone(
+    hooks: str, call: str, peer: Peer, start: Start
+) -> None:
+    shell = start(before=hooks)
+    shell.prompt()
+    peer.take()
+    settled(peer, shell)
+    before = shell.ask('"${precmd_functions-none}"')
+    assert shell.run(call) == ""
+    assert peer.take().idle
+    settled(peer, shell)
+    assert shell.ask('"${precmd_functions-none}"') == before == ("hook" if hooks else "none")
+
+
 def test_idle_from_a_widget_needs_no_prompt(peer: Peer, start: Start) -> None:
     shell = start("away() { zf::idle::run_if_ready }; zle -N away; bindkey '^O' away")
     shell.prompt()
