@@ -147,6 +147,9 @@ class MemoryLedger(Ledger):
         self.tables.last[table] += 1
         return self.tables.last[table]
 
+    def number_runs_after(self, highest: int) -> None:
+        self.tables.last["runs"] = max(self.tables.last["runs"], highest)
+
     def fingerprint(self, job: str) -> tuple[str, int]:
         return self.tables.fingerprints.get(job, ("", 0))
 

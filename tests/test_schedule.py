@@ -92,9 +92,16 @@ def test_past_its_budget_a_batch_starts_nothing_more() -> None:
     assert started(picture(waiting, batches=[batch(9, sink, 50)])) == [1]
 
 
-def test_a_hold_starts_nothing_and_says_when_to_look_again() -> None:
-    decision = decide(picture([run(1)], hold_until=NOW + 4), NOW)
+def test_a_hold_starts_none_that_failed_and_says_when_to_look_again() -> None:
+    held = picture([run(1)], hold_until=NOW + 4, held={1})
+    decision = decide(held, NOW)
     assert (decision.dispatch, decision.wake_at) == ((), NOW + 4)
+    assert decide(held, NOW + 4).dispatch == (run(1),)
+
+
+def test_a_hold_keeps_no_other_run_back() -> None:
+    decision = decide(picture([run(2), run(1)], hold_until=NOW + 4, held={1}), NOW)
+    assert (decision.dispatch, decision.wake_at) == ((run(2),), NOW + 4)
 
 
 def test_the_next_instant_is_the_earliest_that_can_matter() -> None:

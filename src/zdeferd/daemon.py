@@ -12,6 +12,7 @@ import fcntl
 import os
 import re
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -21,12 +22,12 @@ from typing import Any
 
 import uvloop
 
-from . import __version__, config, crashpoints, mounts, paths, requests, system, wire
+from . import __version__, config, crashpoints, mounts, paths, requests, runfolder, system, wire
 from .anchors import Anchors
 from .committer import Committer
 from .detach import detach
 from .dispatcher import Dispatcher
-from .errors import AlreadyRunning, RequestRefused, WireError, ZdeferdError
+from .errors import AlreadyRunning, LedgerError, RequestRefused, WireError, ZdeferdError
 from .journal import Journal
 from .ledger import Ledger
 from .notify import Notifier, inherited_socket
@@ -163,7 +164,7 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(_ready_threads())
         nofile = system.raise_nofile()
-        committer = Committer(Ledger(self._paths.ledger), loop)
+        committer = Committer(self._open_ledger(), loop)
         notifier = Notifier(os.environ, loop)
         self._dispatcher = Dispatcher(
             self._paths, committer, system.boot_id(), nofile, self._journal, loop
@@ -188,6 +189,15 @@ class _Daemon:
             return True
         await committer.close()
         return False
+
+    def _open_ledger(self) -> Ledger:
+        ledger = Ledger(self._paths.ledger)
+        try:
+            with ledger.transaction():
+                ledger.number_runs_after(runfolder.highest(self._paths.runs))
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger could not be written: {error}") from None
+        return ledger
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         where = self._paths

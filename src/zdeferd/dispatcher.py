@@ -11,7 +11,7 @@ fails leaves it as it was.
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import date
 from typing import Any, TypeVar
@@ -69,6 +69,8 @@ class Dispatcher:
         self._live = LiveRuns()
         self._awaited: dict[int, list[asyncio.Future[Ending]]] = {}
         self._hold_until, self._hold_s = 0.0, HOLD_S[0]
+        self._adopted: set[int] = set()
+        """Runs of an earlier daemon, until it is known what became of them."""
         self._heard_at = time.time()
         self._pruned_at = 0.0
 
@@ -206,6 +208,7 @@ class Dispatcher:
         self._live.add(runs, batches)
         for run in self._live.running.values():
             reached("daemon.recovering")
+            self._adopted.add(run.id)
             self.executor.adopt(run.id, run.attempt)
             if run.cancelling:
                 self._cancel(run.id)
@@ -256,7 +259,7 @@ class Dispatcher:
             for run in runs:
                 self.executor.make_folder(run.id)
         except (OSError, UnsafePath) as error:
-            self._hold(now, f"cannot make a run folder: {error}")
+            self._hold(now, f"cannot make a run folder: {error}", [run.id])
             return
 
         def transaction(ledger: Ledger) -> list[Any]:
@@ -268,7 +271,7 @@ class Dispatcher:
         try:
             works = await self._committer.transact(transaction)
         except LedgerError as error:
-            self._hold(now, str(error))
+            self._hold(now, str(error), self._live.waiting)
             return
         reached("daemon.dispatch-committed")
         self.scribe.wake()
@@ -304,8 +307,10 @@ class Dispatcher:
     def _settle_run(self, run: Run, verdict: runfolder.Verdict) -> None:
         now = time.time()
         event, ending = verdicts.settle(run, verdict, self.boot, now)
-        if event is lifecycle.Event.RECALL and isinstance(verdict, runfolder.NeverStarted):
-            self._hold(now, verdict.reason)
+        if run.id in self._adopted:  # the last daemon ended before it had asked for a runner
+            self._adopted.discard(run.id)
+        elif event is lifecycle.Event.RECALL and isinstance(verdict, runfolder.NeverStarted):
+            self._hold(now, verdict.reason, [run.id])
         else:
             self._hold_s = HOLD_S[0]
         if ending is None:
@@ -353,10 +358,12 @@ class Dispatcher:
         except OSError as error:
             self.journal.once(f"cannot change a run folder: {error.filename}: {error.strerror}")
 
-    def _hold(self, now: float, reason: str) -> None:
+    def _hold(self, now: float, reason: str, runs: Iterable[int]) -> None:
+        """Start none of `runs` for a while; what has not failed yet may be tried."""
+        self.journal.once(f"cannot start jobs for now: {reason}")
+        self._live.put_off(list(runs))
         if now < self._hold_until <= now + HOLD_S[1]:
             return  # one failure, however many runs it hit
-        self.journal.once(f"cannot start jobs for now: {reason}")
         self._hold_until = now + self._hold_s
         self._hold_s = min(self._hold_s * 2, HOLD_S[1])
 
@@ -376,6 +383,7 @@ class Dispatcher:
             idle_at=self._idle.look_at,
             day_ends_at=self._idle.day_ends_at(self.config.jobs.values()),
             hold_until=self._hold_until if held else 0.0,
+            held=self._live.put_offs,
             leave_at=self._leave_at(),
         )
 

@@ -26,12 +26,17 @@ def allowed_env(name: str) -> bool:
 
 
 def cut_env(env: Mapping[str, str]) -> dict[str, str]:
-    """`env` without what is not allowed, and without the relative folders of PATH.
-
-    Those (`.`, and an empty one too) mean the folder that one is in. A job is in another
-    than its shell was, and would find programs there that nobody meant.
-    """
+    """`env` without what is not allowed, and without the relative folders of PATH."""
     kept = {name: value for name, value in env.items() if allowed_env(name)}
-    if path := ":".join(f for f in kept.pop("PATH", "").split(":") if f.startswith("/")):
+    if path := absolute_folders(kept.pop("PATH", "")):
         kept["PATH"] = path
     return kept
+
+
+def absolute_folders(path: str) -> str:
+    """A PATH without its relative folders, which may leave nothing.
+
+    These (`.`, and an empty one too) mean whatever folder one is in. A job is in another
+    than its shell was, and would find programs there that nobody meant; so would zdeferctl.
+    """
+    return ":".join(folder for folder in path.split(":") if folder.startswith("/"))

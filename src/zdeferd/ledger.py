@@ -212,6 +212,15 @@ class Ledger:
         self._run("insert_payload", run=claimed.id, work=pack(work))
         return claimed
 
+    def number_runs_after(self, highest: int) -> None:
+        """No new run gets a number up to that one.
+
+        A ledger that was begun anew, or brought back from a copy, would else give a run the
+        folder of another, in which there may be an outcome already.
+        """
+        self._run("begin_run_numbers")
+        self._run("number_runs_after", highest=highest)
+
     def fingerprint(self, job: str) -> tuple[str, int]:
         """The last fingerprint and its generation; ("", 0) where there is none."""
         row = self._one("fingerprint", job=job)

@@ -190,6 +190,14 @@ FROM runs WHERE batch = :id;
 INSERT INTO runs (job, key, trigger, shell, batch, sink, after, attempts, claimed_at, state)
 VALUES (:job, :key, :trigger, :shell, :batch, :sink, :after, :attempts, :now, 'claimed');
 
+-- name: begin_run_numbers
+-- sqlite_sequence is where SQLite keeps the last number of an AUTOINCREMENT column.
+INSERT INTO sqlite_sequence (name, seq)
+SELECT 'runs', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'runs');
+
+-- name: number_runs_after
+UPDATE sqlite_sequence SET seq = max(seq, :highest) WHERE name = 'runs';
+
 -- name: insert_payload
 INSERT INTO payloads (run, work) VALUES (:run, :work);
 

@@ -14,7 +14,7 @@ from .model import Batch, Run, State
 
 
 class LiveRuns:
-    """Runs by id, those that wait in the order of their claims."""
+    """Runs by id; those that wait in the order of their claims, the put off behind."""
 
     def __init__(self) -> None:
         self.waiting: dict[int, Run] = {}
@@ -22,6 +22,8 @@ class LiveRuns:
         """Dispatched, or settling."""
         self.settling: set[int] = set()
         self.batches: dict[int, Batch] = {}
+        self.put_offs: dict[int, int] = {}
+        """How often each run that waits has failed to start."""
 
     def __contains__(self, run: int) -> bool:
         return run in self.waiting or run in self.running
@@ -38,6 +40,12 @@ class LiveRuns:
         del self.waiting[run.id]
         self.running[run.id] = replace(run, state=step(run.state, Event.DISPATCH), boot=boot)
 
+    def put_off(self, runs: Iterable[int]) -> None:
+        """They could not be started: others come first, so that none starves the rest."""
+        for run in runs:
+            self.put_offs[run] = self.put_offs.get(run, 0) + 1
+        self._sort()
+
     def settle(self, run: Run) -> None:
         """What became of it is known and being recorded; nothing else happens to it now."""
         self.waiting.pop(run.id, None)
@@ -47,6 +55,7 @@ class LiveRuns:
     def ended(self, run: Run, batch: Batch | None) -> None:
         """Its end is durable; `batch` is its batch as it stands, None where that has ended."""
         self.settling.discard(run.id)
+        self.put_offs.pop(run.id, None)
         del self.running[run.id]
         if run.batch is not None:
             self.batches.pop(run.batch, None)
@@ -58,5 +67,10 @@ class LiveRuns:
         self.settling.discard(run.id)
         asked = self.running.pop(run.id)
         waiting = replace(run, cancelling=asked.cancelling)
-        self.waiting = dict(sorted((self.waiting | {run.id: waiting}).items()))
+        self.waiting[run.id] = waiting
+        self._sort()
         return waiting
+
+    def _sort(self) -> None:
+        order = sorted(self.waiting, key=lambda run: (self.put_offs.get(run, 0), run))
+        self.waiting = {run: self.waiting[run] for run in order}

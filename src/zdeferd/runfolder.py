@@ -98,6 +98,15 @@ def make(folder: str) -> None:
     _check_ours(os.lstat(folder), stat.S_ISDIR, f"a folder of yours: {folder}")
 
 
+def highest(runs: str) -> int:
+    """The largest number that a folder in `runs` has; 0: there is none."""
+    try:
+        names = os.listdir(runs)
+    except FileNotFoundError:
+        return 0
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
 def prepare(folder: str) -> int:
     """Make the folder and its `alive`; returns that FIFO's reading end (non-blocking).
 

@@ -7,7 +7,7 @@ claimed before it or in its own batch; with cycles inside a batch refused at
 declaration, no two runs can wait for each other. Idle batches that share a log take turns.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from itertools import chain
 
 from msgspec import Struct
@@ -22,7 +22,7 @@ class Picture(Struct, frozen=True, kw_only=True):
     """All that a decision depends on, but the time."""
 
     waiting: Mapping[int, Run]
-    """Claimed runs in order of their ids."""
+    """Claimed runs in the order in which they are to start."""
     running: Mapping[int, Run]
     """Dispatched runs."""
     batches: Mapping[int, Batch]
@@ -34,7 +34,8 @@ class Picture(Struct, frozen=True, kw_only=True):
     day_ends_at: float | None = None
     """The next local midnight, where an idle job of scope day would be due then."""
     hold_until: float = 0.0
-    """Starting processes failed: start none before then."""
+    """Starting runs failed: start none of `held` before then."""
+    held: Container[int] = frozenset()
     leave_at: float | None = None
     """When to exit if nothing happens; None: stay."""
 
@@ -99,7 +100,7 @@ def _starts(picture: Picture, now: float) -> tuple[tuple[Run, ...], tuple[Run, .
             continue
         if over_budget(run, picture.batches):
             miss.append(run)
-        elif picture.hold_until <= now:
+        elif picture.hold_until <= now or run.id not in picture.held:
             dispatch.append(run)
             free[lane(run)] -= 1
     return tuple(dispatch), tuple(miss)

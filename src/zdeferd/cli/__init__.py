@@ -15,6 +15,7 @@ import signal
 import sys
 
 from .. import __version__
+from ..environment import absolute_folders
 from ..errors import NoDaemon, ZdeferdError
 
 TYPE_CHECKING = False
@@ -102,6 +103,8 @@ def _run(words: list[str]) -> int:
     parser = verb_parser(words[0], module)
     from .call import Call
 
+    if path := absolute_folders(os.environ.get("PATH", "")):
+        os.environ["PATH"] = path  # no program is taken from the folder that one stands in
     call = Call(words[0], parser.parse_args(words[1:]), os.environ)
     try:
         return int(module.perform(call))

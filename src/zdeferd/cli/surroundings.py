@@ -11,6 +11,7 @@ import platform
 import pwd
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 
@@ -109,6 +110,18 @@ def version_of(text: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
+def check_path(scene: Scene) -> Iterator[Finding]:
+    """Folders of PATH in which others can put programs, which jobs would run."""
+    for folder in scene.env.get("PATH", "").split(":"):
+        try:
+            found = os.stat(folder)
+        except OSError:
+            continue
+        if found.st_mode & stat.S_IWOTH:
+            remedy = f"chmod o-w {folder}, or take it out of PATH"
+            yield Finding(Level.WARN, "path", f"anybody can put programs into {folder}", remedy)
+
+
 def check_disk(scene: Scene) -> Iterator[Finding]:
     """Room for outputs: the ledger's own is looked at with the state."""
     folder = scene.paths.state
@@ -130,6 +143,7 @@ def _text(path: str) -> str | None:
 
 CHECKS: tuple[Check, ...] = (
     check_versions,
+    check_path,
     check_file_systems,
     check_disk,
     check_linger,

@@ -1,0 +1,112 @@
+"""The environment leads elsewhere: to somebody else's runtime folder, home or programs."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from faults.world import doctor, wait_ended
+from running import Daemon, Peer, visit
+from strangers.conftest import Refusal
+from strangers.world import STRANGER, give, needs_root
+
+from zdeferd.cli import main
+from zdeferd.cli.host import daemon_program
+
+PATH = os.environ["PATH"]
+
+
+def program(path: Path, text: str) -> None:
+    """An executable script."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+@needs_root
+def test_a_runtime_folder_of_somebody_else(daemon: Daemon, refusal: Refusal, home: Path) -> None:
+    (home / "run").chmod(0o777)
+    give(home / "run")
+    said = refusal()
+    assert f"$XDG_RUNTIME_DIR is not yours: {home}/run: uid {STRANGER}" in said
+    assert "unset it" in said
+    assert not daemon.socket.parent.exists()
+    assert f"{home}/run belongs to uid {STRANGER}" in doctor(daemon)
+
+
+@needs_root
+def test_a_home_of_somebody_else_is_said(daemon: Daemon, home: Path) -> None:
+    give(home)
+    assert f"{home} belongs to uid {STRANGER}" in doctor(daemon)
+    os.chown(home, 0, 0)
+
+
+@needs_root
+def test_a_socket_among_everybodys_files(daemon: Daemon, refusal: Refusal, home: Path) -> None:
+    shared = home / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    daemon.env["ZDEFERD_SOCKET"] = f"{shared}/sock"
+    assert f"open to others: {shared}: mode 1777" in refusal()
+    assert list(shared.iterdir()) == []
+
+
+@pytest.mark.parametrize("planted", [".", "", "bin", "./bin", "../" * 9 + "tmp"])
+def test_programs_of_the_folder_one_is_in_are_never_meant(
+    daemon: Daemon, home: Path, planted: str
+) -> None:
+    """A relative folder of PATH leads elsewhere for a job, which runs in the home folder."""
+    for folder in (home, home / "bin"):
+        for name in ("zsh", "planted", "sleep"):
+            program(folder / name, f"echo evil >> {home}/evil")
+    daemon.start()
+    code = f"planted; sleep 0; print -r -- $PATH > {home}/path"
+    with Peer(daemon.socket) as peer:
+        peer.ask(visit("n1", 1, {"x": code}, {"PATH": f"{planted}:{PATH}", "HOME": str(home)}))
+    assert wait_ended(daemon, "x") == [("succeeded", 0)]
+    assert not (home / "evil").exists()
+    assert (home / "path").read_text() == f"{PATH}\n"
+
+
+def test_nor_does_zdeferctl_take_a_program_from_there(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(home / "zdeferd", f"echo evil >> {home}/evil")
+    program(home / "systemctl", f"echo evil >> {home}/evil")
+    program(home / "zsh", f"echo evil >> {home}/evil")
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("PATH", f".:{PATH}")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr("sys.argv", ["/nowhere/zdeferctl"])
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    main(["doctor", "--json"])
+    assert os.environ["PATH"] == PATH
+    assert daemon_program(os.environ) != str(home / "zdeferd")
+    assert not (home / "evil").exists()
+
+
+def test_a_folder_of_path_that_anybody_can_write_is_said(daemon: Daemon, home: Path) -> None:
+    shared = home / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    daemon.env["PATH"] = f"{shared}:{PATH}"
+    said = doctor(daemon)
+    assert f"anybody can put programs into {shared}" in said
+    assert f"chmod o-w {shared}" in said
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o777, "doctor changes nothing"
+
+
+def test_what_the_daemon_was_started_with_reaches_no_job(daemon: Daemon, home: Path) -> None:
+    """Neither its PATH nor what would change how programs are loaded."""
+    program(home / "planted/zsh", f"echo evil >> {home}/evil")
+    daemon.env |= {"PATH": f"{home}/planted:{PATH}", "LD_LIBRARY_PATH": "/x", "PERL5LIB": "/x"}
+    daemon.env |= {"ENV": "/x", "BASH_ENV": "/x", "ZDEFERD_SECRET": "1"}
+    daemon.start()
+    with Peer(daemon.socket) as peer:
+        environ = {"PATH": PATH, "HOME": str(home)}
+        peer.ask(visit("n1", 1, {"x": f"env > {home}/env"}, environ))
+    assert wait_ended(daemon, "x") == [("succeeded", 0)]
+    names = {line.partition("=")[0] for line in (home / "env").read_text().splitlines()}
+    assert not names & {"LD_LIBRARY_PATH", "PERL5LIB", "ENV", "BASH_ENV", "ZDEFERD_SECRET"}
+    assert "PYTHONPATH" not in names
+    assert not (home / "evil").exists()

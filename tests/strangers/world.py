@@ -1,0 +1,99 @@
+"""What the tests of strangers share: a second user of this machine, and a home with open doors.
+
+The stranger is a user id that nobody has here, taken on by a child of the test that
+executes nothing: it needs no account and no program that others may run.
+"""
+
+import gc
+import json
+import os
+import signal
+import socket
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import LIMIT_S
+
+STRANGER = 61_574
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="becoming a second user needs root; nobody else can test this"
+)
+GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03\x00NULL" + bytes(48)
+READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
+
+
+def as_stranger(function: Callable[[], Any]) -> Any:
+    """What it returns (JSON) in a child that is the stranger, or the name of its OSError."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            gc.disable()  # what the test holds is not the child's to clean up
+            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+            os.setgroups([])
+            os.setgid(STRANGER)
+            os.setuid(STRANGER)
+            os.umask(0)
+            said = json.dumps(function())
+        except OSError as error:
+            said = json.dumps(type(error).__name__)
+        except BaseException as error:  # noqa: BLE001 - a child of the test must not go on
+            said = json.dumps(f"unforeseen {error!r}")
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        said = pipe.read()
+    _, ended = os.waitpid(pid, 0)
+    assert said, f"the stranger did not come to an end: wait status {ended}"
+    return json.loads(said)
+
+
+def give(path: Path) -> Path:
+    """Make it the stranger's."""
+    os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
+    return path
+
+
+def open_doors(home: Path) -> None:
+    """Anybody may enter the folders above zdeferd's own, as on most machines."""
+    for folder in ("", ".local", ".local/state", ".config", "run"):
+        (home / folder).mkdir(exist_ok=True)
+        (home / folder).chmod(0o755)
+
+
+def knock(path: Path, message: bytes) -> bytes:
+    """Connect, greet and send `message`; -> all that comes back until they hang up."""
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.settimeout(LIMIT_S)
+        raw.connect(str(path))
+        heard = b""
+        try:
+            raw.sendall(GREETING + READY + message)
+            while data := raw.recv(4096):
+                heard += data
+        except ConnectionError:
+            pass
+        return heard
+
+
+def message(frames: list[bytes]) -> bytes:
+    """Frames as ZMTP sends them."""
+    sent = b""
+    for number, frame in enumerate(frames):
+        more = number < len(frames) - 1
+        sent += bytes([2 | more]) + len(frame).to_bytes(8, "big") + frame
+    return sent
+
+
+def everything(folder: Path) -> list[Path]:
+    """All that is in a folder, and the folder."""
+    return [folder, *sorted(folder.rglob("*"))]
+
+
+def mode(path: Path) -> int:
+    """Its permissions."""
+    return stat.S_IMODE(path.lstat().st_mode)
