@@ -21,6 +21,8 @@ OUTCOME_COLOURS = {
     "missed": "yellow",
     "running": "cyan",
     "waiting": "dim",
+    "ended": "yellow",
+    "vanished": "red",
     "cancelling": "yellow",
     "ok": "green",
     "warn": "yellow",

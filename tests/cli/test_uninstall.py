@@ -1,5 +1,6 @@
 """`zdeferctl uninstall`: nothing stays but the user's own files."""
 
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -55,9 +56,15 @@ def test_no_purge_while_jobs_run(user: User) -> None:
     ledger = user.ledger()
     run = claim(ledger, "build")
     ledger.dispatch(run, "a-boot", 1.0)
-    result = call("uninstall", "--purge")
-    assert result.code == 1
-    assert f"jobs are running: run {run}" in result.err
+    folder = user.state / "runs" / str(run)
+    folder.mkdir(parents=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = call("uninstall", "--purge")
+        assert result.code == 1
+        assert f"jobs are running: run {run}" in result.err
+    assert call("uninstall", "--purge").code == 0  # it has ended, though no daemon took it in
+    assert not (user.state / "ledger.sqlite3").exists()
 
 
 def test_dry_run_does_nothing(user: User) -> None:

@@ -31,20 +31,29 @@ def live(**fields: Any) -> Live:
 
 
 TABLE: list[tuple[dict[str, Any], Code, str]] = [
-    ({"live": live(running=True)}, Code.RUNNING, "has been running for 12.0 s (run 9)"),
-    ({"live": live(running=True, cancelling=True)}, Code.CANCELLING, "being cancelled (run 9)"),
-    ({"live": live()}, Code.NEXT, "next and about to start (run 9)"),
+    ({"live": live(running=True)}, Code.RUNNING, "(run 9) has been running for 12.0 s."),
+    ({"live": live(running=True, cancelling=True)}, Code.CANCELLING, "(run 9) is being cancelled"),
+    ({"live": live()}, Code.NEXT, "(run 9) is next and about to start"),
     (
         {"live": live(ahead=("a", "b"))},
         Code.WAITS_FOR_TURN,
-        "3rd in the postprompt lane, behind a, b (run 9, claimed 12.0 s ago)",
+        "3rd in the postprompt lane, behind a, b; queued 12.0 s ago",
     ),
     (
         {"live": live(ahead=("a", "b", "c", "d", "e"))},
         Code.WAITS_FOR_TURN,
         "behind a, b, c and 2 more",
     ),
-    ({"live": live(waits_for="folder")}, Code.WAITS_FOR_JOB, "waits for folder to end"),
+    (
+        {"live": live(waits_for="folder (run 8)")},
+        Code.WAITS_FOR_JOB,
+        "(run 9) waits for folder (run 8) to end; queued 12.0 s ago.",
+    ),
+    (
+        {"live": live(ended=True), "daemon": False},
+        Code.WAITS_FOR_DAEMON,
+        "has ended, which the next daemon takes in",
+    ),
     ({"live": live(), "daemon": False}, Code.WAITS_FOR_DAEMON, "starts when the daemon is back"),
     ({"job": None}, Code.UNKNOWN, "not a job that zdeferd has heard of; `zdeferctl jobs`"),
     ({"job": None, "nearest": "built"}, Code.UNKNOWN, "did you mean built?"),
@@ -235,8 +244,8 @@ def test_live_runs(user: User) -> None:
     assert code_of("first") == "next"
     ledger.dispatch(first, "a-boot", time.time() - 5)
     assert code_of("first") == "running"
-    assert "2nd in the postprompt lane, behind first" in call("why", "second").out
-    assert "waits for first to end" in call("why", "third").out
+    assert "2nd in the postprompt lane, behind first (run 1)" in call("why", "second").out
+    assert "third (run 3) waits for first (run 1) to end" in call("why", "third").out
     ledger.set_cancelling(first)
     assert code_of("first") == "cancelling"
 

@@ -14,6 +14,7 @@ from . import DONE
 from .declared import Declared, declared, document
 from .rows import document as run_document
 from .rows import last_words
+from .standing import as_found
 from .where import find_paths
 
 TYPE_CHECKING = False
@@ -37,7 +38,7 @@ def perform(call: Call) -> int:
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
         found, loaded = declared(view, paths)
-        last = view.last_runs()
+        last = {row["job"]: row for row in as_found(view.last_runs().values(), paths)}
     if call.args.ids:
         for item in found.values():
             print(f"{item.id}:{_description(item)}")

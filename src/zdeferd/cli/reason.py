@@ -39,11 +39,13 @@ class Live(Struct, frozen=True, kw_only=True):
     running: bool
     since: float
     """When it was dispatched, or else claimed."""
+    ended: bool = False
+    """It ended while no daemon ran; the next one takes that in."""
     cancelling: bool = False
     waits_for: str | None = None
-    """Another job, or `an earlier idle batch`."""
+    """Another job and its run, or `an earlier idle batch`."""
     ahead: tuple[str, ...] = ()
-    """The jobs before it in its lane, running ones first."""
+    """The jobs before it in its lane and their runs, running ones first."""
     lane: Trigger = Trigger.POSTPROMPT
 
 
@@ -113,37 +115,34 @@ def why(facts: Facts) -> Answer:
 
 def _live(facts: Facts, live: Live) -> Answer:
     age = duration((facts.now - live.since) * 1000)
+    code, says = _says(facts, live, age)
+    return Answer(code, f"(run {live.run}) {says}.", live.run)
+
+
+def _says(facts: Facts, live: Live, age: str) -> tuple[Code, str]:
+    if live.ended:
+        return Code.WAITS_FOR_DAEMON, f"has ended, which the next daemon takes in; {START}"
     if live.cancelling:
-        return Answer(Code.CANCELLING, f"is being cancelled (run {live.run}).", live.run)
+        return Code.CANCELLING, "is being cancelled"
     if live.running:
-        return Answer(Code.RUNNING, f"has been running for {age} (run {live.run}).", live.run)
+        return Code.RUNNING, f"has been running for {age}"
     if not facts.daemon:
-        sentence = (
-            f"has its claim (run {live.run}) and starts when the daemon is back,"
-            f" which does not run now; {START}."
-        )
-        return Answer(Code.WAITS_FOR_DAEMON, sentence, live.run)
+        later = "is queued and starts when the daemon is back, which does not run now"
+        return Code.WAITS_FOR_DAEMON, f"{later}; {START}"
     if live.waits_for is not None:
-        return Answer(
-            Code.WAITS_FOR_JOB,
-            f"waits for {live.waits_for} to end (run {live.run}, claimed {age} ago).",
-            live.run,
-        )
+        return Code.WAITS_FOR_JOB, f"waits for {live.waits_for} to end; queued {age} ago"
     return _turn(live, age)
 
 
-def _turn(live: Live, age: str) -> Answer:
+def _turn(live: Live, age: str) -> tuple[Code, str]:
     if not live.ahead:
-        return Answer(Code.NEXT, f"is next and about to start (run {live.run}).", live.run)
+        return Code.NEXT, "is next and about to start"
     place, lane = ordinal(len(live.ahead) + 1), f"{live.lane} lane"
     behind = ", ".join(live.ahead[:3])
     more = len(live.ahead) - 3
     behind += f" and {more} more" if more > 0 else ""
-    sentence = (
-        f"waits for its turn: {place} in the {lane}, behind {behind}"
-        f" (run {live.run}, claimed {age} ago)."
-    )
-    return Answer(Code.WAITS_FOR_TURN, sentence, live.run)
+    says = f"waits for its turn: {place} in the {lane}, behind {behind}; queued {age} ago"
+    return Code.WAITS_FOR_TURN, says
 
 
 def _undeclared(facts: Facts) -> Answer:

@@ -23,6 +23,10 @@ _RENAMED = {
 }
 _HEADS = ("RUN", "JOB", "STATE", "RC", "CLAIMED", "WALL", "CPU", "PEAK")
 _RIGHT = frozenset({0, 3, 5, 6, 7})
+_NOTES = {
+    "ended": "ended, not taken in yet: the next daemon does that",
+    "vanished": "vanished: its process has gone without a record; the next daemon sees to it",
+}
 
 
 def document(row: Document) -> Document:
@@ -30,13 +34,18 @@ def document(row: Document) -> Document:
     made = {_RENAMED.get(key, key): value for key, value in row.items() if key != "sink"}
     made["after"] = row["after"].split()
     made["cancelling"] = bool(row["cancelling"])
+    made.setdefault("found", None)
     return made
 
 
 def word(row: Document) -> str:
-    """What a run is doing, or how it ended, in one word of the glossary."""
+    """What a run is doing, or how it ended, in one word; standing.py has those of `found`."""
     if row["outcome"]:
         return str(row["outcome"])
+    if row.get("found") in _NOTES:
+        return str(row["found"])
+    if row.get("found") == "not_started":
+        return "waiting"
     if row["cancelling"]:
         return "cancelling"
     return "running" if row["state"] == "dispatched" else "waiting"
@@ -44,7 +53,7 @@ def word(row: Document) -> str:
 
 def wall_ms(row: Document, now: float) -> float | None:
     """The run's wall time, so far for a running one; None where it never ran."""
-    if row["state"] == "dispatched":
+    if row["state"] == "dispatched" and row.get("found", "running") == "running":
         return (now - float(row["dispatched_at"] or now)) * 1000
     return row["wall_ms"] if row["started_at"] is not None else None
 
@@ -57,8 +66,15 @@ def cpu_ms(row: Document) -> int | None:
 
 
 def runs_table(rows: list[Document], now: float, style: Style) -> str:
-    """Runs under their heads, in the order given."""
-    return table(_HEADS, [_cells(row, now, style) for row in rows], style, _RIGHT)
+    """Runs under their heads, in the order given, and what their words mean."""
+    made = table(_HEADS, [_cells(row, now, style) for row in rows], style, _RIGHT)
+    return "\n".join([made, *notes(rows)])
+
+
+def notes(rows: list[Document]) -> list[str]:
+    """What is to be said of runs that ended with no daemon there."""
+    words = {word(row) for row in rows}
+    return [note for name, note in _NOTES.items() if name in words]
 
 
 def _cells(row: Document, now: float, style: Style) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..render import Style
 from ..view import reading
 from .rows import document, runs_table
+from .standing import as_found
 from .where import find_paths
 
 TYPE_CHECKING = False
@@ -44,8 +45,9 @@ def positive(text: str) -> int:
 def perform(call: Call) -> int:
     """Print the runs; -> 0."""
     args = call.args
-    with reading(find_paths(call.env).ledger) as view:
-        rows = view.runs(args.job, args.outcome, args.limit)
+    paths = find_paths(call.env)
+    with reading(paths.ledger) as view:
+        rows = as_found(view.runs(args.job, args.outcome, args.limit), paths)
     if args.ids:
         for row in rows:
             print(f"{row['id']}:{row['job']}, {row['outcome'] or 'live'}")

@@ -10,7 +10,8 @@ import os
 
 from ..render import Style, clock, count, duration, fields, home_short, kib, octets, printable
 from ..view import reading
-from .rows import document, wall_ms, word
+from .rows import document, notes, wall_ms, word
+from .standing import as_found
 from .target import find_run, run_number
 from .where import find_paths
 
@@ -32,7 +33,7 @@ def perform(call: Call) -> int:
     """Print the run; -> 0, or 1 where there is none."""
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
-        row = find_run(view, call.args.run)
+        row = as_found([find_run(view, call.args.run)], paths)[0]
     output = f"{paths.runs}/{row['id']}/output"
     found = document(row) | {"output_path": output if os.path.exists(output) else None}
 
@@ -40,7 +41,7 @@ def perform(call: Call) -> int:
         pairs = _pairs(row, call.now, style) + _cost(row, call.now)
         if found["output_path"]:
             pairs.append(("output", _output(row, printable(home_short(output, paths.home)))))
-        return fields(pairs, style)
+        return "\n".join([fields(pairs, style), *notes([row])])
 
     return call.answer({"run": found}, text)
 

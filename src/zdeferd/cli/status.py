@@ -13,6 +13,7 @@ from .. import __version__
 from ..render import Style, ago, count, fields, home_short, printable
 from ..view import View, daemon_pid, reading
 from .rows import document, runs_table, word
+from .standing import as_found
 from .where import find_paths
 
 TYPE_CHECKING = False
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .call import Call, Document
 
 DAY_S = 86400.0
+_NOW = ("running", "cancelling", "waiting", "ended", "vanished")
 LOW_DISK_BYTES = 16 << 20
 
 
@@ -34,7 +36,7 @@ def perform(call: Call) -> int:
     """Print the status; -> 0."""
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
-        live = view.live_runs()
+        live = as_found(view.live_runs(), paths)
         found = _document(paths, view, live, call.now)
     return call.answer(found, lambda style: _text(found, live, paths, call.now, style))
 
@@ -134,7 +136,7 @@ def _daemon(daemon: Document, style: Style) -> str:
 
 
 def _tally(words: list[str]) -> str:
-    kinds = [(kind, words.count(kind)) for kind in ("running", "cancelling", "waiting")]
+    kinds = [(kind, words.count(kind)) for kind in _NOW]
     return ", ".join(f"{n} {kind}" for kind, n in kinds if n) or "nothing runs, nothing waits"
 
 

@@ -14,6 +14,7 @@ from ..steps import carry_out, describe, sources_shim
 from ..view import reading
 from . import DONE
 from .host import this_host
+from .standing import still_run
 from .stop import stop
 
 TYPE_CHECKING = False
@@ -58,7 +59,7 @@ def perform(call: Call) -> int:
 
 def _refuse_while_jobs_run(host: Host) -> None:
     with reading(host.paths.ledger) as view:
-        running = [row["id"] for row in view.live_runs() if row["state"] == "dispatched"]
+        running = still_run(view.live_runs(), host.paths)
     if running:
         raise ZdeferdError(
             f"jobs are running: run {', '.join(map(str, running))};"

@@ -17,6 +17,8 @@ from ..view import View, daemon_pid, reading
 from . import DONE, NO, nearest
 from .declared import Declared, declared
 from .reason import Code, Facts, Live, Past, why
+from .rows import word
+from .standing import as_found
 from .target import job_id
 from .where import find_paths
 
@@ -73,7 +75,7 @@ def gather(call: Call, paths: Paths, view: View) -> Facts:
         problem=_problem(name, loaded),
         refused=item.refused,
         nearest=nearest(name, [*jobs, *view.job_ids()]),
-        live=_live(view, name, loaded),
+        live=_live(as_found(view.live_runs(), paths), view, name, loaded),
         spent=None if item.job is None else _spent(view, item.job, call.now, call.env),
         this_shell=bool(call.env.get("ZDEFERD_NONCE")),
         last=None if last is None else _past(last),
@@ -152,8 +154,7 @@ def _unchanged(view: View, job: Job, env: Mapping[str, str]) -> Past | None:
 # --- the run that has not ended ------------------------------------------------
 
 
-def _live(view: View, name: str, loaded: Loaded) -> Live | None:
-    rows = view.live_runs()
+def _live(rows: list[Document], view: View, name: str, loaded: Loaded) -> Live | None:
     row = next((row for row in rows if row["job"] == name), None)
     if row is None:
         return None
@@ -167,13 +168,22 @@ def _live(view: View, name: str, loaded: Loaded) -> Live | None:
     full = len(before) >= loaded.settings.jobs_at_once
     return Live(
         run=run.id,
-        running=run.state is State.DISPATCHED,
+        running=word(row) == "running",
+        ended=word(row) in ("ended", "vanished"),
         since=row["dispatched_at"] or row["claimed_at"],
         cancelling=run.cancelling,
-        waits_for=schedule.waits_for(run, picture),
-        ahead=tuple(other.job for other in before) if full else (),
+        waits_for=_waits_for(run, picture),
+        ahead=tuple(f"{other.job} (run {other.id})" for other in before) if full else (),
         lane=lane,
     )
+
+
+def _waits_for(run: Run, picture: schedule.Picture) -> str | None:
+    """What it waits for, with the run's number where it is a job: the oldest of that job."""
+    job = schedule.waits_for(run, picture)
+    runs = (*picture.running.values(), *picture.waiting.values())
+    numbers = [other.id for other in runs if other.job == job and other.id != run.id]
+    return f"{job} (run {min(numbers)})" if numbers else job
 
 
 def _picture(rows: list[Document], view: View, loaded: Loaded) -> schedule.Picture:
