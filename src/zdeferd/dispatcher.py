@@ -26,7 +26,7 @@ from .errors import LedgerError, RequestRefused, UnsafePath
 from .executor import Executor
 from .fingerprint import fingerprint
 from .idlewatch import IdleWatch
-from .inbox import Inbox
+from .inbox import AGAIN_S, Inbox
 from .journal import Journal
 from .ledger import Ledger
 from .liveruns import LiveRuns
@@ -124,8 +124,15 @@ class Dispatcher:
             if run_id not in self._live.settling:
                 self._inbox.put(
                     lambda ledger: ledger.set_cancelling(run_id),
-                    lambda _: self._tidy(lambda: self.executor.cancel(run.id, run.attempt)),
+                    lambda _: self._tell_to_end(run_id, run.attempt),
                 )
+
+    def _tell_to_end(self, run_id: int, attempt: int) -> None:
+        run = self._live.running.get(run_id)
+        if run is None or run.attempt != attempt or run_id in self._live.settling:
+            return
+        if not self._tidy(lambda: self.executor.cancel(run_id, attempt)):
+            self._loop.call_later(AGAIN_S, self._tell_to_end, run_id, attempt)
 
     def when_ended(self, run_id: int) -> asyncio.Future[Ending] | None:
         """Done when the run has ended; None where it is not live."""
@@ -337,8 +344,10 @@ class Dispatcher:
         assert ending.outcome in lifecycle.OUTCOMES[event]
         self._live.settle(run)
         folder = self.executor.folder(run.id)
-        if event in (lifecycle.Event.CANCEL, lifecycle.Event.MISS):
-            self._tidy(lambda: runfolder.tombstone(folder, run.attempt))
+        never = event in (lifecycle.Event.CANCEL, lifecycle.Event.MISS)
+        if never and not self._withdraw(run):
+            self._take_over(run, cancel=event is lifecycle.Event.CANCEL)
+            return
         reached("daemon.end-decided")
 
         def applied(batch: Batch | None) -> None:
@@ -351,12 +360,39 @@ class Dispatcher:
 
         self._inbox.put_until_durable(lambda ledger: reports.end(ledger, run, ending), applied)
 
-    def _tidy(self, change: Callable[[], object]) -> None:
-        """A run folder that cannot be changed is said so, and is no reason to end."""
+    def _withdraw(self, run: Run) -> bool:
+        """See to it that the attempt never starts; False: it has."""
+        withdrawn = True
+
+        def tombstone() -> None:
+            nonlocal withdrawn
+            withdrawn = runfolder.tombstone(self.executor.folder(run.id), run.attempt)
+
+        self._tidy(tombstone)
+        return withdrawn
+
+    def _take_over(self, run: Run, cancel: bool) -> None:
+        """An earlier daemon's spawner was late: the attempt is under way, and ours now."""
+        now = time.time()
+
+        def applied(_: None) -> None:
+            self._live.taken_over(run, self.boot)
+            self.executor.adopt(run.id, run.attempt)
+            if cancel:
+                self._cancel(run.id)
+
+        self._inbox.put_until_durable(
+            lambda ledger: reports.begin(ledger, run, self.boot, now), applied
+        )
+
+    def _tidy(self, change: Callable[[], object]) -> bool:
+        """A run folder that cannot be changed (False) is said so, and is no reason to end."""
         try:
             change()
         except OSError as error:
             self.journal.once(f"cannot change a run folder: {error.filename}: {error.strerror}")
+            return False
+        return True
 
     def _hold(self, now: float, reason: str, runs: Iterable[int]) -> None:
         """Start none of `runs` for a while; what has not failed yet may be tried."""

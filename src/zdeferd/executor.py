@@ -93,7 +93,11 @@ class Executor:
             crashpoints.reached("daemon.adopted")
         except FileNotFoundError:
             verdict = runfolder.Vanished()  # `make_folder` made it, and somebody removed it
-        except (OSError, ZdeferdError) as error:
+        except OSError:
+            # Whether it runs cannot be seen now, and must not be guessed.
+            self._loop.call_later(JUDGE_AGAIN_S, self.adopt, run, attempt)
+            return
+        except ZdeferdError as error:
             verdict = runfolder.NeverStarted(f"cannot open its run folder: {error}")
         if not isinstance(verdict, runfolder.Running):
             self._loop.call_soon(self._ended, run, attempt, verdict)

@@ -62,6 +62,12 @@ class LiveRuns:
         if batch is not None:
             self.batches[batch.id] = batch
 
+    def taken_over(self, run: Run, boot: str) -> None:
+        """It was to end unstarted, and runs: that it is dispatched is durable."""
+        self.settling.discard(run.id)
+        asked = self.running[run.id]
+        self.running[run.id] = replace(asked, state=State.DISPATCHED, boot=boot)
+
     def again(self, run: Run) -> Run:
         """It waits again, in its old place; with what was asked of it meanwhile."""
         self.settling.discard(run.id)
