@@ -179,7 +179,9 @@ class Chance:
 
     def _trouble(self) -> None:
         machine, chance = self.machine, self.random
-        kind = chance.choice(("ledger", "locked", "/state", "/log", "processes", "short", "none"))
+        kind = chance.choice(
+            ("ledger", "locked", "files", "/state", "/log", "processes", "short", "none")
+        )
         machine.note("world", f"trouble: {kind}")
         if kind == "processes":
             machine.no_processes = True

@@ -179,7 +179,7 @@ class History:
         machine = self.machine
         if machine.runners:
             raise Violation("no runner is left", f"run {machine.runners[0].run}")
-        if machine.daemon_was_killed:  # pruning removes what a crash left
+        if machine.daemon_was_killed or machine.had_trouble:  # pruning removes what is left then
             return
         for run, ending in machine.witness.endings.items():
             contents = machine.disk.folders.get(f"/state/runs/{run}")

@@ -30,6 +30,7 @@ START = datetime(2026, 3, 2, 21, 30).timestamp()
 """An evening, so that histories cross a midnight."""
 QUIET_S = Settings().idle_after_s
 CREATES = frozenset({"create", "write"})
+OPENS = frozenset({"open", "create"})
 PATHS = Paths(
     home="/home",
     socket="/run/sock",
@@ -88,8 +89,9 @@ class Stage:
         """For how long there was no key, whenever the daemon took in the facts."""
         self.idle_events: set[float] = set()
         self.full: set[str] = set()
-        """Of `ledger`, `/state`, `/log`: what has no room; `locked`: by another program."""
-        self.fills_up = False
+        """Of `ledger`, `/state`, `/log`: what has no room. `locked`: by another program; `files`:
+        the daemon can open no more."""
+        self.fills_up = self.had_trouble = False
         self.no_processes = False
         self.last_failure = float("-inf")
         self.daemon_was_killed = False
@@ -159,7 +161,11 @@ class Stage:
         if self.calls.process.dead:
             raise Killed
         if self.full and call in CREATES and path.startswith(tuple(self.full)):
+            self.had_trouble = True
             raise error(errno.ENOSPC, path)
+        if "files" in self.full and call in OPENS and self.calls.process.name == "daemon":
+            self.had_trouble = True
+            raise error(errno.EMFILE, path)
         self.between(call)
         if call == "write" and self.calls.short_write >= 0 and path.startswith("/log"):
             self.torn += 1
