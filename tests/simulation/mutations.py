@@ -23,7 +23,7 @@ from zdeferd import (
     sharedlog,
     verdicts,
 )
-from zdeferd.model import Ending, Outcome, Scope
+from zdeferd.model import Scope
 
 from .calls import Calls
 from .stage import Stage
@@ -149,14 +149,6 @@ def the_next_daemon_takes_all_for_lost() -> AbstractContextManager[Any]:
         return settle(run, lost, boot, now)
 
     return _instead(verdicts, "settle", gloomy)
-
-
-@_breaks("what started is never said not to have")
-def a_retry_that_is_cancelled_has_no_line() -> AbstractContextManager[Any]:
-    def silent(run: Any, outcome: Outcome, now: float) -> Any:
-        return Ending(outcome=outcome, ended_at=now)
-
-    return _instead(verdicts, "not_again", silent)
 
 
 @_breaks("no job outlives its run")

@@ -9,16 +9,17 @@ from random import Random
 import pytest
 
 from zdeferd import wire
-from zdeferd.model import Code, Job, Settings, Trigger
+from zdeferd.model import Code, Job, Scope, Settings, Trigger
 
+from .away import Runner, Spawner
 from .history import History
 from .stage import Setup
 from .world import World
 
 RETRIED = Job(
-    id="f0", run=Code("true"), once_per="boot", idempotent=True, attempts=2, source="/jobs.toml"
+    id="f0", run=Code("true"), once_per=Scope.BOOT, idempotent=True, attempts=2, source="/jobs.toml"
 )
-ONCE = Job(id="f0", run=Code("true"), once_per="boot", source="/jobs.toml")
+ONCE = Job(id="f0", run=Code("true"), once_per=Scope.BOOT, source="/jobs.toml")
 
 
 class Script:
@@ -62,8 +63,8 @@ class Script:
     def until_job_runs(self) -> None:
         """Spawner and runner alone, up to the job's start."""
         while not self.world.job_processes:
-            steps = [one for one in (*self.world.spawners, *self.world.runners) if not one.waits()]
-            steps[0].step()
+            away: list[Spawner | Runner] = [*self.world.spawners, *self.world.runners]
+            next(one for one in away if not one.waits()).step()
 
     def end(self) -> World:
         self.history.finale()
