@@ -142,10 +142,11 @@ def test_the_job_in_the_readme_loads(home: Path) -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     folder = home / ".config/zdeferd/jobs.d"
     folder.mkdir(parents=True, mode=0o700)
-    (folder / "index.toml").write_text(readme.split("```toml\n")[1].split("```")[0])
-    (folder / "index.toml").chmod(0o600)
+    (folder / "notes.toml").write_text(readme.split("```toml\n")[1].split("```")[0])
+    (folder / "notes.toml").chmod(0o600)
     loaded = config.load(paths.locate({"HOME": str(home)}))
-    assert (list(loaded.jobs), loaded.problems) == (["index"], ())
+    assert (list(loaded.jobs), loaded.problems) == (["notes-gc"], ())
+    assert "zdefer add notes-gc" not in readme  # a file's job beats a shell's of the same id
 
 
 def test_only_the_idle_job_waits_for_idle(home: Path) -> None:

@@ -7,6 +7,7 @@ never under NO_COLOR. Nothing here prints.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -169,8 +170,13 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def home_short(path: str, home: str) -> str:
-    """`path` with the home folder as `~`."""
-    if home and home != "/" and (path == home or path.startswith(home + "/")):
-        return "~" + path[len(home) :]
-    return path
+def home_short(text: str, home: str) -> str:
+    """A path, or a text with paths in it, with the home folder as `~`."""
+    if home in ("", "/"):
+        return text
+    return re.sub(rf"(?<![\w./~-]){re.escape(home)}(?![\w.-])", "~", text)
+
+
+def cut(text: str, columns: int) -> str:
+    """At most so many columns of a plain text."""
+    return text if len(text) <= columns else text[: columns - 1].rstrip() + "…"

@@ -94,6 +94,14 @@ class View:
         """The last declaration of a job by a shell, or None."""
         return self._row("SELECT * FROM jobs WHERE id = ?", (job,))
 
+    def refused_declarations(self, since: float) -> list[str]:
+        """The jobs of which a shell's last declaration, since then, was refused."""
+        rows = self._rows(
+            "SELECT id FROM jobs WHERE refused IS NOT NULL AND declared_at >= ? ORDER BY id",
+            (since,),
+        )
+        return [row["id"] for row in rows]
+
     def registrations(self, job: str) -> list[Row]:
         """What shells registered of a job and no event has made due yet."""
         return self._rows(

@@ -18,6 +18,16 @@ def test_all_at_once(user: User) -> None:
     assert result.code == 1
     for part in ("a.toml:2: a.run", "a.toml:5: b.rum", "c.toml:1", "config.toml:1: jobs_at_once"):
         assert part in result.out
+    assert str(user.root) not in result.out
     document = call("check", "--json").document
     assert document["valid"] is False
     assert len(document["problems"]) == result.out.count("refused ")
+
+
+def test_by_line_within_a_file(user: User) -> None:
+    keys = "on = 1\nrun = 7\nafter = 3\nfrob = 1\n"
+    user.job_file(f"[a]\n{keys}[b]\nrum = 'true'\n[c]\n{keys}", "a.toml")
+    (user.config / "config.toml").write_text("frob = 1\njobs_at_once = 0\n")
+    places = [p.split(": ")[0].split("/")[-1] for p in call("check", "--json").document["problems"]]
+    assert places == sorted(places, key=lambda p: (p[0] != "c", int(p.partition(":")[2] or 0)))
+    assert len(places) > 8

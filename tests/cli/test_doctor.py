@@ -73,8 +73,16 @@ def test_a_damaged_ledger(user: User) -> None:
 
 
 def test_bad_jobs(user: User) -> None:
-    path = user.job_file("[bad]\nrun = 7\n")
-    assert f"{path}:2: bad.run" in findings("bad")["jobs"]["found"]
+    user.job_file("[bad]\nrun = 7\n[worse]\n")
+    bad = [f for f in call("doctor", "--json").document["findings"] if f["level"] == "bad"]
+    bad = [f for f in bad if f["check"] == "jobs"]
+    assert [(f["found"], f["remedy"]) for f in bad] == [
+        ("2 problems in job files", "zdeferctl check says where and what")
+    ]
+    text = call("doctor").out
+    assert "1 valid job in" not in text
+    assert str(user.root) not in text
+    assert "~/.config/zdeferd/jobs.d" in text
 
 
 def test_an_old_shim(user: User) -> None:

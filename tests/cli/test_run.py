@@ -42,7 +42,7 @@ def test_its_environment_is_this_shells(user: User, daemon: Daemon) -> None:
 def test_no_wait(user: User, daemon: Daemon) -> None:
     daemon.write_jobs('[good]\nrun = "true"\n')
     daemon.start()
-    assert call("run", "good", "--no-wait").out == "run 1 of good is claimed\n"
+    assert call("run", "good", "--no-wait").out == "run 1 of good is queued\n"
     daemon.wait_until_done(1)
 
 
@@ -51,6 +51,15 @@ def test_unknown_job(user: User, daemon: Daemon) -> None:
     result = call("run", "nothing")
     assert result.code == 1
     assert result.err.startswith("zdeferctl: no such job: nothing; ")
+
+
+def test_a_refused_job_is_not_unknown(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs("[broken]\nrun = 7\n", "mine.toml")
+    daemon.start()
+    result = call("run", "broken")
+    assert result.code == 1
+    where = "~/.config/zdeferd/jobs.d/mine.toml:2: broken.run"
+    assert result.err.startswith(f"zdeferctl: job is refused: broken: {where}: found 7")
 
 
 def test_no_daemon(user: User) -> None:

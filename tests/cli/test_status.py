@@ -2,14 +2,18 @@
 
 import fcntl
 import os
+import shutil
 import sqlite3
 import time
+from pathlib import Path
 
 import pytest
-from ctl import User, call, claim, end
+from ctl import User, call, claim, end, job
 
 from zdeferd import view
 from zdeferd.model import Outcome
+
+EXAMPLES = Path(__file__).parents[2] / "examples/jobs.d"
 
 
 def test_no_ledger_is_an_empty_answer(user: User) -> None:
@@ -59,6 +63,16 @@ def test_stuck_and_lost_lines_are_problems(user: User) -> None:
     assert any("lost 1 line: /nowhere/b.log" in problem for problem in problems)
 
 
+def test_refused_declarations_are_problems(user: User) -> None:
+    user.job_file("[bad]\nrun = 7\n[worse]\n")
+    ledger = user.ledger()
+    ledger.declare_job(job("build"), "shell-1", time.time(), "declared in a file, which stands")
+    ledger.declare_job(job("old"), "shell-1", time.time() - 90000, "declared in a file")
+    text = call("status").out
+    assert "! 2 problems in job files: zdeferctl check\n" in text
+    assert "! 1 job of shells refused: build; zdeferctl why build\n" in text
+
+
 def test_state_dir_setting_is_followed(user: User) -> None:
     elsewhere = user.root / "else"
     (user.config / "config.toml").write_text(f'state_dir = "{elsewhere}"\n')
@@ -102,6 +116,13 @@ def test_imports_no_zeromq_and_is_quick(user: User) -> None:
         "print(sorted({'zmq', 'msgspec', 'psutil', 'uvloop', 'asyncio'} & set(sys.modules)))"
     )
     assert user.python(probe).out.endswith("[]\n")
+    _is_quick(user)
+    shutil.copytree(EXAMPLES, user.config / "jobs.d", dirs_exist_ok=True)
+    assert "['msgspec']" in user.python(probe).out
+    _is_quick(user)
+
+
+def _is_quick(user: User) -> None:
     bare = min(_seconds(user, "") for _ in range(5))
     whole = min(_seconds(user, "from zdeferd.cli import main; main(['status'])") for _ in range(5))
     # The budget is 80 ms where a bare Python takes 13; other machines scale with that.

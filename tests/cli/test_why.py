@@ -58,7 +58,11 @@ TABLE: list[tuple[dict[str, Any], Code, str]] = [
     ({"job": None}, Code.UNKNOWN, "not a job that zdeferd has heard of; `zdeferctl jobs`"),
     ({"job": None, "nearest": "built"}, Code.UNKNOWN, "did you mean built?"),
     (
-        {"job": None, "problem": "/x.toml:3: build.run: found 1; expected a string"},
+        {
+            "job": None,
+            "source": "/x.toml",
+            "refused": "/x.toml:3: build.run: found 1; expected a string",
+        },
         Code.REFUSED,
         "/x.toml:3",
     ),
@@ -179,7 +183,17 @@ def test_a_bad_file_names_its_place(user: User) -> None:
     path = user.job_file('[build]\nrun = "true"\nonce_per = "week"\n')
     result = call("why", "build")
     assert result.code == 1
-    assert f"{path}:3: build.once_per" in result.out
+    assert f"~/{path.relative_to(user.root)}:3: build.once_per" in result.out
+
+
+def test_a_file_beats_a_shell_and_why_says_so(user: User) -> None:
+    path = user.job_file('[build]\nrun = "true"\n')
+    user.ledger().declare_job(job("build"), "shell-1", NOW, f"declared in {path}, which stands")
+    result = call("why", "build")
+    assert result.code == 0
+    assert "waits for the first prompt" in result.out
+    assert "A shell's declaration of the same id, at 2023-11-14 22:13, was refused:" in result.out
+    assert "declared in ~/.config/zdeferd/jobs.d/mine.toml, which stands." in result.out
 
 
 def test_spent_scopes(user: User) -> None:

@@ -54,6 +54,15 @@ class Call:
         print(f"zdeferctl: {message}", file=sys.stderr)
 
     @property
+    def columns(self) -> int | None:
+        """How broad the terminal is that shows the answer; None: there is none."""
+        if not sys.stdout.isatty():
+            return None
+        from shutil import get_terminal_size
+
+        return get_terminal_size().columns
+
+    @property
     def watched(self) -> bool:
         """Whether a person at a terminal waits for the answer."""
         return sys.stderr.isatty() and not self.args.json and self.env.get("TERM") != "dumb"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..config import load
 from ..render import Style, count, home_short, printable
 from . import DONE, NO
+from .declared import in_order
 from .where import find_paths
 
 TYPE_CHECKING = False
@@ -26,20 +27,22 @@ def perform(call: Call) -> int:
     """Print the problems; -> 0 where there are none, else 1."""
     paths = find_paths(call.env)
     loaded = load(paths)
+    problems = in_order(loaded.problems)
 
     def text(style: Style) -> str:
         jobs = count(len(loaded.jobs), "job")
         where = home_short(paths.jobs_dir, paths.home)
-        if not loaded.problems:
+        if not problems:
             return f"{style.paint('valid', 'green')}: the settings and {jobs} in {where}"
-        lines = [f"{style.paint('refused', 'red')} {printable(p)}" for p in loaded.problems]
+        shown = [printable(home_short(problem, paths.home)) for problem in problems]
+        lines = [f"{style.paint('refused', 'red')} {problem}" for problem in shown]
         return "\n".join([*lines, f"{count(len(lines), 'problem')}; {jobs} valid in {where}"])
 
     document = {
-        "valid": not loaded.problems,
-        "problems": list(loaded.problems),
+        "valid": not problems,
+        "problems": problems,
         "jobs": list(loaded.jobs),
         "config_file": paths.config_file,
         "jobs_dir": paths.jobs_dir,
     }
-    return call.answer(document, text, NO if loaded.problems else DONE)
+    return call.answer(document, text, NO if problems else DONE)

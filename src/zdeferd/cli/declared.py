@@ -1,5 +1,10 @@
-"""Every job that is declared, by files and by shells: what is in force, what was refused."""
+"""Every job that is declared, by files and by shells: what is in force, what was refused.
 
+A problem of config.py is a text, `file:line: job.key: found …`; its place is read back here.
+"""
+
+import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -8,6 +13,7 @@ from ..config import Loaded, load
 from ..model import Code, Job
 from ..packing import unpack
 from ..paths import Paths
+from ..render import count
 from ..view import View
 
 
@@ -17,18 +23,52 @@ class Declared(NamedTuple):
     id: str
     job: Job | None
     refused: str | None = None
+    """Why the declaration was not taken, or a shell's of an id that is a file's job."""
     declared_at: float | None = None
-    """When a shell last declared it; None for a file's job."""
+    """When a shell last declared it; None: none has."""
+    source: str = "shell"
+    """The file that declares it, or `shell`."""
 
 
 def declared(view: View, paths: Paths) -> tuple[dict[str, Declared], Loaded]:
     """Every job by its id, those of files first and in their order; and the configuration."""
     loaded = load(paths)
-    found = {job.id: Declared(job.id, job) for job in loaded.jobs.values()}
+    found = {job.id: Declared(job.id, job, source=job.source) for job in loaded.jobs.values()}
+    for problem in in_order(loaded.problems):
+        where = _PLACE.match(problem)
+        if where and where["job"] and where["file"].startswith(f"{paths.jobs_dir}/"):
+            found.setdefault(where["job"], Declared(where["job"], None, problem, None, where[1]))
     for row in view.declarations():
-        if row["id"] not in found:
+        item = found.get(row["id"])
+        if item is None:
             found[row["id"]] = of_shell(row)
+        elif item.job and row["refused"]:
+            found[item.id] = item._replace(refused=row["refused"], declared_at=row["declared_at"])
     return found, loaded
+
+
+_PLACE = re.compile(r"(?P<file>.+?\.toml)(?::(?P<line>\d+))?: (?:(?P<job>[^\s:.]+)[^\s:]*: )?")
+
+
+def in_order(problems: Iterable[str]) -> list[str]:
+    """Problems by their lines, the files in the order in which they were read."""
+    places = [(_PLACE.match(problem), problem) for problem in problems]
+    files = list(dict.fromkeys(place and place["file"] for place, _ in places))
+
+    def line(item: tuple[re.Match[str] | None, str]) -> tuple[int, int]:
+        place = item[0]
+        return files.index(place and place["file"]), int(place["line"] or 0) if place else 0
+
+    return [problem for _, problem in sorted(places, key=line)]
+
+
+def tally(problems: Iterable[str], paths: Paths) -> str:
+    """How many problems there are, and where: one line; empty for none."""
+    listed = list(problems)
+    if not listed:
+        return ""
+    settings = any(problem.startswith(paths.config_file) for problem in listed)
+    return f"{count(len(listed), 'problem')} in {'settings and ' * settings}job files"
 
 
 def of_shell(row: dict[str, object]) -> Declared:

@@ -7,7 +7,7 @@ anything is bad.
 from __future__ import annotations
 
 from ..config import load
-from ..render import Style, count, printable
+from ..render import Style, count, home_short, printable
 from . import DONE, NO, places, reach, surroundings
 from .findings import Finding, Level, Scene
 from .host import this_host
@@ -31,7 +31,7 @@ def perform(call: Call) -> int:
     warned = sum(finding.level is Level.WARN for finding in findings)
 
     def text(style: Style) -> str:
-        lines = [_line(finding, style) for finding in findings]
+        lines = [_line(finding, call.env.get("HOME", ""), style) for finding in findings]
         summary = f"{bad} bad, {count(warned, 'warning')}" if bad or warned else "all is well"
         return "\n".join([*lines, "", style.bold(summary)])
 
@@ -43,12 +43,11 @@ def perform(call: Call) -> int:
     return call.answer(document, text, NO if bad else DONE)
 
 
-def _line(finding: Finding, style: Style) -> str:
+def _line(finding: Finding, home: str, style: Style) -> str:
+    found, remedy = (printable(home_short(t, home)) for t in (finding.found, finding.remedy))
     word = style.state(finding.level) + " " * (5 - len(finding.level))
-    line = f"{word}{finding.check:<10} {printable(finding.found)}"
-    if finding.remedy:
-        line += f"\n{' ' * 16}{style.dim('-> ')}{printable(finding.remedy)}"
-    return line
+    line = f"{word}{finding.check:<10} {found}"
+    return line + f"\n{' ' * 16}{style.dim('-> ')}{remedy}" if remedy else line
 
 
 def examine(env: Mapping[str, str]) -> list[Finding]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 
-from ..render import Style, printable, table
+from ..render import Style, cut, home_short, printable, table, width
 from ..view import reading
 from . import DONE
-from .declared import Declared, declared, document
+from .declared import Declared, declared, document, tally
 from .rows import document as run_document
 from .rows import last_words
 from .standing import as_found
@@ -20,6 +20,7 @@ from .where import find_paths
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Iterator
 
     from .call import Call, Document
 
@@ -41,17 +42,18 @@ def perform(call: Call) -> int:
         last = {row["job"]: row for row in as_found(view.last_runs().values(), paths)}
     if call.args.ids:
         for item in found.values():
-            print(f"{item.id}:{_description(item)}")
+            print(":".join(filter(None, (item.id, _description(item)))))
         return DONE
 
     def text(style: Style) -> str:
         if not found:
-            return f"no jobs yet; put a file into {paths.jobs_dir} or see `zdefer help`"
+            return f"no jobs yet; put a file into {home_short(paths.jobs_dir, paths.home)} or see `zdefer help`"
         rows = [_cells(item, last.get(item.id), call.now, style) for item in found.values()]
-        made = table(_HEADS, rows, style)
+        notes = [home_short(note, paths.home) for note in _refusals(found.values())]
         if loaded.problems:
-            made += f"\n\n{style.paint('!', 'red')} some files are refused: see `zdeferctl check`"
-        return made
+            notes.append(f"{tally(loaded.problems, paths)}: zdeferctl check")
+        marked = [f"{style.paint('!', 'red')} {printable(note)}" for note in notes]
+        return "\n".join([_table(rows, call.columns, style), *([""] if marked else []), *marked])
 
     documents = [_document(item, last.get(item.id)) for item in found.values()]
     return call.answer({"jobs": documents, "problems": list(loaded.problems)}, text)
@@ -62,7 +64,7 @@ def _description(item: Declared) -> str:
 
 
 def _document(item: Declared, last: Document | None) -> Document:
-    made = document(item.job) if item.job else {"job": item.id}
+    made = document(item.job) if item.job else {"job": item.id, "source": item.source}
     return made | {
         "refused": item.refused,
         "declared_at_s": item.declared_at,
@@ -72,14 +74,29 @@ def _document(item: Declared, last: Document | None) -> Document:
 
 def _cells(item: Declared, last: Document | None, now: float, style: Style) -> list[str]:
     job = item.job
-    if job is None:
-        refused = f"{style.paint('refused', 'red')}: {printable(item.refused or '')}"
-        return [style.bold(item.id), "", "", "shell", last_words(last, now, style), refused]
     return [
-        style.bold(item.id),
-        ", ".join(job.on),
-        str(job.once_per),
-        printable(os.path.basename(job.source)),
+        style.bold(printable(item.id)),
+        ", ".join(job.on) if job else style.paint("refused", "red"),
+        str(job.once_per) if job else "",
+        printable(os.path.basename(item.source).removesuffix(".toml")),
         last_words(last, now, style),
-        printable(job.description),
+        printable(job.description) if job else "",
     ]
+
+
+def _table(rows: list[list[str]], columns: int | None, style: Style) -> str:
+    """The table; descriptions only as far as the terminal has room for them."""
+    made = table(_HEADS[:-1], [row[:-1] for row in rows], style)
+    room = (columns or 1000) - max(map(width, made.splitlines())) - 2
+    if room < len(_HEADS[-1]) or not any(row[-1] for row in rows):
+        return made
+    return table(_HEADS, [[*row[:-1], cut(row[-1], room)] for row in rows], style)
+
+
+def _refusals(items: Iterable[Declared]) -> Iterator[str]:
+    """What is to be said of declarations of shells that were not taken."""
+    for item in items:
+        if item.refused and item.job:
+            yield f"{item.id} of a shell is refused: {item.refused}"
+        elif item.refused and item.source == "shell":
+            yield f"{item.id} is refused: {item.refused}"

@@ -14,6 +14,7 @@ from ..service import install_plan, installed_service
 from ..sharedlog import open_log
 from ..steps import Write, sources_shim
 from ..view import reading
+from .declared import tally
 from .findings import Check, Finding, Level, Scene, finding_of, refused
 from .status import log_problems, state_problems
 
@@ -82,8 +83,8 @@ def check_log(scene: Scene) -> Iterator[Finding]:
 
 def check_configuration(scene: Scene) -> Iterator[Finding]:
     """Settings and job files."""
-    for problem in scene.loaded.problems:
-        yield Finding(Level.BAD, "jobs", problem, "mend the file, then zdeferctl check")
+    if problems := tally(scene.loaded.problems, scene.paths):
+        yield Finding(Level.BAD, "jobs", problems, "zdeferctl check says where and what")
     jobs = count(len(scene.loaded.jobs), "valid job")
     yield Finding(Level.OK, "jobs", f"{jobs} in {scene.paths.jobs_dir}")
 

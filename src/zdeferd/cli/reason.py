@@ -69,10 +69,12 @@ class Facts(Struct, frozen=True, kw_only=True):
     """Whether a visit would start one."""
     job: Job | None = None
     """The declaration in force."""
-    problem: str | None = None
-    """What is wrong with its file."""
+    source: str = "shell"
+    """The file that declares it, or `shell`."""
     refused: str | None = None
-    """Why a shell's declaration was not taken."""
+    """Why that declaration was not taken, or a shell's beside a file's job."""
+    refused_at: float | None = None
+    """When a shell made the declaration that was refused."""
     nearest: str | None = None
     """The id that was probably meant."""
     live: Live | None = None
@@ -104,6 +106,15 @@ START = "start it with `zdeferctl start`"
 
 def why(facts: Facts) -> Answer:
     """What the job waits for, or why it will not run again."""
+    answer = _answer(facts)
+    if facts.job is None or not facts.refused:
+        return answer
+    when = clock(facts.refused_at, facts.now)
+    beside = f"A shell's declaration of the same id, at {when}, was refused: {facts.refused}."
+    return Answer(answer.code, f"{answer.sentence} {beside}", answer.run)
+
+
+def _answer(facts: Facts) -> Answer:
     if facts.live is not None:
         return _live(facts, facts.live)
     if facts.job is None:
@@ -146,8 +157,8 @@ def _turn(live: Live, age: str) -> tuple[Code, str]:
 
 
 def _undeclared(facts: Facts) -> Answer:
-    if facts.problem:
-        return Answer(Code.REFUSED, f"is refused: {facts.problem}.")
+    if facts.refused and facts.source != "shell":
+        return Answer(Code.REFUSED, f"is refused: {facts.refused}.")
     if facts.refused:
         return Answer(Code.REFUSED, f"is refused as a shell declared it: {facts.refused}.")
     if facts.last is not None:

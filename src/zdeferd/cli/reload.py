@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .. import wire
 from ..client import request
-from ..render import Style, count, printable
+from ..render import Style, count, home_short, printable
 from . import DONE, NO
 from .where import find_paths
 
@@ -25,11 +25,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Reload; -> 0, or 1 where something was refused."""
-    reloaded = request(find_paths(call.env).socket, wire.Reload())
+    paths = find_paths(call.env)
+    reloaded = request(paths.socket, wire.Reload())
     assert isinstance(reloaded, wire.Reloaded)
 
     def text(style: Style) -> str:
-        refused = [f"{style.paint('refused', 'red')} {printable(p)}" for p in reloaded.problems]
+        shown = [printable(home_short(problem, paths.home)) for problem in reloaded.problems]
+        refused = [f"{style.paint('refused', 'red')} {problem}" for problem in shown]
         return "\n".join([f"{count(reloaded.jobs, 'job')} of files in force", *refused])
 
     document = {"jobs": reloaded.jobs, "problems": reloaded.problems}

@@ -13,9 +13,10 @@ from .. import wire
 from ..client import Client
 from ..environment import cut_env
 from ..errors import NoDaemon, RequestRefused
-from ..render import duration
+from ..render import duration, home_short
 from ..view import reading
 from . import INTERRUPTED
+from .declared import declared
 from .rows import wall_ms, word
 from .runend import tell
 from .target import job_id
@@ -40,12 +41,12 @@ def perform(call: Call) -> int:
     """Claim, wait, tell; -> 0 where the job succeeded, else 1."""
     paths = find_paths(call.env)
     with Client(paths.socket) as client:
-        claimed = client.ask(wire.RunJob(job=call.args.job, env=cut_env(call.env)))
+        claimed = _claim(client, call, paths)
         assert isinstance(claimed, wire.Claimed)
         run = claimed.run
         if call.args.no_wait:
             document = {"run": {"run": run, "job": call.args.job}}
-            return call.answer(document, lambda _: f"run {run} of {call.args.job} is claimed")
+            return call.answer(document, lambda _: f"run {run} of {call.args.job} is queued")
         try:
             client.ask(wire.AwaitRun(run=run), None, _progress(call, paths, run))
         except (NoDaemon, RequestRefused):  # it died, or it is leaving
@@ -54,6 +55,20 @@ def perform(call: Call) -> int:
             call.failed(f"no longer waiting: run {run} goes on; {_later(run)}", INTERRUPTED)
             return INTERRUPTED
     return tell(call, paths, run)
+
+
+def _claim(client: Client, call: Call, paths: Paths) -> wire.Reply:
+    """The claim; where the daemon knows of no such job, why it was not taken, if we know."""
+    job = call.args.job
+    try:
+        return client.ask(wire.RunJob(job=job, env=cut_env(call.env)))
+    except RequestRefused:
+        with reading(paths.ledger) as view:
+            item = declared(view, paths)[0].get(job)
+        if item is None or item.job or not item.refused:
+            raise
+        why = home_short(item.refused, paths.home)
+        raise RequestRefused(f"job is refused: {job}: {why}; mend it first") from None
 
 
 def _progress(call: Call, paths: Paths, run: int) -> Callable[[], None] | None:

@@ -55,13 +55,13 @@ def _document(paths: Paths, view: View, live: list[Document], now: float) -> Doc
         "shells": shells["shells"],
         "last_visit_at_s": shells["seen_at"],
         "last_prompt_at_s": shells["prompted_at"],
-        "problems": problems(paths, view),
+        "problems": problems(paths, view, now),
     }
 
 
-def problems(paths: Paths, view: View) -> list[str]:
-    """What keeps zdeferd from its work, each with what to do: state folder, disk, log."""
-    return state_problems(paths) + log_problems(view)
+def problems(paths: Paths, view: View, now: float) -> list[str]:
+    """What keeps zdeferd from its work, each with what to do: state folder, disk, log, jobs."""
+    return state_problems(paths) + log_problems(view) + _job_problems(paths, view, now)
 
 
 def state_problems(paths: Paths) -> list[str]:
@@ -104,6 +104,32 @@ def log_problems(view: View) -> list[str]:
     return found
 
 
+def _job_problems(paths: Paths, view: View, now: float) -> list[str]:
+    """Declarations that are refused: those in files, and those of shells in the last day."""
+    found = []
+    if os.path.exists(paths.config_file) or _has_files(paths.jobs_dir):
+        from ..config import load  # only who has files waits for it
+        from .declared import tally
+
+        found = [
+            f"{told}: zdeferctl check" for told in [tally(load(paths).problems, paths)] if told
+        ]
+    refused = view.refused_declarations(now - DAY_S)
+    if refused:
+        found.append(
+            f"{count(len(refused), 'job')} of shells refused: {', '.join(refused)};"
+            f" zdeferctl why {refused[0]}"
+        )
+    return found
+
+
+def _has_files(folder: str) -> bool:
+    try:
+        return any(name.endswith(".toml") for name in os.listdir(folder))
+    except OSError:
+        return False
+
+
 def _text(found: Document, live: list[Document], paths: Paths, now: float, style: Style) -> str:
     def short(path: str) -> str:
         return printable(home_short(path, paths.home))
@@ -124,7 +150,7 @@ def _text(found: Document, live: list[Document], paths: Paths, now: float, style
     if live:
         parts += ["", runs_table(live, now, style)]
     if found["problems"]:
-        parts += [""] + [f"{style.paint('!', 'red')} {printable(p)}" for p in found["problems"]]
+        parts += [""] + [f"{style.paint('!', 'red')} {short(p)}" for p in found["problems"]]
     return "\n".join(parts)
 
 

@@ -11,7 +11,7 @@ import time
 from .. import schedule
 from ..model import Batch, Run, Scope, Sink, State, Trigger
 from ..packing import unpack
-from ..render import Style, printable
+from ..render import Style, home_short, printable
 from ..system import boot_id
 from ..view import View, daemon_pid, reading
 from . import DONE, NO, nearest
@@ -54,7 +54,8 @@ def perform(call: Call) -> int:
     }
 
     def text(style: Style) -> str:
-        return f"{style.bold(facts.id)} {printable(answer.sentence)}"
+        sentence = home_short(answer.sentence, paths.home)
+        return f"{style.bold(facts.id)} {printable(sentence)}"
 
     return call.answer(document, text, NO if answer.code in _NO_ANSWER else DONE)
 
@@ -72,8 +73,9 @@ def gather(call: Call, paths: Paths, view: View) -> Facts:
         daemon=daemon_pid(paths.lock) is not None,
         activated=listens(paths.socket),
         job=item.job,
-        problem=_problem(name, loaded),
+        source=item.source,
         refused=item.refused,
+        refused_at=item.declared_at,
         nearest=nearest(name, [*jobs, *view.job_ids()]),
         live=_live(as_found(view.live_runs(), paths), view, name, loaded),
         spent=None if item.job is None else _spent(view, item.job, call.now, call.env),
@@ -84,12 +86,6 @@ def gather(call: Call, paths: Paths, view: View) -> Facts:
         quiet_s=_quiet_s() if idle else None,
         idle_after_s=loaded.settings.idle_after_s,
     )
-
-
-def _problem(name: str, loaded: Loaded) -> str | None:
-    """What config.py said about this job, if anything: `file:line: job.key: …`."""
-    marks = (f": {name}: ", f": {name}.")
-    return next((p for p in loaded.problems if any(mark in p for mark in marks)), None)
 
 
 def listens(socket: str) -> bool:
