@@ -47,7 +47,8 @@ def perform(call: Call) -> int:
 
     def text(style: Style) -> str:
         if not found:
-            return f"no jobs yet; put a file into {home_short(paths.jobs_dir, paths.home)} or see `zdefer help`"
+            folder = home_short(paths.jobs_dir, paths.home)
+            return f"no jobs yet; put a file into {folder} or see `zdefer help`"
         rows = [_cells(item, last.get(item.id), call.now, style) for item in found.values()]
         notes = [home_short(note, paths.home) for note in _refusals(found.values())]
         if loaded.problems:

@@ -55,13 +55,13 @@ def _document(paths: Paths, view: View, live: list[Document], now: float) -> Doc
         "shells": shells["shells"],
         "last_visit_at_s": shells["seen_at"],
         "last_prompt_at_s": shells["prompted_at"],
-        "problems": problems(paths, view, now),
+        "problems": problems(paths, view) + _job_problems(paths, view, now),
     }
 
 
-def problems(paths: Paths, view: View, now: float) -> list[str]:
-    """What keeps zdeferd from its work, each with what to do: state folder, disk, log, jobs."""
-    return state_problems(paths) + log_problems(view) + _job_problems(paths, view, now)
+def problems(paths: Paths, view: View) -> list[str]:
+    """What keeps zdeferd from its work, each with what to do: state folder, disk, log."""
+    return state_problems(paths) + log_problems(view)
 
 
 def state_problems(paths: Paths) -> list[str]:
