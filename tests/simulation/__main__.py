@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 from .chance import play, play_all
-from .invariants import Violation
+from .promises import Violation
 
 CHUNK = 500
 """Seeds that a process plays at a time."""

@@ -18,8 +18,8 @@ from zdeferd.probe import Probe
 
 from .calls import Killed, Process
 from .disk import error
-from .invariants import Violation
 from .loop import Loop, TurnedCommitter, running
+from .promises import Invariant, Violation
 
 if TYPE_CHECKING:
     from .away import Spawner
@@ -40,7 +40,7 @@ class TurnedJournal(Journal):
         if isinstance(error, (ZdeferdError, Killed)):
             super().fault(error)
         else:
-            self._machine.found(Violation("no error is unforeseen", repr(error)))
+            self._machine.found(Violation(Invariant.FORESEEN, repr(error)))
 
 
 class Channel:
@@ -162,7 +162,7 @@ class Daemon:
             failure = None
             self.asked_to_leave = True
         if failure is not None and not isinstance(failure, Killed):
-            self.machine.found(Violation("the daemon lives on", repr(failure)))
+            self.machine.found(Violation(Invariant.LIVES_ON, repr(failure)))
             raise failure
         self.machine.daemon_left()
 

@@ -13,7 +13,7 @@ from random import Random
 
 from zdeferd.model import Outcome
 
-from .invariants import Violation
+from .promises import Invariant, Violation
 from .seams import played_on
 from .stage import Setup
 from .world import World
@@ -86,7 +86,7 @@ class History:
             if not (self._round() if self.calm else self.step()):
                 break
         else:
-            raise Violation("the daemon comes to rest", f"{STEPS_LIMIT} steps")
+            raise Violation(Invariant.REST, f"{STEPS_LIMIT} steps")
         machine = self.machine
         daemon = machine.daemon
         if daemon is None or machine.full or machine.no_processes or machine.wire:
@@ -97,7 +97,7 @@ class History:
         machine.witness.at_rest(machine.ledger.tables, at_once, machine.busy())
         open_lines = [row for row in machine.ledger.tables.lines.values() if row.problem is None]
         if open_lines:
-            raise Violation("no line waits for nothing", repr(open_lines[0].line.text))
+            raise Violation(Invariant.NO_WAITING_LINE, repr(open_lines[0].line.text))
 
     # the end
 
@@ -116,7 +116,7 @@ class History:
             machine.stop_daemon()
             self.rest()
         if machine.daemon is not None:
-            raise Violation("the daemon leaves when asked", "it stays")
+            raise Violation(Invariant.LEAVES, "it stays")
         machine.witness.at_the_end(machine.ledger.tables)
         self._compare_logs()
         self._nothing_left_behind()
@@ -135,8 +135,8 @@ class History:
             if not machine.ledger.live_runs() and not machine.idle_waits():
                 return
             if not machine.pass_to_next_instant():
-                raise Violation("the daemon knows when to wake up", "nothing is armed")
-        raise Violation("every run ends", f"not within {INSTANTS} instants")
+                raise Violation(Invariant.ALARM, "nothing is armed")
+        raise Violation(Invariant.RUNS_END, f"not within {INSTANTS} instants")
 
     def _shells_and_jobs_go_on(self) -> None:
         machine = self.machine
@@ -173,15 +173,15 @@ class History:
             strangers += machine.in_doubt  # `settle` finds them gone, or absent: who knows
             machine.witness.logs(path, found, unsure, strangers, machine.torn)
             if any(row.line.state != "lost" for row in kept):
-                raise Violation("no line waits for ever", repr(list(kept)[:1]))
+                raise Violation(Invariant.NO_WAITING_LINE, repr(list(kept)[:1]))
 
     def _nothing_left_behind(self) -> None:
         machine = self.machine
         if machine.runners:
-            raise Violation("no runner is left", f"run {machine.runners[0].run}")
+            raise Violation(Invariant.NO_RUNNERS, f"run {machine.runners[0].run}")
         if machine.daemon_was_killed or machine.had_trouble:  # pruning removes what is left then
             return
         for run, ending in machine.witness.endings.items():
             contents = machine.disk.folders.get(f"/state/runs/{run}")
             if contents is not None and ending.outcome not in (Outcome.CANCELLED, Outcome.MISSED):
-                raise Violation("no folder is left", f"run {run}: {sorted(contents)}")
+                raise Violation(Invariant.NO_FOLDERS, f"run {run}: {sorted(contents)}")

@@ -1,9 +1,8 @@
-"""What must be true of every history, each once, by name.
+"""The witness of a history: compares what became durable with what was done in the world.
 
-Owns the witness: it is told what became durable and what was done in the world, as plain
-facts, and compares. It asks the daemon nothing and trusts none of its memory. Where a
-fault of the world takes a promise back (a power cut, a log that was cut short), the
-relaxation stands beside the invariant.
+It is told of both, as plain facts; it asks the daemon nothing and trusts none of its
+memory. Where a fault of the world takes a promise back (a power cut, a log that was cut
+short), the relaxation stands beside the invariant.
 """
 
 from collections import Counter
@@ -16,16 +15,10 @@ from memory_ledger import Tables
 from zdeferd.model import Ending, Outcome, Run, Scope, State, Trigger
 from zdeferd.schedule import lane
 
+from .promises import Invariant, Violation
+
 Attempt = tuple[int, int]
 """A run's id, and which of its attempts."""
-
-
-class Violation(Exception):
-    """An invariant does not hold: its name, and what was seen."""
-
-    def __init__(self, name: str, seen: str) -> None:
-        self.name = name
-        super().__init__(f"{name}: {seen}")
 
 
 class Witness:
@@ -62,7 +55,7 @@ class Witness:
             span = f"{scope} {spans[scope]}"
         other = self.spans.setdefault((run.job, span), run.id)
         if other != run.id:
-            raise Violation("one claim a scope", f"{run.job} in {span}: runs {other} and {run.id}")
+            raise Violation(Invariant.ONE_CLAIM, f"{run.job} in {span}: runs {other} and {run.id}")
 
     # --- one start an attempt, and of what may start
 
@@ -70,26 +63,22 @@ class Witness:
         """A job's process was made."""
         self.starts[at] += 1
         if self.starts[at] > 1:
-            raise Violation("one start an attempt", f"run {at[0]}, attempt {at[1]}")
+            raise Violation(Invariant.ONE_START, f"run {at[0]}, attempt {at[1]}")
         row = tables.runs.get(at[0])
         if row is None or row.ending is not None:
-            raise Violation("nothing starts that has ended", f"run {at[0]}")
+            raise Violation(Invariant.NO_LATE_START, f"run {at[0]}")
         if row.run.attempt != at[1]:
-            raise Violation(
-                "one start an attempt", f"run {at[0]}: {at[1]} beside {row.run.attempt}"
-            )
+            raise Violation(Invariant.ONE_START, f"run {at[0]}: {at[1]} beside {row.run.attempt}")
         if at[1] > row.run.attempts:
-            raise Violation("only an idempotent job is attempted again", f"run {at[0]}")
+            raise Violation(Invariant.ATTEMPTS, f"run {at[0]}")
         before_it = (run for run in _before(row.run, tables))
         if blocking := next(before_it, None):
-            raise Violation("what it comes after has ended", f"run {at[0]}, run {blocking.id}")
+            raise Violation(Invariant.AFTER, f"run {at[0]}, run {blocking.id}")
 
     def quiet(self, run: Run, quiet_s: float, wanted_s: float) -> None:
         """An idle trigger fired by itself claimed `run` after that much quiet."""
         if quiet_s < wanted_s - 0.001:
-            raise Violation(
-                "nothing idle runs under the user's hands", f"run {run.id}: {quiet_s:.1f} s"
-            )
+            raise Violation(Invariant.QUIET, f"run {run.id}: {quiet_s:.1f} s")
 
     def dispatched(self, run: int, tables: Tables, boot: str) -> None:
         """The decision to start it is durable."""
@@ -100,14 +89,14 @@ class Witness:
             return
         spent = sum(r.wall_ms for r in tables.runs.values() if r.run.batch == row.batch)
         if spent > budget:
-            raise Violation("a batch stops at its budget", f"run {run}: {spent} of {budget} ms")
+            raise Violation(Invariant.BUDGET, f"run {run}: {spent} of {budget} ms")
 
     def lanes(self, alive: Iterable[int], jobs_at_once: int) -> None:
         """`alive`: runs whose job and runner live, the newest included."""
         full = Counter(lane(self.runs[run]) for run in alive)
         for name, count in full.items():
             if count > jobs_at_once:
-                raise Violation("a lane holds no more than its jobs", f"{count} in {name}")
+                raise Violation(Invariant.LANES, f"{count} in {name}")
 
     # --- one outcome a run, and a true one
 
@@ -115,10 +104,10 @@ class Witness:
         """An outcome is durable."""
         if run in self.endings:
             before = self.endings[run].outcome
-            raise Violation("one outcome a run", f"run {run}: {before}, then {ending.outcome}")
+            raise Violation(Invariant.ONE_OUTCOME, f"run {run}: {before}, then {ending.outcome}")
         self.endings[run] = ending
         if job_lives:
-            raise Violation("no job outlives its run", f"run {run}: {ending.outcome}")
+            raise Violation(Invariant.NO_LEFTOVERS, f"run {run}: {ending.outcome}")
         self._is_true(run, ending)
 
     def _is_true(self, run: int, ending: Ending) -> None:
@@ -129,17 +118,17 @@ class Witness:
         if ending.rc is None:
             asked = ending.outcome is Outcome.MISSED or run in self.cancelled
             if ran or not asked:
-                raise Violation("what started is never said not to have", seen)
+                raise Violation(Invariant.TRULY_UNSTARTED, seen)
         elif ending.outcome is Outcome.ABANDONED:
             if recorded and not self.power_cut:
-                raise Violation("no recorded outcome is lost", seen)
+                raise Violation(Invariant.NO_LOST_OUTCOME, seen)
             if not died:
-                raise Violation("abandoned is what has lost its runner", seen)
+                raise Violation(Invariant.TRULY_ABANDONED, seen)
         elif ending.outcome in (Outcome.CANCELLED, Outcome.MISSED) and not recorded:
             if not died or (ending.outcome is Outcome.CANCELLED and run not in self.cancelled):
-                raise Violation("what never ran again had started once", seen)
+                raise Violation(Invariant.TRULY_STARTED, seen)
         elif not recorded or not _same(recorded[-1], ending):
-            raise Violation("the outcome is the runner's", seen)
+            raise Violation(Invariant.TRUE_OUTCOME, seen)
 
     # --- one line a run a log
 
@@ -150,7 +139,7 @@ class Witness:
             return
         same = [other for other in self.lines.values() if other[2] == run]
         if sum(text.startswith(b"DEFERRED ") for _, text, _ in same) > 1:
-            raise Violation("one line a run a log", f"run {run}: {text!r}")
+            raise Violation(Invariant.ONE_LINE, f"run {run}: {text!r}")
 
     def logs(
         self,
@@ -165,12 +154,12 @@ class Witness:
         due = Counter(text for where, text, _ in self.lines.values() if where == path)
         for text, count in found.items():
             if count > due[text] + strangers[text] and (due[text] or not torn):
-                raise Violation("one line a run a log", f"{text!r} {count} times in {path}")
+                raise Violation(Invariant.ONE_LINE, f"{text!r} {count} times in {path}")
         if self.power_cut:  # what was written and not yet on the disk is gone
             return
         for text, count in due.items():
             if found[text] < count - unsure[text]:
-                raise Violation("no line is lost", f"{text!r} is not in {path}")
+                raise Violation(Invariant.NO_LOST_LINE, f"{text!r} is not in {path}")
 
     # --- at rest
 
@@ -183,25 +172,25 @@ class Witness:
         running = Counter(lane(run) for run in live if run.state is State.DISPATCHED)
         for run in live:
             if run.state is State.DISPATCHED and not busy.get(run.id):
-                raise Violation("no run is forgotten", f"run {run.id} has no runner")
+                raise Violation(Invariant.NOT_FORGOTTEN, f"run {run.id} has no runner")
             if run.state is not State.CLAIMED or running[lane(run)] >= jobs_at_once:
                 continue
             if not any(_before(run, tables)) and not _waits_its_turn(run, tables):
-                raise Violation("nothing is pending that could run", f"run {run.id}, {run.job}")
+                raise Violation(Invariant.NOTHING_PENDING, f"run {run.id}, {run.job}")
 
     def at_the_end(self, tables: Tables) -> None:
         """The faults are over, and time enough has passed."""
         for row in tables.runs.values():
             if row.ending is None:
-                raise Violation("every run ends", f"run {row.run.id}: {row.run.state}")
+                raise Violation(Invariant.RUNS_END, f"run {row.run.id}: {row.run.state}")
         for run, ending in self.endings.items():
             lines = [text for _, text, of in self.lines.values() if of == run]
             count = sum(text.startswith(b"DEFERRED ") for text in lines)
             if count != (ending.rc is not None):
-                raise Violation("one line a run a log", f"run {run}: {count} lines")
+                raise Violation(Invariant.ONE_LINE, f"run {run}: {count} lines")
         for number, batch in tables.batches.items():
             if batch.ended_at is None:
-                raise Violation("every batch ends", f"batch {number}")
+                raise Violation(Invariant.BATCHES_END, f"batch {number}")
         for path in {where for where, _, _ in self.lines.values()}:
             self._batches_in_order(path)
 
@@ -212,7 +201,7 @@ class Witness:
             if where == path and text.startswith(b"IDLE:"):
                 opened += text.startswith(b"IDLE:START") - text.startswith(b"IDLE:SUMMARY")
                 if opened not in (0, 1) or (text.startswith(b"IDLE:TASK") and not opened):
-                    raise Violation("idle batches of a log never interleave", repr(text))
+                    raise Violation(Invariant.WHOLE_BATCHES, repr(text))
 
 
 def _before(run: Run, tables: Tables) -> Iterable[Run]:

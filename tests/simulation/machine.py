@@ -12,8 +12,8 @@ from . import away
 from .calls import Process
 from .daemon import Daemon
 from .disk import error
-from .invariants import Violation
 from .loop import Loop
+from .promises import Invariant, Violation
 from .stage import Stage
 
 
@@ -100,7 +100,7 @@ class Machine(Stage):
         if daemon.committer.queued:  # as Committer.close does
             self._commit()
         if not daemon.asked_to_leave and (live := self.ledger.live_runs()):
-            self.found(Violation("who leaves leaves no run", f"run {live[0].id}"))
+            self.found(Violation(Invariant.LEAVES_NOTHING, f"run {live[0].id}"))
         self._daemon_is_gone(daemon)
 
     def _daemon_is_gone(self, daemon: Daemon) -> None:

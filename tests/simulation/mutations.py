@@ -26,14 +26,15 @@ from zdeferd import (
 from zdeferd.model import Scope
 
 from .calls import Calls
+from .promises import Invariant
 from .stage import Stage
 from .watched import WatchedLedger
 
 Mutation = Callable[[], AbstractContextManager[Any]]
-MUTATIONS: dict[str, tuple[Mutation, set[str]]] = {}
+MUTATIONS: dict[str, tuple[Mutation, set[Invariant]]] = {}
 
 
-def _breaks(*names: str) -> Callable[[Mutation], Mutation]:
+def _breaks(*names: Invariant) -> Callable[[Mutation], Mutation]:
     def add(mutation: Mutation) -> Mutation:
         MUTATIONS[mutation.__name__] = (mutation, set(names))
         return mutation
@@ -48,12 +49,12 @@ def _instead(owner: Any, name: str, other: Any) -> AbstractContextManager[Any]:
 # --- claims
 
 
-@_breaks("one claim a scope")
+@_breaks(Invariant.ONE_CLAIM)
 def a_claim_is_not_unique() -> AbstractContextManager[Any]:
     return _instead(WatchedLedger, "is_claimed", lambda self, job, key: False)
 
 
-@_breaks("an answered visit is kept")
+@_breaks(Invariant.ANSWERED_IS_KEPT)
 def an_answer_before_the_commit() -> AbstractContextManager[Any]:
     visit = dispatcher.Dispatcher.visit
 
@@ -64,7 +65,7 @@ def an_answer_before_the_commit() -> AbstractContextManager[Any]:
     return _instead(dispatcher.Dispatcher, "visit", hasty)
 
 
-@_breaks("an answered visit is kept")
+@_breaks(Invariant.ANSWERED_IS_KEPT)
 def registrations_are_forgotten() -> AbstractContextManager[Any]:
     return _instead(WatchedLedger, "register", lambda self, shell, trigger, job: None)
 
@@ -72,7 +73,7 @@ def registrations_are_forgotten() -> AbstractContextManager[Any]:
 # --- starts
 
 
-@_breaks("one start an attempt")
+@_breaks(Invariant.ONE_START)
 @contextmanager
 def a_start_without_o_excl() -> Iterator[None]:
     """And without the look before it."""
@@ -97,7 +98,7 @@ def _judge_by_the_lock_alone(folder: str, attempt: int) -> runfolder.Verdict:
         return runfolder.NeverStarted()
 
 
-@_breaks("abandoned is what has lost its runner", "no recorded outcome is lost")
+@_breaks(Invariant.TRULY_ABANDONED, Invariant.NO_LOST_OUTCOME)
 def a_runner_without_a_lock() -> AbstractContextManager[Any]:
     def no_lock(self: Any) -> int:
         return runner.open_file(f"{self._folder}/lock", Calls.O_RDWR | Calls.O_CREAT)
@@ -105,18 +106,18 @@ def a_runner_without_a_lock() -> AbstractContextManager[Any]:
     return _instead(runner.Attempt, "_take_lock", no_lock)
 
 
-@_breaks("nothing starts that has ended", "no job outlives its run")
+@_breaks(Invariant.NO_LATE_START, Invariant.NO_LEFTOVERS)
 def no_tombstone() -> AbstractContextManager[Any]:
     return _instead(runfolder, "tombstone", lambda folder, attempt: True)
 
 
-@_breaks("only an idempotent job is attempted again", "one start an attempt")
+@_breaks(Invariant.ATTEMPTS, Invariant.ONE_START)
 def a_recall_counts_as_an_attempt() -> AbstractContextManager[Any]:
     recall = WatchedLedger.recall
     return _instead(WatchedLedger, "recall", lambda self, run, at: recall(self, run, at + 1))
 
 
-@_breaks("only an idempotent job is attempted again")
+@_breaks(Invariant.ATTEMPTS)
 def whatever_vanished_is_tried_again() -> AbstractContextManager[Any]:
     settle = verdicts.settle
 
@@ -130,7 +131,7 @@ def whatever_vanished_is_tried_again() -> AbstractContextManager[Any]:
 # --- outcomes
 
 
-@_breaks("the outcome is the runner's")
+@_breaks(Invariant.TRUE_OUTCOME)
 def every_end_is_a_success() -> AbstractContextManager[Any]:
     finished = verdicts._finished
 
@@ -140,7 +141,7 @@ def every_end_is_a_success() -> AbstractContextManager[Any]:
     return _instead(verdicts, "_finished", rosy)
 
 
-@_breaks("no recorded outcome is lost", "abandoned is what has lost its runner")
+@_breaks(Invariant.NO_LOST_OUTCOME, Invariant.TRULY_ABANDONED)
 def the_next_daemon_takes_all_for_lost() -> AbstractContextManager[Any]:
     settle = verdicts.settle
 
@@ -151,7 +152,7 @@ def the_next_daemon_takes_all_for_lost() -> AbstractContextManager[Any]:
     return _instead(verdicts, "settle", gloomy)
 
 
-@_breaks("no job outlives its run")
+@_breaks(Invariant.NO_LEFTOVERS)
 def leftovers_are_left() -> AbstractContextManager[Any]:
     return _instead(Stage, "LEFTOVERS_END", False)
 
@@ -159,7 +160,7 @@ def leftovers_are_left() -> AbstractContextManager[Any]:
 # --- lines
 
 
-@_breaks("no line is lost", "no line waits for nothing")
+@_breaks(Invariant.NO_LOST_LINE, Invariant.NO_WAITING_LINE)
 def a_mark_before_the_append() -> AbstractContextManager[Any]:
     append = sharedlog._File._append
 
@@ -170,12 +171,12 @@ def a_mark_before_the_append() -> AbstractContextManager[Any]:
     return _instead(sharedlog._File, "_append", hasty)
 
 
-@_breaks("one line a run a log")
+@_breaks(Invariant.ONE_LINE)
 def no_look_for_what_was_begun() -> AbstractContextManager[Any]:
     return _instead(sharedlog, "settle", lambda path, begun, text: sharedlog.Settled.ABSENT)
 
 
-@_breaks("one line a run a log")
+@_breaks(Invariant.ONE_LINE)
 def a_line_twice_in_the_ledger() -> AbstractContextManager[Any]:
     add = reports._add
 
@@ -188,7 +189,7 @@ def a_line_twice_in_the_ledger() -> AbstractContextManager[Any]:
 # --- decisions
 
 
-@_breaks("a lane holds no more than its jobs")
+@_breaks(Invariant.LANES)
 def lanes_without_a_limit() -> AbstractContextManager[Any]:
     decide = schedule.decide
 
@@ -202,22 +203,22 @@ def _fields(struct: Any) -> dict[str, Any]:
     return {name: getattr(struct, name) for name in struct.__struct_fields__}
 
 
-@_breaks("what it comes after has ended", "idle batches of a log never interleave")
+@_breaks(Invariant.AFTER, Invariant.WHOLE_BATCHES)
 def nobody_waits_for_anybody() -> AbstractContextManager[Any]:
     return _instead(schedule, "waits_for", lambda run, picture: None)
 
 
-@_breaks("a batch stops at its budget")
+@_breaks(Invariant.BUDGET)
 def a_budget_without_a_bottom() -> AbstractContextManager[Any]:
     return _instead(schedule, "over_budget", lambda run, batches: False)
 
 
-@_breaks("nothing idle runs under the user's hands")
+@_breaks(Invariant.QUIET)
 def a_user_who_never_types() -> AbstractContextManager[Any]:
     return _instead(idlewatch.IdleWatch, "_quiet_at", lambda self, idle_after_s: 0.0)
 
 
-@_breaks("the daemon knows when to wake up")
+@_breaks(Invariant.ALARM)
 def no_alarm() -> AbstractContextManager[Any]:
     return _instead(dispatcher.Dispatcher, "serve", _serving_without_an_alarm())
 
@@ -232,7 +233,7 @@ def _serving_without_an_alarm() -> Any:
     return deaf
 
 
-@_breaks("nothing is pending that could run", "the daemon knows when to wake up")
+@_breaks(Invariant.NOTHING_PENDING, Invariant.ALARM)
 def one_start_a_wake_up() -> AbstractContextManager[Any]:
     """The loop does not look again after it has done something."""
     act = dispatcher.Dispatcher._act
@@ -258,7 +259,7 @@ def one_start_a_wake_up() -> AbstractContextManager[Any]:
     return both()
 
 
-@_breaks("who leaves leaves no run")
+@_breaks(Invariant.LEAVES_NOTHING)
 def it_leaves_with_work_on_its_hands() -> AbstractContextManager[Any]:
     decide = schedule.decide
 
@@ -270,12 +271,12 @@ def it_leaves_with_work_on_its_hands() -> AbstractContextManager[Any]:
     return _instead(schedule, "decide", hasty)
 
 
-@_breaks("nothing idle runs under the user's hands", "the daemon knows when to wake up")
+@_breaks(Invariant.QUIET, Invariant.ALARM)
 def an_idle_look_that_is_not_asked_for() -> AbstractContextManager[Any]:
     return _instead(idlewatch.IdleWatch, "ask", lambda self: None)
 
 
-@_breaks("one claim a scope")
+@_breaks(Invariant.ONE_CLAIM)
 def every_day_is_another() -> AbstractContextManager[Any]:
     scope_key = claims.scope_key
 

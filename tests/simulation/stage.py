@@ -21,8 +21,9 @@ from . import away
 from .calls import Calls, Killed, Process
 from .daemon import Daemon
 from .disk import Disk, Node, error
-from .invariants import Violation, Witness
+from .invariants import Witness
 from .loop import running
+from .promises import Violation
 from .shells import Message, Shell
 from .watched import WatchedLedger
 

@@ -3,8 +3,8 @@
 import pytest
 
 from .chance import play_all
-from .invariants import Violation
 from .mutations import MUTATIONS
+from .promises import Violation
 
 WITHIN = 600
 """Histories."""

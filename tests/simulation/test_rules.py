@@ -26,8 +26,8 @@ from zdeferd import wire
 from zdeferd.model import Code, Job, Scope, Settings, Trigger
 
 from .history import History
-from .invariants import Violation
 from .mutations import MUTATIONS
+from .promises import Violation
 from .stage import Setup
 from .world import World
 

@@ -11,8 +11,8 @@ from zdeferd import wire
 from zdeferd.model import Job
 
 from .disk import FILE, FOLDER, Node
-from .invariants import Violation
 from .machine import Machine
+from .promises import Invariant, Violation
 from .shells import Message, Shell
 
 
@@ -113,12 +113,12 @@ class World(Machine):
         """The answer says: it is durable."""
         known = self.ledger.shell(visit.hello.nonce)
         if known is None or known.seq < visit.hello.seq:
-            raise Violation("an answered visit is kept", f"{visit.hello}")
+            raise Violation(Invariant.ANSWERED_IS_KEPT, f"{visit.hello}")
         for job in visit.jobs if visit.postprompt else ():
             due = job.once_per == "shell" and job.on == "postprompt" and job.id[0] == "s"
             key = (job.id, f"shell:{visit.hello.nonce}")
             if due and key not in self.ledger.tables.claims:
-                raise Violation("an answered visit is kept", f"{visit.hello}: {job.id}")
+                raise Violation(Invariant.ANSWERED_IS_KEPT, f"{visit.hello}: {job.id}")
 
     def lose(self, index: int) -> None:
         """A message never arrives."""
@@ -177,8 +177,9 @@ class World(Machine):
         if node is None:
             return
         self.note("logrotate", "copies the log and cuts it to nothing")
-        rows = self.ledger.tables.lines.values()
-        self.in_doubt.update(row.line.text for row in rows if row.line.state == "writing")
+        # The one that is begun, and the one that is next: where it ends may have been looked up.
+        unmarked = [row.line for row in self.ledger.tables.lines.values() if row.line.path == log]
+        self.in_doubt.update(line.text for line in sorted(unmarked, key=lambda line: line.id)[:2])
         copy = Node(node.kind, 0)
         copy.data += node.data
         self.archive.append((log, copy))
