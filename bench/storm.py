@@ -24,6 +24,7 @@ from .values import Figure
 JOB_MS = 20.0
 CONTESTANTS = (FLOOR, US, ZSH_DEFER, ZSH_ASYNC, FORKS, EVALCACHE)
 LIMIT_S = 150.0
+QUIET_S = 10.0
 
 
 def measure(stage: Stage) -> list[Figure]:
@@ -140,12 +141,18 @@ def _wait(
         until(lambda: _lines(answers) >= len(screens), 30.0, 0.05)
         settled(done, stage.size.storm_jobs, quiet_s=2.0)
     elif name not in (FLOOR, EVALCACHE):
-        wanted = len(screens) * stage.size.storm_jobs
-        end = time.monotonic() + LIMIT_S
-        while size_of(done) < wanted and time.monotonic() < end:
-            for screen in screens:
-                screen.read(0.0001)  # nobody must wait for a full terminal
-            time.sleep(0.05)
+        _wait_for_jobs(screens, done, len(screens) * stage.size.storm_jobs)
+
+
+def _wait_for_jobs(screens: Sequence[Screen], done: Path, wanted: int) -> None:
+    """Until all are done, or no more come: zsh-async loses some where many start at once."""
+    end, last, since = time.monotonic() + LIMIT_S, 0, time.monotonic()
+    while last < wanted and time.monotonic() < min(end, since + QUIET_S):
+        for screen in screens:
+            screen.read(0.0001)  # nobody must wait for a full terminal
+        time.sleep(0.05)
+        if size_of(done) > last:
+            last, since = size_of(done), time.monotonic()
 
 
 def _lines(path: Path) -> int:
