@@ -20,7 +20,8 @@
 # a kind (`defer` or `add`), a count, and that many words. `_zdeferd_armed` is 1 while the
 # queue needs no attention: a visit is coming, under way, or given up. `_zdeferd_outbox`
 # holds packed messages that nobody has answered. `_zdeferd` has the rest: fd, phase and
-# input of the visit; seq, nonce, tries, given_up, prompted, idle, kick of the shell.
+# input of the visit (in the phase `starting`, fd is the pipe of a daemon being started);
+# seq, nonce, tries, given_up, prompted, idle, kick of the shell.
 #
 # Assumes ZLE: on a terminal, an interactive zsh survives the SIGPIPE of a dead daemon.
 
@@ -52,14 +53,21 @@ _zdeferd[loaded]=1
   if [[ -e $socket || -h $socket ]]; then
     [[ -S $socket && -O $socket && -O ${socket:h} ]] && .zdeferd-modules || return 1
   fi
-  [[ -S $socket ]] && builtin zsocket $socket || { .zdeferd-autostart; return 1 }
+  [[ -S $socket ]] && builtin zsocket $socket || { .zdeferd-autostart; return }
   fd=$REPLY
   builtin exec {REPLY}>&$fd {fd}>&-  # from 10 on: the lower numbers are the user's
-  _zdeferd[fd]=$REPLY _zdeferd[phase]=greeting _zdeferd[input]=
-  .zdeferd-hook precmd_functions .zdeferd-precmd
-  .zdeferd-hook preexec_functions .zdeferd-preexec
+  .zdeferd-hold $REPLY greeting
   builtin syswrite -o $REPLY -- $_zdeferd_greeting && builtin zle -F $REPLY .zdeferd-turn
 }
+
+# The visit has the descriptor $1 from here to its end, and is in the phase $2.
+.zdeferd-hold() {
+  builtin emulate -L zsh -o warn_create_global
+  _zdeferd[fd]=$1 _zdeferd[phase]=$2 _zdeferd[input]=
+  .zdeferd-hook precmd_functions .zdeferd-precmd
+  .zdeferd-hook preexec_functions .zdeferd-preexec
+}
+
 
 # No more of the modules than is used: a function of the user's may be named `sysopen`.
 .zdeferd-modules() {
@@ -84,7 +92,11 @@ _zdeferd[loaded]=1
   fi
   local -i finished=0
   {
-    .zdeferd-read && finished=1
+    if [[ $_zdeferd[phase] == starting ]]; then
+      .zdeferd-started && finished=1
+    else
+      .zdeferd-read && finished=1
+    fi
   } always {
     (( finished )) || .zdeferd-end unanswered
   } 2>/dev/null
@@ -221,16 +233,34 @@ _zdeferd[loaded]=1
 }
 
 # Where no service manager starts the daemon, `zdeferctl install` leaves a marker with the
-# program's path. Once a shell, and the only fork there is.
+# program's path. Once a shell, and the only fork there is. 0: a daemon is being started, and
+# the visit waits for it. `zdeferd --detach` ends, and with it the pipe, when the socket
+# answers. In a bare `exec` the process becomes no job and no $!; it is in the shell's
+# process group, though, and so must not hear a Ctrl-C at the prompt or the terminal's end.
 .zdeferd-autostart() {
-  builtin emulate -L zsh -o warn_create_global -o no_bg_nice
-  local marker=$HOME/.local/state program
-  (( $+_zdeferd[started] )) && return 0
+  builtin emulate -L zsh -o warn_create_global
+  local marker=$HOME/.local/state program REPLY
+  (( $+_zdeferd[started] )) && return 1
   [[ ${(t)XDG_STATE_HOME} == *export* && $XDG_STATE_HOME == /* ]] && marker=$XDG_STATE_HOME
   marker+=/zdeferd/autostart
-  [[ -f $marker && ! -h $marker && -O $marker && -O ${marker:h} ]] || return 0
+  [[ -f $marker && ! -h $marker && -O $marker && -O ${marker:h} ]] || return 1
   IFS= builtin read -r program <$marker
-  [[ $program == /* && -f $program && -x $program ]] || return 0
+  [[ $program == /* && -f $program && -x $program ]] || return 1
   _zdeferd[started]=1
-  $program --detach </dev/null >/dev/null 2>&1 &!
+  builtin exec {REPLY}< <(
+    builtin trap '' INT QUIT HUP
+    builtin exec $program --detach </dev/null 2>/dev/null
+  )
+  .zdeferd-hold $REPLY starting
+  builtin zle -F $REPLY .zdeferd-turn
+}
+
+# The pipe's end: the daemon is there, or never will be. The pipe keeps its number until the
+# connection has another: ZLE goes on to ignore a number that it has seen hung up.
+.zdeferd-started() {
+  builtin emulate -L zsh -o warn_create_global
+  local -i fd=$_zdeferd[fd]
+  builtin zle -F $fd
+  _zdeferd[fd]=
+  { .zdeferd-connect } always { builtin exec {fd}>&- }
 }

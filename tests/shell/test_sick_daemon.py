@@ -16,8 +16,6 @@ from shell.conftest import Start
 from shell.peer import Peer, Stub, asleep, connections, wait_until
 from terminal import LIMIT_S, Terminal
 
-from zdeferd import wire
-
 JOB = "build() { : }; zf::defer::register build build postprompt Build"
 VISITS = 4000
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(48)
@@ -234,55 +232,3 @@ def test_a_flood_of_pings_ends(start: Start, socket: Path) -> None:
         with stub.accept() as connection:
             connection.sendall(GREETING + READY + b"\x04\x07\x04PING\x00\x00" * 500)
             works(shell)
-
-
-def test_autostart_only_with_the_marker(start: Start, home: Path) -> None:
-    program = home / "zdeferd"
-    program.write_text(f'#!/bin/sh\necho "$@" >>{home}/started\n')
-    program.chmod(0o700)
-    marker = home / ".local/state/zdeferd/autostart"
-    shell = start(JOB)
-    shell.prompt()
-    works(shell)
-    assert not (home / "started").exists()
-    shell.close()
-    marker.parent.mkdir(parents=True)
-    marker.write_text(f"{program}\n")
-    shell = start(JOB)
-    shell.prompt()
-    wait_until((home / "started").exists, "the daemon was started")
-    for _ in range(3):
-        works(shell)
-    assert shell.run("jobs") == ""
-    assert (home / "started").read_text() == "--detach\n"
-
-
-@pytest.mark.parametrize("kind", ["link", "relative", "not executable"])
-def test_no_autostart_from_a_doubtful_marker(kind: str, start: Start, home: Path) -> None:
-    program = home / "zdeferd"
-    program.write_text(f"#!/bin/sh\n>{home}/started\n")
-    program.chmod(0o600 if kind == "not executable" else 0o700)
-    marker = home / ".local/state/zdeferd/autostart"
-    marker.parent.mkdir(parents=True)
-    marker.write_text("zdeferd\n" if kind == "relative" else f"{program}\n")
-    if kind == "link":
-        marker.rename(home / "marker")
-        marker.symlink_to(home / "marker")
-    shell = start(JOB)
-    shell.prompt()
-    works(shell)
-    assert shell.ask("${_zdeferd[started]-no}") == "no"
-
-
-def test_a_running_daemon_is_not_started_again(start: Start, home: Path, peer: Peer) -> None:
-    program = home / "zdeferd"
-    program.write_text(f"#!/bin/sh\n>{home}/started\n")
-    program.chmod(0o700)
-    marker = home / ".local/state/zdeferd/autostart"
-    marker.parent.mkdir(parents=True)
-    marker.write_text(f"{program}\n")
-    shell = start(JOB)
-    shell.prompt()
-    peer.take(reply=lambda visit: wire.answer("ok", seq=visit.hello.seq))
-    works(shell)
-    assert shell.ask("${_zdeferd[started]-no}") == "no"
