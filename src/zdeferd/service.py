@@ -35,6 +35,8 @@ UNITS = ("zdeferd.socket", "zdeferd.service")
 LABEL = "org.zdeferd.zdeferd"
 ADDED = "# added by zdeferctl install"
 """Behind the line in .zshrc, so that uninstall knows it from one that the user wrote."""
+STOPPED = ".stopped"
+"""Ends the autostart marker's name from `stop` to `start`: no shell starts zdeferd then."""
 CARRIED_ENV = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "ZDEFERD_SOCKET")
 """Decide where daemon and shells meet; a manager does not know what a shell sets."""
 
@@ -100,6 +102,7 @@ def install_plan(host: Host, zshrc: bool = False) -> list[Step]:
     if zshrc:
         steps.append(AddLine(host.zshrc, f"{host.line}  {ADDED}"))
     marker = host.paths.autostart
+    steps.append(Remove(f"{marker}{STOPPED}"))
     if host.manager == "systemd":
         steps += [Write(f"{host.units}/{name}", _unit(host, name)) for name in UNITS]
         steps += [
@@ -129,7 +132,8 @@ def uninstall_plan(host: Host, purge: bool = False) -> list[Step]:
         steps.append(Command(("systemctl", "--user", "disable", "--now", *UNITS), must=False))
     if host.manager == "launchd":
         steps.append(Command(("launchctl", "bootout", f"gui/{host.uid}/{LABEL}"), must=False))
-    removed = [*units, host.agent, host.paths.autostart]
+    marker = host.paths.autostart
+    removed = [*units, host.agent, marker, f"{marker}{STOPPED}"]
     steps += [Remove(path) for path in removed if os.path.lexists(path)]
     if host.manager == "systemd" and any(map(os.path.lexists, units)):
         steps.append(Command(("systemctl", "--user", "daemon-reload"), must=False))

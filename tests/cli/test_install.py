@@ -39,7 +39,11 @@ def test_the_line_is_added_once_with_a_backup(user: User) -> None:
     text = zshrc.read_text()
     assert text == f"alias ll='ls -l'\n{LINE}  # added by zdeferctl install\n"
     assert (user.root / ".zshrc.before-zdeferd").read_text() == "alias ll='ls -l'\n"
-    assert call("install", "--zshrc").code == 0
+    for words in (("install", "--zshrc"), ("install",)):
+        again = call(*words)
+        assert again.code == 0
+        assert ".zshrc   ~/.zshrc loads it already\n" in again.out
+        assert "Put this line" not in again.out
     assert zshrc.read_text() == text
 
 
@@ -48,7 +52,15 @@ def test_dry_run_does_nothing(user: User) -> None:
     before = sorted(user.root.rglob("*"))
     result = call("install", "--dry-run", "--zshrc")
     assert result.code == 0
-    assert "add one line to " in result.out
+    assert result.out.splitlines() == [
+        "Would be put in place; nothing is done:",
+        "service  no service manager answers here: shells start zdeferd after their prompt",
+        "plugin   ~/.local/share/zdeferd/shell",
+        ".zshrc   one line is added to ~/.zshrc",
+    ]
+    verbose = call("install", "--dry-run", "--zshrc", "--verbose").out
+    assert "add one line to ~/.zshrc" in verbose
+    assert "write ~/.local/share/zdeferd/shell/visit.zsh" in verbose
     assert sorted(user.root.rglob("*")) == before
 
 

@@ -35,6 +35,14 @@ def test_start_twice_and_stop(user: User) -> None:
 
 
 @pytest.mark.usefixtures("started")
+def test_shells_may_start_it_again(user: User) -> None:
+    (user.state / "autostart").write_text("/nowhere/zdeferd\n")
+    assert call("stop").code == 0
+    assert call("start").code == 0
+    assert (user.state / "autostart").read_text() == "/nowhere/zdeferd\n"
+
+
+@pytest.mark.usefixtures("started")
 def test_a_daemon_that_cannot_start_says_why(user: User) -> None:
     user.state.chmod(0o755)
     result = call("start")

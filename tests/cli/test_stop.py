@@ -40,10 +40,18 @@ def test_a_caller_that_waits_for_a_run_does_not_hold_it_up(user: User, daemon: D
     assert "run 1 goes on" in err
 
 
-def test_the_marker_starts_it_again(user: User, daemon: Daemon) -> None:
-    (user.state / "autostart").write_text("/nowhere/zdeferd\n")
+def test_no_shell_starts_it_until_start(user: User, daemon: Daemon) -> None:
+    marker = user.state / "autostart"
+    marker.write_text("/nowhere/zdeferd\n")
     daemon.start()
-    assert "the next new shell starts it again" in call("stop").out
+    assert "shells start none until `zdeferctl start`" in call("stop").out
+    assert not marker.exists()
+    assert call("stop").code == 3
+    marker.write_text("/nowhere/zdeferd\n")  # a daemon that is not there is held back, too
+    assert call("stop").code == 0
+    doctor = call("doctor").out
+    assert "stopped by zdeferctl stop: no shell starts it" in doctor
+    assert "not installed (no service" not in doctor
 
 
 def test_no_daemon(user: User) -> None:

@@ -8,6 +8,19 @@ from ctl import User, call, claim, daemon_script
 from running import Daemon
 
 
+SAID = """\
+stopped  the daemon
+removed  the marker by which shells start zdeferd
+removed  the line in ~/.zshrc
+removed  the plugin, ~/.local/share/zdeferd/shell
+kept     ~/.config/zdeferd: settings and jobs
+kept     ~/.local/state/zdeferd: ledger, outputs and logs; --purge removes them
+kept     ~/.zshrc.before-zdeferd: .zshrc as it was before install
+
+Shells that are open still have their half of it: open new ones.
+"""
+
+
 @pytest.fixture(autouse=True)
 def program(user: User, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`zdeferd` beside zdeferctl; no service manager answers in this home."""
@@ -33,6 +46,7 @@ def test_all_of_it_while_the_daemon_runs(user: User, daemon: Daemon) -> None:
     assert call("run", "build").code == 0
     result = call("uninstall")
     assert result.code == 0, result.err
+    assert result.out == SAID
     assert daemon.process is not None
     assert daemon.process.wait(20) == 0
     own = {".zshrc", ".zshrc.before-zdeferd", ".config/zdeferd/jobs.d/mine.toml"}
@@ -40,7 +54,9 @@ def test_all_of_it_while_the_daemon_runs(user: User, daemon: Daemon) -> None:
     assert {name for name in files(user) - own if not name.startswith(".local/state/")} == set()
     assert ".local/state/zdeferd/ledger.sqlite3" in files(user)
     assert not (user.root / "run/zdeferd").exists()
-    assert call("uninstall", "--purge").code == 0
+    purged = call("uninstall", "--purge")
+    assert "removed  ledger, outputs and logs in ~/.local/state/zdeferd\n" in purged.out
+    assert "kept     ~/.local" not in purged.out
     assert files(user) == own
     assert (user.root / ".zshrc").read_text() == "alias ll='ls -l'\n"
 
@@ -69,6 +85,33 @@ def test_no_purge_while_jobs_run(user: User) -> None:
 
 def test_dry_run_does_nothing(user: User) -> None:
     assert call("install").code == 0
+    claim(user.ledger(), "build")
     before = files(user)
-    assert "would remove " in call("uninstall", "--dry-run").out
+    text = call("uninstall", "--dry-run").out
+    assert text == (
+        "would remove  the marker by which shells start zdeferd\n"
+        "would remove  the plugin, ~/.local/share/zdeferd/shell\n"
+        "would keep    ~/.local/state/zdeferd: ledger, outputs and logs; --purge removes them\n"
+    )
+    assert "would keep" not in call("uninstall", "--dry-run", "--purge").out
+    assert (
+        "remove ~/.local/share/zdeferd/shell\n" in call("uninstall", "--dry-run", "--verbose").out
+    )
     assert files(user) == before
+
+
+def test_a_run_that_goes_on_is_told(user: User) -> None:
+    ledger = user.ledger()
+    ledger.dispatch(claim(ledger, "build"), "a-boot", 1.0)
+    folder = user.state / "runs/1"
+    folder.mkdir(parents=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "run 1 goes on to its end\n" in call("uninstall").out
+
+
+def test_the_marker_that_stop_put_aside_goes_too(user: User) -> None:
+    call("install")
+    call("stop")
+    call("uninstall")
+    assert files(user) == set()

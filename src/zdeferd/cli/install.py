@@ -15,10 +15,12 @@ from ..service import Host, install_plan
 from ..steps import AddLine, backup_of, carry_out, describe
 from . import DONE
 from .host import this_host
+from .places import loads_shim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from .call import Call
 
@@ -33,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Whether to touch .zshrc, and whether to do anything."""
     parser.add_argument("--zshrc", action="store_true", help="add the line to .zshrc, once")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    parser.add_argument("--verbose", action="store_true", help="each step as well")
 
 
 def perform(call: Call) -> int:
@@ -40,7 +43,6 @@ def perform(call: Call) -> int:
     host = this_host(call.env, needs_program=True)
     plan = install_plan(host, call.args.zshrc)
     changed = [describe(s) for s in plan if call.args.dry_run or carry_out(s)]
-    added = [s.path for s in plan if isinstance(s, AddLine) and describe(s) in changed]
     document = {
         "dry_run": call.args.dry_run,
         "service": host.manager or "autostart",
@@ -49,29 +51,39 @@ def perform(call: Call) -> int:
         "zshrc": host.zshrc,
         "shell_dir": host.shim,
     }
-    return call.answer(document, lambda style: _text(host, changed, bool(added), call, style), DONE)
+
+    def text(style: Style) -> str:
+        return home_short("\n".join(_lines(host, changed, call, style)), host.paths.home)
+
+    return call.answer(document, text, DONE)
 
 
-def _text(host: Host, changed: list[str], added: bool, call: Call, style: Style) -> str:
-    def short(path: str) -> str:
-        return home_short(path, host.paths.home)
+def _lines(host: Host, changed: list[str], call: Call, style: Style) -> Iterator[str]:
+    args = call.args
+    if args.dry_run:
+        yield "Would be put in place; nothing is done:"
+    yield f"service  {_SERVICES[host.manager]}"
+    yield f"plugin   {host.shim}" + ("" if changed else ", up to date")
+    yield from _zshrc(host, changed, call, style)
+    if args.verbose:
+        yield from ["", *changed]
+    if not args.dry_run:
+        yield from ["", "Then open a new shell; `zdeferctl doctor` checks the rest."]
 
-    if call.args.dry_run:
-        return "\n".join(["would:", *(f"  {step}" for step in changed)])
-    lines = [
-        f"service  {_SERVICES[host.manager]}",
-        f"plugin   {short(host.shim)}" + ("" if changed else ", up to date"),
-    ]
-    if added:
-        lines.append(f".zshrc   line added to {short(host.zshrc)}{_backup(host)}")
-    elif not call.args.zshrc:
-        lines += ["", f"Put this line into {short(host.zshrc)} (or use --zshrc):", ""]
-        lines += ["  " + style.bold(host.line)]
-    return "\n".join([*lines, "", "Then open a new shell; `zdeferctl doctor` checks the rest."])
+
+def _zshrc(host: Host, changed: list[str], call: Call, style: Style) -> Iterator[str]:
+    """What is so, or is to be done, in the user's own file."""
+    if describe(AddLine(host.zshrc, host.line)) in changed and not call.args.dry_run:
+        yield f".zshrc   line added to {host.zshrc}{_backup(host)}"
+    elif loads_shim(host.zshrc):
+        yield f".zshrc   {host.zshrc} loads it already"
+    elif call.args.zshrc:
+        yield f".zshrc   one line is added to {host.zshrc}"
+    else:
+        yield from ["", f"Put this line into {host.zshrc} (or use --zshrc):", ""]
+        yield "  " + style.bold(host.line)
 
 
 def _backup(host: Host) -> str:
     backup = backup_of(os.path.realpath(host.zshrc))
-    if not os.path.exists(backup):
-        return ""
-    return f"; as it was: {home_short(backup, host.paths.home)}"
+    return f"; as it was: {backup}" if os.path.exists(backup) else ""

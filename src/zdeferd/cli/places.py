@@ -10,7 +10,7 @@ from .. import __version__
 from ..errors import LedgerError, LogUnavailable, ZdeferdError
 from ..paths import check_private_dir, check_private_file
 from ..render import count
-from ..service import install_plan, installed_service
+from ..service import STOPPED, install_plan, installed_service
 from ..sharedlog import open_log
 from ..steps import Write, sources_shim
 from ..view import reading
@@ -105,7 +105,7 @@ def check_shim(scene: Scene) -> Iterator[Finding]:
         yield Finding(Level.BAD, "shim", found, "zdeferctl install, then open new shells")
     else:
         yield Finding(Level.OK, "shim", f"{host.shim}, version {__version__}")
-    if not _loads_shim(host.zshrc):
+    if not loads_shim(host.zshrc):
         remedy = f"add: {host.line}"
         yield Finding(Level.WARN, "zshrc", f"{host.zshrc} does not load the plugin", remedy)
 
@@ -118,7 +118,7 @@ def _differs(step: Write) -> bool:
         return True
 
 
-def _loads_shim(zshrc: str) -> bool:
+def loads_shim(zshrc: str) -> bool:
     """Whether the line stands there, or a plugin manager is told of us."""
     try:
         with open(zshrc, encoding="utf-8", errors="surrogateescape") as file:
@@ -143,7 +143,7 @@ def check_service(scene: Scene) -> Iterator[Finding]:
             yield Finding(Level.OK, "service", service)
     elif os.path.exists(host.paths.autostart):
         yield _marker(host.paths.autostart)
-    else:
+    elif not os.path.exists(host.paths.autostart + STOPPED):  # of that reach.py tells
         found = f"not installed ({host.manager or 'no service manager'} here)"
         yield Finding(Level.WARN, "service", found, "zdeferctl install")
 

@@ -9,7 +9,7 @@ from .. import __version__, wire
 from ..client import check_socket, request
 from ..errors import NoDaemon, ZdeferdError
 from ..paths import check_private_dir, check_socket_path
-from ..service import installed_service
+from ..service import STOPPED, installed_service
 from ..view import daemon_pid
 from .findings import Check, Finding, Level, Scene, refused
 
@@ -99,6 +99,9 @@ def check_daemon(scene: Scene) -> Iterator[Finding]:
 def _no_daemon(scene: Scene) -> Finding:
     if os.path.exists(scene.paths.autostart):
         return Finding(Level.OK, "daemon", "not running; the next new shell starts it")
+    if os.path.exists(scene.paths.autostart + STOPPED):
+        found = "stopped by zdeferctl stop: no shell starts it"
+        return Finding(Level.WARN, "daemon", found, "zdeferctl start")
     return Finding(Level.BAD, "daemon", "not running, and nothing starts it", _START)
 
 

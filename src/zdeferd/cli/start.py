@@ -1,18 +1,21 @@
 """Start the daemon: through its service where it is installed, else by itself.
 
 With systemd its socket is opened, too, and the daemon leaves and returns by itself
-from then on. Without a service manager it goes to the background (`zdeferd --detach`).
+from then on. Without a service manager it goes to the background (`zdeferd --detach`), and shells
+start it again from then on, if `zdeferctl stop` had ended that.
 Returns when it answers; one that runs already is left alone.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
+from contextlib import suppress
 
 from .. import wire
 from ..client import request
 from ..errors import ZdeferdError
-from ..service import LABEL, Host, installed_service
+from ..service import LABEL, STOPPED, Host, installed_service
 from ..steps import Command, carry_out
 from ..view import daemon_pid
 from . import DONE
@@ -36,6 +39,8 @@ def perform(call: Call) -> int:
     host = this_host(call.env, needs_program=True)
     before = daemon_pid(host.paths.lock)
     service = installed_service(host)
+    with suppress(FileNotFoundError):  # `stop` put it aside
+        os.rename(host.paths.autostart + STOPPED, host.paths.autostart)
     if before is None:
         _start(host, service)
     pong = request(host.paths.socket, wire.Ping())

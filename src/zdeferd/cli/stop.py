@@ -1,8 +1,8 @@
 """Stop the daemon. Running jobs go on; the next daemon takes them over.
 
 Where a service keeps it alive the service is stopped, so that it stays away until
-`zdeferctl start` or the next login. Elsewhere it is asked to leave. Returns when it
-has left; no daemon to stop is exit code 3.
+`zdeferctl start` or the next login. Elsewhere it is asked to leave, and shells start
+none until `zdeferctl start`. Returns when it has left; nothing to stop is exit code 3.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import signal
 from .. import wire
 from ..client import request
 from ..errors import NoDaemon, ZdeferdError
-from ..service import LABEL, UNITS, Host, installed_service
+from ..service import LABEL, STOPPED, UNITS, Host, installed_service
 from ..steps import Command, carry_out
 from ..view import daemon_pid
 from . import DONE
@@ -39,9 +39,10 @@ def perform(call: Call) -> int:
     host = this_host(call.env)
     pid = daemon_pid(host.paths.lock)
     service = stop(host)
-    if pid is None and service is None:
+    held_back = service is None and _hold_back(host)
+    if pid is None and service is None and not held_back:
         raise NoDaemon("no daemon runs; `zdeferctl start` starts one")
-    after = "" if service else _returns(host)
+    after = "; shells start none until `zdeferctl start`" if held_back else ""
     document = {"pid": pid, "service": service}
     return call.answer(document, lambda style: f"zdeferd has stopped{after}", DONE)
 
@@ -82,7 +83,10 @@ def wait_until_gone(lock: str) -> None:
         os.close(descriptor)
 
 
-def _returns(host: Host) -> str:
-    if os.path.exists(host.paths.autostart):
-        return "; the next new shell starts it again (`zdeferctl uninstall` ends that)"
-    return ""
+def _hold_back(host: Host) -> bool:
+    """Put the marker aside by which shells start a daemon; -> whether there was one."""
+    try:
+        os.rename(host.paths.autostart, host.paths.autostart + STOPPED)
+    except FileNotFoundError:
+        return False
+    return True

@@ -7,11 +7,23 @@ yourself is yours to take out.
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+
 from ..errors import NoDaemon, ZdeferdError
 from ..render import Style, home_short
 from ..service import ADDED, uninstall_plan
-from ..steps import carry_out, describe, sources_shim
-from ..view import reading
+from ..steps import (
+    Command,
+    Remove,
+    RemoveLine,
+    Step,
+    backup_of,
+    carry_out,
+    describe,
+    sources_shim,
+)
+from ..view import daemon_pid, reading
 from . import DONE
 from .host import this_host
 from .standing import still_run
@@ -20,59 +32,146 @@ from .stop import stop
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from ..service import Host
-    from .call import Call
+    from .call import Call, Document
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """How much goes, and whether to do anything."""
     parser.add_argument("--purge", action="store_true", help="the ledger, outputs and logs as well")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    parser.add_argument("--verbose", action="store_true", help="each step as well")
 
 
 def perform(call: Call) -> int:
     """Carry out the plan; -> 0."""
-    host = this_host(call.env)
-    if call.args.purge:
-        _refuse_while_jobs_run(host)
-    if not call.args.dry_run:
-        try:
-            stop(host)
-        except NoDaemon:
-            pass  # it left by itself meanwhile
-    plan = uninstall_plan(host, call.args.purge)
-    changed = [describe(step) for step in plan if call.args.dry_run or carry_out(step)]
-    leftover = written_line(host)
-    document = {"dry_run": call.args.dry_run, "changed": changed, "zshrc_line_left": leftover}
-
-    def text(style: Style) -> str:
-        lines = [f"{'would ' if call.args.dry_run else ''}{step}" for step in changed]
-        if leftover:
-            zshrc = home_short(host.zshrc, host.paths.home)
-            lines += ["", f"Take this line out of {zshrc}; it was not added by install:"]
-            lines += [f"  {style.bold(leftover)}"]
-        return "\n".join(lines or ["nothing was installed"])
-
-    return call.answer(document, text, DONE)
-
-
-def _refuse_while_jobs_run(host: Host) -> None:
+    host, dry_run = this_host(call.env), call.args.dry_run
     with reading(host.paths.ledger) as view:
         running = still_run(view.live_runs(), host.paths)
-    if running:
+    if call.args.purge and running:
         raise ZdeferdError(
             f"jobs are running: run {', '.join(map(str, running))};"
             " wait for them or `zdeferctl cancel` them before --purge"
         )
+    stopped = daemon_pid(host.paths.lock)
+    if not dry_run:
+        with suppress(NoDaemon):  # it left by itself meanwhile
+            stop(host)
+    plan = uninstall_plan(host, call.args.purge)
+    steps = [step for step in plan if (_applies(step) if dry_run else carry_out(step))]
+    found = {
+        "dry_run": dry_run,
+        "changed": [describe(step) for step in steps],
+        "daemon_stopped": stopped is not None,
+        "running": running,
+        "kept": [path for path in _kept(host) if not (dry_run and _goes(path, steps))],
+        "zshrc_line_left": written_line(host),
+    }
+    parts = list(dict.fromkeys(filter(None, (_part(step, host) for step in steps))))
+
+    def text(style: Style) -> str:
+        lines = _lines(found, parts, host, call, style)
+        return home_short("\n".join(lines), host.paths.home)
+
+    return call.answer(found, text, DONE)
+
+
+def _lines(
+    found: Document, parts: list[str], host: Host, call: Call, style: Style
+) -> Iterator[str]:
+    """What was done (or would be) and what remains, for people."""
+    stopped, removed, kept = (
+        ("would stop  ", "would remove", "would keep  ")
+        if found["dry_run"]
+        else ("stopped", "removed", "kept   ")
+    )
+    if found["daemon_stopped"]:
+        yield f"{stopped}  the daemon"
+    if not parts:
+        yield "nothing was installed"
+    yield from (f"{removed}  {part}" for part in parts)
+    yield from (f"{kept}  {path}: {_what(path, host, call.args.purge)}" for path in found["kept"])
+    for run in found["running"]:
+        yield f"run {run} goes on to its end"
+    if call.args.verbose:
+        yield from ["", *found["changed"]]
+    if found["zshrc_line_left"]:
+        yield from ["", f"Take this line out of {host.zshrc}; it was not added by install:"]
+        yield f"  {style.bold(found['zshrc_line_left'])}"
+    if parts and not found["dry_run"]:
+        yield from ["", "Shells that are open still have their half of it: open new ones."]
+
+
+def _part(step: Step, host: Host) -> str:
+    """Which part of an installation a step takes away; empty: none to speak of."""
+    match step:
+        case RemoveLine(path):
+            return f"the line in {path}"
+        case Remove(path) if path.startswith(f"{host.data}/"):
+            return f"the plugin, {path}"
+        case Remove(path) if path == host.agent or path.startswith(f"{host.units}/"):
+            return f"the service, {path}"
+        case Remove(path) if path.startswith(host.paths.autostart):
+            return "the marker by which shells start zdeferd"
+        case Remove(path) if path != host.paths.socket:
+            return f"ledger, outputs and logs in {host.paths.state}"
+    return ""
+
+
+def _applies(step: Step) -> bool:
+    """Whether the step would change something."""
+    match step:
+        case Remove(path):
+            return os.path.lexists(path)
+        case RemoveLine(path, mark):
+            return any(line.rstrip().endswith(mark) for line in _lines_of(path))
+    return isinstance(step, Command)
+
+
+def _goes(path: str, steps: list[Step]) -> bool:
+    """Whether the steps leave nothing in a folder."""
+    gone = {step.path for step in steps if isinstance(step, Remove)}
+    return all(any(f.startswith(name) for name in gone) for f in _files(path))
+
+
+def _kept(host: Host) -> list[str]:
+    """The user's own, as far as there is any of it."""
+    folders = (os.path.dirname(host.paths.config_file), host.paths.state)
+    backup = backup_of(os.path.realpath(host.zshrc))
+    return [path for path in (*folders, backup) if any(_files(path))]
+
+
+def _files(path: str) -> Iterator[str]:
+    if os.path.isfile(path):
+        yield path
+    for folder, _, names in os.walk(path):
+        yield from (os.path.join(folder, name) for name in names)
+
+
+def _what(path: str, host: Host, purge: bool) -> str:
+    if path == host.paths.state:
+        return (
+            "what zdeferd did not make"
+            if purge
+            else "ledger, outputs and logs; --purge removes them"
+        )
+    if path.startswith(os.path.dirname(host.paths.config_file)):
+        return "settings and jobs"
+    return f"{os.path.basename(host.zshrc)} as it was before install"
 
 
 def written_line(host: Host) -> str | None:
     """A line of the user's own in .zshrc that loads the plugin, or None."""
-    try:
-        with open(host.zshrc, encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line.strip() for line in file]
-    except OSError:
-        return None
+    lines = (line.strip() for line in _lines_of(host.zshrc))
     found = (line for line in lines if sources_shim(line) and not line.endswith(ADDED))
     return next(found, None)
+
+
+def _lines_of(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.readlines()
+    except OSError:
+        return []

@@ -6,6 +6,7 @@ code is 1 where there is no such job, or its declaration is refused.
 
 from __future__ import annotations
 
+import os
 import time
 
 from .. import schedule
@@ -71,7 +72,7 @@ def gather(call: Call, paths: Paths, view: View) -> Facts:
         id=name,
         now=call.now,
         daemon=daemon_pid(paths.lock) is not None,
-        activated=listens(paths.socket),
+        activated=os.path.exists(paths.autostart) or listens(paths.socket),
         job=item.job,
         source=item.source,
         refused=item.refused,
