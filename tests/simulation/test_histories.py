@@ -5,11 +5,13 @@ is played, and a person can read it.
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from .chance import play, play_all
+from .promises import Invariant
 
 SEEDS = range(1, 1201)
 TESTS = Path(__file__).parent.parent
@@ -64,3 +66,10 @@ def test_what_happens_differs_from_seed_to_seed() -> None:
         *("changes the job files", "changes w0", "IDLE:START", "stranger writes", "has left"),
     ):
         assert words in said, words
+
+
+def test_the_document_has_every_invariant() -> None:
+    text = (TESTS.parent / "docs" / "reliability.md").read_text()
+    section = text.partition("\n## Simulation\n")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
+    assert [name for name in named if name not in ("invariant", "---")] == list(Invariant)
