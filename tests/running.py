@@ -43,6 +43,7 @@ class Daemon:
         self.config = home / ".config/zdeferd"
         self.socket = home / "run/zdeferd/sock"
         self.errors = home / "stderr"
+        self.command = [sys.executable, "-m", "zdeferd.daemon"]
         self.process: subprocess.Popen[bytes] | None = None
 
     def write_jobs(self, text: str, name: str = "jobs.toml") -> None:
@@ -62,7 +63,7 @@ class Daemon:
         """Start it and wait until it answers."""
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "zdeferd.daemon"],
+                self.command,
                 env=self.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
                 stderr=errors,
                 stdin=subprocess.DEVNULL,

@@ -31,14 +31,17 @@ from .errors import AlreadyRunning, LedgerError, RequestRefused, WireError, Zdef
 from .journal import Journal
 from .ledger import Ledger
 from .notify import Notifier, inherited_socket
+from .peer import Peer
 from .timers import Alarm
-from .transport import Endpoint, Peer
+from .transport import Endpoint
 
 NONCE = re.compile(r"[A-Za-z0-9.-]{1,64}")
 LOOK_S = 0.2
 """`zdeferctl status` shares the lock for a moment to see whether we hold it."""
 THREADS = 4
 """For what may block on a disk: the shared logs, and waiting for leftovers to end."""
+REASON_LIMIT = 200
+"""Characters of what is wrong with a message; the message may be what is quoted."""
 EXIT_REFUSED = 1
 EXIT_ALREADY_RUNNING = 3
 
@@ -207,7 +210,7 @@ class _Daemon:
         self._dispatcher.may_leave = inherited is not None
         self._desk = requests.Desk(self._dispatcher, inherited is not None, time.time())
         self._anchors = Anchors(loop, self._begin_anew)
-        self._endpoint = Endpoint(self._message, loop)
+        self._endpoint = Endpoint(self._message, loop, self._journal.once)
         self._endpoint.listen(where.socket, inherited)
         for path in (where.lock, where.ledger, where.socket):
             self._anchors.hold(path)
@@ -235,18 +238,19 @@ class _Daemon:
             loop.add_signal_handler(number, self._leave)
         loop.add_signal_handler(signal.SIGHUP, self._dispatcher.reload)
 
-    def _message(self, peer: Peer, frames: list[bytes]) -> None:
+    def _message(self, peer: Peer, frames: list[bytes]) -> asyncio.Future[None] | None:
         """One message of a shell or of zdeferctl; a malformed one is answered, not obeyed."""
         try:
             if lost := self._anchors.lost():
                 self._begin_anew(lost)  # unanswered, a shell makes its visit again
             elif frames[:1] == [b"request"]:
-                self._in_background(self._request(peer, wire.decode_request(frames)))
-            else:
-                self._visit(peer, wire.decode_visit(frames))
+                return self._in_background(self._request(peer, wire.decode_request(frames)))
+            self._visit(peer, wire.decode_visit(frames))
         except WireError as error:
-            self._journal.once(f"dropped a message: {error}")
-            self._endpoint.send(peer, wire.answer("error", reason=error))
+            reason = str(error)[:REASON_LIMIT]
+            self._journal.once(f"dropped a message: {reason}")
+            self._endpoint.send(peer, wire.answer("error", reason=reason))
+        return None
 
     def _visit(self, peer: Peer, visit: wire.Visit) -> None:
         crashpoints.reached("daemon.visit-arrived")
@@ -258,7 +262,11 @@ class _Daemon:
         if not NONCE.fullmatch(hello.nonce) or hello.seq < 1:
             raise WireError("hello: bad nonce or seq")
         answer = wire.answer("ok", seq=hello.seq)
-        self._dispatcher.visit(visit, lambda: self._endpoint.send(peer, answer))
+        self._dispatcher.visit(
+            visit,
+            lambda: self._endpoint.send(peer, answer),
+            lambda: self._endpoint.hang_up(peer),
+        )
 
     async def _request(self, peer: Peer, request: wire.Request) -> None:
         try:
@@ -267,12 +275,20 @@ class _Daemon:
             reply = [b"refused", str(error).encode(errors="replace")]
             if not isinstance(error, RequestRefused):
                 self._journal.once(str(error))
+        except asyncio.CancelledError:  # nobody waits for it any more
+            self._endpoint.hang_up(peer)
+            raise
+        except Exception as error:  # noqa: BLE001 - one request is no reason to end
+            self._journal.fault(error)
+            self._endpoint.hang_up(peer)
+            return
         self._endpoint.send(peer, reply)
 
-    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
         answering = asyncio.ensure_future(coroutine)
         self._answering.add(answering)
         answering.add_done_callback(self._answering.discard)
+        return answering
 
 
 if __name__ == "__main__":

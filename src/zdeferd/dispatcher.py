@@ -67,7 +67,7 @@ class Dispatcher:
         self._inbox = Inbox(committer, journal, loop)
         self._idle = IdleWatch(committer, probe)
         self._live = LiveRuns()
-        self._awaited: dict[int, list[asyncio.Future[Ending]]] = {}
+        self._awaited: dict[int, set[asyncio.Future[Ending]]] = {}
         self._hold_until, self._hold_s = 0.0, HOLD_S[0]
         self._adopted: set[int] = set()
         """Runs of an earlier daemon, until it is known what became of them."""
@@ -76,8 +76,13 @@ class Dispatcher:
 
     # what arrives
 
-    def visit(self, visit: Visit, answered: Callable[[], None]) -> None:
-        """A shell's visit; `answered` is called once all of it is durable."""
+    def visit(
+        self,
+        visit: Visit,
+        answered: Callable[[], None],
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """A shell's visit; `answered` is called once all of it is durable, else `failed`."""
         if visit.postprompt:
             self.reload(only_if_changed=True)
 
@@ -92,7 +97,7 @@ class Dispatcher:
 
         self._heard_at = time.time()
         facts = self.facts()
-        self._inbox.put(lambda ledger: _visit(ledger, visit, facts), applied)
+        self._inbox.put(lambda ledger: _visit(ledger, visit, facts), applied, lambda _: failed())
 
     def claim_by_hand(self, job_id: str, env: dict[str, str]) -> asyncio.Future[Run | None]:
         """A run of a job now; None where nobody has declared such a job."""
@@ -139,7 +144,9 @@ class Dispatcher:
         if run_id not in self._live:
             return None
         future: asyncio.Future[Ending] = self._loop.create_future()
-        self._awaited.setdefault(run_id, []).append(future)
+        awaited = self._awaited.setdefault(run_id, set())
+        awaited.add(future)
+        future.add_done_callback(awaited.discard)  # who asked may leave before the end
         return future
 
     def reload(self, only_if_changed: bool = False) -> None:
@@ -356,7 +363,8 @@ class Dispatcher:
             self._tidy(lambda: runfolder.discard(folder))
             reached("daemon.discarded")
             for future in self._awaited.pop(run.id, ()):
-                future.set_result(ending)
+                if not future.done():
+                    future.set_result(ending)
 
         self._inbox.put_until_durable(lambda ledger: reports.end(ledger, run, ending), applied)
 

@@ -16,6 +16,8 @@ from .errors import ZdeferdError
 
 KEPT = 32
 KEPT_S = 3600.0
+MOST_AN_HOUR = 200
+"""Lines about faults: who can make us say something could do so for ever."""
 
 
 class Journal:
@@ -23,6 +25,7 @@ class Journal:
 
     def __init__(self) -> None:
         self._struck: dict[str, float] = {}  # fault -> when it struck last, the oldest first
+        self._hour_began, self._said = 0.0, 0
 
     @property
     def problems(self) -> list[str]:
@@ -46,7 +49,17 @@ class Journal:
         if len(self._struck) > KEPT:
             del self._struck[next(iter(self._struck))]
         if not known:
+            self._say_new(fault)
+
+    def _say_new(self, fault: str) -> None:
+        now = time.monotonic()
+        if not self._hour_began or now - self._hour_began >= KEPT_S:
+            self._hour_began, self._said = now, 0
+        self._said += 1
+        if self._said <= MOST_AN_HOUR:
             self.say(fault)
+        if self._said == MOST_AN_HOUR:
+            self.say("no more faults are said for an hour; `zdeferctl doctor` has the last ones")
 
     def _is_known(self, fault: str) -> bool:
         struck = self._struck.get(fault)

@@ -4,6 +4,7 @@ RequestRefused becomes a refusal with its text. A reply may take its time (`canc
 `await`); the daemon goes on serving meanwhile.
 """
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ async def ping(desk: Desk, _: wire.Ping) -> wire.Pong:
 async def run(desk: Desk, request: wire.RunJob) -> wire.Claimed:
     """Claim a job by hand."""
     env = environment.cut_env(request.env)
-    claimed = await desk.dispatcher.claim_by_hand(request.job, env)
+    # The claim is made whether or not the caller waits for the answer.
+    claimed = await asyncio.shield(desk.dispatcher.claim_by_hand(request.job, env))
     if claimed is None:
         raise RequestRefused(f"no such job: {request.job}; `zdeferctl jobs` lists them")
     return wire.Claimed(run=claimed.id)

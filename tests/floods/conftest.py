@@ -1,0 +1,36 @@
+"""What the tests of floods share: a daemon to be flooded, with as few descriptors as asked."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from floods.crowd import descriptors
+from running import Daemon
+
+FEW_DESCRIPTORS = 256
+"""A hard limit, so that the daemon cannot help itself to more."""
+
+
+@pytest.fixture(autouse=True)
+def _room() -> Iterator[None]:
+    """The one that floods needs more descriptors than the flooded, and bears broken pipes."""
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # zdeferctl's own way is another
+    with descriptors(8192):
+        yield
+    signal.signal(signal.SIGPIPE, before)
+
+
+@pytest.fixture
+def daemon(home: Path) -> Iterator[Daemon]:
+    made = Daemon(home)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def poor(daemon: Daemon) -> Daemon:
+    """A daemon that can never open more than a few descriptors."""
+    limited = f'ulimit -n {FEW_DESCRIPTORS}; exec "$@"'
+    daemon.command = ["sh", "-c", limited, "sh", *daemon.command]
+    return daemon
