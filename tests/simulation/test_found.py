@@ -109,6 +109,20 @@ def test_an_idle_job_that_comes_during_a_commit_is_not_forgotten(play: type[Scri
     assert outcomes(script.end()) == {1: "succeeded"}
 
 
+def test_an_idle_job_that_could_not_be_seen_is_looked_for_again(play: type[Script]) -> None:
+    script = play()
+    script.shell()
+    script.daemon()
+    idle = Job(id="f0", run=Code("true"), on=(Trigger.IDLE,), once_per=Scope.BOOT, source="/j.toml")
+    script.world.configure({"f0": idle}, 1)
+    script.world.full.add("locked")
+    assert script.world.daemon is not None
+    script.world.daemon.dispatcher.reload()
+    script.daemon()
+    assert script.world.daemon.alarm_at is not None
+    assert outcomes(script.end()) == {1: "succeeded"}
+
+
 def test_a_retry_that_is_cancelled_keeps_the_line_of_its_start(play: type[Script]) -> None:
     script = play(RETRIED)
     script.shell()
