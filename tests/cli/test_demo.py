@@ -43,6 +43,10 @@ def test_five_prompts_came_up(found: dict[str, Any]) -> None:
     assert all(ms > 0 for ms in found["prompts_ms"])
 
 
+def test_it_fits_into_80_columns(found: dict[str, Any]) -> None:
+    assert [line for line in demo.text(found, PLAIN).splitlines() if len(line) > 80] == []
+
+
 def test_it_leaves_nothing_behind(found: dict[str, Any]) -> None:
     assert not os.path.exists(found["home"])
     assert processes_of(found["home"]) == []

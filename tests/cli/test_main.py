@@ -29,6 +29,12 @@ def test_every_verb_helps(verb: str) -> None:
     assert result.out.startswith(f"usage: zdeferctl {verb}")
 
 
+@pytest.mark.parametrize("words", [("--help",), *((verb, "--help") for verb in VERBS)])
+def test_help_fits_into_80_columns(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [line for line in call(*words).out.splitlines() if len(line) > 79] == []
+
+
 def test_version() -> None:
     assert call("--version").out == f"zdeferctl {__version__}\n"
 

@@ -7,7 +7,6 @@ import pytest
 from ctl import User, call, claim, daemon_script
 from running import Daemon
 
-
 SAID = """\
 stopped  the daemon
 removed  the marker by which shells start zdeferd

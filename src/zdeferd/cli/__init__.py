@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from .call import Call
 
+HELP_COLUMNS = 78
 DONE, NO, USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
 
 VERBS = {
@@ -40,7 +41,7 @@ VERBS = {
     "cancel": "cancel a run, whether it waits or runs",
     "check": "are the settings and the job files valid? all problems at once",
     "reload": "make the daemon read settings and job files again",
-    "doctor": "check the whole path from shell to daemon; a remedy for each finding",
+    "doctor": "check the way from shell to daemon; a remedy for each finding",
     "install": "put the service and the zsh plugin in place",
     "uninstall": "remove what install put in place; your own files stay",
     "start": "start the daemon",
@@ -123,8 +124,10 @@ def _load(verb: str) -> ModuleType:
 def verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     """The argument parser of one verb; its help is the module's docstring."""
     import argparse
+    from textwrap import fill
 
-    text = (module.__doc__ or "").strip()
+    paragraphs = (module.__doc__ or "").strip().split("\n\n")
+    text = "\n\n".join(fill(" ".join(p.split()), HELP_COLUMNS) for p in paragraphs)
 
     class Parser(argparse.ArgumentParser):
         """Usage errors read like every other error of this program."""

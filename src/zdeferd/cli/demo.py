@@ -157,8 +157,8 @@ def _sums(runs: list[Document]) -> Document:
     }
 
 
-HEADS = ("JOB", "ON", "ONCE PER", "RUNS", "OUTCOME", "WALL", "CPU", "PEAK")
-RIGHT = frozenset({3, 5, 6, 7})
+HEADS = ("JOB", "ON", "ONCE PER", "RUNS", "WALL", "CPU", "PEAK")
+RIGHT = frozenset({4, 5, 6})
 
 
 def text(found: Document, style: Style) -> str:
@@ -172,13 +172,14 @@ def text(found: Document, style: Style) -> str:
     )
     return "\n".join(
         [
-            f"{SHELLS} zsh opened at once. Prompts up after {prompts} ms;"
-            f" the first job began after {found['first_job_ms']} ms.",
+            f"{SHELLS} zsh opened at once. Prompts up after {prompts} ms;",
+            f"the first job began after {found['first_job_ms']} ms.",
             "",
             table(HEADS, [_cells(job, style) for job in found["jobs"]], style, RIGHT),
             "",
-            f"{verdict} What the shells share took {duration(cpu)} of CPU;",
-            f"done by each of the {SHELLS} shells it would have been {duration(SHELLS * cpu)}.",
+            f"{verdict} What the shells share took",
+            f"{duration(cpu)} of CPU; done by each of the {SHELLS} shells it would have been"
+            f" {duration(SHELLS * cpu)}.",
             "",
             style.dim("The shared log:"),
             *found["log"],
@@ -193,8 +194,7 @@ def _cells(job: Document, style: Style) -> list[str]:
         style.bold(job["job"]),
         job["on"],
         job["once_per"],
-        str(job["runs"]),
-        ", ".join(map(style.state, job["outcomes"])),
+        f"{job['runs']} {', '.join(map(style.state, job['outcomes']))}",
         duration(job["wall_ms"]),
         duration(job["cpu_ms"]),
         kib(job["max_rss_kib"]),

@@ -29,7 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--limit", type=positive, default=20, help="at most N (20)", metavar="N"
     )
-    parser.add_argument("--outcome", choices=OUTCOMES, help="only runs that ended so")
+    told = f"only runs that ended so: {', '.join(OUTCOMES)}"
+    parser.add_argument("--outcome", metavar="OUTCOME", choices=OUTCOMES, help=told)
     parser.add_argument("--ids", action="store_true", help=SUPPRESS)
 
 
