@@ -16,6 +16,7 @@ typeset -gi _zdeferd_limit=65536
 # Packs the queue, and what else is to be said, into `_zdeferd_outbox`.
 .zdeferd-pack() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
+  [[ $#_zdeferd_queue -gt 0 || $+_zdeferd[prompted] -eq 0 || -n ${_zdeferd[idle]-} ]] || return 0
   local -a job roots known=(${(k)functions})
   local -A carried bodies calls
   local -i code=0 at=1 final count room

@@ -26,6 +26,7 @@
 # Assumes ZLE: on a terminal, an interactive zsh survives the SIGPIPE of a dead daemon.
 
 builtin source "$_zdeferd_root/message.zsh" || return 1
+builtin autoload -Uz $_zdeferd_root/functions/zdeferd-complete
 typeset -g _zdeferd_greeting=$'\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL'${(pl:48::\0:):-}
 # READY: a command frame of 28 bytes with one property, Socket-Type.
 _zdeferd_greeting+=$'\4\x1c\5READY\x0bSocket-Type\0\0\0\6DEALER'
@@ -36,6 +37,7 @@ _zdeferd[loaded]=1
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   local -i opened=0
   { .zdeferd-connect && opened=1 } always { (( opened )) || .zdeferd-end unanswered }
+  (( $+_zdeferd[completing] || ! $+functions[compdef] )) || zdeferd-complete
   return 0
 }
 

@@ -81,6 +81,23 @@ def test_nothing_shows_under(name: str, peer: Peer, start: Start) -> None:
     assert tell(shell, commands) == expected
 
 
+@pytest.mark.parametrize("name", ["xtrace", "DEBUG function", "ksh", "warn_create_global", "IFS"])
+def test_completion_comes_unnoticed_under(name: str, peer: Peer, start: Start) -> None:
+    calls = "(( calls += 1 ))"
+    compinit = f"integer calls; typeset -A _comps; compdef() {{ {calls}; _comps[$3]=$2 }}"
+    rest = f"REPLY=mine; match=(a b); MATCH=c; mbegin=(1)\n{HOSTILE[name]}\n(exit 5)\n"
+    commands = [ASK, "(exit 5)", ASK, STATE]
+    without = start(rest, plugin=False, before=compinit)
+    without.prompt()
+    expected = tell(without, commands)
+    shell = start(rest, before=compinit)
+    shell.prompt()
+    peer.take()
+    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    assert tell(shell, commands) == expected
+    assert "2" in shell.ask("$calls")
+
+
 SILENT = [
     "nounset",
     "errexit",

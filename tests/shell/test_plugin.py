@@ -171,6 +171,25 @@ def test_unload_restores_the_shell(moment: str, peer: Peer, start: Start) -> Non
     assert connections(peer.path) == 0
 
 
+@pytest.mark.parametrize("order", ["compinit first", "plugin first"])
+def test_unload_forgets_the_completions(order: str, peer: Peer, start: Start) -> None:
+    compinit = "autoload -Uz compinit; compinit -u -D"
+    shell = start(**{"before" if order == "compinit first" else "after": compinit})
+    shell.prompt()
+    peer.take()
+    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    names = "${(k)_comps[(I)zdefer*]} ${(k)functions[(I)_zdefer*]}"
+    assert set(shell.ask(names).split()) >= {"zdefer", "zdeferctl"}
+    shell.type("zdefer status \t\x15")  # loads them
+    shell.run("zdeferd_plugin_unload")
+    assert shell.ask(names) == ""
+    theirs = "_comps[zdeferctl]=_theirs; _theirs() { : }; _zdefer() { : }"
+    shell.run(f"{theirs}; source {PLUGIN}")
+    peer.take()
+    shell.run("zdeferd_plugin_unload")
+    assert shell.ask("$_comps[zdeferctl]") == "_theirs"
+
+
 def state(shell: Terminal) -> str:
     """What a user could notice of a shell's state."""
     return "\n".join(shell.run(line) for line in STATE.splitlines())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from shell.conftest import PLUGIN, Start
+from shell.peer import Peer
 
 QUEUE = "; print -rl -- ${(V)_zdeferd_queue}"
 
@@ -151,12 +152,16 @@ def test_help_names_every_verb_and_option(home: Path) -> None:
     ("typed", "completed"),
     [
         ("zdefer id", "zdefer idle "),
+        ("zdeferctl rel", "zdeferctl reload "),
         ("zdefer add x --once-per=bo", "zdefer add x --once-per=boot "),
         ("zdefer add x -f special-fu", "zdefer add x -f special-function "),
     ],
 )
-def test_completion(typed: str, completed: str, start: Start) -> None:
-    shell = start("special-function() { : }; autoload -Uz compinit; compinit -u -D")
+@pytest.mark.parametrize("order", ["after the plugin", "before the plugin"])
+def test_completion(typed: str, completed: str, order: str, peer: Peer, start: Start) -> None:
+    compinit = "special-function() { : }; autoload -Uz compinit; compinit -u -D"
+    shell = start(**{"before" if order == "before the plugin" else "after": compinit})
     shell.prompt()
+    peer.take()  # the rest of that turn is done before ZLE reads a key
     shell.type(f"{typed}\t")
     shell.expect(re.escape(completed))
