@@ -16,6 +16,10 @@ IN_ATTRIB, IN_DELETE_SELF, IN_MOVE_SELF = 0x4, 0x400, 0x800
 """Linux: <sys/inotify.h>. An unlinked file that is still open tells it by IN_ATTRIB."""
 
 
+NOTHING = (0, 0)
+"""Stands for a file that is not there."""
+
+
 class Anchors:
     """Calls back when a path that was given to `hold` leads to that file no longer."""
 
@@ -27,9 +31,12 @@ class Anchors:
         if self._fd >= 0:
             loop.add_reader(self._fd, self._heard)
 
-    def hold(self, path: str) -> None:
-        """`path` is in place now."""
-        self._held[path] = _identity(path)
+    def hold(self, path: str, opened: tuple[int, int] | None = None) -> None:
+        """`path` leads to the file that is in use: `opened` (device, inode), else what is there.
+
+        Where it does not by now, the next look tells.
+        """
+        self._held[path] = opened or _identity(path)
         if self._fd >= 0:
             # The folder too: moved away as a whole it leaves the file's own inode alone.
             self._watch(path, IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
@@ -37,7 +44,10 @@ class Anchors:
 
     def lost(self) -> str | None:
         """A path that leads to another file than it did, or to none."""
-        return next((path for path, was in self._held.items() if _identity(path) != was), None)
+        for path, was in self._held.items():
+            if _identity(path) != was or was == NOTHING:
+                return path
+        return None
 
     def close(self) -> None:
         """Watch no longer."""
@@ -67,5 +77,5 @@ def _identity(path: str) -> tuple[int, int]:
     try:
         found = os.lstat(path)
     except OSError:
-        return (0, 0)
+        return NOTHING
     return found.st_dev, found.st_ino

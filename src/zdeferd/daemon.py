@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         announce = detach(where.daemon_log) if options.detach else None
         _write_pid(lock)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            again = runner.run(_Daemon(where, announce).run())
+            again = runner.run(_Daemon(where, lock, announce).run())
         if again:
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     except AlreadyRunning as error:
@@ -153,8 +153,9 @@ def _ready_threads() -> ThreadPoolExecutor:
 class _Daemon:
     """What lives for the life of the process, joined together."""
 
-    def __init__(self, where: paths.Paths, announce: Any) -> None:
+    def __init__(self, where: paths.Paths, lock: int, announce: Any) -> None:
         self._paths, self._announce = where, announce
+        self._lock = (os.fstat(lock).st_dev, os.fstat(lock).st_ino)
         self._journal = Journal()
         self._answering: set[asyncio.Future[None]] = set()
         self._lost: str | None = None
@@ -167,7 +168,8 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(_ready_threads())
         nofile = system.raise_nofile()
-        committer = Committer(self._open_ledger(), loop)
+        ledger = self._open_ledger()
+        committer = Committer(ledger, loop)
         notifier = Notifier(os.environ, loop)
         self._dispatcher = Dispatcher(
             self._paths, committer, system.boot_id(), nofile, self._journal, loop
@@ -175,7 +177,7 @@ class _Daemon:
         self._dispatcher.say_problems()
         self._listen_to_signals(loop)
         alarm = Alarm(loop, self._dispatcher.wake)
-        self._listen(loop)
+        self._listen(loop, ledger.identity)
         notifier.ready()
         if self._announce is not None:
             self._announce()
@@ -202,7 +204,7 @@ class _Daemon:
             raise LedgerError(f"the ledger could not be written: {error}") from None
         return ledger
 
-    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _listen(self, loop: asyncio.AbstractEventLoop, ledger: tuple[int, int]) -> None:
         where = self._paths
         inherited = inherited_socket(os.environ)
         if inherited is not None and not os.path.lexists(where.socket):
@@ -212,8 +214,9 @@ class _Daemon:
         self._anchors = Anchors(loop, self._begin_anew)
         self._endpoint = Endpoint(self._message, loop, self._journal.once)
         self._endpoint.listen(where.socket, inherited)
-        for path in (where.lock, where.ledger, where.socket):
-            self._anchors.hold(path)
+        self._anchors.hold(where.lock, self._lock)
+        self._anchors.hold(where.ledger, ledger)
+        self._anchors.hold(where.socket)
         crashpoints.reached("daemon.listening")
 
     async def _finish(self) -> None:
@@ -242,8 +245,10 @@ class _Daemon:
         """One message of a shell or of zdeferctl; a malformed one is answered, not obeyed."""
         try:
             if lost := self._anchors.lost():
-                self._begin_anew(lost)  # unanswered, a shell makes its visit again
-            elif frames[:1] == [b"request"]:
+                self._begin_anew(lost)
+                self._endpoint.hang_up(peer)  # unanswered, a shell makes its visit again
+                return None
+            if frames[:1] == [b"request"]:
                 return self._in_background(self._request(peer, wire.decode_request(frames)))
             self._visit(peer, wire.decode_visit(frames))
         except WireError as error:

@@ -71,7 +71,8 @@ class Ledger:
         self._sql = load_statements()
         try:
             _check_files(path)
-            _make_private(path)
+            self.identity = _make_private(path)
+            """Device and inode of the file that was opened."""
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
             self._prepare(path)
@@ -342,10 +343,15 @@ def _check_files(path: str) -> None:
             check_private_file(file)
 
 
-def _make_private(path: str) -> None:
+def _make_private(path: str) -> tuple[int, int]:
     """SQLite makes a file as the umask says, and its `-wal` and `-shm` with the file's mode."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    os.close(os.open(path, flags, 0o600))
+    fd = os.open(path, flags, 0o600)
+    try:
+        found = os.fstat(fd)
+    finally:
+        os.close(fd)
+    return found.st_dev, found.st_ino
 
 
 def _shell(row: Any) -> Shell:

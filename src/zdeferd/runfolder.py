@@ -95,7 +95,7 @@ def make(folder: str) -> None:
     """Make the folder, where it is not there yet. OSError, UnsafePath."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o700)
-    _check_ours(os.lstat(folder), stat.S_ISDIR, f"a folder of yours: {folder}")
+    _check_ours(os.lstat(folder), stat.S_ISDIR, f"not a folder of yours: {folder}")
 
 
 def highest(runs: str) -> int:
@@ -120,16 +120,16 @@ def prepare(folder: str) -> int:
         os.mkfifo(path, 0o600)
     fd = open_file(path, os.O_RDONLY)
     try:
-        _check_ours(os.fstat(fd), stat.S_ISFIFO, f"a FIFO of yours: {path}")
+        _check_ours(os.fstat(fd), stat.S_ISFIFO, f"not a FIFO of yours: {path}")
     except UnsafePath:
         os.close(fd)
         raise
     return fd
 
 
-def _check_ours(found: os.stat_result, is_kind: Callable[[int], bool], what: str) -> None:
+def _check_ours(found: os.stat_result, is_kind: Callable[[int], bool], refusal: str) -> None:
     if not is_kind(found.st_mode) or found.st_uid != os.getuid():
-        raise UnsafePath(f"not {what}; remove it")
+        raise UnsafePath(f"{refusal}; remove it")
 
 
 def judge(folder: str, attempt: int) -> Verdict:

@@ -6,19 +6,27 @@ from pathlib import Path
 
 import pytest
 from faults.world import doctor, ended, needs_linux, prompt, status, until, wait_ended
-from running import Daemon
+from running import Daemon, Peer, visit
+
+from zdeferd.view import daemon_pid
 
 pytestmark = needs_linux
 
 
-def begun_anew(daemon: Daemon, times: int = 1) -> None:
+def begun_anew(daemon: Daemon) -> None:
     """Until the daemon has said so and serves again, in the same process."""
-    said = "zdeferd begins anew"
-    until(lambda: daemon.errors.read_text().count(said) == times, "it did not notice")
-    serves = f"serves {daemon.socket}"
-    until(lambda: daemon.errors.read_text().count(serves) == times + 1, "it did not come back")
     assert daemon.process is not None
-    assert daemon.process.poll() is None
+    pid = daemon.process.pid
+
+    def serves_again() -> bool:
+        said = daemon.errors.read_text()
+        # More than once where it began before the last file of the old folder was removed.
+        begun = said.count("zdeferd begins anew")
+        serves = said.count(f"serves {daemon.socket}")
+        lock = str(daemon.state / "lock")
+        return 0 < begun == serves - 1 and daemon_pid(lock) == pid
+
+    until(serves_again, "it did not come back")
 
 
 def fresh(daemon: Daemon, job: str) -> None:
@@ -33,13 +41,25 @@ def test_the_state_folder_is_taken_away(daemon: Daemon, how: str) -> None:
     daemon.start()
     fresh(daemon, "before")
     if how == "removed":
-        shutil.rmtree(daemon.state)
+        shutil.rmtree(daemon.state, ignore_errors=True)
     else:
         daemon.state.rename(daemon.home / "elsewhere")
     begun_anew(daemon)
     fresh(daemon, "after")
     assert ended(daemon, "before") == []
     assert (daemon.state / "lock").read_text() == f"{daemon.process.pid}\n"  # type: ignore[union-attr]
+
+
+def test_a_folder_further_up_is_moved_away(daemon: Daemon) -> None:
+    """Nobody tells of that one: the next visit finds out, and is made again."""
+    daemon.start()
+    fresh(daemon, "before")
+    (daemon.home / ".local").rename(daemon.home / "elsewhere")
+    with Peer(daemon.socket) as peer:
+        peer.send(visit("n1", 1, {"lost": "true"}))
+        begun_anew(daemon)
+        assert not peer.socket.poll(0), "what is not durable is not answered"
+    fresh(daemon, "after")
 
 
 def test_the_ledger_is_moved_away(daemon: Daemon) -> None:
@@ -75,7 +95,7 @@ def test_a_job_outlives_the_state_folder_and_is_not_run_twice(daemon: Daemon, ho
     daemon.start()
     prompt(daemon, "slow", f"echo x >> {home}/count; read < {home}/gate")
     until((home / "count").exists)
-    shutil.rmtree(daemon.state)
+    shutil.rmtree(daemon.state, ignore_errors=True)
     begun_anew(daemon)
     (home / "gate").write_text("go\n")
     fresh(daemon, "after")

@@ -14,14 +14,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
+from ctl import call
 from running import Daemon, Peer, attempts, visit
-
-from zdeferd import paths
-from zdeferd.cli.doctor import examine
-from zdeferd.cli.status import problems
-from zdeferd.view import reading
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="a fault that only Linux has")
@@ -31,16 +29,22 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
+def said_by(daemon: Daemon, verb: str) -> Any:
+    """The document of a verb of zdeferctl that the daemon's user calls."""
+    with patch.dict(os.environ, daemon.env, clear=True):
+        return call(verb, "--json").document
+
+
 def doctor(daemon: Daemon) -> str:
     """What doctor says that is not ok: level, check, finding, remedy."""
-    return "\n".join(" ".join(one) for one in examine(daemon.env) if one.level != "ok")
+    findings = said_by(daemon, "doctor")["findings"]
+    lines = [f"{f['level']} {f['check']} {f['found']} {f['remedy']}" for f in findings]
+    return "\n".join(line for line in lines if not line.startswith("ok"))
 
 
 def status(daemon: Daemon) -> str:
     """What status lists under problems."""
-    where = paths.locate(daemon.env)
-    with reading(where.ledger) as view:
-        return "\n".join(problems(where, view))
+    return "\n".join(said_by(daemon, "status")["problems"])
 
 
 def until(condition: Callable[[], bool], what: str = "it did not come true") -> None:

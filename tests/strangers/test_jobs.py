@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from faults.world import doctor, prompt, wait_ended
+from faults.world import doctor, prompt, said_by, wait_ended
 from running import Daemon, Peer
 from strangers.world import STRANGER, as_stranger, give, needs_root
 
@@ -45,9 +45,10 @@ def jobs(daemon: Daemon) -> Path:
 
 
 def refused(daemon: Daemon, home: Path, expected: str) -> None:
-    """Daemon, doctor and the run of a new shell agree."""
+    """The daemon, `zdeferctl check` and doctor agree, and a new shell runs nothing of theirs."""
     assert expected in reloaded(daemon)
-    assert expected in doctor(daemon)
+    assert expected in "\n".join(said_by(daemon, "check")["problems"])
+    assert "bad jobs" in doctor(daemon)
     shell(daemon, "second")
     assert not (home / "evil").exists()
 

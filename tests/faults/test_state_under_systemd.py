@@ -1,0 +1,44 @@
+"""The same under systemd: the socket that it listens on goes from one daemon to the next."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import usermanager
+from faults.world import until
+from running import Peer, visit
+from usermanager import UserManager
+
+from zdeferd.view import daemon_pid
+
+pytestmark = pytest.mark.skipif(bool(usermanager.why_not()), reason=usermanager.why_not())
+
+
+@pytest.fixture
+def manager(home: Path) -> Iterator[UserManager]:
+    made = UserManager(home)
+    made.install()
+    yield made
+    made.close()
+
+
+def ask(manager: UserManager, nonce: str) -> None:
+    with Peer(manager.socket) as peer:
+        assert peer.ask(visit(nonce, 1, {nonce: "true"}))[0] == b"ok"
+
+
+def test_state_and_socket_are_taken_away(manager: UserManager) -> None:
+    ask(manager, "before")
+    manager.wait_until_done(1)
+    pid = manager.property("MainPID")
+    shutil.rmtree(manager.state, ignore_errors=True)
+    until(lambda: str(daemon_pid(str(manager.state / "lock"))) == pid)
+    ask(manager, "after")
+    manager.wait_until_done(1)
+    manager.socket.unlink()  # now nobody comes by the manager's socket any more
+    until(manager.socket.exists)
+    ask(manager, "again")
+    manager.wait_until_done(2)
+    assert manager.property("ActiveState") == "active"
+    assert (manager.property("MainPID"), manager.property("NRestarts")) == (pid, "0")
