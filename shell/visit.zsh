@@ -55,11 +55,25 @@ _zdeferd[loaded]=1
   if [[ -e $socket || -h $socket ]]; then
     [[ -S $socket && -O $socket && -O ${socket:h} ]] && .zdeferd-modules || return 1
   fi
+  .zdeferd-crowded && return 1
   [[ -S $socket ]] && builtin zsocket $socket || { .zdeferd-autostart; return }
   fd=$REPLY
   builtin exec {REPLY}>&$fd {fd}>&-  # from 10 on: the lower numbers are the user's
   .zdeferd-hold $REPLY greeting
   builtin syswrite -o $REPLY -- $_zdeferd_greeting && builtin zle -F $REPLY .zdeferd-turn
+}
+
+# Whether the daemon has been stopped (SIGSTOP, a debugger) and many visits wait behind it. Some
+# may: it hears them when it goes on. But the kernel's queue (4,096) fills up, and then a connect
+# waits for ever: zsh has none that does not. The count is slow, hence only where it may matter.
+.zdeferd-crowded() {
+  builtin emulate -L zsh -o warn_create_global
+  local lock=$HOME/.local/state pid stat
+  [[ ${(t)XDG_STATE_HOME} == *export* && $XDG_STATE_HOME == /* ]] && lock=$XDG_STATE_HOME
+  lock+=/zdeferd/lock
+  [[ -f $lock && -r $lock ]] && IFS= builtin read -r pid <$lock && [[ $pid == <1-> ]] || return 1
+  [[ -r /proc/$pid/stat ]] && IFS= builtin read -r stat </proc/$pid/stat || return 1
+  [[ $stat == *') '[Tt]' '* ]] && (( ${#${(M)${(f)"$(</proc/net/unix)"}:#*" $socket"}} > 1024 ))
 }
 
 # The visit has the descriptor $1 from here to its end, and is in the phase $2.
