@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -120,17 +121,27 @@ def test_no_process_is_left(second: SecondDaemon, home: Path) -> None:
 
 @needs_root
 def test_no_process_is_left_for_the_daemon_itself(second: SecondDaemon, home: Path) -> None:
-    """Not even the spawner can be started, nor a thread for the log: nothing is lost."""
+    """No new spawner can be started, nor a thread for the log: nothing is lost."""
     log = home / "logs/seg.log"
     log.parent.mkdir()
-    os.chown(log.parent, SECOND_UID, SECOND_UID)
+    os.mkfifo(home / "gate")
+    for path in (log.parent, home / "gate"):
+        os.chown(path, SECOND_UID, SECOND_UID)
     second.start()
     assert second.process is not None
+    slow = f"touch {home}/began; read < {home}/gate"
+    as_second(lambda: prompt(second, "slow", slow, log))
+    until((home / "began").exists)
+    spawner = spawner_of(second)
     with no_process_for(second.process.pid):
+        os.kill(spawner, signal.SIGKILL)
+        (home / "gate").write_text("go\n")
+        second.wait_until_done(1)
+        assert log.read_text().count("DEFERRED id=slow ") == 1
         as_second(lambda: prompt(second, "later", f"echo x >> {home}/count", log))
         until(lambda: "cannot start jobs for now" in second.errors.read_text())
     assert wait_ended(second, "later") == [("succeeded", 0)]
-    second.wait_until_done(1)
+    second.wait_until_done(2)
     assert (home / "count").read_text() == "x\n"
     assert log.read_text().count("DEFERRED id=later ") == 1
 
