@@ -120,7 +120,7 @@ class Witness:
             if ran or not asked:
                 raise Violation(Invariant.TRULY_UNSTARTED, seen)
         elif ending.outcome is Outcome.ABANDONED:
-            if recorded and not self.power_cut:
+            if recorded:
                 raise Violation(Invariant.NO_LOST_OUTCOME, seen)
             if not died:
                 raise Violation(Invariant.TRULY_ABANDONED, seen)

