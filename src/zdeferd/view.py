@@ -67,6 +67,11 @@ class View:
         """One run, or None."""
         return self._row(f"SELECT {_RUN} FROM runs WHERE id = ?", (run_id,))
 
+    def payload(self, run_id: int) -> str | None:
+        """What a live run executes, as JSON; None once it has ended."""
+        row = self._row("SELECT work FROM payloads WHERE run = ?", (run_id,))
+        return None if row is None else str(row["work"])
+
     def last_run(self, job: str) -> Row | None:
         """The newest run of a job, or None."""
         rows = self.runs(job=job, limit=1)

@@ -12,11 +12,30 @@ def test_a_running_and_a_waiting_run(user: User, daemon: Daemon) -> None:
     wait_for_file(user.state / "runs/1/started.1")
     assert call("cancel", "2") == (0, "run 2 of next: cancelled\n", "")
     document = call("cancel", "1", "--json").document
-    assert document["outcome"] == "cancelled"
-    assert document["rc"] == 143
+    assert document["runs"][0] == {
+        "run": 1, "job": "slow", "ended_before": False, "outcome": "cancelled", "rc": 143,
+    }  # fmt: skip
     again = call("cancel", "1")
-    assert again.code == 1
-    assert "run has ended before: 1 (cancelled)" in again.err
+    assert again == (1, "run 1 of slow had ended before: cancelled\n", "")
+
+
+def test_several_and_all_of_a_job(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs('[slow]\nrun = ["sleep", "600"]\n[next]\nrun = "true"\n')
+    daemon.start()
+    for job in ("slow", "slow", "slow", "next", "next"):
+        call("run", job, "--no-wait")
+    wait_for_file(user.state / "runs/1/started.1")
+    assert call("cancel", "4", "5", "4").out == (
+        "run 5 of next: cancelled\nrun 4 of next: cancelled\n"
+    )
+    assert call("cancel", "slow").out == "".join(
+        f"run {run} of slow: cancelled\n" for run in (3, 2, 1)
+    )
+    assert daemon.rows("SELECT count(*) FROM runs WHERE started_at IS NOT NULL") == [(1,)]
+    none = call("cancel", "slow")
+    assert none.code == 1
+    assert "no run of slow waits or runs" in none.err
+    assert "no such job: slaw; did you mean slow?" in call("cancel", "slaw").err
 
 
 def test_unknown_run(user: User) -> None:

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from ctl import SOURCE, User, call, claim, end
+from ctl import SOURCE, User, call, claim, ctl_script, end
 from running import Daemon
+from terminal import Terminal
 
 from zdeferd.cli.watch import file_watch
 
@@ -89,6 +90,22 @@ def test_following_a_run_that_never_starts(user: User, daemon: Daemon) -> None:
     assert following.communicate(timeout=20)[0] == b""
     assert following.returncode == 0
     call("cancel", "1")
+
+
+def test_a_jobs_log_is_that_of_a_run_that_has_started(user: User) -> None:
+    run = with_output(user, b"one\n")
+    assert claim(user.ledger(), "build", "boot:b") == run + 1
+    assert call("log", "build", "--json").document["run"] == run
+    user.job_file('[fresh]\nrun = "true"\n')
+    assert "job has not run yet: fresh" in call("log", "fresh").err
+
+
+def test_following_a_run_that_waits_says_so(user: User) -> None:
+    claim(user.ledger(), "build")
+    with Terminal(user.root, f"PATH={ctl_script(user).parent}:$PATH\n") as shell:
+        shell.prompt()
+        shell.type("zdeferctl log -f build\r")
+        shell.expect(r"run 1 of build waits; `zdeferctl why build` says for what")
 
 
 def test_following_without_a_daemon(user: User) -> None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from ctl import SOURCE, User, call
+from ctl import SOURCE, User, call, wait_for_file
 from running import Daemon
 from terminal import Terminal
 
@@ -82,7 +82,7 @@ def test_ctrl_c_leaves_the_run_going(user: User, daemon: Daemon) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    daemon.wait_for("SELECT count(*) FROM runs WHERE state = 'dispatched'", 1)
+    wait_for_file(user.state / "runs/1/started.1")
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=20)
     assert waiting.returncode == 130

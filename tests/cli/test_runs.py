@@ -22,7 +22,7 @@ def test_no_ledger_is_an_empty_answer(user: User) -> None:
 @pytest.mark.usefixtures("three")
 def test_newest_first_with_cost() -> None:
     lines = call("runs").out.splitlines()
-    assert lines[0].split() == ["RUN", "JOB", "STATE", "RC", "CLAIMED", "WALL", "CPU", "PEAK"]
+    assert lines[0].split() == ["RUN", "JOB", "STATE", "RC", "QUEUED", "WALL", "CPU", "PEAK"]
     assert [line.split()[0] for line in lines[1:]] == ["3", "2", "1"]
     assert "waiting" in lines[1]
     assert "failed" in lines[2]
@@ -39,7 +39,28 @@ def test_filters() -> None:
     assert runs("good") == [3, 1]
     assert runs("--outcome", "failed") == [2]
     assert runs("-n", "1") == [3]
-    assert runs("nobody") == []
+    assert runs("bad", "--outcome", "succeeded") == []
+
+
+def test_none_of_a_job(user: User) -> None:
+    user.job_file('[fresh]\nrun = "true"\n')
+    assert call("runs", "fresh") == (0, "no runs of fresh yet\n", "")
+    assert call("runs", "fresh", "--outcome", "timed_out").out == "no run of fresh timed out\n"
+    unknown = call("runs", "frsh")
+    assert unknown == (1, "", "zdeferctl: no such job: frsh; did you mean fresh?\n")
+
+
+@pytest.mark.usefixtures("three")
+def test_older_ones_are_pointed_at() -> None:
+    assert call("runs", "-n", "2").out.endswith("\nolder ones: -n 10\n")
+    assert "older" not in call("runs", "-n", "3").out
+    assert call("runs", "-n", "2", "--json").document["more"] is True
+
+
+def test_columns_with_nothing_in_them_are_left_out(user: User) -> None:
+    claim(user.ledger(), "build")
+    for verb in ("runs", "status"):
+        assert "  ".join(call(verb).out.splitlines()[-2].split()) == "RUN  JOB  STATE  QUEUED"
 
 
 @pytest.mark.usefixtures("three")

@@ -2,7 +2,9 @@
 
 from ctl import User, call, claim, end
 
-from zdeferd.model import Outcome
+from zdeferd import script
+from zdeferd.cli.declared import command_of
+from zdeferd.model import Code, Job, Outcome
 
 
 def test_an_ended_run(user: User) -> None:
@@ -13,6 +15,8 @@ def test_an_ended_run(user: User) -> None:
     folder.mkdir(parents=True)
     (folder / "output").write_text("hello\n")
     text = call("show", str(run)).out
+    assert text.endswith(f"its output: zdeferctl log {run}\n")
+    assert "no longer declared" in text
     for part in ("timed out, rc 124", "200 ms user, 50 ms system", "first second", "20 MiB"):
         assert part in text
     document = call("show", str(run), "--json").document["run"]
@@ -28,6 +32,29 @@ def test_a_waiting_run_has_no_cost(user: User) -> None:
     assert call("show", str(run), "--json").document["run"]["outcome"] is None
 
 
+def test_what_it_runs(user: User) -> None:
+    run = claim(user.ledger(), "build")
+    shown = call("show", str(run), "--json").document["run"]
+    assert (shown["command"], shown["timeout_s"]) == ("true", 600.0)
+    end(user.ledger(), run)
+    user.job_file('[build]\nrun = ["make", "all it"]\ntimeout = "5m"\n')
+    text = call("show", str(run)).out
+    assert "command      make 'all it' (as declared now)\n" in text
+    assert "time limit   5 min (as declared now)\n" in text
+
+
+def test_the_call_of_a_shells_job() -> None:
+    call_, options, body = ("rebuild", "all of", "x=1"), ("extendedglob",), {"rebuild": "true"}
+    for words, expected in (
+        (call_, "rebuild $'all of' x=1"),
+        (("print -r -- $x",), "eval $'print -r -- $x'"),
+    ):
+        made = Job(id="a", run=Code(script.compose(words, body, options, ())))
+        assert command_of(made) == expected
+    made = Job(id="a", run=Code("one\ntwo\n"), source="/x.toml")
+    assert command_of(made) == "one … (2 lines)"
+
+
 def test_unknown_run(user: User) -> None:
     assert call("show", "7") == (1, "", "zdeferctl: no such run: 7; `zdeferctl runs` lists them\n")
     failed = call("show", "7", "--json")
@@ -35,7 +62,10 @@ def test_unknown_run(user: User) -> None:
     assert failed.document["error"].startswith("no such run: 7")
 
 
-def test_a_run_is_named_by_its_number(user: User) -> None:
-    result = call("show", "seven")
-    assert result.code == 2
-    assert "not a run's number: seven" in result.err
+def test_a_job_stands_for_its_newest_run(user: User) -> None:
+    ledger = user.ledger()
+    end(ledger, claim(ledger, "build"))
+    claim(ledger, "build", "boot:b")
+    assert call("show", "build", "--json").document["run"]["run"] == 2
+    assert "no such job: built; did you mean build?" in call("show", "built").err
+    assert call("show", "Not_An_Id").code == 2

@@ -84,7 +84,8 @@ def test_no_purge_while_jobs_run(user: User) -> None:
 
 def test_dry_run_does_nothing(user: User) -> None:
     assert call("install").code == 0
-    claim(user.ledger(), "build")
+    ledger = user.ledger()
+    claim(ledger, "build")
     before = files(user)
     text = call("uninstall", "--dry-run").out
     assert text == (

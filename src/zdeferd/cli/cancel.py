@@ -1,46 +1,73 @@
-"""Cancel a run: one that waits never starts, one that runs is ended with all it started.
+"""Cancel runs: one that waits never starts, one that runs is ended with all it started.
 
-The whole process tree gets a TERM, some grace, then a KILL. Returns when it has ended.
-A cancelled run has spent its claim: `zdeferctl run` runs the job again.
+A job's id stands for all its runs that wait or run. The whole process tree gets a TERM,
+some grace, then a KILL. Returns when all have ended. A cancelled run has spent its
+claim: `zdeferctl run` runs the job again.
 """
 
 from __future__ import annotations
 
 from .. import wire
 from ..client import request
+from ..errors import ZdeferdError
 from ..render import Style
 from ..view import reading
 from . import DONE, NO
-from .target import find_run, run_number
+from .target import check_job, find_run, is_number, run_or_job
 from .where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from .call import Call
+    from ..paths import Paths
+    from ..view import View
+    from .call import Call, Document
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Which run."""
+    """Which runs."""
     parser.add_argument(
-        "run", metavar="RUN", type=run_number, help="its number, as `runs` lists it"
+        "targets", metavar="RUN|JOB", nargs="+", type=run_or_job, help="a run's number or a job"
     )
 
 
 def perform(call: Call) -> int:
-    """Ask for the cancellation and wait for it; -> 0, or 1 where the run ended otherwise."""
-    paths, run = find_paths(call.env), call.args.run
+    """Ask for the cancellations and wait for them; -> 0, or 1 where one ended otherwise."""
+    paths = find_paths(call.env)
     with reading(paths.ledger) as view:
-        row = find_run(view, run)
-    if row["outcome"] is not None:
-        call.failed(f"run has ended before: {run} ({row['outcome']})", NO)
-        return NO
-    done = request(paths.socket, wire.CancelRun(run=run), timeout_s=None)
-    assert isinstance(done, wire.Done)
+        found = [row for target in call.args.targets for row in _runs_of(view, paths, target)]
+    # What waits goes first, the last of it before all, lest it starts meanwhile.
+    rows = {(row["state"] == "dispatched", -row["id"]): row for row in found}
+    done = [_cancel(paths, row) for _, row in sorted(rows.items())]
 
     def text(style: Style) -> str:
-        return f"run {run} of {row['job']}: {style.state(done.outcome)}"
+        return "\n".join(
+            f"run {run['run']} of {run['job']}{' had ended before' * run['ended_before']}:"
+            f" {style.state(run['outcome'])}"
+            for run in done
+        )
 
-    document = {"run": run, "job": row["job"], "outcome": done.outcome, "rc": done.rc}
-    return call.answer(document, text, DONE if done.outcome == "cancelled" else NO)
+    cancelled = all(run["outcome"] == "cancelled" and not run["ended_before"] for run in done)
+    return call.answer({"runs": done}, text, DONE if cancelled else NO)
+
+
+def _runs_of(view: View, paths: Paths, target: str) -> list[Document]:
+    """A run by its number; of a job all that have not ended."""
+    if is_number(target):
+        return [find_run(view, int(target))]
+    rows = [row for row in view.live_runs() if row["job"] == target]
+    if not rows:
+        check_job(view, paths, target)
+        raise ZdeferdError(f"nothing to cancel: no run of {target} waits or runs")
+    return rows
+
+
+def _cancel(paths: Paths, row: Document) -> Document:
+    """End one, if it has not; -> how it ended."""
+    known = {"run": row["id"], "job": row["job"], "ended_before": row["outcome"] is not None}
+    if row["outcome"] is not None:
+        return known | {"outcome": row["outcome"], "rc": row["rc"]}
+    done = request(paths.socket, wire.CancelRun(run=row["id"]), timeout_s=None)
+    assert isinstance(done, wire.Done)
+    return known | {"outcome": done.outcome, "rc": done.rc}

@@ -4,13 +4,14 @@ A problem of config.py is a text, `file:line: job.key: found …`; its place is 
 """
 
 import re
+import shlex
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
 
 from ..config import Loaded, load
-from ..model import Code, Job
+from ..model import Argv, Code, Job
 from ..packing import unpack
 from ..paths import Paths
 from ..render import count
@@ -48,6 +49,20 @@ def declared(view: View, paths: Paths) -> tuple[dict[str, Declared], Loaded]:
 
 
 _PLACE = re.compile(r"(?P<file>.+?\.toml)(?::(?P<line>\d+))?: (?:(?P<job>[^\s:.]+)[^\s:]*: )?")
+
+
+def command_of(job: Job) -> str:
+    """What a job runs, on one line: of a shell's job the call, without what travels with it."""
+    if isinstance(job.run, Argv):
+        return shlex.join(job.run.words)
+    lines = job.run.source.strip().splitlines()
+    if job.source != "shell":
+        return lines[0] + (f" … ({len(lines)} lines)" if len(lines) > 1 else "")
+    call = lines[-1].rpartition("unset zdeferd_on zdeferd_off; ")[2]
+    return _PLAINLY_QUOTED.sub(r"\1", call)
+
+
+_PLAINLY_QUOTED = re.compile(r"\$'([\w./:=+@%,-]+)'")
 
 
 def in_order(problems: Iterable[str]) -> list[str]:

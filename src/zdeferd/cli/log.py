@@ -1,6 +1,6 @@
 """Print what a run wrote to its standard output and error, byte for byte.
 
-With a job's id, the output of its latest run. With -f go on as it grows, until the
+With a job's id, the output of its latest run that has started. With -f go on as it grows, until the
 run has ended. Output is bounded (setting `output_limit`): the head and the last part
 are kept, a marker line stands for the middle.
 """
@@ -11,9 +11,9 @@ import os
 import sys
 
 from ..errors import ZdeferdError
-from ..view import View, daemon_pid, reading
+from ..view import daemon_pid, reading
 from . import DONE, USAGE
-from .target import find_run, is_number, job_id, no_such_job
+from .target import latest_run, run_or_job
 from .where import find_paths
 
 TYPE_CHECKING = False
@@ -29,14 +29,12 @@ BLOCK_BYTES = 65536
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Whose output, and whether to follow it."""
-    parser.add_argument("target", metavar="RUN|JOB", type=_target, help="a run's number or a job")
+    parser.add_argument(
+        "target", metavar="RUN|JOB", type=run_or_job, help="a run's number or a job"
+    )
     parser.add_argument(
         "-f", "--follow", action="store_true", help="go on as it grows, until the run has ended"
     )
-
-
-def _target(text: str) -> str:
-    return text if is_number(text) else job_id(text)
 
 
 def perform(call: Call) -> int:
@@ -46,29 +44,20 @@ def perform(call: Call) -> int:
         return USAGE
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
-        row = _run_of(view, call.args.target)
+        row = latest_run(view, paths, call.args.target, started=True)
     path = f"{paths.runs}/{row['id']}/output"
     if call.args.json:
         return call.answer(_document(row, path), lambda style: "")
     sys.stdout.flush()
     if call.args.follow:
+        if row["dispatched_at"] is None and row["ended_at"] is None:
+            job = row["job"]
+            call.progress(f"run {row['id']} of {job} waits; `zdeferctl why {job}` says for what")
         return _follow(call, paths, row["id"])
     with _open(path) as file:
         if not _pour(file) and row["ended_at"] is None:
             call.progress(f"run {row['id']} has written nothing yet; -f waits for it")
     return DONE
-
-
-def _run_of(view: View, target: str) -> Document:
-    if is_number(target):
-        return find_run(view, int(target))
-    row = view.last_run(target)
-    if row is not None:
-        return row
-    known = view.job_ids()
-    if target in known:
-        raise ZdeferdError(f"job has not run yet: {target}; `zdeferctl why {target}` says why")
-    raise no_such_job(target, known)
 
 
 def _document(row: Document, path: str) -> Document:

@@ -21,7 +21,7 @@ _RENAMED = {
     "block_in": "block_in_512b",
     "block_out": "block_out_512b",
 }
-_HEADS = ("RUN", "JOB", "STATE", "RC", "CLAIMED", "WALL", "CPU", "PEAK")
+_HEADS = ("RUN", "JOB", "STATE", "RC", "QUEUED", "WALL", "CPU", "PEAK")
 _RIGHT = frozenset({0, 3, 5, 6, 7})
 _NOTES = {
     "ended": "ended, not taken in yet: the next daemon does that",
@@ -66,8 +66,14 @@ def cpu_ms(row: Document) -> int | None:
 
 
 def runs_table(rows: list[Document], now: float, style: Style) -> str:
-    """Runs under their heads, in the order given, and what their words mean."""
-    made = table(_HEADS, [_cells(row, now, style) for row in rows], style, _RIGHT)
+    """Runs under their heads, in the order given, and what their words mean.
+
+    A column with nothing in it is left out.
+    """
+    lines = [_cells(row, now, style) for row in rows]
+    kept = [index for index in range(len(_HEADS)) if any(line[index] for line in lines)]
+    heads, *cells = ([line[index] for index in kept] for line in (_HEADS, *lines))
+    made = table(heads, cells, style, frozenset(map(kept.index, _RIGHT & set(kept))))
     return "\n".join([made, *notes(rows)])
 
 

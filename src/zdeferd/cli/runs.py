@@ -10,6 +10,7 @@ from ..render import Style
 from ..view import reading
 from .rows import document, runs_table
 from .standing import as_found
+from .target import check_job, job_id
 from .where import find_paths
 
 TYPE_CHECKING = False
@@ -25,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Which runs."""
     from argparse import SUPPRESS
 
-    parser.add_argument("job", metavar="JOB", nargs="?", help="only runs of this job")
+    parser.add_argument("job", metavar="JOB", nargs="?", type=job_id, help="only runs of this job")
     parser.add_argument(
         "-n", "--limit", type=positive, default=20, help="at most N (20)", metavar="N"
     )
@@ -48,13 +49,25 @@ def perform(call: Call) -> int:
     args = call.args
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
-        rows = as_found(view.runs(args.job, args.outcome, args.limit), paths)
+        rows = as_found(view.runs(args.job, args.outcome, args.limit + 1), paths)
+        if args.job and not rows:
+            check_job(view, paths, args.job)
+    more = len(rows) > args.limit
+    rows = rows[: args.limit]
     if args.ids:
         for row in rows:
             print(f"{row['id']}:{row['job']}, {row['outcome'] or 'live'}")
         return 0
 
     def text(style: Style) -> str:
-        return runs_table(rows, call.now, style) if rows else "no runs yet"
+        if not rows:
+            return _none(args.job, args.outcome)
+        made = runs_table(rows, call.now, style)
+        return f"{made}\n{style.dim(f'older ones: -n {args.limit * 5}')}" if more else made
 
-    return call.answer({"runs": [document(row) for row in rows]}, text)
+    return call.answer({"runs": [document(row) for row in rows], "more": more}, text)
+
+
+def _none(job: str | None, outcome: str | None) -> str:
+    of = f" of {job}" if job else ""
+    return f"no run{of} {outcome.replace('_', ' ')}" if outcome else f"no runs{of} yet"

@@ -1,4 +1,4 @@
-"""Show all that is known of one run: times, outcome, cost, where its output is.
+"""Show all that is known of one run: what it runs, times, outcome, cost, where its output is.
 
 Peak memory is of the largest single process and has a floor of the runner's own
 size (about 10 MiB). Block counts are units of 512 bytes that reached a device.
@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import os
 
+from ..model import Work
+from ..packing import unpack
 from ..render import Style, clock, count, duration, fields, home_short, kib, octets, printable
 from ..view import reading
+from .declared import command_of, declared
 from .rows import document, notes, wall_ms, word
 from .standing import as_found
-from .target import find_run, run_number
+from .target import latest_run, run_or_job
 from .where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from ..paths import Paths
+    from ..view import View
     from .call import Call, Document
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Which run."""
     parser.add_argument(
-        "run", metavar="RUN", type=run_number, help="its number, as `runs` lists it"
+        "target", metavar="RUN|JOB", type=run_or_job, help="a run's number, or a job: its newest"
     )
 
 
@@ -33,17 +38,43 @@ def perform(call: Call) -> int:
     """Print the run; -> 0, or 1 where there is none."""
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
-        row = as_found([find_run(view, call.args.run)], paths)[0]
+        row = as_found([latest_run(view, paths, call.args.target)], paths)[0]
+        command, timeout_s = _definition(view, paths, row)
     output = f"{paths.runs}/{row['id']}/output"
-    found = document(row) | {"output_path": output if os.path.exists(output) else None}
+    found = document(row) | {
+        "command": command,
+        "timeout_s": timeout_s,
+        "output_path": output if os.path.exists(output) else None,
+    }
 
     def text(style: Style) -> str:
-        pairs = _pairs(row, call.now, style) + _cost(row, call.now)
+        pairs = [*_pairs(row, call.now, style), *_defined(found), *_cost(row, call.now)]
         if found["output_path"]:
             pairs.append(("output", _output(row, printable(home_short(output, paths.home)))))
-        return "\n".join([fields(pairs, style), *notes([row])])
+        made = [fields(pairs, style), *notes([row])]
+        if found["output_path"] and row["outcome"] in ("failed", "timed_out", "abandoned"):
+            made.append(f"its output: zdeferctl log {row['id']}")
+        return "\n".join(made)
 
     return call.answer({"run": found}, text)
+
+
+def _definition(view: View, paths: Paths, row: Document) -> tuple[str | None, float | None]:
+    """Command and time limit: of a live run its own, of one that ended as declared now."""
+    jobs, loaded = declared(view, paths)
+    payload, item = view.payload(row["id"]), jobs.get(row["job"])
+    job = unpack(payload, Work).job if payload else item and item.job
+    if job is None:
+        return None, None
+    return command_of(job), job.timeout_s or loaded.settings.default_timeout_s
+
+
+def _defined(found: Document) -> list[tuple[str, str]]:
+    if found["command"] is None:
+        return [("command", "its job is no longer declared")]
+    now = " (as declared now)" if found["ended_at_s"] else ""
+    limit = duration(found["timeout_s"] * 1000)
+    return [("command", printable(found["command"]) + now), ("time limit", limit + now)]
 
 
 def _pairs(row: Document, now: float, style: Style) -> list[tuple[str, str]]:
@@ -57,9 +88,8 @@ def _pairs(row: Document, now: float, style: Style) -> list[tuple[str, str]]:
         ("shell", row["shell"]),
         ("after", row["after"]),
         ("attempt", f"{row['attempt']} of {row['attempts']}" if row["attempts"] > 1 else ""),
-        ("claimed", clock(row["claimed_at"], now)),
-        ("dispatched", clock(row["dispatched_at"], now)),
-        ("started", clock(row["started_at"], now)),
+        ("queued", clock(row["claimed_at"], now)),
+        ("started", clock(row["started_at"] or row["dispatched_at"], now)),
         ("ended", clock(row["ended_at"], now)),
     ]
 
