@@ -79,7 +79,7 @@ _zdeferd[loaded]=1
 # The visit has the descriptor $1 from here to its end, and is in the phase $2.
 .zdeferd-hold() {
   builtin emulate -L zsh -o warn_create_global
-  _zdeferd[fd]=$1 _zdeferd[phase]=$2 _zdeferd[input]=
+  _zdeferd[fd]=$1 _zdeferd[phase]=$2 _zdeferd[input]= _zdeferd[heard]=0
   .zdeferd-hook precmd_functions .zdeferd-precmd
   .zdeferd-hook preexec_functions .zdeferd-preexec
 }
@@ -126,7 +126,7 @@ _zdeferd[loaded]=1
   local -i flags
   builtin sysread -i $_zdeferd[fd] -t 0 -s 16384 chunk || return 1
   _zdeferd[input]+=$chunk
-  (( $#_zdeferd[input] <= 16384 )) || return 1
+  (( (_zdeferd[heard] += $#chunk) <= 16384 )) || return 1  # no daemon of ours says so much
   if [[ $_zdeferd[phase] == greeting ]]; then
     (( $#_zdeferd[input] < 64 )) && return 0
     [[ $_zdeferd[input] == $'\xff'????????$'\x7f'[^$'\0'-$'\2']?NULL* ]] || return 1
@@ -140,6 +140,7 @@ _zdeferd[loaded]=1
     else
       [[ $_zdeferd[phase] == answer ]] || return 1
       _zdeferd[answer]+=$frame$'\0'
+      (( $#_zdeferd[answer] <= 1024 )) || return 1
       (( flags & 1 )) || .zdeferd-answer || return 1
     fi
   done

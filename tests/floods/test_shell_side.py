@@ -1,0 +1,158 @@
+"""The shell's side of a visit that goes wrong: nothing shown, nothing leaked, nothing spinning."""
+
+import contextlib
+import os
+import socket as sockets
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from floods.crowd import Signs, until
+from shell.peer import Stub
+from terminal import Terminal
+
+from zdeferd import zmtp
+
+SHIM = Path(__file__).parents[2] / "shell/zdeferd.plugin.zsh"
+JOB = "build() { : }; zf::defer::register build build postprompt Build"
+ANSWER = zmtp.encode([b"ok", b"seq=1"])
+WHOLE = zmtp.OPENING + ANSWER
+
+
+@pytest.fixture
+def stub(home: Path) -> Iterator[Stub]:
+    with Stub(home / "run/zdeferd/sock") as bound:
+        yield bound
+
+
+@pytest.fixture
+def shell(home: Path, stub: Stub) -> Iterator[Terminal]:
+    with Terminal(home, f"source {SHIM}\n{JOB}") as opened:
+        opened.prompt()
+        yield opened
+
+
+def open_files(shell: Terminal) -> list[str]:
+    """What its descriptors lead to."""
+    found = []
+    for name in os.listdir(f"/proc/{shell.pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/{shell.pid}/fd/{name}"))
+    return sorted(found)
+
+
+def sockets_of(shell: Terminal) -> list[str]:
+    return [found for found in open_files(shell) if found.startswith("socket:")]
+
+
+def unharmed(shell: Terminal) -> None:
+    """It answers, shows what was asked for, has no connection and no handler, and rests."""
+    assert shell.run("print $((6*7))", limit_s=3) == "42"
+    shell.run(":")
+    until(lambda: not sockets_of(shell), "no connection is left")
+    assert shell.run("zle -FL") == ""
+    assert Signs(shell.pid).wake_ups_at_rest(0.2) == 0
+    for word in ("zdefer", "zsh:", "broken", "error", "bad", "not found"):
+        assert word not in shell.screen
+
+
+def hear(connection: sockets.socket, count: int) -> None:
+    """Read that many bytes of what the shell says, or all there is until it hangs up."""
+    while count > 0 and (piece := connection.recv(min(count, 65536))):
+        count -= len(piece)
+
+
+STEPS = {
+    "at once": (0, b""),
+    "in its greeting": (64, zmtp.OPENING[:11]),
+    "after its greeting": (64, zmtp.OPENING[:64]),
+    "in READY": (64, zmtp.OPENING[:-3]),
+    "after READY": (92, zmtp.OPENING),
+    "in the middle of what it is told": (200, zmtp.OPENING),
+    "after all was said": (1 << 20, zmtp.OPENING),
+    "in its answer": (1 << 20, WHOLE[:-4]),
+    "after its answer": (1 << 20, WHOLE),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_daemon_that_dies(step: str, shell: Terminal, stub: Stub) -> None:
+    """At each step of a visit, and at each of its repetitions."""
+    count, said = STEPS[step]
+    heard = threading.Event()
+
+    def die_again_and_again() -> None:
+        for _ in range(4):
+            with stub.accept() as connection, contextlib.suppress(OSError):
+                connection.sendall(said[: len(zmtp.OPENING)])
+                connection.settimeout(0.2)
+                with contextlib.suppress(TimeoutError):
+                    hear(connection, count)
+                connection.sendall(said[len(zmtp.OPENING) :])
+            heard.set()
+            if said == WHOLE:
+                return
+
+    daemon = threading.Thread(target=die_again_and_again, daemon=True)
+    daemon.start()
+    assert heard.wait(5)
+    if said == WHOLE:
+        until(lambda: not sockets_of(shell), "it has read its answer")
+    for _ in range(4):
+        shell.run(":")
+    daemon.join(10)
+    assert not daemon.is_alive()
+    unharmed(shell)
+    assert not stub.waiting(), "it has given up, or is content"
+
+
+def noise() -> Iterator[bytes]:
+    while True:
+        yield os.urandom(4096)
+
+
+def pings() -> Iterator[bytes]:
+    yield zmtp.OPENING
+    while True:
+        yield zmtp.PING * 400
+
+
+def drip() -> Iterator[bytes]:
+    yield zmtp.OPENING
+    while True:
+        yield zmtp.PING
+
+
+def empty_frames() -> Iterator[bytes]:
+    yield zmtp.OPENING
+    while True:
+        yield b"\x01\x00" * 2000
+
+
+def one_frame() -> Iterator[bytes]:
+    yield zmtp.OPENING + b"\x02" + (60_000).to_bytes(8, "big")
+    while True:
+        yield bytes(1024)
+
+
+@pytest.mark.parametrize("speak", [noise, pings, drip, empty_frames, one_frame])
+def test_a_daemon_that_answers_for_ever(
+    speak: Callable[[], Iterator[bytes]], shell: Terminal, stub: Stub
+) -> None:
+    """The shell hangs up by itself, whether or not anybody types."""
+    hung_up = threading.Event()
+
+    def answer_for_ever() -> None:
+        for _ in range(4):
+            with stub.accept() as connection, contextlib.suppress(OSError):
+                for piece in speak():
+                    connection.sendall(piece)
+            hung_up.set()
+
+    threading.Thread(target=answer_for_ever, daemon=True).start()
+    assert hung_up.wait(10), "it listened for ever"
+    assert Signs(shell.pid).cpu_s() < 1.5
+    for _ in range(4):
+        shell.run(":")
+    unharmed(shell)
