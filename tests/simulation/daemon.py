@@ -14,7 +14,7 @@ from zdeferd.dispatcher import Dispatcher
 from zdeferd.errors import LedgerError, ZdeferdError
 from zdeferd.executor import Executor
 from zdeferd.journal import Journal
-from zdeferd.probe import Probe
+from zdeferd.probe import Clocks, Probe
 
 from .calls import Killed, Process
 from .disk import error
@@ -121,10 +121,13 @@ class Daemon:
             (1024, 4096),
             TurnedJournal(machine),
             self.loop.own,
-            Probe(machine.clocks, lambda: list(machine.tty_atimes)),
+            Probe(self._look, lambda: list(machine.keyboard.atimes)),
         )
         self.dispatcher.may_leave = machine.may_leave
         self._main = self.loop.create_task(self._serve())
+
+    def _look(self) -> Clocks:
+        return self.machine.keyboard.look(self.machine.clocks())
 
     async def _serve(self) -> None:
         await self.dispatcher.serve(self._arm, lambda busy: None)

@@ -74,7 +74,7 @@ class Machine(Stage):
             return
         self.note("daemon", f"starts, boot {self.boot}")
         self.pass_time(0.1)
-        self.saw_jump, self._offset = False, self.now - self.since_boot
+        self.keyboard.new_daemon(self.clocks())
         self.daemon = Daemon(self, self._process("daemon"))
         self.as_process(self.daemon.process, self.daemon, self.daemon.start)
 

@@ -22,6 +22,7 @@ from .calls import Calls, Killed, Process
 from .daemon import Daemon
 from .disk import Disk, Node, error
 from .invariants import Witness
+from .keyboard import Keyboard
 from .loop import running
 from .promises import Violation
 from .shells import Message, Shell
@@ -79,23 +80,31 @@ class Stage:
         self.config_version = 0
         self.most_at_once = setup.settings.jobs_at_once
         self.inputs: dict[str, int] = {}
-        self.tty_atimes: list[float] = []
-        self.key_at: float | None = None
-        """By the clock that goes on in suspend; None: nobody ever touched a key."""
-        self.key_offset = 0.0
-        """What the wall clock was ahead of the other by then."""
-        self.saw_jump = False
-        """The daemon of now has noticed that the clock was set since then."""
-        self.quiet: dict[float, float] = {}
-        """For how long there was no key, whenever the daemon took in the facts."""
+        self.keyboard = Keyboard()
         self.idle_events: set[float] = set()
+        """The instants of visits that say the user is idle."""
+        self._begin_well()
+        self._begin_turning()
+        self._uuids = 0
+
+    def _begin_well(self) -> None:
+        """Nothing is wrong with the world."""
         self.full: set[str] = set()
         """Of `ledger`, `/state`, `/log`: what has no room. `locked`: by another program; `files`:
         the daemon can open no more."""
         self.fills_up = self.had_trouble = False
         self.no_processes = False
-        self.last_failure = float("-inf")
         self.daemon_was_killed = False
+        self.archive: list[tuple[str, Node]] = []
+        """Logs that are gone; who had one open may go on writing."""
+        self.strangers: list[tuple[str, bytes]] = []
+        self.in_doubt: Counter[bytes] = Counter()
+        """Lines that were begun and not marked when their log was cut to nothing."""
+        self.torn = 0
+        """Pieces of lines that may be left in a log."""
+
+    def _begin_turning(self) -> None:
+        """Nobody runs."""
         self.violation: Violation | None = None
         self.countdown = -1
         """System calls and callbacks until `interrupt`; never where negative."""
@@ -104,15 +113,6 @@ class Stage:
         """Whether the daemon turns on before anybody else has a turn."""
         self.active: list[object] = []
         """Who is running, and who was interrupted for it."""
-        self.archive: list[tuple[str, Node]] = []
-        """Logs that are gone; who had one open may go on writing."""
-        self.strangers: list[tuple[str, bytes]] = []
-        self.in_doubt: Counter[bytes] = Counter()
-        """Lines that were begun and not marked when their log was cut to nothing."""
-        self.torn = 0
-        """Pieces of lines that may be left in a log."""
-        self._uuids = 0
-        self._offset = START - 1000.0
 
     # telling
 
@@ -154,7 +154,7 @@ class Stage:
         self.check(self.witness.claimed, run, scope, self.boot)
         by_itself = run.trigger == "idle" and run.batch and run.claimed_at not in self.idle_events
         if by_itself:
-            self.check(self.witness.quiet, run, self.quiet[run.claimed_at], QUIET_S)
+            self.check(self.witness.quiet, run, self.keyboard.quiet[run.claimed_at], QUIET_S)
 
     # every system call
 
@@ -257,18 +257,10 @@ class Stage:
 
     def today(self) -> date:
         """The daemon takes in the facts that it decides by."""
-        # A clock that went forward unnoticed makes the last key look old: nobody can tell.
-        fooled = not self.saw_jump and self.now - self.since_boot > self.key_offset + 0.5
-        quiet_s = float("inf")
-        if self.key_at is not None and not fooled:
-            quiet_s = self.since_boot - self.key_at
-        self.quiet[self.now] = quiet_s
+        self.keyboard.decide(self.clocks())
         return date.fromtimestamp(self.now)
 
     def clocks(self) -> Clocks:
-        """The daemon looks at all of them."""
-        offset = self.now - self.since_boot
-        self.saw_jump, self._offset = self.saw_jump or abs(offset - self._offset) > 1.0, offset
         return Clocks(self.now, self.awake, self.since_boot)
 
     def new_uuid(self) -> Any:

@@ -34,7 +34,7 @@ class World(Machine):
         self.boot = f"b{self._boots}"
         self.now += 30.0
         self.awake = self.since_boot = 10.0
-        self.key_at, self.tty_atimes = None, []
+        self.keyboard.reboot()
         self.wire.clear()
         for shell in self.shells:
             shell.gone = True
@@ -82,9 +82,7 @@ class World(Machine):
         """The user is there."""
         self.pass_time(0.0011)
         self.note("user", "types")
-        self.key_at, self.saw_jump = self.since_boot, False
-        self.key_offset = self.now - self.since_boot
-        self.tty_atimes = [self.now - self.now % 8.0]
+        self.keyboard.touch(self.clocks())
 
     def send(self, shell: Shell) -> None:
         """The shell makes its visit, if it has one to make."""
