@@ -54,27 +54,51 @@ def test_operations_has_no_heading_for_other_verbs() -> None:
     assert headings == list(VERBS)
 
 
+def zshrc_with_completion(user: User) -> str:
+    return (
+        f"fpath=({COMPLETION.parent} $fpath); path=({ctl_script(user).parent} $path)\n"
+        "autoload -Uz compinit; compinit -D; setopt no_list_beep\n"
+    )
+
+
 @pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
 def test_completion_in_a_real_shell(user: User) -> None:
     user.job_file('[alpha]\nrun = "true"\n[beta]\nrun = "true"\n')
     ledger = user.ledger()
     end(ledger, claim(ledger, "alpha"))
-    script = ctl_script(user)
-    zshrc = (
-        f"fpath=({COMPLETION.parent} $fpath); path=({script.parent} $path)\n"
-        "autoload -Uz compinit; compinit -D; setopt no_list_beep\n"
-    )
-    with Terminal(user.root, zshrc) as shell:
+    end(ledger, claim(ledger, "alpha", "boot:b"))
+    claim(ledger, "beta")
+    with Terminal(user.root, zshrc_with_completion(user)) as shell:
         shell.prompt()
         for typed, expected in (
             ("zdeferctl rel\t", "zdeferctl reload "),
             ("zdeferctl why al\t", "zdeferctl why alpha"),
-            ("zdeferctl show \t", "zdeferctl show 1"),
+            ("zdeferctl show al\t", "zdeferctl show alpha "),
+            ("zdeferctl show 1\t", "zdeferctl show 1 "),
+            ("zdeferctl log b\t", "zdeferctl log beta "),
+            ("zdeferctl cancel \t", "zdeferctl cancel 3 "),
+            ("zdefer add x --after al\t", "zdefer add x --after alpha "),
+            ("zdefer add x --watch command:zdeferc\t", "--watch command:zdeferctl "),
             ("zdeferctl run --no\t", "zdeferctl run --no-wait"),
         ):
             shell.type(typed)
             shell.expect(re.escape(expected))
             shell.type("\x15")
+        shell.type("zdeferctl runs \t")
+        shell.expect(r"\nalpha  beta")
+        shell.type("\x15")
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
+def test_runs_that_ended_alike_are_listed_each(user: User) -> None:
+    ledger = user.ledger()
+    for key in ("a", "b", "c"):
+        end(ledger, claim(ledger, "alpha", key))
+    with Terminal(user.root, zshrc_with_completion(user)) as shell:
+        shell.prompt()
+        shell.type("zdeferctl show \t")
+        shell.expect(r"3  -- alpha, succeeded\s*\n2  -- alpha, succeeded\s*\n1  -- alpha")
+        shell.type("\x15")
 
 
 def test_the_hidden_options_are_quick_answers_without_a_ledger(user: User) -> None:

@@ -58,6 +58,12 @@ def test_every_finding_that_is_not_ok_has_a_remedy(user: User) -> None:
             assert finding["remedy"], finding
 
 
+def test_what_is_ok_has_no_remedy(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("container", "lxc")
+    assert "this is one" in findings("ok")["container"]["found"]
+    assert not any(finding["remedy"] for finding in findings("ok").values())
+
+
 def test_modes(user: User) -> None:
     user.state.chmod(0o750)
     bad = findings("bad")["state"]

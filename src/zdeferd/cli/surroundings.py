@@ -49,8 +49,8 @@ def check_linger(scene: Scene) -> Iterator[Finding]:
     if os.path.exists(f"/var/lib/systemd/linger/{name}"):
         yield Finding(Level.OK, "linger", "on: jobs go on after logout")
     else:
-        found = "off: jobs that still run at logout are ended"
-        yield Finding(Level.OK, "linger", found, "loginctl enable-linger, to let them go on")
+        found = "off: jobs end at logout; `loginctl enable-linger` lets them go on"
+        yield Finding(Level.OK, "linger", found)
 
 
 def check_wsl(scene: Scene) -> Iterator[Finding]:
@@ -75,8 +75,8 @@ def check_container(scene: Scene) -> Iterator[Finding]:
     kind = container_kind(scene.env.get("container", ""), os.path.exists)
     if kind is None:
         return
-    remedy = "keep the state folder on a volume, or runs and claims are forgotten with it"
-    yield Finding(Level.OK, "container", f"this is one ({kind})", remedy)
+    found = f"this is one ({kind}): runs and claims go with it, unless the state is on a volume"
+    yield Finding(Level.OK, "container", found)
 
 
 def container_kind(variable: str, exists: object) -> str | None:
