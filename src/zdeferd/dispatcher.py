@@ -127,7 +127,7 @@ class Dispatcher:
         elif run := self._live.running.get(run_id):
             self._live.running[run_id] = with_(run, cancelling=True)
             if run_id not in self._live.settling:
-                self._inbox.put(
+                self._inbox.put_until_durable(
                     lambda ledger: ledger.set_cancelling(run_id),
                     lambda _: self._tell_to_end(run_id, run.attempt),
                 )

@@ -170,6 +170,22 @@ def test_what_cannot_be_looked_into_is_not_said_never_to_have_run(play: type[Scr
     assert len(lines_of(world, 1)) == 1
 
 
+def test_a_cancel_that_could_not_be_recorded_is_not_forgotten(play: type[Script]) -> None:
+    script = play(ONCE)
+    script.shell()
+    script.daemon()
+    script.until_job_runs()
+    script.world.full.add("ledger")
+    script.world.cancel(0)
+    script.daemon()
+    script.world.full.clear()
+    script.world.pass_time(1.5)
+    script.daemon()
+    (runner,) = script.world.runners
+    assert runner.cancelled
+    assert outcomes(script.end()) == {1: "cancelled"}
+
+
 def test_a_late_spawner_and_a_cancel_leave_no_job_behind(play: type[Script]) -> None:
     script = play(ONCE)
     script.shell()
