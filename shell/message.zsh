@@ -85,7 +85,16 @@ typeset -gi _zdeferd_limit=65536
   code=1
 }
 
-# The words that `zdefer add` left: fields, then `--`, then the call.
+# The words of a `zdefer add` that zdefer knew to be right.
+.zdeferd-declare-words() {
+  builtin emulate -L zsh -o warn_create_global
+  local scope=shell
+  local -i at=3
+  [[ $3 == -- ]] || scope=$4 at=5
+  .zdeferd-declare-add id=$2 on=postprompt once_per=$scope "${(@)argv[at,-1]}"
+}
+
+# The words that zdeferd-add left: fields, then `--`, then the call.
 .zdeferd-declare-add() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
   local -i split=$argv[(ie)--]
@@ -100,6 +109,7 @@ typeset -gi _zdeferd_limit=65536
     esac
   done
   [[ ${job[(r)on=*]} == on=idle && ${ZSH_IDLE_ENABLE-} == 0 ]] && return 1
+  [[ $3 == once_per=shell ]] && _zdeferd_ids[shell:${1#id=}]=1
   (( $#env )) && job+=("env=${(pj:\0:)env}")
   job+=("call=${(pj:\0:)call}")
   if (( $#call == 1 )); then

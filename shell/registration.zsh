@@ -31,7 +31,7 @@ zf::defer::register() {
   _zdeferd[kick]=$number
 }
 
-builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{add,arm,check,help,kick,refuse,socket},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
+builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{add,arm,check,doubt,help,kick,refuse,socket},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
 fpath+=($_zdeferd_root/functions)
 if [[ -o interactive ]]; then
   (( ${+precmd_functions} )) || { typeset -ga precmd_functions; _zdeferd[precmd_functions]=1 }

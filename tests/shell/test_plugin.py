@@ -23,7 +23,7 @@ SOURCES = sorted(
 PROLOGUE = re.compile(
     r"builtin emulate -L zsh -o warn_create_global( -o \w+)*( && builtin trap - DEBUG ZERR)?"
 )
-HOT = {"zf::defer::register", "zf::idle::register"}
+HOT = {"zf::defer::register", "zf::idle::register", "zdefer"}
 """Functions that live by the plugin's sticky options alone: `emulate` costs 4 µs."""
 INNER = {f".zdeferd-{name}" for name in ("encode", "finish", "enclose", "closure", "words")}
 """The same for what .zdeferd-pack calls for each job, under its options."""
@@ -60,7 +60,7 @@ def test_every_function_begins_with_the_prologue() -> None:
 
 def test_what_zsh_calls_by_itself_puts_the_traps_away() -> None:
     entries = [".zdeferd-precmd", "zdeferd-kick", ".zdeferd-open", ".zdeferd-turn"]
-    for name in [*entries, ".zdeferd-preexec", "zdefer", "zdeferd_plugin_unload"]:
+    for name in [*entries, ".zdeferd-preexec", "zdeferd_plugin_unload"]:
         assert bodies()[name][0].endswith("&& builtin trap - DEBUG ZERR"), name
 
 

@@ -5,9 +5,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 from shell.conftest import PLUGIN, Start
-from shell.peer import Peer
+from shell.peer import Peer, connections, wait_until
 
 QUEUE = "; print -rl -- ${(V)_zdeferd_queue}"
 
@@ -26,7 +27,12 @@ def zsh(code: str, home: Path, **env: str) -> tuple[int, str, str]:
 
 
 ACCEPTED = {
-    "zdefer add a -- f": ["id=a", "on=postprompt", "once_per=shell", "--", "f"],
+    "zdefer add a -- f": ["words", "4", "add", "a", "--", "f"],
+    "zdefer add a --once-per day -- f x": ["words", "7", "add", "a", "--once-per", "day", "f"],
+    "zdefer add a --once-per=day -- f": ["add", "id=a", "on=postprompt", "once_per=day", "--"],
+    "zdefer add a --timeout 100ms -- f": ["timeout=100ms"],
+    "zdefer add a --timeout 2w -- f": ["timeout=2w"],
+    "zdefer add a --timeout 0.1 -- f": ["timeout=0.1"],
     "zdefer add 0 --on idle -- f 'x  y' ''": ["id=0", "on=idle", "--", "f", "x  y", ""],
     "zdefer add a --once-per ever --timeout 1.5m -- f": ["once_per=ever", "timeout=1.5m"],
     "zdefer add a --after b --after c --after b -- f": ["after=b^@c"],
@@ -34,8 +40,8 @@ ACCEPTED = {
         "watch=command:ls^@/x*"
     ],
     "zdefer add a --env X --env Y -f f -f g -- f": ["env=X", "env=Y", "function=f", "function=g"],
-    "zdefer add a -- --on idle": ["on=postprompt", "--", "--on", "idle"],
-    f"zdefer add {'x' * 64} -- f": [f"id={'x' * 64}"],
+    "zdefer add a -- --on idle": ["add", "a", "--", "--on", "idle"],
+    f"zdefer add {'x' * 64} -- f": ["x" * 64],
     "zf::defer::register a f postprompt some words": ["defer", "5", "a", "f", "postprompt"],
     "zf::defer::register a f idle words": ["defer", "4", "a", "f", "idle", "words"],
     "zf::idle::register a f some words": ["a", "f", "idle", "some", "words"],
@@ -52,12 +58,18 @@ def test_accepts(call: str, home: Path) -> None:
 
 
 REFUSED = {
-    "zdefer": (2, "no verb"),
-    "zdefer add": (2, "missing ID"),
+    "zdefer add": (2, "missing ID; "),
+    "zdefer add -- f": (2, "missing ID before: --; "),
+    "zdefer add --once-per day -- f": (2, "missing ID before: --once-per"),
+    "zdefer add --once-per=day -- f": (2, "missing ID before: '--once-per=day'"),
     "zdefer add a": (2, "nothing to run"),
     "zdefer add a --": (2, "nothing to run"),
-    "zdefer add a f": (2, "unexpected word: f"),
-    "zdefer add a --nice 3 -- f": (2, "unexpected word: --nice"),
+    "zdefer add a f": (2, "`--' is missing before: f"),
+    "zdefer add a --nice 3 -- f": (2, "unknown option: --nice"),
+    "zdefer add a --nice": (2, "unknown option: --nice"),
+    "zdefer add a -x 3 -- f": (2, "unknown option: -x"),
+    "zdefer add a --once-per day": (2, "nothing to run"),
+    "zdefer add a --once-per day --": (2, "nothing to run"),
     "zdefer add a --on": (2, "no value for: --on"),
     "zdefer add a --on -- f": (2, "no value for: --on"),
     "zdefer add A -- f": (1, "bad value for ID: A"),
@@ -70,6 +82,10 @@ REFUSED = {
     "zdefer add a --once-per week -- f": (1, "bad value for --once-per: week"),
     "zdefer add a --after B -- f": (1, "bad value for --after: B"),
     "zdefer add a --timeout soon -- f": (1, "bad value for --timeout: soon"),
+    "zdefer add a --timeout 0s -- f": (1, "at least 0.1s"),
+    "zdefer add a --timeout 99ms -- f": (1, "bad value for --timeout: 99ms"),
+    "zdefer add a --timeout 20 s -- f": (2, "`--' is missing before: s"),
+    "zdefer add a --timeout 9999999999999s -- f": (1, "bad value for --timeout"),
     "zdefer add a --timeout '' -- f": (1, "bad value for --timeout: ''"),
     "zdefer add a --watch '' -- f": (1, "bad value for --watch: ''"),
     "zdefer add a -f '' -- f": (1, "bad value for -f: ''"),
@@ -144,8 +160,75 @@ def test_help_names_every_verb_and_option(home: Path) -> None:
         assert word in printed
     assert "--env" in printed
     assert "-f FUNCTION" in printed
-    assert max(map(len, printed.splitlines())) <= 90
-    assert zsh("zdefer --help", home)[1] == printed
+    assert max(map(len, printed.splitlines())) < 80
+    for same in ("zdefer", "zdefer --help", "zdefer -h", "zdefer add -h", "zdefer add x --help"):
+        assert zsh(same, home) == (0, printed, "")
+
+
+DOUBTS = {
+    "zdefer add a -- nosuch": ["no such function or program: nosuch"],
+    "zdefer add a -- nosuch x": ["no such function or program: nosuch"],
+    "zdefer add a -- setopt x": ["no such function or program: setopt"],
+    "zdefer add a -f nosuch --env NOSUCH -- f": [
+        "no such function: nosuch",
+        "no such variable: NOSUCH",
+    ],
+    "zdefer add a -f f --env HOME -- f": [],
+    "zdefer add a -- setopt": [],
+    "zdefer add a -- 'nosuch; x'": [],
+    "zdefer add a -- ls /": [],
+    "eval 'zdefer add a -- nosuch'": ["no such function or program: nosuch"],
+    "source =(print zdefer add a -- nosuch)": [],
+    "(zdefer add a -- nosuch)": [],
+}
+
+
+@pytest.mark.parametrize("call", DOUBTS)
+def test_what_is_typed_may_be_doubted(call: str, peer: Peer, start: Start) -> None:
+    shell = start("f() { : }; zdefer add early -f nosuch --env NOSUCH -- nosuch x")
+    shell.prompt()
+    peer.take()
+    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    printed = shell.run(f"{call}; print $?").splitlines()
+    says = [f"zdefer: add: a: {doubt}; the job is queued all the same" for doubt in DOUBTS[call]]
+    assert printed == [*says, "0"]
+    assert "zdefer:" not in shell.screen.partition("ready>")[0]
+
+
+def test_a_job_that_was_due_in_this_shell_is_told(peer: Peer, start: Start) -> None:
+    shell = start("zdefer add a -- true; zdefer add b --once-per day -- true")
+    shell.prompt()
+    peer.take()
+    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    again = "zdefer: add: a: not the first of this shell: it runs once a shell; "
+    assert shell.run("zdefer add a -- true") == again + "zdeferctl run a runs it again"
+    assert peer.take().jobs
+    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    assert shell.run("zdefer add a --once-per day -- true; zdefer add b -- true") == ""
+
+
+def test_a_call_from_the_line_editor_prints_nothing(peer: Peer, start: Start) -> None:
+    shell = start("away() { zdefer add a -- nosuch }; zle -N away; bindkey '^O' away")
+    shell.prompt()
+    peer.take()
+    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    shell.type("\x0f")
+    shell.run(":")
+    assert [job.id for job in peer.take().jobs] == ["a"]
+    assert "nosuch" not in shell.screen
+
+
+def test_the_simplest_calls_are_those_that_were_looked_at(peer: Peer, start: Start) -> None:
+    start(
+        "f() { : }\n"
+        "zdefer add a -- f 'x y' ''; zdefer add b --once-per=shell -- f 'x y' ''\n"
+        "zdefer add a --once-per day -- 'f; f'\n"
+        "zdefer add b --once-per day --on postprompt -- 'f; f'"
+    )
+    short, long, coded, code = (msgspec.structs.asdict(job) for job in peer.take().jobs)
+    assert short == long | {"id": "a"}
+    assert coded == code | {"id": "a"}
+    assert short["functions"] == coded["functions"] == "f"
 
 
 @pytest.mark.parametrize(
