@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from floods.crowd import Signs, until
 from shell.peer import Stub
-from terminal import Terminal
+from terminal import LIMIT_S, Terminal
 
 from zdeferd import zmtp
 
@@ -76,35 +76,51 @@ STEPS = {
 }
 
 
+@contextlib.contextmanager
+def served(stub: Stub, serve: Callable[[sockets.socket], None]) -> Iterator[threading.Event]:
+    """Each connection is served in turn while the block lasts; the event: one has been."""
+    over, done = threading.Event(), threading.Event()
+
+    def serve_all() -> None:
+        while not over.is_set():
+            if stub.waiting():
+                with stub.accept() as connection, contextlib.suppress(OSError):
+                    serve(connection)
+                done.set()
+
+    daemon = threading.Thread(target=serve_all)
+    daemon.start()
+    try:
+        yield done
+    finally:
+        over.set()
+        daemon.join()
+
+
+def use_until_it_gives_up(shell: Terminal) -> None:
+    """Commands, each once the visit of its prompt is over."""
+    for _ in range(5):
+        until(lambda: not sockets_of(shell), "the visit is over")
+        shell.run(":")
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_a_daemon_that_dies(step: str, shell: Terminal, stub: Stub) -> None:
     """At each step of a visit, and at each of its repetitions."""
     count, said = STEPS[step]
-    heard = threading.Event()
 
-    def die_again_and_again() -> None:
-        for _ in range(4):
-            with stub.accept() as connection, contextlib.suppress(OSError):
-                connection.sendall(said[: len(zmtp.OPENING)])
-                connection.settimeout(0.2)
-                with contextlib.suppress(TimeoutError):
-                    hear(connection, count)
-                connection.sendall(said[len(zmtp.OPENING) :])
-            heard.set()
-            if said == WHOLE:
-                return
+    def die(connection: sockets.socket) -> None:
+        connection.sendall(said[: len(zmtp.OPENING)])
+        connection.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            hear(connection, count)
+        connection.sendall(said[len(zmtp.OPENING) :])
 
-    daemon = threading.Thread(target=die_again_and_again, daemon=True)
-    daemon.start()
-    assert heard.wait(5)
-    if said == WHOLE:
-        until(lambda: not sockets_of(shell), "it has read its answer")
-    for _ in range(4):
-        shell.run(":")
-    daemon.join(10)
-    assert not daemon.is_alive()
-    unharmed(shell)
-    assert not stub.waiting(), "it has given up, or is content"
+    with served(stub, die) as done:
+        assert done.wait(LIMIT_S)
+        use_until_it_gives_up(shell)
+        unharmed(shell)
+        assert shell.ask("${_zdeferd[given_up]-no}") == ("no" if said == WHOLE else "1")
 
 
 def noise() -> Iterator[bytes]:
@@ -141,18 +157,13 @@ def test_a_daemon_that_answers_for_ever(
     speak: Callable[[], Iterator[bytes]], shell: Terminal, stub: Stub
 ) -> None:
     """The shell hangs up by itself, whether or not anybody types."""
-    hung_up = threading.Event()
 
-    def answer_for_ever() -> None:
-        for _ in range(4):
-            with stub.accept() as connection, contextlib.suppress(OSError):
-                for piece in speak():
-                    connection.sendall(piece)
-            hung_up.set()
+    def answer_for_ever(connection: sockets.socket) -> None:
+        for piece in speak():
+            connection.sendall(piece)
 
-    threading.Thread(target=answer_for_ever, daemon=True).start()
-    assert hung_up.wait(10), "it listened for ever"
-    assert Signs(shell.pid).cpu_s() < 1.5
-    for _ in range(4):
-        shell.run(":")
-    unharmed(shell)
+    with served(stub, answer_for_ever) as hung_up:
+        assert hung_up.wait(LIMIT_S), "it listened for ever"
+        assert Signs(shell.pid).cpu_s() < 1.5
+        use_until_it_gives_up(shell)
+        unharmed(shell)
