@@ -23,6 +23,7 @@ ENVIRONMENTS: tuple[dict[str, str], ...] = (
     {"HOME": "/home"},
     {"HOME": "/home", "ZSH_IDLE_HARD_BUDGET_MS": "1500"},
     {"HOME": "/home", "PERF_SAMPLE_CONTEXT": "s1"},
+    {"HOME": "/home", "PERF_SEGMENT_LOG": "/log/other.log", "ZSH_LOG_STRUCTURED": "1"},
 )
 
 

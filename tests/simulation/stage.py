@@ -99,7 +99,7 @@ class Stage:
         """Logs that are gone; who had one open may go on writing."""
         self.strangers: list[tuple[str, bytes]] = []
         self.in_doubt: Counter[bytes] = Counter()
-        """Lines that were begun and not marked when their log was cut to nothing."""
+        """Lines that were under way when their log was removed or cut to nothing."""
         self.torn = 0
         """Pieces of lines that may be left in a log."""
 

@@ -184,9 +184,7 @@ class World(Machine):
         if node is None:
             return
         self.note("logrotate", "copies the log and cuts it to nothing")
-        # The one that is begun, and the one that is next: where it ends may have been looked up.
-        unmarked = [row.line for row in self.ledger.tables.lines.values() if row.line.path == log]
-        self.in_doubt.update(line.text for line in sorted(unmarked, key=lambda line: line.id)[:2])
+        self._doubt_what_is_under_way()
         copy = Node(node.kind, 0)
         copy.data += node.data
         self.archive.append((log, copy))
@@ -199,8 +197,16 @@ class World(Machine):
     def _forget_log(self, path: str) -> None:
         node = self.disk.node(path)
         if node is not None:
+            # A new log may get the number of this one: then what was begun in this is absent.
+            self._doubt_what_is_under_way()
             self.archive.append((self.paths.shared_log, node))
             self.disk.remove(path)
+
+    def _doubt_what_is_under_way(self) -> None:
+        """The line that is begun, and the one that is next: its place may have been looked up."""
+        lines = [row.line for row in self.ledger.tables.lines.values()]
+        unmarked = [line for line in lines if line.path == self.paths.shared_log]
+        self.in_doubt.update(line.text for line in sorted(unmarked, key=lambda line: line.id)[:2])
 
     def write_beside(self, text: bytes) -> None:
         """Another program appends to the log."""
