@@ -271,7 +271,7 @@ def it_leaves_with_work_on_its_hands() -> AbstractContextManager[Any]:
     return _instead(schedule, "decide", hasty)
 
 
-@_breaks(Invariant.QUIET, Invariant.ALARM)
+@_breaks(Invariant.RUNS_END, Invariant.QUIET, Invariant.ALARM)
 def an_idle_look_that_is_not_asked_for() -> AbstractContextManager[Any]:
     return _instead(idlewatch.IdleWatch, "ask", lambda self: None)
 
