@@ -8,7 +8,6 @@ that can refuse to start does so here, with one line on stderr and exit code 1, 
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import os
 import re
 import signal
@@ -30,14 +29,13 @@ from .dispatcher import Dispatcher
 from .errors import AlreadyRunning, LedgerError, RequestRefused, WireError, ZdeferdError
 from .journal import Journal
 from .ledger import Ledger
+from .lock import take, write_pid
 from .notify import Notifier, inherited_socket
 from .peer import Peer
 from .timers import Alarm
 from .transport import Endpoint
 
 NONCE = re.compile(r"[A-Za-z0-9.-]{1,64}")
-LOOK_S = 0.2
-"""`zdeferctl status` shares the lock for a moment to see whether we hold it."""
 THREADS = 4
 """For what may block on a disk: the shared logs, and waiting for leftovers to end."""
 REASON_LIMIT = 200
@@ -52,10 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)  # the ledger and what SQLite puts beside it are the user's alone
     try:
         where = _locate()
-        lock = _take_lock(where)
+        lock = take(where.lock)
         crashpoints.reached("daemon.locked")
         announce = detach(where.daemon_log) if options.detach else None
-        _write_pid(lock)
+        write_pid(lock)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             again = runner.run(_Daemon(where, lock, announce).run())
         if again:
@@ -99,41 +97,6 @@ def _locate() -> paths.Paths:
     for folder in (where.state, where.runs, os.path.dirname(where.socket)):
         paths.ensure_private_dir(folder)
     return where
-
-
-def _take_lock(where: paths.Paths) -> int:
-    """The descriptor that holds the lock for the life of this process."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    if os.path.lexists(where.lock):
-        paths.check_private_file(where.lock)
-    try:
-        lock = os.open(where.lock, flags, 0o600)
-        _lock_within(lock, LOOK_S)
-    except TimeoutError:
-        raise AlreadyRunning() from None
-    except OSError as error:
-        raise ZdeferdError(f"cannot lock: {where.lock}: {error.strerror}") from None
-    return lock
-
-
-def _lock_within(lock: int, limit_s: float) -> None:
-    """Take the lock, or TimeoutError: who holds it for longer is a daemon, not a look at us."""
-
-    def late(_number: int, _frame: object) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, limit_s)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _write_pid(lock: int) -> None:
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
 def _ready_threads() -> ThreadPoolExecutor:

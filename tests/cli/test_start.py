@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from ctl import User, call, daemon_script
 
-from zdeferd.daemon import _lock_within
+from zdeferd.lock import lock_within
 from zdeferd.view import daemon_pid
 
 
@@ -67,10 +67,10 @@ def test_a_look_at_the_lock_keeps_no_daemon_from_starting(user: User) -> None:
     fcntl.flock(looking, fcntl.LOCK_SH)
     lock = os.open(path, os.O_RDWR)
     with pytest.raises(TimeoutError):
-        _lock_within(lock, 0.01)
+        lock_within(lock, 0.01)
     released = threading.Timer(0.01, os.close, (looking,))
     released.start()
-    _lock_within(lock, 20)
+    lock_within(lock, 20)
     released.join()
     assert daemon_pid(str(path)) == 0
     os.close(lock)

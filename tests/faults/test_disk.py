@@ -1,6 +1,8 @@
 """A full disk, for the ledger, the run folders and the log, each alone."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -55,6 +57,27 @@ def test_the_ledgers_disk_fills_while_a_job_runs(
     assert wait_ended(daemon, "slow") == [("failed", 7)], "its outcome waited in its folder"
     until(lambda: len(lines_of(log, job="slow")) == 1)
     assert status(daemon) == ""
+
+
+def test_a_start_on_a_full_disk_is_refused(daemon: Daemon, disks: ExitStack) -> None:
+    disk = disks.enter_context(small_disk(daemon.state, "32m"))
+    (disk / "runs").mkdir(mode=0o700)
+    filler = fill(disk)
+    done = subprocess.run(
+        [sys.executable, "-m", "zdeferd.daemon"],
+        env=daemon.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("zdeferd: cannot open the ledger: ")
+    assert "disk is full" in doctor(daemon)
+    filler.unlink()
+    daemon.start()
+    prompt(daemon, "after", "true")
+    assert wait_ended(daemon, "after") == [("succeeded", 0)]
 
 
 def test_the_run_folders_disk_is_full(daemon: Daemon, disks: ExitStack, home: Path) -> None:

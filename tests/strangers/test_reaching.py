@@ -41,6 +41,15 @@ def test_a_stranger_cannot_connect(daemon: Daemon) -> None:
     assert as_stranger(lambda: connect(daemon.socket)) == "PermissionError"
 
 
+def test_a_stranger_cannot_take_the_socket_or_its_folder_away(daemon: Daemon) -> None:
+    daemon.start()
+    for path in (daemon.socket.parent, daemon.socket):
+        assert as_stranger(partial(reach, path)) == OUT_OF_REACH, path
+    daemon.socket.parent.chmod(0o755)
+    assert as_stranger(partial(replace, daemon.socket)) == "PermissionError"
+    assert as_stranger(partial(remove, daemon.socket)) == "PermissionError"
+
+
 @pytest.mark.parametrize("what", ["stop", "run", "visit"])
 def test_a_stranger_who_gets_as_far_as_the_socket_is_hung_up_on(
     daemon: Daemon, home: Path, what: str
