@@ -4,7 +4,7 @@
 (( ${+_zdeferd_armed} )) && return 0  # sourced twice
 
 typeset -g _zdeferd_version=0.1.0
-typeset -gi _zdeferd_armed=1
+typeset -gi _zdeferd_armed=2
 typeset -ga _zdeferd_queue _zdeferd_outbox _zdeferd_options
 typeset -gA _zdeferd _zdeferd_ids
 
