@@ -17,11 +17,11 @@
 # ever sees a line of ours.
 #
 # State: `_zdeferd_queue` holds what was registered and has not been packed into a message:
-# a kind (`defer` or `add`), a count, and that many words. `_zdeferd_armed` is 1 while the
-# queue needs no attention: a visit is coming, under way, or given up. `_zdeferd_outbox`
-# holds packed messages that nobody has answered. `_zdeferd` has the rest: fd, phase and
-# input of the visit (in the phase `starting`, fd is the pipe of a daemon being started);
-# seq, nonce, tries, given_up, prompted, idle, kick of the shell.
+# a kind (`defer`, `add`, `words`), a count, and that many words. `_zdeferd_armed` is not 0
+# while the queue needs no attention: a visit is coming (2: the first), under way, or given
+# up. `_zdeferd_outbox` holds packed messages that nobody has answered. `_zdeferd` has the
+# rest: fd, phase and input of the visit (in the phase `starting`, fd is the pipe of a daemon
+# being started); seq, nonce, tries, given_up, prompted, idle, kick of the shell.
 #
 # Assumes ZLE: on a terminal, an interactive zsh survives the SIGPIPE of a dead daemon.
 
@@ -37,8 +37,22 @@ _zdeferd[loaded]=1
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   local -i opened=0
   { .zdeferd-connect && opened=1 } always { (( opened )) || .zdeferd-end unanswered }
+  (( $+_zdeferd[whole] )) || .zdeferd-load
   (( $+_zdeferd[completing] || ! $+functions[compdef] )) || zdeferd-complete
   return 0
+}
+
+# While the daemon answers: what a live shell may need when our files have been removed, or
+# are those of another version.
+.zdeferd-load() {
+  builtin emulate -L zsh -o warn_create_global
+  local name
+  _zdeferd[whole]=1
+  for name in zdefer zdeferd-{add,arm,check,doubt,refuse,socket} zdeferd_plugin_unload \
+    zf::idle::{register,run_if_ready}
+  do
+    [[ $functions[$name] != 'builtin autoload -X'* ]] || builtin autoload +X $name
+  done >/dev/null 2>&1
 }
 
 .zdeferd-connect() {

@@ -171,6 +171,32 @@ def test_unload_restores_the_shell(moment: str, peer: Peer, start: Start) -> Non
     assert connections(peer.path) == 0
 
 
+def test_a_live_shell_outlives_the_files(home: Path, peer: Peer, start: Start) -> None:
+    clone = copy(home / "plugins/zdeferd")
+    plain = start("f() { : }; zmodload zsh/parameter", plugin=False)
+    plain.prompt()
+    expected = state(plain)
+    shell = start(
+        f"zmodload zsh/parameter; source {clone}/zdeferd.plugin.zsh; f() {{ : }}", plugin=False
+    )
+    shell.prompt()
+    peer.take()
+    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    shutil.rmtree(clone)
+    for call in ("help", "status", "idle", "add a -- f", ""):
+        assert shell.run(f"zdefer {call}; print $?").splitlines() == [
+            f"zdefer: zdeferd has been removed: {clone}/shell; "
+            "zdeferd_plugin_unload takes the rest out of this shell",
+            "1",
+        ]
+    for call in ("zf::defer::register a f postprompt A", "zf::idle::register b f B"):
+        assert shell.run(f"{call}; print $?") == "0"
+        assert len(peer.take().jobs) == 1
+        wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    assert shell.run("zf::idle::run_if_ready; zdeferd_plugin_unload; print $?") == "0"
+    assert state(shell) == expected
+
+
 @pytest.mark.parametrize("order", ["compinit first", "plugin first"])
 def test_unload_forgets_the_completions(order: str, peer: Peer, start: Start) -> None:
     compinit = "autoload -Uz compinit; compinit -u -D"
