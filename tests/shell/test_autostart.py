@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -125,6 +126,21 @@ def test_the_visit_waits_for_the_daemon(home: Path, go: Path, socket: Path, star
         assert [job.id for job in peer.take().jobs] == ["build"]
         wait_until(lambda: connections(socket) == 0, "the visit is over")
         assert shell.ask("${_zdeferd[tries]} $precmd_functions $preexec_functions") == "0"
+
+
+def test_the_start_is_the_only_fork(
+    home: Path, install: Program, socket: Path, start: Start
+) -> None:
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    trace = home / "trace"
+    install(f"echo --detach >>{home}/started")
+    calls = "trace=clone,clone3,fork,vfork"
+    shell = start(JOB, argv=["strace", "-e", calls, "-o", trace, "zsh", "-d", "-i"])
+    started(home, shell)
+    for _ in range(3):
+        works(shell)
+    assert len([line for line in trace.read_text().splitlines() if "(" in line]) == 1
 
 
 def test_a_start_in_vain_is_one_try(home: Path, go: Path, start: Start) -> None:
