@@ -207,13 +207,17 @@ def test_a_job_that_was_due_in_this_shell_is_told(peer: Peer, start: Start) -> N
     assert shell.run("zdefer add a --once-per day -- true; zdefer add b -- true") == ""
 
 
-def test_a_call_from_the_line_editor_prints_nothing(peer: Peer, start: Start) -> None:
-    shell = start("away() { zdefer add a -- nosuch }; zle -N away; bindkey '^O' away")
+@pytest.mark.parametrize(
+    "caller",
+    ["zle -N away; bindkey '^O' away", "precmd() { (( ! wanted )) || away }; integer wanted"],
+)
+def test_a_call_that_nobody_typed_says_nothing(caller: str, peer: Peer, start: Start) -> None:
+    shell = start("away() { wanted=0; zdefer add a -- nosuch }; " + caller)
     shell.prompt()
     peer.take()
     wait_until(lambda: connections(peer.path) == 0, "the visit is over")
     shell.type("\x0f")
-    shell.run(":")
+    assert shell.run("wanted=1") == ""
     assert [job.id for job in peer.take().jobs] == ["a"]
     assert "nosuch" not in shell.screen
 
