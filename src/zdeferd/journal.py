@@ -43,6 +43,7 @@ class Journal:
 
     def once(self, fault: str) -> None:
         """One line, the first time (as far as the last 32 distinct faults tell)."""
+        fault = fault.encode(errors="backslashreplace").decode()  # a message may be quoted
         known = self._is_known(fault)
         self._struck.pop(fault, None)
         self._struck[fault] = time.monotonic()

@@ -1,4 +1,4 @@
-"""A shared log that others use as well: they write our very lines, and rotate it at the worst moment.
+"""A shared log that others use too: they write our very lines, and rotate it at the worst moment.
 
 The daemon is stopped at a crash point (crashpoints.py), the log is changed under it, and
 then it goes on, or is killed and the next one takes over. Lines are counted over the log and

@@ -191,6 +191,13 @@ def test_who_asks_and_leaves_leaves_nothing_behind(daemon: Daemon) -> None:
         assert b"cancelled" in ctl.greet().ask(wire.encode_request(wire.CancelRun(run=1)))
 
 
+def test_a_quoted_message_of_any_bytes_can_be_told(daemon: Daemon) -> None:
+    daemon.start()
+    with Caller(daemon.socket) as rude:
+        assert b"error" in rude.greet().ask([b"hu\xffllo"])
+    assert serves(daemon), "doctor asks the daemon for what it has to say"
+
+
 def test_a_rude_peer_does_not_fill_the_daemons_log(daemon: Daemon) -> None:
     daemon.start()
     with Caller(daemon.socket) as rude:
