@@ -141,9 +141,10 @@ def test_the_shim_cuts_by_the_same_list() -> None:
     names = [*ALLOWED_ENV, *(f"{prefix}X" for prefix in ALLOWED_PREFIXES)]
     env = dict.fromkeys([*names, "SECRET", "ZSH_THEME"], "set") | {"HOME": "/", "PATH": "/bin"}
     source = f"""
-        typeset -A _zdeferd; typeset -a _zdeferd_options plain full
+        typeset -A _zdeferd; typeset -a _zdeferd_options; typeset encoded context
         source {ROOT}/shell/message.zsh
-        .zdeferd-freeze; .zdeferd-context; print -rn -- $plain[2]
+        .zdeferd-encode() {{ [[ $1 != context ]] || print -rn -- $2 }}
+        .zdeferd-freeze; .zdeferd-context
     """
     zsh = find_command("zsh", os.environ["PATH"])
     assert zsh, "the tests need zsh"

@@ -108,7 +108,8 @@ def test_a_ledger_on_a_file_system_that_cannot_be_written(
     assert "state folder cannot be written" in document["problems"][0]
 
 
-def test_imports_no_zeromq_and_is_quick(user: User) -> None:
+def test_imports_only_what_is_quick(user: User) -> None:
+    """What it costs is measured by `make bench FIGURES=control`; here is what it must not load."""
     ledger = user.ledger()
     claim(ledger, "waits")
     probe = (
@@ -116,20 +117,5 @@ def test_imports_no_zeromq_and_is_quick(user: User) -> None:
         "print(sorted({'zmq', 'msgspec', 'psutil', 'uvloop', 'asyncio'} & set(sys.modules)))"
     )
     assert user.python(probe).out.endswith("[]\n")
-    _is_quick(user)
     shutil.copytree(EXAMPLES, user.config / "jobs.d", dirs_exist_ok=True)
     assert "['msgspec']" in user.python(probe).out
-    _is_quick(user)
-
-
-def _is_quick(user: User) -> None:
-    bare = min(_seconds(user, "") for _ in range(5))
-    whole = min(_seconds(user, "from zdeferd.cli import main; main(['status'])") for _ in range(5))
-    # The budget is 80 ms where a bare Python takes 13; other machines scale with that.
-    assert whole < max(0.080, bare * 6), f"status {whole:.3f} s, bare {bare:.3f} s"
-
-
-def _seconds(user: User, code: str) -> float:
-    began = time.perf_counter()
-    user.python(code)
-    return time.perf_counter() - began
