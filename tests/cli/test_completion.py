@@ -78,6 +78,7 @@ def test_completion_in_a_real_shell(user: User) -> None:
             ("zdeferctl log b\t", "zdeferctl log beta "),
             ("zdeferctl cancel \t", "zdeferctl cancel 3 "),
             ("zdefer add x --after al\t", "zdefer add x --after alpha "),
+            ("zdefer add x --watch comm\t", "--watch command:"),
             ("zdefer add x --watch command:zdeferc\t", "--watch command:zdeferctl "),
             ("zdeferctl run --no\t", "zdeferctl run --no-wait"),
         ):

@@ -47,7 +47,7 @@ def test_the_call_of_a_shells_job() -> None:
     call_, options, body = ("rebuild", "all of", "x=1"), ("extendedglob",), {"rebuild": "true"}
     for words, expected in (
         (call_, "rebuild $'all of' x=1"),
-        (("print -r -- $x",), "eval $'print -r -- $x'"),
+        (("print -r -- $x",), "print -r -- $x"),
     ):
         made = Job(id="a", run=Code(script.compose(words, body, options, ())))
         assert command_of(made) == expected

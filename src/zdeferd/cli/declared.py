@@ -59,6 +59,8 @@ def command_of(job: Job) -> str:
     if job.source != "shell":
         return lines[0] + (f" … ({len(lines)} lines)" if len(lines) > 1 else "")
     call = lines[-1].rpartition("unset zdeferd_on zdeferd_off; ")[2]
+    if call.startswith("eval $'") and "\\" not in call:
+        return call[len("eval $'") : -1]
     return _PLAINLY_QUOTED.sub(r"\1", call)
 
 
