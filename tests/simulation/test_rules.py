@@ -227,7 +227,7 @@ class Played(RuleBasedStateMachine):
 
 
 TestPlayed = Played.TestCase
-TestPlayed.settings = settings(max_examples=250, stateful_step_count=25)
+TestPlayed.settings = settings(max_examples=150, stateful_step_count=25)
 
 
 @pytest.mark.parametrize(
