@@ -12,7 +12,7 @@ from faults.world import (
     doctor,
     fill,
     lines_of,
-    needs_root,
+    needs_mounts,
     prompt,
     small_disk,
     status,
@@ -23,7 +23,7 @@ from running import Daemon, Peer, visit
 
 from zdeferd import wire
 
-pytestmark = needs_root
+pytestmark = needs_mounts
 
 
 @pytest.fixture

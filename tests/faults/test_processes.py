@@ -15,13 +15,13 @@ from faults.world import (
     doctor,
     limited,
     needs_linux,
-    needs_root,
     prompt,
     spawner_of,
     until,
     wait_ended,
 )
 from running import Daemon, Peer
+from strangers.world import NOBODY_ELSE, may_become
 
 from zdeferd import wire
 
@@ -29,6 +29,9 @@ pytestmark = needs_linux
 SECOND_UID = 61_573
 """Nobody's here; root's own processes have no limit."""
 MODULE = "import sys; sys.path[:0] = {path!r}; from zdeferd.daemon import main; sys.exit(main([]))"
+
+
+needs_root = pytest.mark.skipif(not may_become(SECOND_UID), reason=NOBODY_ELSE)
 
 
 def python_for(uid: int) -> str | None:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults.world import lines_of, needs_linux, needs_root, prompt, until, wait_ended
+from faults.world import lines_of, needs_linux, needs_mounts, prompt, until, wait_ended
 from running import Daemon, Peer, visit
 
 from zdeferd import runfolder, wire
 
-pytestmark = [needs_root, needs_linux]
+pytestmark = [needs_mounts, needs_linux]
 IN_ANOTHER_BOOT = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
 
 
