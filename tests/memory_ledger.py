@@ -49,7 +49,7 @@ class Tables(NamedTuple):
     """Everything that a transaction can change."""
 
     shells: dict[str, tuple[Shell, float]]
-    jobs: dict[str, tuple[Job, str | None]]
+    jobs: dict[str, tuple[Job | None, str | None]]
     registrations: dict[int, tuple[Registration, Trigger]]
     claims: dict[tuple[str, str], tuple[int, float]]
     fingerprints: dict[str, tuple[str, int]]
@@ -109,6 +109,10 @@ class MemoryLedger(Ledger):
 
     def declare_job(self, job: Job, shell: str, now: float, refused: str | None = None) -> None:
         self.tables.jobs[job.id] = (job, refused)
+
+    def refuse_job(self, job_id: str, shell: str, now: float, refused: str) -> None:
+        before = self.tables.jobs.get(job_id)
+        self.tables.jobs[job_id] = (before[0] if before else None, refused)
 
     def declared_job(self, job_id: str) -> Job | None:
         row = self.tables.jobs.get(job_id)

@@ -383,3 +383,13 @@ def test_detached_it_answers_when_the_command_returns(daemon: Daemon) -> None:
         if re.fullmatch(r"[-\d]{10} [:\d]{8} zdeferd: \S+ serves .*", first):
             return
     raise AssertionError("nothing in the daemon's log")
+
+
+def test_a_refused_declaration_is_remembered_for_who_asks_why(daemon: Daemon) -> None:
+    daemon.start()
+    ask(daemon, visit("n1", 1, {"late": "true"}, timeout="soon"))
+    assert daemon.rows("SELECT id, refused FROM jobs")[0][0] == "late"
+    assert "found 'soon'" in daemon.rows("SELECT refused FROM jobs")[0][0]
+    assert "no such job: late" in str(request(daemon, wire.RunJob(job="late")))
+    ask(daemon, visit("n2", 1, {"late": "true"}))
+    assert daemon.rows("SELECT refused FROM jobs") == [(None,)]

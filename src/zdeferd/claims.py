@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from . import environment, script, telemetry, wire
 from .cycles import find_cycle
-from .declarations import declared_job
+from .declarations import declared_job, is_id
 from .errors import ConfigError
 from .ledger import Ledger, Registration, Shell
 from .model import Batch, Code, Job, Run, Scope, Sink, Trigger, Work
@@ -97,10 +97,10 @@ def _declare(ledger: Ledger, visit: wire.Visit, facts: Facts, claimed: Claimed) 
         try:
             jobs[record.id] = _job_of(record, bodies, visit.context)
         except ConfigError as error:
-            claimed.refused.append(str(error))
+            _refuse(ledger, visit, record.id, str(error), facts, claimed)
     for oversize in visit.oversize:
         reason = f"{oversize.id}: {oversize.bytes} bytes are too many to send; use a job file"
-        claimed.refused.append(reason)
+        _refuse(ledger, visit, oversize.id, reason, facts, claimed)
     edges = {job.id: job.after for job in chain(facts.jobs.values(), jobs.values())}
     cycle = set(find_cycle(edges) or ())
     for job in jobs.values():
@@ -111,6 +111,15 @@ def _declare(ledger: Ledger, visit: wire.Visit, facts: Facts, claimed: Claimed) 
             continue
         for trigger in job.on:
             ledger.register(nonce, trigger, job)
+
+
+def _refuse(
+    ledger: Ledger, visit: wire.Visit, job_id: str, reason: str, facts: Facts, claimed: Claimed
+) -> None:
+    """What cannot be a job is remembered by its id, if that is one, for who asks why."""
+    claimed.refused.append(reason)
+    if is_id(job_id):
+        ledger.refuse_job(job_id, visit.hello.nonce, facts.now, reason)
 
 
 def _refusal(job: Job, files: Mapping[str, Job], cycle: set[str]) -> str | None:

@@ -165,6 +165,10 @@ class Ledger:
             "declare_job", id=job.id, definition=pack(job), now=now, shell=shell, refused=refused
         )
 
+    def refuse_job(self, job_id: str, shell: str, now: float, refused: str) -> None:
+        """Keep why a shell's declaration that is no job was refused."""
+        self._run("refuse_job", id=job_id, now=now, shell=shell, refused=refused)
+
     def declared_job(self, job_id: str) -> Job | None:
         """The last declaration of a shell's job."""
         row = self._one("declared_job", id=job_id)

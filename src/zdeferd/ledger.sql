@@ -127,8 +127,13 @@ VALUES (:id, :definition, :now, :shell, :refused)
 ON CONFLICT (id) DO UPDATE
 SET definition = :definition, declared_at = :now, shell = :shell, refused = :refused;
 
+-- name: refuse_job
+INSERT INTO jobs (id, definition, declared_at, shell, refused)
+VALUES (:id, 'null', :now, :shell, :refused)
+ON CONFLICT (id) DO UPDATE SET declared_at = :now, shell = :shell, refused = :refused;
+
 -- name: declared_job
-SELECT definition FROM jobs WHERE id = :id;
+SELECT definition FROM jobs WHERE id = :id AND definition != 'null';
 
 -- name: register
 INSERT OR IGNORE INTO registrations (shell, trigger, job, definition)
