@@ -5,7 +5,8 @@
 A full run writes bench/results/latest.json, the tables of docs/benchmarks.md and its
 pictures; a run of some families replaces just theirs. A quick one measures next to
 nothing, to see that everything works, and writes to build/bench/quick only. A family
-that fails is said so and leaves the others alone; the exit code is then 1.
+that fails is said so and leaves the others alone; the exit code is then 1. Ctrl-C ends
+the run and keeps what was measured.
 """
 
 import argparse
@@ -70,6 +71,9 @@ def measure(stage: Stage, names: Sequence[str]) -> tuple[list[Figure], dict[str,
         began, load = time.time(), os.getloadavg()[0]
         try:
             made = importlib.import_module(f"bench.{name}").measure(stage)
+        except KeyboardInterrupt:
+            failed.append(name)
+            break  # what was measured until now is kept
         except Exception:  # noqa: BLE001 - the other families can be measured all the same
             traceback.print_exc()
             failed.append(name)

@@ -17,7 +17,7 @@ from running import Daemon, Peer, visit
 from usermanager import UserManager
 
 from .contestants import US
-from .stage import SOURCE, Stage, compare
+from .stage import SOURCE, Stage, compare, until
 from .values import Figure
 
 BARE_PYTHON = "python -I -c pass"
@@ -41,7 +41,8 @@ def measure(stage: Stage) -> list[Figure]:
         stack.callback(stage.close, daemon)
         with Peer(daemon.socket) as peer:
             peer.ask(visit("status", jobs={f"job{number}": ":" for number in range(100)}))
-        daemon.wait_until_done(100)
+        ended = "SELECT count(*) FROM runs WHERE state = 'ended'"
+        until(lambda: daemon.rows(ended) == [(100,)], 120.0, 0.05)
         ways = {
             BARE_PYTHON: process([sys.executable, "-I", "-c", "pass"], os.environ),
             STATUS: process(status_words(), daemon.env),

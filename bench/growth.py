@@ -32,6 +32,10 @@ SELECT 'old-' || (i % 50), 'shell:old-' || (i / 50), 'postprompt', 'old-' || (i 
     'succeeded', 0, 20, 15, 5, 5000, 0, 0 FROM n;
 """
 CLAIMS = "INSERT INTO claims SELECT job, key, id, claimed_at FROM runs"
+SPENT = """
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < :count - 1)
+INSERT INTO claims SELECT 'old-' || i, 'ever', 1, :now FROM n;
+"""
 SHELLS = """
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
 INSERT INTO shells SELECT 'old-' || i, 1, :now - i, 1, '{}', '{"log":"/nowhere"}' FROM n;
@@ -105,13 +109,11 @@ def _daemon(stage: Stage, what: str, count: int) -> Daemon:
                 RUNS.replace(":now - i", f":now - i * {SPACING_S}"), {"now": now, "count": count}
             )
             db.execute(CLAIMS)
+        elif what == "jobs":  # claimed once for ever: from now on they are only looked at
+            db.execute(SPENT, {"now": now, "count": count})
         elif what == "shells":
             db.execute(SHELLS, {"now": now, "count": count})
     daemon.start()
-    if what == "jobs":  # claimed once for ever: from now on they are only looked at
-        with Peer(daemon.socket) as peer:
-            peer.ask(visit("first"))
-        daemon.wait_until_done(count)
     return daemon
 
 

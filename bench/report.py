@@ -70,12 +70,12 @@ def family_facts(began: float, load_before: float) -> dict[str, Any]:
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """An earlier run's results, with what a partial run measured again in its place."""
-    fresh = {figure["name"] for figure in new["figures"]}
-    kept = {figure["name"]: figure for figure in old["figures"] if figure["name"] not in fresh}
+    fresh = {figure["name"]: figure for figure in new["figures"]}
+    places = [fresh.pop(figure["name"], figure) for figure in old["figures"]]
     return {
         **new,
         "families": {**old["families"], **new["families"]},
-        "figures": [*kept.values(), *new["figures"]],
+        "figures": [*places, *fresh.values()],
     }
 
 
@@ -113,7 +113,6 @@ def write_page(page: Path, results: Mapping[str, Any]) -> None:
 def table(figure: Figure) -> str:
     """One figure: a row for each contestant, then its goals and who is missing."""
     lines = [
-        f'<a id="{figure.name}"></a>',
         f"**{figure.title}**, {figure.unit}: {figure.how}.",
         "",
     ]
@@ -156,8 +155,9 @@ def summary_table(figures: Sequence[Figure]) -> str:
             sign = "≥" if goal.at_least else "≤"
             met = "met" if goal.met else "**not met**"
             asked = f"{sign} {number(goal.limit)}"
-            link = f"[{figure.title}](#{figure.name})"
-            lines.append(f"| {link} | {goal.text} | {asked} | {number(goal.value)} | {met} |")
+            lines.append(
+                f"| {figure.title} | {goal.text} | {asked} | {number(goal.value)} | {met} |"
+            )
     return "\n".join(lines)
 
 
@@ -165,13 +165,17 @@ def machine_lines(results: Mapping[str, Any]) -> str:
     """What it ran on, and how busy that was."""
     facts = results["machine"]
     families = results["families"]
-    loads = [load for one in families.values() for load in (one["load_before"], one["load_after"])]
-    first = min(one["taken_at"] for one in families.values())
-    return (
+    lines = [
         f"{facts['cores']} cores ({facts['cpu']}), Linux {facts['kernel']}, zsh {facts['zsh']},"
-        f" Python {facts['python']}, SQLite {facts['sqlite']}; {first};"
-        f" load average between {min(loads):.1f} and {max(loads):.1f} while it ran."
-    )
+        f" Python {facts['python']}, SQLite {facts['sqlite']}.",
+        "",
+        "| family | measured at (UTC) | load average before, after |",
+        "| --- | --- | --- |",
+    ]
+    for name, one in families.items():
+        when = one["taken_at"].replace("T", " ").removesuffix("Z")
+        lines.append(f"| `{name}` | {when} | {one['load_before']}, {one['load_after']} |")
+    return "\n".join(lines)
 
 
 def number(value: float) -> str:

@@ -101,7 +101,16 @@ class Stage:
         for daemon in self._daemons:
             with contextlib.suppress(Exception):
                 daemon.close()
+        self._end_queues()
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def _end_queues(self) -> None:
+        """tsp leaves a server behind for each socket."""
+        for path in self.root.glob("ts*"):
+            if path.is_socket() and "tsp" in self.peers.programs:
+                env = dict(os.environ) | {"TS_SOCKET": str(path)}
+                words = [self.peers.programs["tsp"], "-K"]
+                subprocess.run(words, env=env, capture_output=True, timeout=10, check=False)
 
     def home(self, zshrc: str = "") -> tuple[Path, dict[str, str]]:
         """A new private home with this .zshrc, and its environment."""

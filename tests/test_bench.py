@@ -114,7 +114,7 @@ def test_the_page_is_filled_where_it_says_so_and_nowhere_else(tmp_path: Path) ->
     facts = report.family_facts(0.0, 1.0)
     report.write_page(page, report.document([figure()], {"made": facts}, {}, quick=False))
     text = page.read_text()
-    assert text.startswith("prose\n<!-- bench:made -->\n<a id=")
+    assert text.startswith("prose\n<!-- bench:made -->\n**A made figure**, ms")
     assert "(benchmarks/made.svg)" in text
     assert "| **zdeferd** | 2 |" in text
     assert "not met" in text
@@ -129,8 +129,8 @@ def test_a_partial_run_keeps_what_it_did_not_measure() -> None:
     both = report.merged(old, new)
     assert both["families"] == {"a": 1, "b": 2}
     assert [(one["name"], one["counts"]) for one in both["figures"]] == [
-        ("kept", False),
         ("made", True),
+        ("kept", False),
     ]
 
 
