@@ -197,6 +197,12 @@ def idle_waits(ledger: Ledger, facts: Facts) -> bool:
     )
 
 
+def idle_daily(ledger: Ledger, facts: Facts) -> bool:
+    """Whether a new day can make something due for the idle trigger."""
+    candidates = _idle_candidates(ledger, facts, None)
+    return any(job.once_per is Scope.DAY for _, job in candidates)
+
+
 def _idle_candidates(
     ledger: Ledger, facts: Facts, caller: Shell | None
 ) -> Iterable[tuple[Shell, Job]]:

@@ -27,7 +27,7 @@ class IdleWatch:
     def __init__(self, committer: Committer, probe: Probe | None = None) -> None:
         self._committer = committer
         self._probe = probe or Probe()
-        self._answered = False
+        self._answered = self._daily = False
         self.look_at: float | None = None
         """The earliest instant at which to fire; None: no idle job waits."""
 
@@ -41,7 +41,9 @@ class IdleWatch:
             return
         self._answered = True
         self.look_at = facts.now + AGAIN_S
-        waits = await self._committer.transact(lambda ledger: claims.idle_waits(ledger, facts))
+        waits, self._daily = await self._committer.transact(
+            lambda ledger: (claims.idle_waits(ledger, facts), claims.idle_daily(ledger, facts))
+        )
         self.look_at = self._quiet_at(idle_after_s) if waits else None
 
     async def look(self, facts: Facts, idle_after_s: float) -> Claimed:
@@ -58,7 +60,9 @@ class IdleWatch:
 
     def day_ends_at(self, jobs: Iterable[Job]) -> float | None:
         """The next local midnight, where that makes an idle job due that does not wait now."""
-        daily = any(Trigger.IDLE in job.on and job.once_per is Scope.DAY for job in jobs)
+        daily = self._daily or any(
+            Trigger.IDLE in job.on and job.once_per is Scope.DAY for job in jobs
+        )
         if not daily or self.look_at is not None:
             return None
         tomorrow = date.fromtimestamp(time.time()) + timedelta(days=1)

@@ -4,6 +4,7 @@ Here nothing is left to chance: each line says who takes a step.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from random import Random
 
 import pytest
@@ -121,6 +122,26 @@ def test_an_idle_job_that_could_not_be_seen_is_looked_for_again(play: type[Scrip
     script.daemon()
     assert script.world.daemon.alarm_at is not None
     assert outcomes(script.end()) == {1: "succeeded"}
+
+
+def test_a_daily_idle_job_of_a_shell_is_due_on_the_next_day(play: type[Script]) -> None:
+    script = play()
+    daily = wire.Register(id="s0", call="true", on=Trigger.IDLE, once_per=Scope.DAY)
+    script.shell(daily)
+    script.daemon()
+    script.world.pass_to_next_instant()
+    script.history.rest()
+    script.world.finish_job(0, 0)
+    script.shell(daily)  # today's has been claimed
+    script.history.rest()
+    assert outcomes(script.world) == {1: "succeeded"}
+    assert outcomes(script.end()) == {1: "succeeded"}  # not before midnight
+    script.world.start_daemon()
+    script.history.rest()
+    script.world.pass_to_next_instant()
+    assert datetime.fromtimestamp(script.world.now).hour == 0
+    script.history.rest()
+    assert outcomes(script.end()) == {1: "succeeded", 2: "succeeded"}
 
 
 def test_a_retry_that_is_cancelled_keeps_the_line_of_its_start(play: type[Script]) -> None:
