@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 KILLS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint pytest bench soak simulate format clean
+.PHONY: help setup demo test lint pytest bench soak simulate flood format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ SEED      ?=
 simulate: setup ## play HISTORIES=10000 invented histories from SEEDS=1 on; tell one: SEED=7
 	@cd tests && nice ../$(BIN)/python -m simulation --first $(SEEDS) --histories $(HISTORIES) \
 	  $(if $(SEED),--seed $(SEED))
+
+FLOOD ?=
+flood: setup ## silent, endless, deaf and fuzzing peers, 200 zsh, loud jobs; FLOOD=--help
+	@cd tests && nice ../$(BIN)/python -m floods $(FLOOD)
 
 format: setup ## format the Python code in place
 	$(BIN)/ruff format .

@@ -58,6 +58,8 @@ class Peer:
         """Of each message that is not answered yet, oldest first: its bytes."""
         self.requests: set[asyncio.Future[None]] = set()
         """What is under way for it alone."""
+        self.ranked_at = 0.0
+        """When it came, or sent its last whole message."""
         self.counted = 0
         """How much of `held` the endpoint has counted."""
         self.listens = False

@@ -6,8 +6,9 @@ or brief, or well (ADR 15):
 
 - **Peers.** At most as many as the descriptor limit allows, less RESERVED for the rest of
   the daemon. When another one wants in, the peer that has been without a whole message for
-  longest makes room, unless it is owed an answer. Where nobody can go, or no descriptor is
-  left all the same, the others wait in the kernel's queue until somebody leaves.
+  longest makes room, unless it is owed an answer, or has been here for less than GRACE_S.
+  Where nobody can go, or no descriptor is left all the same, the others wait in the
+  kernel's queue.
 - **Time.** PATIENCE_S for the handshake, for each message from its first byte to its last,
   and for silence: then comes a PING, and as long after that the end. Only while somebody is
   connected is there a timer, so at rest nothing wakes up.
@@ -45,6 +46,8 @@ MESSAGE_OVERHEAD = 4096
 ACCEPTS_A_TURN, MESSAGES_A_TURN = 64, 8
 """Then others get theirs. The second is of one peer."""
 AGAIN_S = 1.0
+GRACE_S = 0.03
+"""Nobody makes room sooner: a visit takes a few milliseconds, a crowd arrives in fewer."""
 
 T = TypeVar("T")
 OnMessage = Callable[[Peer, list[bytes]], asyncio.Future[None] | None]
@@ -145,12 +148,17 @@ class Endpoint:
                 if leaving is None:
                     self._listen(False)
                     return
+                stays_s = leaving.ranked_at + GRACE_S - self._loop.time()
+                if stays_s > 0:
+                    self._listen_again_in(stays_s)
+                    return
             try:
                 connection, _ = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._wait_for_room(f"cannot take a connection: {error.strerror}")
+                self._say(f"cannot take a connection: {error.strerror}")
+                self._listen_again_in(AGAIN_S)
                 return
             if leaving is not None:
                 self._say(f"{self._most} connections at once: the most silent make room")
@@ -164,11 +172,10 @@ class Endpoint:
                 return peer
         return next((peer for peer in self._peers if peer.has_left()), None)
 
-    def _wait_for_room(self, why: str) -> None:
-        """Until somebody leaves, or a little while."""
-        self._say(why)
+    def _listen_again_in(self, delay_s: float) -> None:
+        """Or as soon as somebody leaves; who comes waits in the kernel's queue."""
         self._listen(False)
-        self._loop.call_later(AGAIN_S, self._listen, True)
+        self._loop.call_later(delay_s, self._listen, True)
 
     def _admit(self, connection: socket.socket) -> None:
         uid = uid_of(connection)
@@ -177,7 +184,7 @@ class Endpoint:
             connection.close()
             return
         peer = Peer(connection, self._loop, self._turn)
-        self._peers[peer] = None
+        self._rank(peer)
         if peer.write(zmtp.OPENING):
             peer.listen(True)
             self._watch()
@@ -228,6 +235,12 @@ class Endpoint:
         self._drop(peer)
         return None
 
+    def _rank(self, peer: Peer) -> None:
+        """Nobody is less dispensable now."""
+        self._peers.pop(peer, None)
+        self._peers[peer] = None
+        peer.ranked_at = self._loop.time()
+
     def _count(self, peer: Peer) -> None:
         """Keep the sum of what is unfinished, and keep it small."""
         if peer not in self._peers:
@@ -242,8 +255,7 @@ class Endpoint:
         size = MESSAGE_OVERHEAD + sum(map(len, message)) + zmtp.FRAME_OVERHEAD * len(message)
         peer.owed.append(size)
         self._owed += size
-        del self._peers[peer]
-        self._peers[peer] = None
+        self._rank(peer)
         if len(peer.owed) >= OWED_MESSAGES or self._owed > OWED_BYTES:
             peer.listen(False)
         under_way = self._on_message(peer, message)

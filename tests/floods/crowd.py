@@ -141,7 +141,7 @@ class Bystander:
             number = len(self.times) + self._unanswered
             before = time.perf_counter()
             try:
-                with Caller(self._path, limit_s=2.0) as caller:
+                with Caller(self._path, limit_s=5.0) as caller:
                     frames = visit(f"{self._name}-{number}", event=b"")
                     assert caller.greet().ask(frames) == zmtp.encode([b"ok", b"seq=1"])
                 self.times.append((time.perf_counter() - before) * 1000)

@@ -160,7 +160,7 @@ def _decode(message: list[bytes]) -> None:
 
 def main() -> None:
     """Coverage-guided, for as long as libFuzzer's options say, such as `-max_total_time=60`."""
-    import atheris  # type: ignore[import-not-found]  # only for those who have it
+    import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     atheris.instrument_all()
     atheris.Setup(sys.argv, lambda data: take_apart(GREETING + READY + data))
