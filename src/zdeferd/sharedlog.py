@@ -289,10 +289,7 @@ def _ends_whole(log: int) -> bool:
     Looked at again where it has none: a write that crosses a page is visible in two pieces,
     and what looks torn may be whole in a moment.
     """
-    for _ in range(LOOKS):
-        if _line_begins(log, os.fstat(log).st_size):
-            return True
-    return False
+    return any(_line_begins(log, os.fstat(log).st_size) for _ in range(LOOKS))
 
 
 def _line_begins(log: int, offset: int) -> bool:
