@@ -32,7 +32,7 @@ class Machine(Stage):
             if daemon.committer.queued:
                 out.append(self._commit)
             if daemon.committer.committed:
-                out.append(daemon.committer.tell)
+                out.append(self._tell)
             if daemon.loop.pool:
                 out.append(self._run_pooled)
         active = self.active
@@ -42,22 +42,28 @@ class Machine(Stage):
             out.append(self.calls.close_one)
         return out
 
+    # Each does nothing where another step, of the same round, came first.
+
     def _turn(self) -> None:
-        daemon = self.daemon
-        assert daemon is not None
-        self.as_process(daemon.process, daemon, daemon.turn)
+        if (daemon := self.daemon) is not None:
+            self.as_process(daemon.process, daemon, daemon.turn)
 
     def _commit(self) -> None:
-        assert self.daemon is not None
-        self.ledger.full, self.ledger.locked = "ledger" in self.full, "locked" in self.full
-        self.daemon.committer.commit()
-        self.ledger.durable()
+        if self.daemon is not None:
+            self.ledger.full, self.ledger.locked = "ledger" in self.full, "locked" in self.full
+            self.daemon.committer.commit()
+            self.ledger.durable()
+
+    def _tell(self) -> None:
+        if self.daemon is not None and self.daemon.committer.committed:
+            self.daemon.committer.tell()
 
     def _run_pooled(self) -> None:
         daemon = self.daemon
-        assert daemon is not None
-        # Its own actor: another thread runs beside the loop.
-        self.as_process(daemon.process, daemon.loop.pool, lambda: daemon.loop.run_pooled(0))
+        if daemon is not None and daemon.loop.pool:
+            # Its own actor: another thread runs beside the loop.
+            run = daemon.loop.run_pooled
+            self.as_process(daemon.process, daemon.loop.pool, lambda: run(0))
 
     def daemon_loop(self) -> Loop:
         assert self.daemon is not None
