@@ -76,6 +76,11 @@ class Campaign:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
 
+    def nothing(self, daemon: Daemon) -> str:
+        """What the others are to be compared with."""
+        time.sleep(self.options.seconds)
+        return f"for {self.options.seconds} s"
+
     def shells(self, daemon: Daemon) -> str:
         """Real zsh in real terminals, all at once, each with a job, and one that all share."""
         jobs = "zdefer add shared --once-per boot -- true\nzdefer add own -- true\n"
@@ -220,8 +225,8 @@ class Campaign:
         return f"{self.options.visits:,} visits, {queued:,} queued, dealt with in {took:.2f} s"
 
 
-FLOODS = ("shells", "events", "stopped", "silent", "half_a_greeting", "dripping", "endless", "deaf",
-          "fuzzed", "loud")  # fmt: skip
+FLOODS = ("nothing", "shells", "events", "stopped", "silent", "half_a_greeting", "dripping",
+          "endless", "deaf", "fuzzed", "loud")  # fmt: skip
 FEW_DESCRIPTORS = ("silent", "half_a_greeting", "dripping")
 UNWATCHED = ("stopped",)
 """While it is stopped it answers nobody."""

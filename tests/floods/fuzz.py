@@ -10,6 +10,7 @@ Nothing a mutation makes runs more than `true`: what a job calls is put back.
 
 import contextlib
 import random
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,7 +119,7 @@ class Sent(NamedTuple):
     frames: int
     streams: int
     hung_up: int
-    """Streams during which the daemon hung up."""
+    """Streams that the daemon did not take in to their end."""
 
 
 def flood(path: Path, frames: int, seed: int) -> Sent:
@@ -131,8 +132,9 @@ def flood(path: Path, frames: int, seed: int) -> Sent:
         with Caller(path) as caller:
             try:
                 caller.socket.sendall(data)
-                # What it answers is not awaited; that it still reads is.
-                caller.socket.recv(1)
+                caller.socket.shutdown(socket.SHUT_WR)  # it has all been taken in when it hangs up
+                while caller.socket.recv(1 << 16):
+                    pass
             except OSError:
                 hung_up += 1
     return Sent(sent, streams, hung_up)
