@@ -14,7 +14,7 @@ import resource
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -239,9 +239,8 @@ def descriptors(limit: int) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def until(condition: object, what: str, limit_s: float = LIMIT_S) -> None:
+def until(condition: Callable[[], object], what: str, limit_s: float = LIMIT_S) -> None:
     """Wait for what nothing announces."""
-    assert callable(condition)
     for _ in attempts(limit_s):
         if condition():
             return
