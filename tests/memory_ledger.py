@@ -247,8 +247,9 @@ class MemoryLedger(Ledger):
         )
 
     def begin_line(self, line: int, device: int, inode: int, offset: int) -> None:
-        place = {"device": device, "inode": inode, "offset": offset}
-        self._change_line(line, None, state="writing", **place)
+        if row := self.tables.lines.get(line):
+            place = {"device": device, "inode": inode, "offset": offset}
+            self._change_line(line, row.problem, state="writing", **place)
 
     def put_back_line(self, line: int, problem: str) -> None:
         self._change_line(line, problem, state="pending")

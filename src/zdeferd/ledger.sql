@@ -250,8 +250,8 @@ SELECT id, path, text, state, device, inode, offset FROM (
 WHERE place <= 200 ORDER BY id;
 
 -- name: begin_line
-UPDATE lines SET state = 'writing', device = :device, inode = :inode, offset = :offset,
-    problem = NULL WHERE id = :id;
+UPDATE lines SET state = 'writing', device = :device, inode = :inode, offset = :offset
+WHERE id = :id;
 
 -- name: put_back_line
 UPDATE lines SET state = 'pending', problem = :problem WHERE id = :id;
