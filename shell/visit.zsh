@@ -87,7 +87,9 @@ _zdeferd[loaded]=1
   lock+=/zdeferd/lock
   [[ -f $lock && -r $lock ]] && IFS= builtin read -r pid <$lock && [[ $pid == <1-> ]] || return 1
   [[ -r /proc/$pid/stat ]] && IFS= builtin read -r stat </proc/$pid/stat || return 1
-  [[ $stat == *') '[Tt]' '* ]] && (( ${#${(M)${(f)"$(</proc/net/unix)"}:#*" $socket"}} > 1024 ))
+  [[ $stat == *') '[Tt]' '* ]] || return 1
+  local -a waiting=(${(M)${(f)"$(</proc/net/unix)"}:#*" $socket"})
+  (( $#waiting > 1024 ))
 }
 
 # The visit has the descriptor $1 from here to its end, and is in the phase $2.
