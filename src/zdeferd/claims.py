@@ -2,7 +2,7 @@
 
 A visit is recorded once by its (nonce, seq). A shell's first postprompt makes the
 jobs of the files and what it registered due; a later one only what it registered
-since. An idle trigger makes the idle jobs of the files due, for the shell that was
+since, in this message or in earlier ones. An idle trigger makes the idle jobs of the files due, for the shell that was
 heard of last, and all that shells have registered for idle. What is due is claimed
 under the key of its scope, or was claimed before and is left alone. Registrations
 are consumed when they are considered: one occurrence each.
@@ -11,6 +11,7 @@ are consumed when they are considered: one occurrence each.
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -64,10 +65,10 @@ def take_visit(ledger: Ledger, visit: wire.Visit, facts: Facts) -> Claimed:
     )
     ledger.save_shell(shell, facts.now)
     claimed = Claimed()
-    _declare(ledger, visit, facts, claimed)
+    declared = _declare(ledger, visit, facts, claimed)
     if visit.postprompt:
         first = known is None or not known.prompted
-        _postprompt(ledger, shell, first, facts, claimed)
+        _postprompt(ledger, shell, first, declared, facts, claimed)
     if visit.idle:
         take_idle(ledger, facts, claimed, caller=shell)
     return claimed
@@ -89,13 +90,20 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
 # --- declarations --------------------------------------------------------------
 
 
-def _declare(ledger: Ledger, visit: wire.Visit, facts: Facts, claimed: Claimed) -> None:
+def _declare(ledger: Ledger, visit: wire.Visit, facts: Facts, claimed: Claimed) -> list[Job]:
+    """Keep what the visit declares; returns the jobs for a postprompt in the same message.
+
+    Those are considered at once. All others wait for their trigger as registrations.
+    """
+    at_once = []
     bodies = {function.name: function.body for function in visit.functions}
     nonce = visit.hello.nonce
     jobs: dict[str, Job] = {}
     for record in visit.jobs:
         try:
-            jobs[record.id] = _job_of(record, bodies, visit.context)
+            names = wire.split(record.functions)
+            functions = tuple((name, bodies[name]) for name in names if name in bodies)
+            jobs[record.id] = _job_of(record, functions, visit.context.options, visit.context.fpath)
         except ConfigError as error:
             _refuse(ledger, visit, record.id, str(error), facts, claimed)
     for oversize in visit.oversize:
@@ -110,7 +118,11 @@ def _declare(ledger: Ledger, visit: wire.Visit, facts: Facts, claimed: Claimed) 
             claimed.refused.append(f"{job.id}: {refusal}")
             continue
         for trigger in job.on:
-            ledger.register(nonce, trigger, job)
+            if trigger is Trigger.POSTPROMPT and visit.postprompt:
+                at_once.append(job)
+            else:
+                ledger.register(nonce, trigger, job)
+    return at_once
 
 
 def _refuse(
@@ -130,13 +142,12 @@ def _refusal(job: Job, files: Mapping[str, Job], cycle: set[str]) -> str | None:
     return None
 
 
-def _job_of(record: wire.Register, bodies: Mapping[str, str], context: wire.ShellContext) -> Job:
-    names = wire.split(record.functions)
+@lru_cache(maxsize=128)  # the next shell of this user says the same
+def _job_of(
+    record: wire.Register, functions: tuple[tuple[str, str], ...], options: str, fpath: str
+) -> Job:
     source = script.compose(
-        wire.split(record.call),
-        {name: bodies[name] for name in names if name in bodies},
-        wire.split(context.options),
-        wire.split(context.fpath),
+        wire.split(record.call), dict(functions), wire.split(options), wire.split(fpath)
     )
     return declared_job(
         id=record.id,
@@ -154,12 +165,20 @@ def _job_of(record: wire.Register, bodies: Mapping[str, str], context: wire.Shel
 # --- triggers ------------------------------------------------------------------
 
 
-def _postprompt(ledger: Ledger, shell: Shell, first: bool, facts: Facts, claimed: Claimed) -> None:
+def _postprompt(
+    ledger: Ledger,
+    shell: Shell,
+    first: bool,
+    declared: list[Job],
+    facts: Facts,
+    claimed: Claimed,
+) -> None:
     registered = ledger.registrations(Trigger.POSTPROMPT, shell.nonce)
-    if not (first or registered):
+    if not (first or registered or declared):
         return
     jobs = [job for job in facts.jobs.values() if first and Trigger.POSTPROMPT in job.on]
     jobs += [registration.job for registration in registered]
+    jobs += declared
     batch = ledger.new_batch(Trigger.POSTPROMPT, shell.nonce, shell.sink, facts.now)
     for job in jobs:
         due = due_now(ledger, job, shell, facts)

@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The program; its exit code."""
     options = _parser().parse_args(arguments)
     os.umask(0o077)  # the ledger and what SQLite puts beside it are the user's alone
+    system.answer_soon()
     try:
         where = _locate()
         lock = take(where.lock)

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import msgspec
 
 T = TypeVar("T")
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def pack(value: Any) -> str:
     """`value` (a Struct, or plain data) as one line of ASCII."""
-    return json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
+    return _encode(msgspec.to_builtins(value))
 
 
 def unpack(text: str, kind: type[T]) -> T:

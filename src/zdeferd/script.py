@@ -11,6 +11,7 @@ on it is off. An empty list means that the call needs no zsh of the shell's kind
 the defaults stand. Strings are bytes decoded with `surrogateescape`, and come out so.
 """
 
+import re
 from functools import lru_cache
 
 NOT_CARRIED = frozenset(
@@ -22,7 +23,8 @@ NOT_CARRIED = frozenset(
 """Options that belong to a terminal, that cannot be set, or that would end or flood the job."""
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+./:,@%=")
-_SPELLED = {0x0A: b"\\n", 0x09: b"\\t", 0x27: b"\\'", 0x5C: b"\\\\"}
+_SPELLED = {b"\n": b"\\n", b"\t": b"\\t", b"'": b"\\'", b"\\": b"\\\\"}
+_TO_SPELL = re.compile(rb"[^ -&(-\[\]-~]")
 
 
 def compose(
@@ -62,15 +64,11 @@ def quote(text: str) -> str:
     data = text.encode("utf-8", "surrogateescape")
     if data and data[0] not in b"=%+-" and _PLAIN.issuperset(data):
         return data.decode("ascii")
-    return "$'" + b"".join(map(_spelled, data)).decode("ascii") + "'"
+    return "$'" + _TO_SPELL.sub(_spelled, data).decode("ascii") + "'"
 
 
-def _spelled(byte: int) -> bytes:
-    if byte in _SPELLED:
-        return _SPELLED[byte]
-    if 0x20 <= byte < 0x7F:
-        return bytes([byte])
-    return b"\\x%02x" % byte
+def _spelled(found: re.Match[bytes]) -> bytes:
+    return _SPELLED.get(found[0]) or b"\\x%02x" % ord(found[0])
 
 
 @lru_cache(maxsize=32)

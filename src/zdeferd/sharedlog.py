@@ -144,16 +144,20 @@ class _File:
             reached("daemon.line-marked")
 
     async def _append(self, line: PendingLine) -> None:
-        if self._log is None:
-            self._log = await asyncio.to_thread(open_log, self._path)
-        begun = await asyncio.to_thread(intent, self._log)
+        begun = await asyncio.to_thread(self._begin)
         reached("daemon.line-due")
+        assert self._log is not None
         await self._ledger.advance(self._appended, (line.id, begun))
         self._appended = None
         reached("daemon.line-intended")
         await asyncio.to_thread(append, self._log, line.text)
         reached("daemon.line-appended")
         self._appended = line.id
+
+    def _begin(self) -> Intent:
+        if self._log is None:
+            self._log = open_log(self._path)
+        return intent(self._log)
 
     async def _conclude(self, line: PendingLine, found: Settled) -> None:
         if found is Settled.THERE:

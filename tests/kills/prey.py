@@ -6,6 +6,7 @@ it, to look at what it has done so far, and then to send SIGKILL: it dies at the
 instant at which it was stopped, and what its death must bring is known exactly.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -74,11 +75,10 @@ def _runner(pid: int, parent: int, home: Path, forked: list[int]) -> Runner | No
 
 def _links(pid: int) -> list[str]:
     links = []
-    try:
+    with contextlib.suppress(OSError):  # it has ended
         for fd in os.listdir(f"/proc/{pid}/fd"):
-            links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
-    except OSError:
-        pass
+            with contextlib.suppress(FileNotFoundError):
+                links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
     return links
 
 

@@ -14,7 +14,7 @@ class Invariant(StrEnum):
     ONE_CLAIM = "one claim a scope"
     """Two runs of a job in one span (shell, boot, day, for ever) never both exist."""
     ANSWERED_IS_KEPT = "an answered visit is kept"
-    """Once a shell has its answer, its visit is durable and its postprompt jobs are claimed."""
+    """Once a shell has its answer, its visit is durable: a job of it is claimed, or it waits."""
     ONE_START = "one start an attempt"
     """A job's process is made at most once for each attempt of its run."""
     ATTEMPTS = "only an idempotent job is attempted again"

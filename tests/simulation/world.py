@@ -121,10 +121,14 @@ class World(Machine):
         known = self.ledger.shell(visit.hello.nonce)
         if known is None or known.seq < visit.hello.seq:
             raise Violation(Invariant.ANSWERED_IS_KEPT, f"{visit.hello}")
-        for job in visit.jobs if visit.postprompt else ():
-            due = job.once_per == "shell" and job.on == "postprompt" and job.id[0] == "s"
-            key = (job.id, f"shell:{visit.hello.nonce}")
-            if due and key not in self.ledger.tables.claims:
+        nonce, tables = visit.hello.nonce, self.ledger.tables
+        waiting = {(r.shell, at, r.job.id) for r, at in tables.registrations.values()}
+        for job in visit.jobs:
+            if job.once_per != "shell" or job.id[0] != "s":  # of no file, and for this shell
+                continue
+            due = visit.postprompt and job.on == "postprompt"
+            waits = not due and (nonce, job.on, job.id) in waiting
+            if not waits and (job.id, f"shell:{nonce}") not in tables.claims:
                 raise Violation(Invariant.ANSWERED_IS_KEPT, f"{visit.hello}: {job.id}")
 
     def lose(self, index: int) -> None:
