@@ -1,11 +1,11 @@
 """From an event to claims, each function inside one ledger transaction.
 
 A visit is recorded once by its (nonce, seq). A shell's first postprompt makes the
-jobs of the files and what it registered due; a later one only what it registered
-since, in this message or in earlier ones. An idle trigger makes the idle jobs of the files due, for the shell that was
-heard of last, and all that shells have registered for idle. What is due is claimed
-under the key of its scope, or was claimed before and is left alone. Registrations
-are consumed when they are considered: one occurrence each.
+jobs of the files due and what it registered; a later one only what it registered
+since, in that message or before it. An idle trigger makes the idle jobs of the files
+due, for the shell that was heard of last, and all that shells have registered for
+idle. What is due is claimed under the key of its scope, or was claimed before and is
+left alone. Registrations are consumed when they are considered: one occurrence each.
 """
 
 import uuid

@@ -9,36 +9,32 @@ fails leaves it as it was.
 """
 
 import asyncio
-import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import date
 from typing import Any, TypeVar
 
-from msgspec.structs import replace as with_
-
-from . import claims, config, lifecycle, reports, runfolder, schedule, verdicts
+from . import claims, config, reports, runfolder, schedule
 from .claims import Claimed, Facts
 from .committer import Committer, Transaction
 from .crashpoints import reached
-from .errors import LedgerError, RequestRefused, UnsafePath
-from .executor import Executor
+from .ends import Ends
+from .errors import LedgerError, UnsafePath
 from .fingerprint import fingerprint
+from .hold import Hold
 from .idlewatch import IdleWatch
-from .inbox import AGAIN_S, Inbox
+from .inbox import Inbox
 from .journal import Journal
 from .ledger import Ledger
 from .liveruns import LiveRuns
-from .model import Batch, Ending, Outcome, Run
+from .model import Run
 from .paths import Paths
 from .probe import Probe
 from .scribe import Scribe
 from .wire import Visit
 
 T = TypeVar("T")
-HOLD_S = (1.0, 60.0)
-"""After a process could not be started: the first and the longest wait."""
 PRUNE_EVERY_S = 86400.0
 
 
@@ -58,7 +54,6 @@ class Dispatcher:
         self.paths, self.boot, self.journal = paths, boot, journal
         self.config = config.load(paths)
         self.stopping = asyncio.Event()
-        self.executor = Executor(paths.runs, self._runner_ended, nofile, loop)
         self.scribe = Scribe(committer, journal)
         self.may_leave = False
         """Exit after a while without work or visits: the next visit starts us again."""
@@ -67,10 +62,11 @@ class Dispatcher:
         self._inbox = Inbox(committer, journal, loop)
         self._idle = IdleWatch(committer, probe)
         self._live = LiveRuns()
-        self._awaited: dict[int, set[asyncio.Future[Ending]]] = {}
-        self._hold_until, self._hold_s = 0.0, HOLD_S[0]
-        self._adopted: set[int] = set()
-        """Runs of an earlier daemon, until it is known what became of them."""
+        self._hold = Hold(self._live, journal)
+        self.ends = Ends(
+            paths.runs, nofile, boot, self._live, self._inbox, self._hold, journal, loop
+        )
+        self.executor = self.ends.executor
         self._heard_at = time.time()
         self._pruned_at = 0.0
 
@@ -113,40 +109,6 @@ class Dispatcher:
             future.set_result(run)
 
         self._inbox.put(transaction, applied, future.set_exception)
-        return future
-
-    def cancel(self, run_id: int) -> None:
-        """Ask for the end of a run; nothing where it is not live."""
-        # Through the inbox, so that no decision to start it is under way meanwhile.
-        self._inbox.put(lambda ledger: None, lambda _: self._cancel(run_id))
-
-    def _cancel(self, run_id: int) -> None:
-        if run := self._live.waiting.get(run_id):
-            ending = verdicts.not_again(run, Outcome.CANCELLED, time.time())
-            self._end(run, lifecycle.Event.CANCEL, ending)
-        elif run := self._live.running.get(run_id):
-            self._live.running[run_id] = with_(run, cancelling=True)
-            if run_id not in self._live.settling:
-                self._inbox.put_until_durable(
-                    lambda ledger: ledger.set_cancelling(run_id),
-                    lambda _: self._tell_to_end(run_id, run.attempt),
-                )
-
-    def _tell_to_end(self, run_id: int, attempt: int) -> None:
-        run = self._live.running.get(run_id)
-        if run is None or run.attempt != attempt or run_id in self._live.settling:
-            return
-        if not self._tidy(lambda: self.executor.cancel(run_id, attempt)):
-            self._loop.call_later(AGAIN_S, self._tell_to_end, run_id, attempt)
-
-    def when_ended(self, run_id: int) -> asyncio.Future[Ending] | None:
-        """Done when the run has ended; None where it is not live."""
-        if run_id not in self._live:
-            return None
-        future: asyncio.Future[Ending] = self._loop.create_future()
-        awaited = self._awaited.setdefault(run_id, set())
-        awaited.add(future)
-        future.add_done_callback(awaited.discard)  # who asked may leave before the end
         return future
 
     def reload(self, only_if_changed: bool = False) -> None:
@@ -210,10 +172,7 @@ class Dispatcher:
         """Commit what came in last, and write what is due to be written."""
         reached("daemon.leaving")
         await self._take_in()
-        refusal = RequestRefused("the daemon is leaving; the run goes on without it")
-        for future in itertools.chain.from_iterable(self._awaited.values()):
-            if not future.done():
-                future.set_exception(refusal)
+        self.ends.refuse_who_waits("the daemon is leaving; the run goes on without it")
         await self.scribe.close()
 
     async def _recover(self) -> None:
@@ -222,10 +181,7 @@ class Dispatcher:
         self._live.add(runs, batches)
         for run in self._live.running.values():
             reached("daemon.recovering")
-            self._adopted.add(run.id)
-            self.executor.adopt(run.id, run.attempt)
-            if run.cancelling:
-                self._cancel(run.id)
+            self.ends.adopt(run)
         self.scribe.wake()
 
     async def _settle(self) -> float | None:
@@ -253,8 +209,7 @@ class Dispatcher:
             claimed = await self._survive(self._idle.look(self.facts(), self._idle_after_s))
             self._add(claimed or Claimed())
         for run in decision.miss:
-            ending = verdicts.not_again(run, Outcome.MISSED, now)
-            self._end(run, lifecycle.Event.MISS, ending)
+            self.ends.miss(run, now)
         if decision.dispatch:
             await self._dispatch(decision.dispatch, now)
         return bool(decision.dispatch or decision.look_at_ttys or decision.new_day)
@@ -273,7 +228,7 @@ class Dispatcher:
             for run in runs:
                 self.executor.make_folder(run.id)
         except (OSError, UnsafePath) as error:
-            self._hold(now, f"cannot make a run folder: {error}", [run.id])
+            self._hold.failed(now, f"cannot make a run folder: {error}", [run.id])
             return
 
         def transaction(ledger: Ledger) -> list[Any]:
@@ -285,7 +240,7 @@ class Dispatcher:
         try:
             works = await self._committer.transact(transaction)
         except LedgerError as error:
-            self._hold(now, str(error), self._live.waiting)
+            self._hold.failed(now, str(error), self._live.waiting)
             return
         reached("daemon.dispatch-committed")
         self.scribe.wake()
@@ -293,132 +248,12 @@ class Dispatcher:
             self._live.dispatched(run, self.boot)
             await self.executor.start(run.id, run.attempt, work, self.config.settings)
 
-    # ends
-
-    def _runner_ended(self, run_id: int, attempt: int, verdict: runfolder.Verdict) -> None:
-        run = self._live.running.get(run_id)
-        if run is None or run.attempt != attempt or run_id in self._live.settling:
-            return
-        reached("daemon.end-seen")
-        self._live.settle(run)
-        if isinstance(verdict, runfolder.Vanished):
-            folder = self.executor.folder(run_id)
-            over = self._loop.run_in_executor(None, runfolder.end_leftovers, folder)
-            over.add_done_callback(lambda done: self._leftovers_ended(done, run_id, verdict))
-        else:
-            self._settle_run(run, verdict)
-
-    def _leftovers_ended(
-        self, done: asyncio.Future[bool], run_id: int, verdict: runfolder.Verdict
-    ) -> None:
-        reached("daemon.leftovers-ended")
-        if error := done.exception():
-            self.journal.fault(error)
-        elif not done.result():
-            self.journal.once(f"processes of a job cannot be ended: run {run_id}")
-        self._settle_run(self._live.running[run_id], verdict)
-
-    def _settle_run(self, run: Run, verdict: runfolder.Verdict) -> None:
-        now = time.time()
-        event, ending = verdicts.settle(run, verdict, self.boot, now)
-        if run.id in self._adopted:  # the last daemon ended before it had asked for a runner
-            self._adopted.discard(run.id)
-        elif event is lifecycle.Event.RECALL and isinstance(verdict, runfolder.NeverStarted):
-            self._hold(now, verdict.reason, [run.id])
-        else:
-            self._hold_s = HOLD_S[0]
-        if ending is None:
-            self._again(run, event)
-        else:
-            self._end(run, event, ending)
-
-    def _again(self, run: Run, event: lifecycle.Event) -> None:
-        """Back among the waiting, in its old place."""
-        reached("daemon.recall-decided")
-        attempt = run.attempt + (event is lifecycle.Event.RETRY)
-        again = with_(run, state=lifecycle.step(run.state, event), attempt=attempt)
-
-        def applied(_: None) -> None:
-            reached("daemon.recall-committed")
-            if self._live.again(again).cancelling:
-                self._cancel(run.id)
-
-        self._inbox.put_until_durable(lambda ledger: ledger.recall(run.id, attempt), applied)
-
-    def _end(self, run: Run, event: lifecycle.Event, ending: Ending) -> None:
-        """Record the outcome and its lines; then nothing of the run is left to do."""
-        lifecycle.step(run.state, event)
-        assert ending.outcome in lifecycle.OUTCOMES[event]
-        self._live.settle(run)
-        folder = self.executor.folder(run.id)
-        never = event in (lifecycle.Event.CANCEL, lifecycle.Event.MISS)
-        if never and not self._withdraw(run):
-            self._take_over(run, cancel=event is lifecycle.Event.CANCEL)
-            return
-        reached("daemon.end-decided")
-
-        def applied(batch: Batch | None) -> None:
-            reached("daemon.end-committed")
-            self._live.ended(run, batch)
-            self._tidy(lambda: runfolder.discard(folder))
-            reached("daemon.discarded")
-            for future in self._awaited.pop(run.id, ()):
-                if not future.done():
-                    future.set_result(ending)
-
-        self._inbox.put_until_durable(lambda ledger: reports.end(ledger, run, ending), applied)
-
-    def _withdraw(self, run: Run) -> bool:
-        """See to it that the attempt never starts; False: it has."""
-        withdrawn = True
-
-        def tombstone() -> None:
-            nonlocal withdrawn
-            withdrawn = runfolder.tombstone(self.executor.folder(run.id), run.attempt)
-
-        self._tidy(tombstone)
-        return withdrawn
-
-    def _take_over(self, run: Run, cancel: bool) -> None:
-        """An earlier daemon's spawner was late: the attempt is under way, and ours now."""
-        now = time.time()
-
-        def applied(_: None) -> None:
-            self._live.taken_over(run, self.boot)
-            self.executor.adopt(run.id, run.attempt)
-            if cancel:
-                self._cancel(run.id)
-
-        self._inbox.put_until_durable(
-            lambda ledger: reports.begin(ledger, run, self.boot, now), applied
-        )
-
-    def _tidy(self, change: Callable[[], object]) -> bool:
-        """A run folder that cannot be changed (False) is said so, and is no reason to end."""
-        try:
-            change()
-        except OSError as error:
-            self.journal.once(f"cannot change a run folder: {error.filename}: {error.strerror}")
-            return False
-        return True
-
-    def _hold(self, now: float, reason: str, runs: Iterable[int]) -> None:
-        """Start none of `runs` for a while; what has not failed yet may be tried."""
-        self.journal.once(f"cannot start jobs for now: {reason}")
-        self._live.put_off(list(runs))
-        if now < self._hold_until <= now + HOLD_S[1]:
-            return  # one failure, however many runs it hit
-        self._hold_until = now + self._hold_s
-        self._hold_s = min(self._hold_s * 2, HOLD_S[1])
-
     # the picture
 
     def _add(self, claimed: Claimed) -> None:
         self._live.add(claimed.runs, claimed.batches)
 
     def _picture(self) -> schedule.Picture:
-        # A clock that was set back must not make a hold longer than any is.
-        held = self._hold_until <= time.time() + HOLD_S[1]
         return schedule.Picture(
             waiting=self._live.waiting,
             running=self._live.running,
@@ -426,7 +261,7 @@ class Dispatcher:
             jobs_at_once=self.config.settings.jobs_at_once,
             idle_at=self._idle.look_at,
             day_ends_at=self._idle.day_ends_at(self.config.jobs.values()),
-            hold_until=self._hold_until if held else 0.0,
+            hold_until=self._hold.until,
             held=self._live.put_offs,
             leave_at=self._leave_at(),
         )

@@ -49,17 +49,17 @@ async def run(desk: Desk, request: wire.RunJob) -> wire.Claimed:
 
 async def cancel(desk: Desk, request: wire.CancelRun) -> wire.Done:
     """End a run; answered when it has ended."""
-    ended = desk.dispatcher.when_ended(request.run)
+    ended = desk.dispatcher.ends.when_ended(request.run)
     if ended is None:
         raise RequestRefused(f"this run is not waiting or running: {request.run}")
-    desk.dispatcher.cancel(request.run)
+    desk.dispatcher.ends.cancel(request.run)
     ending = await ended
     return wire.Done(outcome=ending.outcome, rc=ending.rc)
 
 
 async def await_end(desk: Desk, request: wire.AwaitRun) -> wire.Done:
     """Answered when the run has ended."""
-    if ended := desk.dispatcher.when_ended(request.run):
+    if ended := desk.dispatcher.ends.when_ended(request.run):
         ending = await ended
         return wire.Done(outcome=ending.outcome, rc=ending.rc)
     row = await desk.dispatcher.read(lambda ledger: ledger.ended_run(request.run))

@@ -181,7 +181,7 @@ def test_a_hold_is_no_longer_for_a_clock_that_was_set_back(home: Path, clock: Cl
             clock.turn(-DAY_S)
             made.dispatcher.wake()
             (run,) = [row[0] for row in await made.rows("SELECT id FROM runs")]
-            ending = made.dispatcher.when_ended(run)
+            ending = made.dispatcher.ends.when_ended(run)
             if ending is not None:
                 await asyncio.wait_for(ending, LIMIT_S)
             assert await made.rows("SELECT outcome FROM runs") == [("succeeded",)]
