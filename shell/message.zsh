@@ -6,10 +6,13 @@
 # that would not fit into one on its own is reported as `oversize`.
 #
 # Packing keeps what it builds in locals of .zdeferd-pack: `message` (the frames at hand,
-# encoded), `room` (for such frames), `final` (what the last of them takes), `carried`
-# (names of the functions in it), `context` and `full` (the context without and with what
-# zsh code needs, encoded), `bodies` and `calls` (by function name). What is called for
-# each job lives by the plugin's sticky options: `emulate` there would be a fifth of all.
+# encoded), `room` (for such frames), `final` (what the last of them takes), `code` (a job in
+# it is zsh code), `carried` (names of the functions in it), `context` and `full` (the context
+# without and with what zsh code needs, encoded), `bodies` and `calls` (by function name),
+# `known` (the names of all functions), and IFS, which splits at blanks and punctuation: so
+# calls are found inside $(…), quotes and here-documents, which ${(z)…} does not see. What is
+# called for each job lives by the plugin's sticky options, and there is little of it: an empty
+# call takes 9 µs, `emulate` 2 more, a job 90 in all.
 
 typeset -gi _zdeferd_limit=65536
 
@@ -17,9 +20,10 @@ typeset -gi _zdeferd_limit=65536
 .zdeferd-pack() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
   [[ $#_zdeferd_queue -gt 0 || $+_zdeferd[prompted] -eq 0 || -n ${_zdeferd[idle]-} ]] || return 0
+  local IFS=$' \t\n;&|()<>{}[]$"\'`=!,\\'
   local -a job roots known=(${(k)functions})
   local -A carried bodies calls
-  local -i code=0 at=1 final count room
+  local -i at=1 code=0 count final room zsh
   local message encoded context full
   [[ -n ${_zdeferd[nonce]-} ]] || _zdeferd[nonce]=$$-${(%):-%D{%s.%9.}}
   .zdeferd-context
@@ -52,12 +56,10 @@ typeset -gi _zdeferd_limit=65536
   local -i n high low
   encoded=
   for frame; do
-    if (( (n = $#frame) < 256 )); then
-      encoded+=$'\1'${(#)n}$frame
-    else
+    (( (n = $#frame) < 256 )) && encoded+=$'\1'${(#)n}$frame || {
       (( high = n >> 16, low = n >> 8 & 255, n &= 255 ))
       encoded+=$'\3\0\0\0\0\0'${(#)high}${(#)low}${(#)n}$frame
-    fi
+    }
   done
   (( final = $#frame < 256 ? n + 2 : $#frame + 9 ))
 }
@@ -67,77 +69,81 @@ typeset -gi _zdeferd_limit=65536
   local -i last=$final
   .zdeferd-encode hello protocol=1 nonce=$_zdeferd[nonce] seq=$(( ++_zdeferd[seq] )) \
     version=$_zdeferd_version
-  if (( code )); then encoded+=$full; else encoded+=$context; fi
+  (( code )) && encoded+=$full || encoded+=$context
   encoded+=$message
   (( last = $#encoded + 1 - last ))  # where the last frame begins: no more follow it
-  if [[ $encoded[last] == $'\1' ]]; then encoded[last]=$'\0'; else encoded[last]=$'\2'; fi
+  [[ $encoded[last] == $'\1' ]] && encoded[last]=$'\0' || encoded[last]=$'\2'
   _zdeferd_outbox+=("$encoded")
   message= carried=() code=0
 }
 
-# zf::defer::register's words: into `job` and `roots`; 1 where it is not to be sent.
+# zf::defer::register's words: into `job`, `roots` and `zsh` (whether it is zsh code); 1 where
+# it is not to be sent.
 .zdeferd-declare-defer() {
-  builtin emulate -L zsh -o warn_create_global
   [[ $3 == idle && ${ZSH_IDLE_ENABLE-} == 0 || -n ${_zdeferd_ids[$3:$1]-} ]] && return 1
   _zdeferd_ids[$3:$1]=1
-  job=(job "id=$1" "call=${(q)2}" "on=$3" "description=${argv[4,-1]}")
-  roots=("$2")
-  code=1
+  job=(job "id=$1" "call=${(q)2}" "on=$3" "description=${argv[4,-1]}") roots=("$2") zsh=1
 }
 
 # The words of a `zdefer add` that zdefer knew to be right.
 .zdeferd-declare-words() {
-  builtin emulate -L zsh -o warn_create_global
-  local scope=shell
-  local -i at=3
-  [[ $3 == -- ]] || scope=$4 at=5
-  .zdeferd-declare-add id=$2 on=postprompt once_per=$scope "${(@)argv[at,-1]}"
+  if [[ $3 == -- ]]; then
+    .zdeferd-declare-add id=$2 on=postprompt once_per=shell "${(@)argv[3,-1]}"
+  else
+    .zdeferd-declare-add id=$2 on=postprompt once_per=$4 "${(@)argv[5,-1]}"
+  fi
 }
 
 # The words that zdeferd-add left: fields, then `--`, then the call.
 .zdeferd-declare-add() {
-  builtin emulate -L zsh -o warn_create_global -o extended_glob
   local -i split=$argv[(ie)--]
-  local -a call=("${(@)argv[split+1,-1]}") env called
+  local -a call=("${(@)argv[split+1,-1]}") env
   local word value
-  job=(job) roots=()
-  for word in "${(@)argv[1,split-1]}"; do
+  [[ $2 == on=idle && ${ZSH_IDLE_ENABLE-} == 0 ]] && return 1
+  [[ $3 == once_per=shell ]] && _zdeferd_ids[shell:${1#id=}]=1
+  job=(job "$1" "$2" "$3" "call=${(pj:\0:)call}") roots=() zsh=0
+  for word in "${(@)argv[4,split-1]}"; do
     case $word in
       (env=*) value=${word#*=}; (( ${(P)+value} )) && env+=("$value=${(P)value}") ;;
       (function=*) roots+=("${word#*=}") ;;
       (*) job+=("$word") ;;
     esac
   done
-  [[ ${job[(r)on=*]} == on=idle && ${ZSH_IDLE_ENABLE-} == 0 ]] && return 1
-  [[ $3 == once_per=shell ]] && _zdeferd_ids[shell:${1#id=}]=1
   (( $#env )) && job+=("env=${(pj:\0:)env}")
-  job+=("call=${(pj:\0:)call}")
   if (( $#call == 1 )); then
-    .zdeferd-words "$call[1]"
-    roots+=($called)
-    code=1
+    roots+=(${${=call[1]}:*known}) zsh=1
   elif (( $+functions[$call[1]] )); then
     roots+=("$call[1]")
-    code=1
   fi
-  (( ! $#roots )) || code=1
+  (( ! $#roots )) || zsh=1
 }
 
-# Adds `job`, with the functions it needs, to the message at hand or to a new one.
+# Adds `job` to the message at hand, or to a new one, with the functions it needs: `roots` and
+# all that they call, as far as text can tell.
 .zdeferd-enclose() {
-  local -a needed new
-  local name
-  local -i travels=$code before=$final
-  .zdeferd-closure
-  (( $#needed )) && job+=("functions=${(pj:\0:)needed}")
-  for name in "${(@)needed}"; do
+  local -aU needed=("${(@)roots}")
+  local -a called new
+  local name body
+  local -i next before=$final
+  for (( next = 1; next <= $#needed; next++ )); do
+    name=$needed[next]
+    if (( ! $+bodies[$name] )); then
+      (( $+functions[$name] )) || { needed[next]=() && (( next--, 1 )); continue }
+      body=$functions[$name]
+      [[ $body != 'builtin autoload -X'* ]] || .zdeferd-resolve $name
+      bodies[$name]=$body
+      called=(${${=body}:*known})
+      calls[$name]=${(pj:\0:)called}
+    fi
+    [[ -z $calls[$name] ]] || needed+=("${(@ps:\0:)calls[$name]}")
     (( $+carried[$name] )) || new+=(function "name=$name" "body=$bodies[$name]")
   done
+  (( ! $#needed )) || job+=("functions=${(pj:\0:)needed}")
   .zdeferd-encode "${(@)new}" "${(@)job}"
   if (( $#message + $#encoded > room && $#message )); then
     final=$before
     .zdeferd-finish
-    code=$travels new=()
+    new=()
     for name in "${(@)needed}"; do
       new+=(function "name=$name" "body=$bodies[$name]")
     done
@@ -149,34 +155,7 @@ typeset -gi _zdeferd_limit=65536
   fi
   for name in "${(@)needed}"; do carried[$name]=1; done
   message+=$encoded
-}
-
-# Sets `needed` to `roots` and all functions that they call, as far as text can tell.
-.zdeferd-closure() {
-  local -a todo=("${(@)roots}") called
-  local name body
-  while (( $#todo )); do
-    name=$todo[1]
-    shift todo
-    (( $needed[(Ie)$name] || ! $+functions[$name] )) && continue
-    needed+=("$name")
-    if (( ! $+bodies[$name] )); then
-      body=$functions[$name]
-      [[ $body == 'builtin autoload -X'* ]] && .zdeferd-resolve $name
-      bodies[$name]=$body
-      .zdeferd-words "$body"
-      calls[$name]=${(pj:\0:)called}
-    fi
-    [[ -n $calls[$name] ]] && todo+=("${(@ps:\0:)calls[$name]}")
-  done
-}
-
-# Sets `called` to the functions whose names stand in $1. Splitting at blanks and
-# punctuation finds calls inside $(…), quotes and here-documents, which ${(z)…} does not.
-.zdeferd-words() {
-  local IFS=$' \t\n;&|()<>{}[]$"\'`=!,\\'
-  local -aU found=(${=1})
-  called=(${found:*known})
+  (( code |= zsh ))
 }
 
 # An autoload stub: into `body`, its text, or a stub for the job to resolve from fpath.
@@ -205,7 +184,6 @@ typeset -gi _zdeferd_limit=65536
 # Sets `context` and `full`: the environment cut to the list of docs/protocol.md; and, for
 # zsh code, the options and fpath.
 .zdeferd-context() {
-  builtin emulate -L zsh -o warn_create_global
   local -a environment names=(
     PATH HOME USER LOGNAME SHELL LANG TZ TMPDIR ZDOTDIR
     SSH_AUTH_SOCK DISPLAY WAYLAND_DISPLAY DBUS_SESSION_BUS_ADDRESS

@@ -21,7 +21,8 @@
 # while the queue needs no attention: a visit is coming (2: the first), under way, or given
 # up. `_zdeferd_outbox` holds packed messages that nobody has answered. `_zdeferd` has the
 # rest: fd, phase and input of the visit (in the phase `starting`, fd is the pipe of a daemon
-# being started); seq, nonce, tries, given_up, prompted, idle, kick of the shell.
+# being started); seq, nonce, tries, given_up, prompted, idle of the shell; kick, a number that
+# is not open, and at which ZLE therefore calls at once.
 #
 # Assumes ZLE: on a terminal, an interactive zsh survives the SIGPIPE of a dead daemon.
 
@@ -32,27 +33,17 @@ typeset -g _zdeferd_greeting=$'\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL'${(pl:48::\0:):-
 _zdeferd_greeting+=$'\4\x1c\5READY\x0bSocket-Type\0\0\0\6DEALER'
 _zdeferd[loaded]=1
 
-# Called with the user's options in `_zdeferd_options`. Always 0: errexit may be on outside.
+# Called with the user's options in `_zdeferd_options`, and the number that ZLE was asked to
+# watch: nothing is open there. Always 0: errexit may be on outside.
 .zdeferd-open() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   local -i opened=0
   { .zdeferd-connect && opened=1 } always { (( opened )) || .zdeferd-end unanswered }
-  (( $+_zdeferd[whole] )) || .zdeferd-load
-  (( $+_zdeferd[completing] || ! $+functions[compdef] )) || zdeferd-complete
+  if [[ ${_zdeferd[phase]-} == greeting && ! -e /dev/fd/$1 ]]; then
+    builtin zle -F $1 .zdeferd-prepare
+    _zdeferd[kick]=$1
+  fi
   return 0
-}
-
-# While the daemon answers: what a live shell may need when our files have been removed, or
-# are those of another version.
-.zdeferd-load() {
-  builtin emulate -L zsh -o warn_create_global
-  local name
-  _zdeferd[whole]=1
-  for name in zdefer zdeferd-{add,arm,check,doubt,refuse,socket} zdeferd_plugin_unload \
-    zf::idle::{register,run_if_ready}
-  do
-    [[ $functions[$name] != 'builtin autoload -X'* ]] || builtin autoload +X $name
-  done >/dev/null 2>&1
 }
 
 .zdeferd-connect() {
@@ -85,8 +76,8 @@ _zdeferd[loaded]=1
   local lock=$HOME/.local/state pid stat
   [[ ${(t)XDG_STATE_HOME} == *export* && $XDG_STATE_HOME == /* ]] && lock=$XDG_STATE_HOME
   lock+=/zdeferd/lock
-  [[ -f $lock && -r $lock ]] && IFS= builtin read -r pid <$lock && [[ $pid == <1-> ]] || return 1
-  [[ -r /proc/$pid/stat ]] && IFS= builtin read -r stat </proc/$pid/stat || return 1
+  [[ -f $lock && -r $lock ]] && pid="$(<$lock)" && [[ $pid == <1-> ]] || return 1
+  [[ -r /proc/$pid/stat ]] && stat="$(</proc/$pid/stat)" || return 1  # not `read`: a call a byte
   [[ $stat == *') '[Tt]' '* ]] || return 1
   local -a waiting=(${(M)${(f)"$(</proc/net/unix)"}:#*" $socket"})
   (( $#waiting > 1024 ))
@@ -113,6 +104,45 @@ _zdeferd[loaded]=1
 .zdeferd-preexec() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   .zdeferd-end unanswered
+}
+
+# A turn of its own, while the daemon says its greeting: packs the message, unless that has been
+# done because the greeting was here first.
+.zdeferd-prepare() {
+  builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
+  local -i prepared=0
+  builtin zle -F $1
+  {
+    [[ ${_zdeferd[phase]-} != greeting || $#_zdeferd_outbox -gt 0 ]] || .zdeferd-pack
+    builtin zle -F $1 .zdeferd-settle && prepared=1
+  } always {
+    (( prepared )) || .zdeferd-end unanswered
+  } 2>/dev/null
+  return 0
+}
+
+# And while it takes in the message: all of us into memory, and what completes us.
+.zdeferd-settle() {
+  builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
+  builtin zle -F $1
+  _zdeferd[kick]=
+  {
+    (( $+_zdeferd[whole] )) || .zdeferd-load
+    (( $+_zdeferd[completing] || ! $+functions[compdef] )) || zdeferd-complete
+  } 2>/dev/null
+  return 0
+}
+
+# What a live shell may need when our files have been removed, or are those of another version.
+.zdeferd-load() {
+  builtin emulate -L zsh -o warn_create_global
+  local name
+  _zdeferd[whole]=1
+  for name in zdefer zdeferd-{add,arm,check,doubt,refuse,socket} zdeferd_plugin_unload \
+    zf::idle::{register,run_if_ready}
+  do
+    [[ $functions[$name] != 'builtin autoload -X'* ]] || builtin autoload +X $name
+  done >/dev/null 2>&1
 }
 
 # The daemon has written, or is gone.

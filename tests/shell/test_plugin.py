@@ -25,8 +25,17 @@ PROLOGUE = re.compile(
 )
 HOT = {"zf::defer::register", "zf::idle::register", "zdefer"}
 """Functions that live by the plugin's sticky options alone: `emulate` costs 4 µs."""
-INNER = {f".zdeferd-{name}" for name in ("encode", "finish", "enclose", "closure", "words")}
-"""The same for what .zdeferd-pack calls for each job, under its options."""
+PACKING = (
+    "context",
+    "declare-defer",
+    "declare-words",
+    "declare-add",
+    "enclose",
+    "encode",
+    "finish",
+)
+INNER = {f".zdeferd-{name}" for name in PACKING}
+"""The same for what .zdeferd-pack calls, under its options."""
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
@@ -60,6 +69,7 @@ def test_every_function_begins_with_the_prologue() -> None:
 
 def test_what_zsh_calls_by_itself_puts_the_traps_away() -> None:
     entries = [".zdeferd-precmd", "zdeferd-kick", ".zdeferd-open", ".zdeferd-turn"]
+    entries += [".zdeferd-prepare", ".zdeferd-settle"]
     for name in [*entries, ".zdeferd-preexec", "zdeferd_plugin_unload"]:
         assert bodies()[name][0].endswith("&& builtin trap - DEBUG ZERR"), name
 

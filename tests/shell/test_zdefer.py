@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from shell.conftest import PLUGIN, Start
-from shell.peer import Peer, connections, wait_until
+from shell.peer import Peer, asleep, connections, wait_until
 
 QUEUE = "; print -rl -- ${(V)_zdeferd_queue}"
 
@@ -249,6 +249,7 @@ def test_completion(typed: str, completed: str, order: str, peer: Peer, start: S
     compinit = "special-function() { : }; autoload -Uz compinit; compinit -u -D"
     shell = start(**{"before" if order == "before the plugin" else "after": compinit})
     shell.prompt()
-    peer.take()  # the rest of that turn is done before ZLE reads a key
+    peer.take()
+    wait_until(lambda: asleep(shell.pid), "the turns of the visit are over")
     shell.type(f"{typed}\t")
     shell.expect(re.escape(completed))
