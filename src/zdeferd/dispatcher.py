@@ -188,6 +188,10 @@ class Dispatcher:
         """Take in and act until nothing is left to do; when to look again."""
         while True:
             await self._take_in()
+            now = time.time()
+            if runs := schedule.decide(self._picture(), now).dispatch:
+                await self._dispatch(runs, now)  # before all else: somebody waits for them
+                continue
             await self._survive(self._idle.answer(self.facts(), self._idle_after_s))
             now = time.time()
             decision = schedule.decide(self._picture(), now)
@@ -200,7 +204,7 @@ class Dispatcher:
             self._prune()
 
     async def _act(self, decision: schedule.Decision, now: float) -> bool:
-        """Do what was decided; False where that was nothing."""
+        """Do what was decided, but for starts; False where there is nothing left to do."""
         if decision.leave and self.scribe.resting and not self._inbox:
             self.stopping.set()
         if decision.new_day:
@@ -210,8 +214,6 @@ class Dispatcher:
             self._add(claimed or Claimed())
         for run in decision.miss:
             self.ends.miss(run, now)
-        if decision.dispatch:
-            await self._dispatch(decision.dispatch, now)
         return bool(decision.dispatch or decision.look_at_ttys or decision.new_day)
 
     async def _survive(self, work: Awaitable[T]) -> T | None:

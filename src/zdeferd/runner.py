@@ -140,6 +140,7 @@ class Attempt:
         self._record(room, facts | {"ended_at": time.time()} | _cost() | _sizes(output))
         os.close(lock)
         reached("runner.unlocked")
+        os.close(self._alive)  # now: the kernel closes files behind all else of a process
         if not all_ended:
             self._stay_behind(output)
 
@@ -242,7 +243,6 @@ class Attempt:
         os.close(started)
 
     def _stay_behind(self, output: Output) -> None:
-        os.close(self._alive)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         output.drop_the_rest()
 

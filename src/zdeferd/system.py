@@ -20,6 +20,11 @@ import sys
 import time
 
 LINUX = sys.platform == "linux"
+_MACHINE = os.uname().machine
+_LIBC = ctypes.CDLL(None)
+_syscall = _LIBC.syscall
+_prctl = _LIBC.prctl if LINUX else None
+"""Looked up here, once: a runner, which is a fork, would pay for each lookup again."""
 
 # --- the machine ---------------------------------------------------------------
 
@@ -71,9 +76,9 @@ def restore_nofile(limits: tuple[int, int]) -> None:
 
 def become_subreaper() -> bool:
     """Orphans below this process become its children. False where there is no such thing."""
-    if not LINUX:
+    if _prctl is None:
         return False
-    return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    return bool(_prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
 def answer_soon() -> None:
@@ -95,16 +100,16 @@ def lower_priority() -> None:
     """
     os.setpriority(os.PRIO_PROCESS, 0, 19)
     _set_slice(_SCHED_BATCH, 19, _LONGEST_SLICE_NS)
-    number = _IOPRIO_SET.get(os.uname().machine) if LINUX else None
+    number = _IOPRIO_SET.get(_MACHINE) if LINUX else None
     if number is not None:
-        ctypes.CDLL(None).syscall(number, 1, 0, _IOPRIO_LOWEST_BEST_EFFORT)
+        _syscall(number, 1, 0, _IOPRIO_LOWEST_BEST_EFFORT)
 
 
 def _set_slice(policy: int, nice: int, slice_ns: int) -> None:
-    number = _SCHED_SETATTR.get(os.uname().machine) if LINUX else None
+    number = _SCHED_SETATTR.get(_MACHINE) if LINUX else None
     if number is not None:
         attributes = struct.pack("=IIQiIQQQ", 48, policy, 0, nice, 0, slice_ns, 0, 0)
-        ctypes.CDLL(None).syscall(number, 0, attributes, 0)
+        _syscall(number, 0, attributes, 0)
 
 
 def lower_session(pid: int) -> bool:

@@ -235,23 +235,24 @@ def _serving_without_an_alarm() -> Any:
 
 @_breaks(Invariant.NOTHING_PENDING, Invariant.ALARM)
 def one_start_a_wake_up() -> AbstractContextManager[Any]:
-    """The loop does not look again after it has done something."""
-    act = dispatcher.Dispatcher._act
+    """The loop does not look again after it has started something."""
+    settle, decide = dispatcher.Dispatcher._settle, schedule.decide
+    started: list[Any] = []
 
-    async def lazy(self: Any, decision: Any, now: float) -> bool:
-        await act(self, decision, now)
-        return False
-
-    decide = schedule.decide
+    async def lazy(self: Any) -> Any:
+        started.clear()
+        return await settle(self)
 
     def one_at_most(picture: Any, now: float) -> Any:
         found = decide(picture, now)
-        return schedule.Decision(**_fields(found) | {"dispatch": found.dispatch[:1]})
+        first = () if started else found.dispatch[:1]
+        started.extend(first)
+        return schedule.Decision(**_fields(found) | {"dispatch": first})
 
     @contextmanager
     def both() -> Iterator[None]:
         with (
-            _instead(dispatcher.Dispatcher, "_act", lazy),
+            _instead(dispatcher.Dispatcher, "_settle", lazy),
             _instead(schedule, "decide", one_at_most),
         ):
             yield
