@@ -26,9 +26,14 @@ CONTESTANTS = (FLOOR, US, ZSH_DEFER, ZSH_ASYNC, FORKS, EVALCACHE)
 LIMIT_S = 150.0
 QUIET_S = 10.0
 FROM_PROMPT = f"{US}, from the first precmd"
-SENT = """functions[.bench-send]=$functions[.zdeferd-send]
-  .zdeferd-send() { .bench-send "$@" && : ${bench_sent:=$EPOCHREALTIME} }"""
-"""Wraps the function that sends: when the message was out, the first time."""
+SENT = """functions[.bench-exchange]=$functions[.zdeferd-exchange]
+  .zdeferd-exchange() {
+    .bench-exchange || return
+    (( $+functions[.bench-send] )) && return
+    functions[.bench-send]=$functions[.zdeferd-send]
+    .zdeferd-send() { .bench-send "$@" && : ${bench_sent:=$EPOCHREALTIME} }
+  }"""
+"""Wraps the function that sends, once it is there: when the message was out, the first time."""
 
 
 def measure(stage: Stage) -> list[Figure]:

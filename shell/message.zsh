@@ -200,16 +200,3 @@ typeset -gi _zdeferd_limit=65536
   .zdeferd-encode "options=${(pj:\0:)_zdeferd_options}" "fpath=${(pj:\0:)fpath}"
   full=$context$encoded
 }
-
-# The names of the contract count as they stand at the first prompt, exported or not.
-.zdeferd-freeze() {
-  builtin emulate -L zsh -o warn_create_global
-  (( $+_zdeferd[contract] )) && return 0
-  local name contract
-  for name in PERF_{SEGMENT_LOG,SEGMENT_JSON_LOG,SAMPLE_CONTEXT} ZSH_{LOG_STRUCTURED,PERF_JSON} \
-    ZSH_IDLE_{ENABLE,HARD_BUDGET_MS,TASK_TIMEOUT_MS}
-  do
-    (( ${(P)+name} )) && contract+=$'\0'$name=${(P)name}
-  done
-  _zdeferd[contract]=$contract
-}

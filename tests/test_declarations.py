@@ -142,6 +142,7 @@ def test_the_shim_cuts_by_the_same_list() -> None:
     env = dict.fromkeys([*names, "SECRET", "ZSH_THEME"], "set") | {"HOME": "/", "PATH": "/bin"}
     source = f"""
         typeset -A _zdeferd; typeset -a _zdeferd_options; typeset encoded context
+        source {ROOT}/shell/visit.zsh
         source {ROOT}/shell/message.zsh
         .zdeferd-encode() {{ [[ $1 != context ]] || print -rn -- $2 }}
         .zdeferd-freeze; .zdeferd-context

@@ -68,7 +68,7 @@ def test_every_function_begins_with_the_prologue() -> None:
 
 
 def test_what_zsh_calls_by_itself_puts_the_traps_away() -> None:
-    entries = [".zdeferd-precmd", "zdeferd-kick", ".zdeferd-open", ".zdeferd-turn"]
+    entries = [".zdeferd-precmd", "zdeferd-kick", ".zdeferd-open", ".zdeferd-turn", ".zdeferd-say"]
     entries += [".zdeferd-prepare", ".zdeferd-settle"]
     for name in [*entries, ".zdeferd-preexec", "zdeferd_plugin_unload"]:
         assert bodies()[name][0].endswith("&& builtin trap - DEBUG ZERR"), name
@@ -85,7 +85,7 @@ def test_versions_agree() -> None:
 
 
 def test_the_shim_cuts_the_environment_by_the_list() -> None:
-    text = (SHELL / "message.zsh").read_text()
+    text = (SHELL / "message.zsh").read_text() + (SHELL / "visit.zsh").read_text()
     names = re.search(r"names=\(\n(.*?)\$\{\(k\)parameters\[\(I\)\((.*?)\)\]\}", text, re.S)
     contract = re.search(r"for name in (PERF_.*?)\n  do\n", text, re.S)
     assert names

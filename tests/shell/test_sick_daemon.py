@@ -195,19 +195,44 @@ def read_to_the_end(connection: sockets.socket) -> None:
             pass
 
 
+def hear_visit(connection: sockets.socket) -> None:
+    """Read until the shell has said what it came for."""
+    heard = b""
+    while not heard.endswith(b"postprompt"):
+        piece = connection.recv(65536)
+        assert piece, "the shell hangs up"
+        heard += piece
+
+
 @pytest.mark.parametrize("kind", RUBBISH)
 def test_rubbish(kind: str, start: Start, socket: Path) -> None:
     with Stub(socket) as stub:
         shell = start(JOB)
         shell.prompt()
         with stub.accept() as connection:
-            connection.sendall(RUBBISH[kind])
+            said = RUBBISH[kind]
+            if said.startswith(GREETING + READY):  # it is the answer
+                connection.sendall(GREETING + READY)
+                hear_visit(connection)
+                said = said.removeprefix(GREETING + READY)
+            connection.sendall(said)
             if kind == "half a greeting":
                 shell.run(":")
             read_to_the_end(connection)
         works(shell)
         assert stub.waiting(LIMIT_S)  # tried again
     assert "x" * 20 not in shell.screen
+
+
+def test_an_answer_with_the_greeting(start: Start, socket: Path) -> None:
+    """Whether it counts depends on what had been said by then; it ends the visit."""
+    with Stub(socket) as stub:
+        shell = start(JOB)
+        shell.prompt()
+        with stub.accept() as connection:
+            connection.sendall(GREETING + READY + b"\x01\x02ok\x00\x05seq=1")
+            read_to_the_end(connection)
+        works(shell)
 
 
 def test_pings_are_skipped_and_answers_may_come_in_pieces(start: Start, socket: Path) -> None:
@@ -218,6 +243,7 @@ def test_pings_are_skipped_and_answers_may_come_in_pieces(start: Start, socket: 
         with stub.accept() as connection:
             for at in range(len(answer)):
                 connection.sendall(answer[at : at + 1])
+            hear_visit(connection)
             for byte in b"\x04\x07\x04PING\x00\x00\x01\x02ok\x02" + bytes(7) + b"\x05seq=1":
                 connection.sendall(bytes([byte]))
             read_to_the_end(connection)
