@@ -226,11 +226,11 @@ def _idle_candidates(
     ledger: Ledger, facts: Facts, caller: Shell | None
 ) -> Iterable[tuple[Shell, Job]]:
     """Jobs of the files for the caller or the shell heard of last, then registrations."""
-    last = caller or _last_heard(ledger)
+    of_files = [job for job in facts.jobs.values() if Trigger.IDLE in job.on]
+    last = (caller or _last_heard(ledger)) if of_files else None
     if last is not None:
-        for job in facts.jobs.values():
-            if Trigger.IDLE in job.on:
-                yield last, job
+        for job in of_files:
+            yield last, job
     for registration in ledger.registrations(Trigger.IDLE):
         shell = ledger.shell(registration.shell)
         if shell is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from shell.conftest import PLUGIN, Start
-from shell.peer import Peer, connections, wait_until
+from shell.peer import Peer, asleep, connections, wait_until
 from terminal import Terminal
 
 import zdeferd
@@ -192,6 +192,7 @@ def test_a_live_shell_outlives_the_files(home: Path, peer: Peer, start: Start) -
     shell.prompt()
     peer.take()
     wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_until(lambda: asleep(shell.pid), "its last turn too")
     shutil.rmtree(clone)
     for call in ("help", "status", "idle", "add a -- f", ""):
         assert shell.run(f"zdefer {call}; print $?").splitlines() == [
