@@ -73,6 +73,7 @@ _zdeferd[exchange]=1
 .zdeferd-say() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   [[ -n ${_zdeferd[fd]-} ]] || return 0  # the visit has ended
+  .zdeferd-look-up  # before there is a local
   local -i said=0
   {
     (( $#_zdeferd_outbox )) || .zdeferd-pack

@@ -16,6 +16,17 @@
 
 typeset -gi _zdeferd_limit=65536
 
+# Sets `_zdeferd_env` to the variables that `--env` names. All of ours have our prefix here: a
+# user's `word` or `job` must not be hidden by a local of that name.
+.zdeferd-look-up() {
+  builtin emulate -L zsh -o warn_create_global -o extended_glob
+  local _zdeferd_name
+  typeset -gA _zdeferd_env=()
+  for _zdeferd_name in "${(@)${(@M)_zdeferd_queue:#env=[A-Za-z_][A-Za-z0-9_]#}#env=}"; do
+    (( ${(P)+_zdeferd_name} )) && _zdeferd_env[$_zdeferd_name]=${(P)_zdeferd_name}
+  done
+}
+
 # Packs the queue, and what else is to be said, into `_zdeferd_outbox`.
 .zdeferd-pack() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
@@ -98,13 +109,13 @@ typeset -gi _zdeferd_limit=65536
 .zdeferd-declare-add() {
   local -i split=$argv[(ie)--]
   local -a call=("${(@)argv[split+1,-1]}") env
-  local word value
+  local word
   [[ $2 == on=idle && ${ZSH_IDLE_ENABLE-} == 0 ]] && return 1
   [[ $3 == once_per=shell ]] && _zdeferd_ids[shell:${1#id=}]=1
   job=(job "$1" "$2" "$3" "call=${(pj:\0:)call}") roots=() zsh=0
   for word in "${(@)argv[4,split-1]}"; do
     case $word in
-      (env=*) value=${word#*=}; (( ${(P)+value} )) && env+=("$value=${(P)value}") ;;
+      (env=*) (( $+_zdeferd_env[${word#*=}] )) && env+=("${word#*=}=$_zdeferd_env[${word#*=}]") ;;
       (function=*) roots+=("${word#*=}") ;;
       (*) job+=("$word") ;;
     esac

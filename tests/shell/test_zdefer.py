@@ -235,6 +235,19 @@ def test_the_simplest_calls_are_those_that_were_looked_at(peer: Peer, start: Sta
     assert short["functions"] == coded["functions"] == "f"
 
 
+def test_a_variable_may_have_any_name(peer: Peer, start: Start) -> None:
+    """Packing has locals of its own; they hide nobody's."""
+    text = "".join(path.read_text() for path in PLUGIN.parent.glob("*.zsh"))
+    names = {"said", "job", "word", "env", "call", "message", "encoded", "count", "name"}
+    assert all(re.search(rf"^ *local .*\b{name}\b", text, re.M) for name in names), "ours"
+    options = " ".join(f"--env {name}" for name in sorted(names))
+    values = "; ".join(f"{name}=my-{name}" for name in names)
+    start(f"{values}\nzdefer add j {options} -- true").prompt()
+    (job,) = peer.take().jobs
+    sent = dict(word.split("=", 1) for word in job.env.split("\0"))
+    assert sent == {name: f"my-{name}" for name in names}
+
+
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [
