@@ -89,44 +89,53 @@ typeset -gi _zdeferd_limit=65536
 }
 
 # zf::defer::register's words: into `job`, `roots` and `zsh` (whether it is zsh code); 1 where
-# it is not to be sent.
+# it is not to be sent. What is the default in docs/protocol.md is not said.
 .zdeferd-declare-defer() {
   [[ $3 == idle && ${ZSH_IDLE_ENABLE-} == 0 || -n ${_zdeferd_ids[$3:$1]-} ]] && return 1
   _zdeferd_ids[$3:$1]=1
-  job=(job "id=$1" "call=${(q)2}" "on=$3" "description=${argv[4,-1]}") roots=("$2") zsh=1
+  job=(job "id=$1" "call=${(q)2}" "description=${argv[4,-1]}") roots=("$2") zsh=1
+  [[ $3 == postprompt ]] || job+=(on=$3)
 }
 
 # The words of a `zdefer add` that zdefer knew to be right.
 .zdeferd-declare-words() {
   if [[ $3 == -- ]]; then
-    .zdeferd-declare-add id=$2 on=postprompt once_per=shell "${(@)argv[3,-1]}"
+    _zdeferd_ids[shell:$2]=1
+    job=(job "id=$2") && shift 3
   else
-    .zdeferd-declare-add id=$2 on=postprompt once_per=$4 "${(@)argv[5,-1]}"
+    job=(job "id=$2" once_per=$4) && shift 5
   fi
+  .zdeferd-declare-call "$@"
 }
 
 # The words that zdeferd-add left: fields, then `--`, then the call.
 .zdeferd-declare-add() {
   local -i split=$argv[(ie)--]
-  local -a call=("${(@)argv[split+1,-1]}") env
+  local -a env
   local word
   [[ $2 == on=idle && ${ZSH_IDLE_ENABLE-} == 0 ]] && return 1
   [[ $3 == once_per=shell ]] && _zdeferd_ids[shell:${1#id=}]=1
-  job=(job "$1" "$2" "$3" "call=${(pj:\0:)call}") roots=() zsh=0
+  job=(job "$1" "$2" "$3")
+  .zdeferd-declare-call "${(@)argv[split+1,-1]}"
   for word in "${(@)argv[4,split-1]}"; do
     case $word in
       (env=*) (( $+_zdeferd_env[${word#*=}] )) && env+=("${word#*=}=$_zdeferd_env[${word#*=}]") ;;
-      (function=*) roots+=("${word#*=}") ;;
+      (function=*) roots+=("${word#*=}") zsh=1 ;;
       (*) job+=("$word") ;;
     esac
   done
-  (( $#env )) && job+=("env=${(pj:\0:)env}")
-  if (( $#call == 1 )); then
-    roots+=(${${=call[1]}:*known}) zsh=1
-  elif (( $+functions[$call[1]] )); then
-    roots+=("$call[1]")
+  (( ! $#env )) || job+=("env=${(pj:\0:)env}")
+}
+
+# What is called: one word is zsh code, more are a function or a command and its arguments.
+.zdeferd-declare-call() {
+  roots=() zsh=0
+  job+=("call=${(pj:\0:)argv}")
+  if (( $# == 1 )); then
+    roots=(${${=1}:*known}) zsh=1
+  elif (( $+functions[$1] )); then
+    roots=("$1") zsh=1
   fi
-  (( ! $#roots )) || zsh=1
 }
 
 # Adds `job` to the message at hand, or to a new one, with the functions it needs: `roots` and
@@ -138,15 +147,16 @@ typeset -gi _zdeferd_limit=65536
   local -i next before=$final
   for (( next = 1; next <= $#needed; next++ )); do
     name=$needed[next]
-    if (( ! $+bodies[$name] )); then
-      (( $+functions[$name] )) || { needed[next]=() && (( next--, 1 )); continue }
-      body=$functions[$name]
+    if (( $+bodies[$name] )); then
+      [[ -z $calls[$name] ]] || needed+=("${(@ps:\0:)calls[$name]}")
+    else
+      body=${functions[$name]-$'\0'}
+      [[ $body != $'\0' ]] || { needed[next]=() && (( next--, 1 )); continue }  # no function
       [[ $body != 'builtin autoload -X'* ]] || .zdeferd-resolve $name
-      bodies[$name]=$body
       called=(${${=body}:*known})
-      calls[$name]=${(pj:\0:)called}
+      needed+=("${(@)called}")
+      calls[$name]=${(pj:\0:)called} bodies[$name]=$body
     fi
-    [[ -z $calls[$name] ]] || needed+=("${(@ps:\0:)calls[$name]}")
     (( $+carried[$name] )) || new+=(function "name=$name" "body=$bodies[$name]")
   done
   (( ! $#needed )) || job+=("functions=${(pj:\0:)needed}")
