@@ -25,16 +25,8 @@ PROLOGUE = re.compile(
 )
 HOT = {"zf::defer::register", "zf::idle::register", "zdefer"}
 """Functions that live by the plugin's sticky options alone: `emulate` costs 4 µs."""
-PACKING = (
-    "context",
-    "declare-defer",
-    "declare-words",
-    "declare-add",
-    "enclose",
-    "encode",
-    "finish",
-)
-INNER = {f".zdeferd-{name}" for name in PACKING}
+DECLARING = ("declare-defer", "declare-words", "declare-add", "declare-call")
+INNER = {f".zdeferd-{name}" for name in (*DECLARING, "context", "enclose", "encode", "finish")}
 """The same for what .zdeferd-pack calls, under its options."""
 
 
