@@ -31,6 +31,13 @@ zf::defer::register() {
   _zdeferd[kick]=$number
 }
 
+# Whether a key waits: ZLE would call us first. Who finds that it does returns, and is called again.
+.zdeferd-typed() {
+  builtin emulate -L zsh -o warn_create_global
+  local -a ready
+  builtin zmodload -F zsh/zselect +b:zselect && [[ -t 0 ]] && builtin zselect -t 0 -a ready -r 0
+}
+
 builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{add,arm,check,doubt,help,kick,refuse,socket},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
 fpath+=($_zdeferd_root/functions)
 if [[ -o interactive ]]; then

@@ -36,15 +36,7 @@
 typeset -g _zdeferd_greeting=$'\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL'${(pl:48::\0:):-}
 # READY: a command frame of 28 bytes with one property, Socket-Type.
 _zdeferd_greeting+=$'\4\x1c\5READY\x0bSocket-Type\0\0\0\6DEALER'
-builtin zmodload -F zsh/zselect +b:zselect || return 1
 _zdeferd[loaded]=1
-
-# Whether a key waits: ZLE would call us first. Who finds that it does returns, and is called again.
-.zdeferd-typed() {
-  builtin emulate -L zsh -o warn_create_global
-  local -a ready
-  [[ -t 0 ]] && builtin zselect -t 0 -a ready -r 0 2>/dev/null
-}
 
 # Always 0: errexit may be on outside.
 .zdeferd-open() {

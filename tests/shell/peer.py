@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import zmq
-from terminal import LIMIT_S
+from terminal import LIMIT_S, Terminal
 
 from zdeferd import wire
 
@@ -122,3 +122,9 @@ def wait_until(condition: Callable[[], bool], what: str, limit_s: float = LIMIT_
         if time.monotonic() > deadline:
             raise AssertionError(f"did not come true: {what}")
         os.sched_yield()
+
+
+def wait_for_visit(path: Path, shell: Terminal) -> None:
+    """Until no shell is connected, and this one has had the last of its turns."""
+    wait_until(lambda: connections(path) == 0, "the visit is over")
+    wait_until(lambda: asleep(shell.pid), "its last turn too")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from shell.conftest import Start
-from shell.peer import Peer, connections, wait_until
+from shell.peer import Peer, wait_for_visit, wait_until
 from shell.test_harmless import ASK, HOSTILE, STATE, tell
 from shell.test_sick_daemon import works
 from terminal import Terminal
@@ -124,7 +124,7 @@ def test_the_visit_waits_for_the_daemon(home: Path, go: Path, socket: Path, star
         assert peer.silent(0.05)
         go.write_text("\n")
         assert [job.id for job in peer.take().jobs] == ["build"]
-        wait_until(lambda: connections(socket) == 0, "the visit is over")
+        wait_for_visit(socket, shell)
         assert shell.ask("${_zdeferd[tries]} $precmd_functions $preexec_functions") == "0"
 
 
@@ -230,5 +230,5 @@ def test_a_start_is_not_noticed(
     with Peer(socket) as peer:
         go.write_text("\n")
         assert [job.id for job in peer.take().jobs] == ["build"]
-        wait_until(lambda: connections(socket) == 0, "the visit is over")
+        wait_for_visit(socket, shell)
     assert tell(shell, commands) == expected

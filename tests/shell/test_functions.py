@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from shell.conftest import Start
-from shell.peer import Peer, connections, wait_until
+from shell.peer import Peer, wait_for_visit, wait_until
 from terminal import Terminal
 
 from zdeferd import wire
@@ -105,7 +105,7 @@ def test_runs_as_in_the_shell(name: str, home: Path, peer: Peer, start: Start) -
     shell = start(f"helps() {{ print helps }}\n{CASES[name]}\nzdefer add job -- f 'a b' ''")
     shell.prompt()
     visit = peer.take()
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     job = as_a_job(home, visit, visit.jobs[0])
     status, printed = in_the_shell(home, shell, "f 'a b' ''")
     assert job == (status, LINE_NUMBER.sub("", printed))
@@ -130,7 +130,7 @@ def test_code_runs_as_in_the_shell(code: str, home: Path, peer: Peer, start: Sta
     )
     shell.prompt()
     visit = peer.take()
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     status, printed = as_a_job(home, visit, visit.jobs[0])
     expected_status, expected = in_the_shell(home, shell, f"eval $'{escaped(code)}'")
     assert status == expected_status
@@ -166,7 +166,7 @@ def test_zshs_own_functions_stay_stubs(peer: Peer, start: Start) -> None:
     visit = peer.take()
     bodies = {function.name: function.body for function in visit.functions}
     assert set(bodies) <= {"f", "compinit", "is-at-least", "compdef", "compaudit", "compdump"}
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     assert shell.ask("${functions[_git]}").startswith("builtin autoload -X")
 
 

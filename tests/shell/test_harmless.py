@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from shell.conftest import PLUGIN, Start
-from shell.peer import Peer, asleep, connections, wait_until
+from shell.peer import Peer, asleep, connections, wait_for_visit, wait_until
 from terminal import PROMPT, Terminal
 
 from zdeferd import wire
@@ -77,7 +77,7 @@ def test_nothing_shows_under(name: str, peer: Peer, start: Start) -> None:
     visit = peer.take()
     assert [job.id for job in visit.jobs] == ["build"]
     assert {function.name for function in visit.functions} == {"build", "part"}
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     assert tell(shell, commands) == expected
 
 
@@ -93,7 +93,7 @@ def test_completion_comes_unnoticed_under(name: str, peer: Peer, start: Start) -
     shell = start(rest, before=compinit)
     shell.prompt()
     peer.take()
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     assert tell(shell, commands) == expected
     assert "2" in shell.ask("$calls")
 
@@ -142,7 +142,7 @@ def test_typing_ahead_is_not_disturbed(home: Path, peer: Peer, start: Start) -> 
     shell.expect("22\n")
     shell.expect("33\n")
     assert len(peer.take().jobs) == 1
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     shell.type("lf\r")
     shell.expect(r"\bhalf\n")
 
@@ -173,7 +173,7 @@ def test_redraws_during_a_visit(peer: Peer, start: Start) -> None:
 def test_redraws_at_every_prompt(peer: Peer, start: Start) -> None:
     shell = start(f"{JOB}\nzle-line-init() {{ repeat 50 zle reset-prompt }}; zle -N zle-line-init")
     assert len(peer.take().jobs) == 1
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     shell.line("print -r -- $((40+2))")
     shell.expect("42\n")
 
@@ -186,7 +186,7 @@ def test_interrupt_between_two_turns(peer: Peer, start: Start) -> None:
     shell.type("half a line\x03")
     shell.prompt()
     assert peer.take() == first
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     assert shell.ask("$precmd_functions $preexec_functions") == ""
 
 
@@ -212,7 +212,7 @@ def test_interrupt_inside_a_turn(function: str, peer: Peer, start: Start) -> Non
             break
     assert visit is not None
     assert [job.id for job in visit.jobs] == ["build"]
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     assert shell.ask("$precmd_functions $preexec_functions") == ""
 
 
@@ -247,7 +247,7 @@ def test_subshells_send_nothing(peer: Peer, start: Start) -> None:
     shell = start()
     shell.prompt()
     peer.take()
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     assert shell.run(f"({JOB}; zdefer add x -- y; zf::idle::run_if_ready; zdefer idle)") == ""
     assert shell.run(f"print $({JOB}; zf::idle::run_if_ready; print in)") == "in"
     assert peer.silent(0.05)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from shell.conftest import PLUGIN, Start
-from shell.peer import Peer, asleep, connections, wait_until
+from shell.peer import Peer, connections, wait_for_visit
 from terminal import Terminal
 
 import zdeferd
@@ -137,7 +137,7 @@ def test_loads_in(layout: str, home: Path, peer: Peer, start: Start) -> None:
     shell = start(f"{loading(layout, home)}\n{job}", plugin=False)
     shell.prompt()
     assert [record.id for record in peer.take().jobs] == ["a", "b"]
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     assert peer.silent(0.05)
     assert shell.ask("$precmd_functions ${(M)#fpath:#*/shell/functions}") == "1"
     assert shell.screen.replace("#", " ").split()[0] == "ready>"
@@ -163,7 +163,7 @@ def test_unload_restores_the_shell(moment: str, peer: Peer, start: Start) -> Non
         identity, _ = peer.receive()
         if moment != "in a visit":
             peer.answer(identity, [b"ok", b"seq=1"])
-            wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+            wait_for_visit(peer.path, shell)
         if moment == "armed":
             shell.run("zdefer add c -- f; zdeferd_plugin_unload")
         else:
@@ -183,8 +183,7 @@ def test_a_live_shell_outlives_the_files(home: Path, peer: Peer, start: Start) -
     )
     shell.prompt()
     peer.take()
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
-    wait_until(lambda: asleep(shell.pid), "its last turn too")
+    wait_for_visit(peer.path, shell)
     shutil.rmtree(clone)
     for call in ("help", "status", "idle", "add a -- f", ""):
         assert shell.run(f"zdefer {call}; print $?").splitlines() == [
@@ -195,7 +194,7 @@ def test_a_live_shell_outlives_the_files(home: Path, peer: Peer, start: Start) -
     for call in ("zf::defer::register a f postprompt A", "zf::idle::register b f B"):
         assert shell.run(f"{call}; print $?") == "0"
         assert len(peer.take().jobs) == 1
-        wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+        wait_for_visit(peer.path, shell)
     assert shell.run("zf::idle::run_if_ready; zdeferd_plugin_unload; print $?") == "0"
     assert state(shell) == expected
 
@@ -206,7 +205,7 @@ def test_unload_forgets_the_completions(order: str, peer: Peer, start: Start) ->
     shell = start(**{"before" if order == "compinit first" else "after": compinit})
     shell.prompt()
     peer.take()
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     names = "${(k)_comps[(I)zdefer*]} ${(k)functions[(I)_zdefer*]}"
     assert set(shell.ask(names).split()) >= {"zdefer", "zdeferctl"}
     shell.type("zdefer status \t\x15")  # loads them
@@ -228,7 +227,7 @@ def test_loads_again_after_unload(peer: Peer, start: Start) -> None:
     shell = start()
     shell.prompt()
     peer.take()
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     shell.run(f"zdeferd_plugin_unload; source {PLUGIN}; zdefer add a -- true")
     assert [job.id for job in peer.take().jobs] == ["a"]
 
@@ -253,7 +252,7 @@ def test_nothing_forks(home: Path, peer: Peer, start: Start) -> None:
     )
     shell.prompt()
     assert len(peer.take().jobs) == 2
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     shell.run("zf::idle::run_if_ready")
     assert peer.take().idle
     assert "clone" not in trace.read_text()

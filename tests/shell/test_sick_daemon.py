@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from shell.conftest import Start
-from shell.peer import Peer, Stub, asleep, connections, wait_until
+from shell.peer import Peer, Stub, asleep, connections, wait_for_visit, wait_until
 from terminal import LIMIT_S, Terminal
 
 JOB = "build() { : }; zf::defer::register build build postprompt Build"
@@ -166,7 +166,7 @@ def test_a_daemon_that_dies_after_it_was_told(start: Start, socket: Path) -> Non
     with Peer(socket) as peer:
         works(shell)
         assert peer.take() == told
-        wait_until(lambda: connections(socket) == 0, "the visit is over")
+        wait_for_visit(socket, shell)
         works(shell)
         assert peer.silent(0.05)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from shell.conftest import PLUGIN, Start
-from shell.peer import Peer, asleep, connections, wait_until
+from shell.peer import Peer, asleep, wait_for_visit, wait_until
 
 QUEUE = "; print -rl -- ${(V)_zdeferd_queue}"
 
@@ -188,7 +188,7 @@ def test_what_is_typed_may_be_doubted(call: str, peer: Peer, start: Start) -> No
     shell = start("f() { : }; zdefer add early -f nosuch --env NOSUCH -- nosuch x")
     shell.prompt()
     peer.take()
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     printed = shell.run(f"{call}; print $?").splitlines()
     says = [f"zdefer: add: a: {doubt}; the job is queued all the same" for doubt in DOUBTS[call]]
     assert printed == [*says, "0"]
@@ -199,11 +199,11 @@ def test_a_job_that_was_due_in_this_shell_is_told(peer: Peer, start: Start) -> N
     shell = start("zdefer add a -- true; zdefer add b --once-per day -- true")
     shell.prompt()
     peer.take()
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     again = "zdefer: add: a: not the first of this shell: it runs once a shell; "
     assert shell.run("zdefer add a -- true") == again + "zdeferctl run a runs it again"
     assert peer.take().jobs
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     assert shell.run("zdefer add a --once-per day -- true; zdefer add b -- true") == ""
 
 
@@ -215,7 +215,7 @@ def test_a_call_that_nobody_typed_says_nothing(caller: str, peer: Peer, start: S
     shell = start("away() { wanted=0; zdefer add a -- nosuch }; " + caller)
     shell.prompt()
     peer.take()
-    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    wait_for_visit(peer.path, shell)
     shell.type("\x0f")
     assert shell.run("wanted=1") == ""
     assert [job.id for job in peer.take().jobs] == ["a"]
