@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from floods.crowd import Signs, until
-from shell.peer import Stub
+from shell.peer import Stub, asleep
 from terminal import LIMIT_S, Terminal
 
 from zdeferd import zmtp
@@ -50,7 +50,7 @@ def unharmed(shell: Terminal) -> None:
     """It answers, shows what was asked for, has no connection and no handler, and rests."""
     assert shell.run("print $((6*7))", limit_s=3) == "42"
     shell.run(":")
-    until(lambda: not sockets_of(shell), "no connection is left")
+    until(lambda: not sockets_of(shell) and asleep(shell.pid), "it rests")
     assert shell.run("zle -FL") == ""
     assert Signs(shell.pid).wake_ups_at_rest(0.2) == 0
     for word in ("zdefer", "zsh:", "broken", "error", "bad", "not found"):
