@@ -151,13 +151,18 @@ class Executor:
         if not isinstance(verdict, runfolder.Running):
             self._ended(run, watched.attempt, verdict)
 
+    def _look_again(self, run: int, watched: _Watched) -> None:
+        if self._alive.get(run) is watched:
+            self._loop.add_reader(watched.fd, self._readable, run, watched)  # it may be at work
+            self._judge(run, watched)
+
     def _verdict(self, run: int, watched: _Watched) -> runfolder.Verdict:
         try:
             verdict = runfolder.judge(self.folder(run), watched.attempt)
         except OSError:
-            # No descriptor is left, or the disk is sick. Its end is seen for good: not at once.
+            # No descriptor is left, or the disk is sick. An end that was seen stays: not at once.
             self._loop.remove_reader(watched.fd)
-            self._loop.call_later(JUDGE_AGAIN_S, self._judge, run, watched)
+            self._loop.call_later(JUDGE_AGAIN_S, self._look_again, run, watched)
             return runfolder.Running()
         if isinstance(verdict, runfolder.Running):
             watched.started |= "job_pid" in records.marks(self.folder(run), watched.attempt)

@@ -191,6 +191,24 @@ def test_what_cannot_be_looked_into_is_not_said_never_to_have_run(play: type[Scr
     assert len(lines_of(world, 1)) == 1
 
 
+def test_the_end_of_what_could_not_be_looked_into_is_still_seen(play: type[Script]) -> None:
+    """The spawner's end has its runs looked at; nothing could be opened just then."""
+    script = play(ONCE)
+    script.shell()
+    script.daemon()
+    script.until_job_runs()
+    script.world.full.add("files")
+    script.world.kill_spawner(0)
+    script.daemon()
+    script.world.full.clear()
+    script.world.pass_to_next_instant()
+    script.daemon()
+    script.world.finish_job(0, 0)
+    script.history.rest()
+    assert outcomes(script.world) == {1: "succeeded"}
+    script.end()
+
+
 def test_a_cancel_that_could_not_be_recorded_is_not_forgotten(play: type[Script]) -> None:
     script = play(ONCE)
     script.shell()
