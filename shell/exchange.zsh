@@ -89,6 +89,7 @@ _zdeferd[exchange]=1
 # While the daemon takes it in: all of us into memory, and what completes us.
 .zdeferd-settle() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
+  [[ $_zdeferd[soon] == .zdeferd-settle ]] || return 0
   .zdeferd-typed && return 0
   builtin zle -F $1
   _zdeferd[kick]=

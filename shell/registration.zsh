@@ -31,11 +31,13 @@ zf::defer::register() {
   _zdeferd[kick]=$number
 }
 
-# Whether a key waits: ZLE would call us first. Who finds that it does returns, and is called again.
+# Whether a key waits: ZLE would call us first. Who finds that it does returns, and is called again;
+# not for ever, where standard input is not what ZLE reads.
 .zdeferd-typed() {
   builtin emulate -L zsh -o warn_create_global
   local -a ready
-  builtin zmodload -F zsh/zselect +b:zselect && [[ -t 0 ]] && builtin zselect -t 0 -a ready -r 0
+  builtin zmodload -F zsh/zselect +b:zselect && [[ -t 0 ]] &&
+    builtin zselect -t 0 -a ready -r 0 && (( ++_zdeferd[yielded] < 1000 ))
 }
 
 builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{add,arm,check,doubt,help,kick,refuse,socket},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}

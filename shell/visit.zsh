@@ -28,8 +28,9 @@
 # while the queue needs no attention: a visit is coming (2: the first), under way, or given
 # up. `_zdeferd_outbox` holds packed messages that nobody has answered. `_zdeferd` has the
 # rest: fd, phase, input, prepared of the visit (in the phase `starting`, fd is the pipe of a
-# daemon being started); seq, nonce, tries, given_up, prompted, idle of the shell; kick, a number that
-# is not open, and at which ZLE therefore calls at once.
+# daemon being started); seq, nonce, tries, given_up, prompted, idle, yielded of the shell; kick,
+# a number that is not open, and at which ZLE therefore calls at once, and soon, whom it is to
+# call: who was ready before somebody else took the number is called all the same.
 #
 # Assumes ZLE: on a terminal, an interactive zsh survives the SIGPIPE of a dead daemon.
 
@@ -75,7 +76,7 @@ _zdeferd[loaded]=1
   local -i number=900
   while [[ -e /dev/fd/$number ]]; do number+=1; done
   builtin zle -F $number $1
-  _zdeferd[kick]=$number
+  _zdeferd[kick]=$number _zdeferd[soon]=$1
 }
 
 # Whether the daemon has been stopped (SIGSTOP, a debugger) and many visits wait behind it. Some
@@ -133,6 +134,7 @@ _zdeferd[loaded]=1
 # of a function runs after they are back, and no other trap fires inside it.
 .zdeferd-prepare() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
+  [[ $_zdeferd[soon] == .zdeferd-prepare ]] || return 0
   .zdeferd-typed && return 0
   if (( ! $+_zdeferd[exchange] )); then
     .zdeferd-exchange && return 0  # that was a turn of its own
@@ -179,6 +181,7 @@ _zdeferd[loaded]=1
   .zdeferd-unhook precmd_functions .zdeferd-precmd
   .zdeferd-unhook preexec_functions .zdeferd-preexec
   _zdeferd[fd]= _zdeferd[phase]= _zdeferd[input]= _zdeferd[answer]= _zdeferd[idle]=
+  _zdeferd[yielded]=0
   if [[ $1 == answered ]]; then
     _zdeferd[tries]=0
     unset '_zdeferd[given_up]'

@@ -1,8 +1,12 @@
 """What a visit says, and when: a real zsh at one end, a real ROUTER at the other."""
 
+import os
+import re
+from pathlib import Path
+
 import pytest
 from shell.conftest import Start
-from shell.peer import Peer, connections, wait_until
+from shell.peer import Peer, connections, wait_for_visit, wait_until
 from terminal import Terminal
 
 import zdeferd
@@ -251,3 +255,24 @@ def test_the_contracts_names_are_read_at_the_first_prompt(peer: Peer, start: Sta
 def test_any_bytes_travel(peer: Peer, start: Start) -> None:
     start("zdefer add bytes -- make $'a\\xff\\n=b' '' 'c d'")
     assert wire.split(peer.take().jobs[0].call) == ("make", "a\udcff\n=b", "", "c d")
+
+
+def test_a_key_that_waits_comes_before_the_visit(home: Path, peer: Peer, start: Start) -> None:
+    os.mkfifo(home / "gate")
+    shell = start(f"{JOB}\nread <{home}/gate")
+    shell.type('print -r -- "[${_zdeferd[loaded]-nothing} was read]"\r')
+    (home / "gate").write_text("\n")
+    shell.expect(re.escape("[nothing was read]"))
+    assert [job.id for job in peer.take().jobs] == ["build"]
+
+
+def test_a_terminal_that_zle_does_not_read_holds_nobody_up(peer: Peer, start: Start) -> None:
+    master, slave = os.openpty()
+    try:
+        os.write(master, b"never read\n")
+        shell = start(f"{JOB}\nexec 0<{os.ttyname(slave)}")
+        assert [job.id for job in peer.take().jobs] == ["build"]
+        wait_for_visit(peer.path, shell)
+    finally:
+        os.close(master)
+        os.close(slave)
