@@ -1,6 +1,6 @@
 # Messages: what a visit says, from the queue to bytes.
 #
-# Sourced by visit.zsh. A message is a list of frames: hello, context, the functions that
+# Sourced by exchange.zsh. A message is a list of frames: hello, context, the functions that
 # travel, the jobs, and in the last one `postprompt` (docs/protocol.md). It is delivered
 # whole or not at all, so each holds all that its jobs need and at most 64 KiB; a job
 # that would not fit into one on its own is reported as `oversize`.
@@ -12,7 +12,7 @@
 # `known` (the names of all functions), and IFS, which splits at blanks and punctuation: so
 # calls are found inside $(…), quotes and here-documents, which ${(z)…} does not see. What is
 # called for each job lives by the plugin's sticky options, and there is little of it: an empty
-# call takes 9 µs, `emulate` 2 more, a job 90 in all.
+# call takes 9 µs, `emulate` 2 more, a job 120 in all.
 
 typeset -gi _zdeferd_limit=65536
 
