@@ -36,8 +36,10 @@ zf::defer::register() {
 .zdeferd-typed() {
   builtin emulate -L zsh -o warn_create_global
   local -a ready
-  builtin zmodload -F zsh/zselect +b:zselect && [[ -t 0 ]] &&
-    builtin zselect -t 0 -a ready -r 0 && (( ++_zdeferd[yielded] < 1000 ))
+  {
+    builtin zmodload -F zsh/zselect +b:zselect && [[ -t 0 ]] &&
+      builtin zselect -t 0 -a ready -r 0 && (( ++_zdeferd[yielded] < 1000 ))
+  } 2>/dev/null
 }
 
 builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{add,arm,check,doubt,help,kick,refuse,socket},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}

@@ -138,7 +138,10 @@ _zdeferd[loaded]=1
   .zdeferd-typed && return 0
   if (( ! $+_zdeferd[exchange] )); then
     .zdeferd-exchange && return 0  # that was a turn of its own
+    builtin zle -F $1
+    _zdeferd[kick]=
     .zdeferd-end unanswered
+    return 0
   fi
   builtin zle -F $1
   _zdeferd[kick]=
@@ -167,7 +170,7 @@ _zdeferd[loaded]=1
 # Has the functions of exchange.zsh, or is 1.
 .zdeferd-exchange() {
   builtin emulate -L zsh -o warn_create_global -o no_aliases
-  (( $+_zdeferd[exchange] )) || builtin source $_zdeferd_root/exchange.zsh
+  (( $+_zdeferd[exchange] )) || builtin source $_zdeferd_root/exchange.zsh 2>/dev/null
 }
 
 # Ends the visit; $1 is `answered` or `unanswered`. What is left waits for a prompt.

@@ -42,16 +42,16 @@ def scheduling(pid: int) -> Scheduling:
 @pytest.fixture
 def running(home: Path) -> Iterator[tuple[Daemon, int]]:
     """A daemon, and the pid of a job of its that waits."""
-    daemon = Daemon(home).start()
     os.mkfifo(home / "gate")
-    with Peer(daemon.socket) as peer:
-        peer.ask(visit("n1", jobs={"job": f"echo $$ >{home}/pid; read line <{home}/gate"}))
-    until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
+    daemon = Daemon(home)
     try:
+        daemon.start()
+        with Peer(daemon.socket) as peer:
+            peer.ask(visit("n1", jobs={"job": f"echo $$ >{home}/pid; read line <{home}/gate"}))
+        until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
         yield daemon, int((home / "pid").read_text())
-    finally:
         (home / "gate").write_text("go\n")
-        daemon.stop()
+    finally:
         daemon.close()
 
 

@@ -21,10 +21,10 @@ import time
 
 LINUX = sys.platform == "linux"
 _MACHINE = os.uname().machine
+# Looked up here, once: a runner, which is a fork, would pay for each lookup again.
 _LIBC = ctypes.CDLL(None)
 _syscall = _LIBC.syscall
 _prctl = _LIBC.prctl if LINUX else None
-"""Looked up here, once: a runner, which is a fork, would pay for each lookup again."""
 
 # --- the machine ---------------------------------------------------------------
 

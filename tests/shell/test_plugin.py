@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from shell.conftest import PLUGIN, Start
-from shell.peer import Peer, connections, wait_for_visit
+from shell.peer import Peer, asleep, connections, wait_for_visit, wait_until
 from terminal import Terminal
 
 import zdeferd
@@ -171,6 +171,23 @@ def test_unload_restores_the_shell(moment: str, peer: Peer, start: Start) -> Non
     assert state(shell) == expected
     assert peer.silent(0.05)
     assert connections(peer.path) == 0
+
+
+@pytest.mark.parametrize("file", ["visit.zsh", "exchange.zsh", "message.zsh"])
+def test_files_that_go_before_they_are_read(
+    file: str, home: Path, peer: Peer, start: Start
+) -> None:
+    """An upgrade under a starting shell: nothing is printed, nothing stays behind."""
+    clone = copy(home / "plugins/zdeferd")
+    shell = start(f"source {clone}/zdeferd.plugin.zsh; rm {clone}/shell/{file}", plugin=False)
+    shell.prompt()
+    for _ in range(5):
+        wait_until(lambda: asleep(shell.pid), "the turns are over")
+        shell.run(":")
+    wait_for_visit(peer.path, shell)
+    assert shell.run("zle -FL; print $#preexec_functions") == "0"
+    assert "no such file" not in shell.screen
+    assert "not found" not in shell.screen
 
 
 def test_a_live_shell_outlives_the_files(home: Path, peer: Peer, start: Start) -> None:
