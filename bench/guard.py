@@ -181,10 +181,10 @@ def make_claims(count: int) -> None:
 
 def _frames(number: int) -> list[bytes]:
     return [
-        b"hello", b"protocol=1", b"nonce=guard-%d" % number, b"seq=1",
+        b"hello", b"protocol=2", b"nonce=guard-%d" % number, b"seq=1",
         b"context", b"environment=HOME=/home/user\0PATH=/usr/bin:/bin",
-        b"function", b"name=work", b"body=\tprint done",
-        b"job", b"id=work", b"call=work", b"on=postprompt", b"functions=work",
+        b"functions", b"list=4\0work\x0011\0\tprint done",
+        b"jobs", b"list=39\0defer\0work\0work\0postprompt\0what it does",
         b"postprompt",
     ]  # fmt: skip
 

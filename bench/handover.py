@@ -40,10 +40,10 @@ precmd_functions+=(bench-arm)
 PYTHON_CLIENT = """import sys, time, zmq
 socket = zmq.Context().socket(zmq.DEALER)
 socket.connect("ipc://" + sys.argv[1])
-frames = [b"hello", b"protocol=1", b"nonce=bench-%d" % time.time_ns(), b"seq=1", b"context"]
-for number in range(int(sys.argv[2])):
-    frames += [b"job", b"id=job%d" % number, b"call=true"]
-socket.send_multipart([*frames, b"postprompt"])
+frames = [b"hello", b"protocol=2", b"nonce=bench-%d" % time.time_ns(), b"seq=1", b"context"]
+jobs = [b"words\\0add\\0job%d\\0--\\0true" % number for number in range(int(sys.argv[2]))]
+jobs = b"\\0".join(b"%d\\0%s" % (len(job), job) for job in jobs)
+socket.send_multipart([*frames, b"jobs", b"list=" + jobs, b"postprompt"])
 socket.recv_multipart()
 """
 

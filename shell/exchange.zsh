@@ -73,7 +73,7 @@ _zdeferd[exchange]=1
 .zdeferd-say() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   [[ -n ${_zdeferd[fd]-} ]] || return 0  # the visit has ended
-  .zdeferd-look-up  # before there is a local
+  (( $#_zdeferd_outbox )) || .zdeferd-look-up  # before there is a local
   local -i said=0
   {
     (( $#_zdeferd_outbox )) || .zdeferd-pack
@@ -129,6 +129,7 @@ _zdeferd[exchange]=1
     .zdeferd-end answered
     return 0
   fi
+  (( $#_zdeferd_outbox[1] <= _zdeferd_limit )) || return 1
   builtin zselect -t 0 -a ready -w $_zdeferd[fd] || return 1
   builtin syswrite -o $_zdeferd[fd] -c written -- $_zdeferd_outbox[1]
   (( written == $#_zdeferd_outbox[1] ))

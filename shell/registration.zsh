@@ -5,7 +5,7 @@
 
 typeset -g _zdeferd_version=0.1.0
 typeset -gi _zdeferd_armed=2
-typeset -ga _zdeferd_queue _zdeferd_outbox _zdeferd_options
+typeset -ga _zdeferd_queue _zdeferd_told _zdeferd_outbox _zdeferd_options
 typeset -gA _zdeferd _zdeferd_ids
 
 # Few commands: each costs three system calls. The pattern is zdeferd-check's rule.
@@ -13,7 +13,7 @@ zf::defer::register() {
   builtin trap - DEBUG ZERR
   [[ $# -gt 3 && $3:$1 == (postprompt|idle):[a-z0-9][a-z0-9-]# && $#1 -lt 65 && -n $2 ]] ||
     zdeferd-refuse zf::defer::register "$@" || return
-  _zdeferd_queue+=(defer $# "$@")
+  _zdeferd_queue+=(defer$'\0'"${(pj:\0:)@}")
   (( _zdeferd_armed )) || zdeferd-arm
 }
 

@@ -23,10 +23,11 @@
 # calls by itself puts the traps away. That is why neither xtrace nor a trap of the user's
 # ever sees a line of ours.
 #
-# State: `_zdeferd_queue` holds what was registered and has not been packed into a message:
-# a kind (`defer`, `add`, `words`), a count, and that many words. `_zdeferd_armed` is not 0
-# while the queue needs no attention: a visit is coming (2: the first), under way, or given
-# up. `_zdeferd_outbox` holds packed messages that nobody has answered. `_zdeferd` has the
+# State: `_zdeferd_queue` holds what was registered and has not been packed into a message: of each
+# job a kind (`defer`, `add`, `words`) and its words, joined by NUL. `_zdeferd_told` holds what has
+# been, and is for once a shell. `_zdeferd_armed` is not 0 while the queue needs no attention: a visit is coming (2: the
+# first), under way, or given up. `_zdeferd_outbox` holds packed messages that nobody has answered.
+# `_zdeferd_ids` has what zf::idle::register took. `_zdeferd` has the
 # rest: fd, phase, input, prepared of the visit (in the phase `starting`, fd is the pipe of a
 # daemon being started); seq, nonce, tries, given_up, prompted, idle, yielded of the shell; kick,
 # a number that is not open, and at which ZLE therefore calls at once, and soon, whom it is to

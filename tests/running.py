@@ -178,9 +178,15 @@ def visit(
 ) -> list[bytes]:
     """The frames of a visit that registers `jobs` (id -> zsh code) with the same `fields`."""
     variables = "\0".join(f"{name}={value}" for name, value in (environ or {}).items())
-    frames = [b"hello", b"protocol=1", f"nonce={nonce}".encode(), f"seq={seq}".encode()]
+    frames = [b"hello", b"protocol=2", f"nonce={nonce}".encode(), f"seq={seq}".encode()]
     frames += [b"context", f"environment={variables}".encode()]
-    for name, code in (jobs or {}).items():
-        frames += [b"job", f"id={name}".encode(), f"call={code}".encode()]
-        frames += [f"{key}={value}".encode() for key, value in fields.items()]
+    said = [f"{field}={value}" for field, value in fields.items()]
+    words = [("add", f"id={name}", *said, "--", code) for name, code in (jobs or {}).items()]
+    if words:
+        frames += [b"jobs", listed(*("\0".join(job).encode() for job in words))]
     return [*frames, event] if event else frames
+
+
+def listed(*elements: bytes) -> bytes:
+    """The field of a record that holds a list: each with its length (registered.py)."""
+    return b"list=" + b"\0".join(b"%d\0%s" % (len(element), element) for element in elements)

@@ -11,6 +11,7 @@ from zdeferd import claims, reports, wire
 from zdeferd.claims import Claimed, Facts
 from zdeferd.ledger import Ledger
 from zdeferd.model import Code, Ending, Job, Outcome, Scope, Trigger
+from zdeferd.registered import Register
 
 SHELL = "HOME=/h\0PATH=/bin"
 
@@ -42,10 +43,10 @@ def job(name: str, once_per: Scope = Scope.BOOT, *, idle: bool = False, **fields
 def visit(nonce: str = "n1", seq: int = 1, *ids: str, **fields: Any) -> wire.Visit:
     declared = fields.pop("job", {})
     values: dict[str, Any] = {
-        "hello": wire.Hello(protocol=1, nonce=nonce, seq=seq),
+        "hello": wire.Hello(protocol=2, nonce=nonce, seq=seq),
         "context": wire.ShellContext(environment=fields.pop("environment", SHELL)),
         "functions": (),
-        "jobs": tuple(wire.Register(id=name, call="true", **declared) for name in ids),
+        "jobs": tuple(Register(id=name, call=("true",), **declared) for name in ids),
         "oversize": (),
         "postprompt": True,
         "idle": False,
@@ -205,20 +206,40 @@ def test_a_file_stands_against_a_shells_declaration(ledger: Ledger) -> None:
     assert taken.refused == ["f: declared in /j.toml, which stands"]
 
 
+def test_of_two_declarations_of_one_shell_the_first_stands(ledger: Ledger) -> None:
+    first, second = (Register(id="a", call=(f"print {word}",)) for word in ("first", "second"))
+    claims.take_visit(ledger, visit("n1", 1, jobs=(first, second)), facts())
+    assert claims.take_visit(ledger, visit("n1", 2, jobs=(second,)), facts()).runs == []
+    declared = ledger.declared_job("a")
+    assert declared is not None
+    assert isinstance(declared.run, Code)
+    assert "first" in declared.run.source
+    claims.take_visit(ledger, visit("n2", 1, jobs=(second,)), facts())
+    assert "second" in repr(ledger.declared_job("a")), "another shell has its own"
+
+
+def test_a_command_needs_nothing_of_the_shells(ledger: Ledger) -> None:
+    context = wire.ShellContext(environment=SHELL, options="extendedglob", fpath="/functions")
+    command, code = Register(id="a", call=("git", "gc")), Register(id="b", call=("git gc",))
+    claims.take_visit(ledger, visit(jobs=(command, code), context=context), facts())
+    assert "extendedglob" not in repr(ledger.declared_job("a"))
+    assert "extendedglob" in repr(ledger.declared_job("b"))
+
+
 def test_a_cycle_through_a_shells_job_is_refused(ledger: Ledger) -> None:
     taken = claims.take_visit(
-        ledger, visit("n1", 1, "a", job={"after": "f"}), facts(job("f", after=("a",)))
+        ledger, visit("n1", 1, "a", job={"after": ("f",)}), facts(job("f", after=("a",)))
     )
     assert names(taken) == ["f"]
     assert taken.refused == ["a: waits for itself through `after`: a, f"]
 
 
 @pytest.mark.parametrize(
-    "bad", [{"on": "never"}, {"once_per": "week"}, {"timeout": "soon"}, {"after": "A B"}]
+    "bad", [{"on": "never"}, {"once_per": "week"}, {"timeout": "soon"}, {"after": ("A B",)}]
 )
 def test_one_bad_declaration_does_not_hurt_the_others(ledger: Ledger, bad: Any) -> None:
-    good = wire.Register(id="good", call="true")
-    arrival = visit("n1", 1, jobs=(wire.Register(id="bad", call="true", **bad), good))
+    good = Register(id="good", call=("true",))
+    arrival = visit("n1", 1, jobs=(Register(id="bad", call=("true",), **bad), good))
     taken = claims.take_visit(ledger, arrival, facts())
     assert names(taken) == ["good"]
     assert taken.refused[0].startswith("bad.")

@@ -276,7 +276,7 @@ def test_one_daemon_only(daemon: Daemon) -> None:
     assert isinstance(request(daemon, wire.Ping()), wire.Pong)
 
 
-HELLO = [b"hello", b"protocol=1", b"nonce=n1", b"seq=1"]
+HELLO = [b"hello", b"protocol=2", b"nonce=n1", b"seq=1"]
 
 
 @pytest.mark.parametrize(
@@ -284,11 +284,11 @@ HELLO = [b"hello", b"protocol=1", b"nonce=n1", b"seq=1"]
     [
         [b"hullo"],
         [b"hello"],
-        [b"hello", b"protocol=2", b"nonce=n1", b"seq=1"],
-        [b"hello", b"protocol=1", b"nonce=a/b", b"seq=1"],
-        [b"hello", b"protocol=1", b"nonce=a\nb", b"seq=1"],
+        [b"hello", b"protocol=3", b"nonce=n1", b"seq=1"],
+        [b"hello", b"protocol=2", b"nonce=a/b", b"seq=1"],
+        [b"hello", b"protocol=2", b"nonce=a\nb", b"seq=1"],
         [*HELLO, b"seq=1"],
-        [*HELLO, b"job", b"id=x"],
+        [*HELLO, b"jobs", b"list=9"],
         [*HELLO, b"postprompt", b"postprompt=1"],
         [os.urandom(1 << 16)],
         [b"request"],

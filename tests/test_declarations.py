@@ -141,16 +141,15 @@ def test_the_shim_cuts_by_the_same_list() -> None:
     names = [*ALLOWED_ENV, *(f"{prefix}X" for prefix in ALLOWED_PREFIXES)]
     env = dict.fromkeys([*names, "SECRET", "ZSH_THEME"], "set") | {"HOME": "/", "PATH": "/bin"}
     source = f"""
-        typeset -A _zdeferd; typeset -a _zdeferd_options; typeset encoded context
+        typeset -A _zdeferd; typeset environment
         source {ROOT}/shell/visit.zsh
         source {ROOT}/shell/message.zsh
-        .zdeferd-encode() {{ [[ $1 != context ]] || print -rn -- $2 }}
-        .zdeferd-freeze; .zdeferd-context
+        .zdeferd-freeze; setopt extended_glob; .zdeferd-surroundings; print -rn -- $environment
     """
     zsh = find_command("zsh", os.environ["PATH"])
     assert zsh, "the tests need zsh"
     found = subprocess.run(
         [zsh, "-f", "-c", source], env=env, capture_output=True, check=True, text=True
     ).stdout
-    sent = dict(word.split("=", 1) for word in found.removeprefix("environment=").split("\0"))
+    sent = dict(word.split("=", 1) for word in found.split("\0"))
     assert sorted(sent) == sorted(cut_env(env))

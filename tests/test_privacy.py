@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import Daemon, Peer, visit
+from running import Daemon, Peer, listed, visit
 
 from zdeferd.lines import parse
 
@@ -38,7 +38,9 @@ def test_telemetry_holds_nothing_private(daemon: Daemon) -> None:
     code = f"print {SECRET}; print -u2 {SECRET} $TOKEN; return 5"
     with Peer(daemon.socket) as peer:
         peer.ask(visit("n1", 1, {"own": code}, env, env=f"TOKEN={SECRET}"))
-        peer.ask(visit("n1", 2, {"quiet": code}, env, on="idle", description=SECRET))
+        words = f"defer\0quiet\0quiet\0idle\0{SECRET}".encode()
+        travels = [b"functions", listed(b"quiet", code.encode()), b"jobs", listed(words)]
+        peer.ask([*visit("n1", 2, environ=env), *travels])
         peer.ask(visit("n1", 3, event=b"idle", environ=env))
         peer.ask(visit("n1", 4, {f"{SECRET}/bad": code, "x\n" + SECRET: code}, env))
     daemon.wait_until_done(4)

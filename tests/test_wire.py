@@ -5,11 +5,13 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from running import listed
 
 from zdeferd import wire
 from zdeferd.errors import WireError
+from zdeferd.registered import Function, Register
 
-HELLO = [b"hello", b"protocol=1", b"nonce=n1", b"seq=1"]
+HELLO = [b"hello", b"protocol=2", b"nonce=n1", b"seq=1"]
 
 
 def test_a_whole_visit() -> None:
@@ -18,26 +20,39 @@ def test_a_whole_visit() -> None:
             *HELLO,
             b"context",
             b"environment=HOME=/h\0PATH=/bin",
-            b"function",
-            b"name=f",
-            b"body=\tprint a=b",
-            b"job",
-            b"id=x",
-            b"call=f\0one two",
-            b"functions=f",
+            b"functions",
+            listed(b"f", b"\tprint a=b"),
+            b"jobs",
+            listed(b"words\0add\0x\0--\0f\0one two"),
             b"postprompt",
+            b"end",
         ]
     )
-    assert visit.hello == wire.Hello(protocol=1, nonce="n1", seq=1)
+    assert visit.hello == wire.Hello(protocol=2, nonce="n1", seq=1)
     assert wire.split_map(visit.context.environment) == {"HOME": "/h", "PATH": "/bin"}
-    assert visit.functions == (wire.Function(name="f", body="\tprint a=b"),)
-    assert wire.split(visit.jobs[0].call) == ("f", "one two")
+    assert visit.functions == (Function(name="f", body="\tprint a=b"),)
+    assert visit.jobs == (Register(id="x", call=("f", "one two"), functions=("f",)),)
     assert (visit.postprompt, visit.idle) == (True, False)
 
 
+def test_an_open_shell_goes_on_to_speak_version_1() -> None:
+    visit = wire.decode_visit(
+        [
+            *(b"hello", b"protocol=1", b"nonce=n1", b"seq=1"),
+            *(b"function", b"name=f", b"body=\tprint"),
+            *(b"job", b"id=x", b"call=f\0one two", b"functions=f", b"after=a\0b", b"env=A=b=c"),
+            b"postprompt",
+        ]
+    )
+    assert visit.hello.protocol in wire.UNDERSTOOD
+    assert visit.functions == (Function(name="f", body="\tprint"),)
+    call = Register("x", ("f", "one two"), after=("a", "b"), env=("A=b=c",), functions=("f",))
+    assert visit.jobs == (call,)
+
+
 def test_bytes_that_are_no_utf8_survive() -> None:
-    visit = wire.decode_visit([*HELLO, b"job", b"id=x", b"call=\xff\xfe"])
-    assert visit.jobs[0].call.encode("utf-8", "surrogateescape") == b"\xff\xfe"
+    visit = wire.decode_visit([*HELLO, b"jobs", listed(b"add\0id=x\0--\0\xff\xfe")])
+    assert visit.jobs[0].call[0].encode("utf-8", "surrogateescape") == b"\xff\xfe"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +66,8 @@ def test_bytes_that_are_no_utf8_survive() -> None:
         ([*HELLO, *HELLO], "repeated record: hello"),
         ([*HELLO, b"context", b"context"], "repeated record: context"),
         ([*HELLO, b"seq=2"], "repeated field: hello.seq"),
-        ([*HELLO, b"job", b"id=x"], "job: Object missing required field `call`"),
+        ([*HELLO, b"jobs", b"jobs"], "repeated record: jobs"),
+        ([*HELLO, b"jobs", b"list=4\0true"], "not the words of a job: 'true'"),
         ([*HELLO, b"postprompt", b"x=1"], "postprompt: Object contains unknown field `x`"),
         ([*HELLO, b"postprompt", b"record=idle"], "unknown field: postprompt.record"),
         ([b"hello", b"protocol=one", b"nonce=n", b"seq=1"], "Expected `int`"),
@@ -97,6 +113,11 @@ def test_requests_survive_the_trip(request_: wire.Request) -> None:
 def test_a_request_of_noise_is_a_wire_error(frames: list[bytes]) -> None:
     with pytest.raises(WireError):
         wire.decode_request([b"request", *frames])
+
+
+def test_a_request_whose_verb_is_no_text_is_a_wire_error() -> None:
+    with pytest.raises(WireError):
+        wire.decode_request([b"request", b"\x81\xa4verb\xa4\x98ing"])
 
 
 def test_replies_and_refusals() -> None:

@@ -21,6 +21,7 @@ from .declarations import declared_job, is_id
 from .errors import ConfigError
 from .ledger import Ledger, Registration, Shell
 from .model import Batch, Code, Job, Run, Scope, Sink, Trigger, Work
+from .registered import Register
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def take_visit(ledger: Ledger, visit: wire.Visit, facts: Facts) -> Claimed:
     )
     ledger.save_shell(shell, facts.now)
     claimed = Claimed()
-    declared = _declare(ledger, visit, facts, claimed)
+    declared = _declare(ledger, visit, known, facts, claimed)
     if visit.postprompt:
         first = known is None or not known.prompted
         _postprompt(ledger, shell, first, declared, facts, claimed)
@@ -90,10 +91,13 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
 # --- declarations --------------------------------------------------------------
 
 
-def _declare(ledger: Ledger, visit: wire.Visit, facts: Facts, claimed: Claimed) -> list[Job]:
+def _declare(
+    ledger: Ledger, visit: wire.Visit, known: Shell | None, facts: Facts, claimed: Claimed
+) -> list[Job]:
     """Keep what the visit declares; returns the jobs for a postprompt in the same message.
 
-    Those are considered at once. All others wait for their trigger as registrations.
+    Those are considered at once. All others wait for their trigger as registrations. Of two
+    declarations of one shell the first stands.
     """
     at_once = []
     bodies = {function.name: function.body for function in visit.functions}
@@ -101,17 +105,21 @@ def _declare(ledger: Ledger, visit: wire.Visit, facts: Facts, claimed: Claimed) 
     jobs: dict[str, Job] = {}
     for record in visit.jobs:
         try:
-            names = wire.split(record.functions)
-            functions = tuple((name, bodies[name]) for name in names if name in bodies)
-            jobs[record.id] = _job_of(record, functions, visit.context.options, visit.context.fpath)
+            functions = tuple((name, bodies[name]) for name in record.functions if name in bodies)
+            job = _job_of(record, functions, visit.context.options, visit.context.fpath)
         except ConfigError as error:
             _refuse(ledger, visit, record.id, str(error), facts, claimed)
+        else:
+            jobs.setdefault(job.id, job)
     for oversize in visit.oversize:
         reason = f"{oversize.id}: {oversize.bytes} bytes are too many to send; use a job file"
         _refuse(ledger, visit, oversize.id, reason, facts, claimed)
     edges = {job.id: job.after for job in chain(facts.jobs.values(), jobs.values())}
     cycle = set(find_cycle(edges) or ())
     for job in jobs.values():
+        once = known and job.once_per is Scope.SHELL
+        if once and ledger.is_claimed(job.id, scope_key(Scope.SHELL, nonce, facts)):
+            continue
         refusal = _refusal(job, facts.jobs, cycle)
         ledger.declare_job(job, nonce, facts.now, refusal)
         if refusal:
@@ -144,20 +152,22 @@ def _refusal(job: Job, files: Mapping[str, Job], cycle: set[str]) -> str | None:
 
 @lru_cache(maxsize=128)  # the next shell of this user says the same
 def _job_of(
-    record: wire.Register, functions: tuple[tuple[str, str], ...], options: str, fpath: str
+    record: Register, functions: tuple[tuple[str, str], ...], options: str, fpath: str
 ) -> Job:
-    source = script.compose(
-        wire.split(record.call), dict(functions), wire.split(options), wire.split(fpath)
-    )
+    if functions or len(record.call) == 1:  # a command needs nothing of the shell's
+        kind = wire.split(options), wire.split(fpath)
+    else:
+        kind = (), ()
+    source = script.compose(record.call, dict(functions), *kind)
     return declared_job(
         id=record.id,
         run=Code(source),
-        on=wire.split(record.on.replace(",", "\0")),
+        on=(record.on,),
         once_per=record.once_per,
-        after=wire.split(record.after),
-        watch=wire.split(record.watch),
+        after=record.after,
+        watch=record.watch,
         timeout=record.timeout,
-        env=wire.split_map(record.env),
+        env=wire.as_map(record.env),
         description=record.description,
     )
 
@@ -181,9 +191,7 @@ def _postprompt(
     jobs += declared
     batch = ledger.new_batch(Trigger.POSTPROMPT, shell.nonce, shell.sink, facts.now)
     for job in jobs:
-        due = due_now(ledger, job, shell, facts)
-        if due is not None:
-            claimed.runs += _claim(ledger, job, shell, due, batch, facts)
+        claimed.runs += _claim(ledger, job, shell, _due(ledger, job, shell, facts), batch, facts)
     _drop(ledger, registered)
     claimed.batches.append(batch)
 
@@ -259,12 +267,17 @@ class Due(NamedTuple):
 
 def due_now(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
     """How `job` is due for `shell` now; None where its scope is spent."""
-    if job.once_per is Scope.CHANGE:
-        seen, generation = ledger.fingerprint(job.id)
-        now = facts.fingerprint(job.watch, shell.env)
-        return Due(f"change:{generation + 1}", now) if now != seen else None
-    key = scope_key(job.once_per, shell.nonce, facts)
-    return None if ledger.is_claimed(job.id, key) else Due(key)
+    due = _due(ledger, job, shell, facts)
+    return due if due and not ledger.is_claimed(job.id, due.key) else None
+
+
+def _due(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
+    """The same, but for a key that may be spent: to claim it is to find out."""
+    if job.once_per is not Scope.CHANGE:
+        return Due(scope_key(job.once_per, shell.nonce, facts))
+    seen, generation = ledger.fingerprint(job.id)
+    now = facts.fingerprint(job.watch, shell.env)
+    return Due(f"change:{generation + 1}", now) if now != seen else None
 
 
 def scope_key(scope: Scope, nonce: str, facts: Facts) -> str:
@@ -274,9 +287,11 @@ def scope_key(scope: Scope, nonce: str, facts: Facts) -> str:
 
 
 def _claim(
-    ledger: Ledger, job: Job, shell: Shell, due: Due, batch: Batch, facts: Facts
+    ledger: Ledger, job: Job, shell: Shell, due: Due | None, batch: Batch, facts: Facts
 ) -> list[Run]:
-    """The run, in a list; an empty one where the key was claimed before."""
+    """The run, in a list; an empty one where it is not due, or the key was claimed before."""
+    if due is None:
+        return []
     run = _run(job, due.key, batch.trigger, shell.nonce, shell.sink, batch.id, facts)
     claimed = ledger.claim(run, Work(job=job, env=shell.env))
     if claimed is None:

@@ -224,7 +224,7 @@ class _Daemon:
     def _visit(self, peer: Peer, visit: wire.Visit) -> None:
         crashpoints.reached("daemon.visit-arrived")
         hello = visit.hello
-        if hello.protocol != wire.PROTOCOL:
+        if hello.protocol not in wire.UNDERSTOOD:
             raise WireError(
                 f"unknown protocol version: {hello.protocol}; this zdeferd speaks {wire.PROTOCOL}"
             )

@@ -2,7 +2,8 @@
 
 **Shells** speak in frames. A visit is one multipart message of records; a record is
 a frame that holds its name, followed by frames `field=value` (any bytes after the
-first `=`). Lists travel inside one field, joined by NUL. The answer is one record.
+first `=`). Lists travel inside one field, joined by NUL; registered.py has those of functions
+and jobs. The answer is one record.
 
 **zdeferctl** sends two frames, `request` and a MessagePack map with a `verb`; the
 answer is `reply` and a MessagePack map, or `refused` and a text.
@@ -10,15 +11,22 @@ answer is `reply` and a MessagePack map, or `refused` and a text.
 docs/protocol.md describes both; a test compares it with this file.
 """
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from . import registered
 from .errors import WireError
+from .registered import Function, Register
 
-PROTOCOL = 1
+T = TypeVar("T")
+
+PROTOCOL = 2
 """Bumped when a message changes its meaning; an unknown one is answered with an error."""
+UNDERSTOOD = (1, 2)
+"""Shells that were open before an upgrade speak as they did."""
 MAX_FRAMES = 4096
 MAX_FRAME_BYTES = 1 << 18
 
@@ -50,29 +58,42 @@ class ShellContext(Record, frozen=True, tag="context"):
     """List of folders."""
 
 
-class Function(Record, frozen=True, tag="function"):
-    """A function that travels with this visit."""
+class Functions(Record, frozen=True, tag="functions"):
+    """The functions that travel with this visit."""
+
+    list: str = ""
+    """Names and bodies, in the form of registered.py."""
+
+
+class Jobs(Record, frozen=True, tag="jobs"):
+    """Declares jobs."""
+
+    list: str = ""
+    """The words of each, in the form of registered.py."""
+
+
+class OldFunction(Record, frozen=True, tag="function"):
+    """Version 1: a function that travels with this visit."""
 
     name: str
     body: str
 
 
-class Register(Record, frozen=True, tag="job"):
-    """Declares a job."""
+class OldJob(Record, frozen=True, tag="job"):
+    """Version 1: declares a job."""
 
     id: str
     call: str
-    """List: one word is zsh code, several are a command or function and its arguments."""
+    """List."""
     on: str = "postprompt"
     once_per: str = "shell"
     after: str = ""
-    """List of job ids."""
+    """List."""
     watch: str = ""
-    """List of paths, globs, `command:NAME`."""
+    """List."""
     timeout: str = ""
-    """Such as `20s`; empty: the default."""
     env: str = ""
-    """`NAME=VALUE` list of what `--env` named."""
+    """List."""
     functions: str = ""
     """List of names of the functions of this visit that it needs."""
     description: str = ""
@@ -93,15 +114,22 @@ class Oversize(Record, frozen=True, tag="oversize"):
     bytes: int
 
 
-ShellRecord = Hello | ShellContext | Function | Register | Postprompt | Idle | Oversize
+class End(Record, frozen=True, tag="end"):
+    """Nothing more: a shell need not know which of its other records is the last."""
+
+
+OLD_LISTS = ("call", "after", "watch", "env", "functions")
 RECORDS: dict[str, type[Any]] = {
     "hello": Hello,
     "context": ShellContext,
-    "function": Function,
-    "job": Register,
+    "functions": Functions,
+    "jobs": Jobs,
+    "function": OldFunction,
+    "job": OldJob,
     "postprompt": Postprompt,
     "idle": Idle,
     "oversize": Oversize,
+    "end": End,
 }
 
 
@@ -123,8 +151,13 @@ def split(text: str) -> tuple[str, ...]:
 
 
 def split_map(text: str) -> dict[str, str]:
-    """A `NAME=VALUE` list as a dictionary; elements without `=` are dropped."""
-    return dict(word.split("=", 1) for word in split(text) if "=" in word)
+    """A `NAME=VALUE` list as a dictionary."""
+    return as_map(split(text))
+
+
+def as_map(words: Iterable[str]) -> dict[str, str]:
+    """`NAME=VALUE` words as a dictionary; those without `=` are dropped."""
+    return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def decode_visit(frames: list[bytes]) -> Visit:
@@ -138,18 +171,28 @@ def decode_visit(frames: list[bytes]) -> Visit:
     def all_of(kind: type[Any]) -> tuple[Any, ...]:
         return tuple(record for record in records if isinstance(record, kind))
 
-    for kind in (Hello, ShellContext):
+    for kind in (Hello, ShellContext, Functions, Jobs):
         if len(all_of(kind)) > 1:
             raise WireError(f"repeated record: {kind.__struct_config__.tag}")
+
+    def the(kind: type[T]) -> T:
+        return next(iter(all_of(kind)), kind())
+
+    functions, jobs = registered.read(the(Functions).list, the(Jobs).list)
     return Visit(
         hello=records[0],
-        context=next(iter(all_of(ShellContext)), ShellContext()),
-        functions=all_of(Function),
-        jobs=all_of(Register),
+        context=the(ShellContext),
+        functions=(*functions, *(Function(old.name, old.body) for old in all_of(OldFunction))),
+        jobs=(*jobs, *map(_renewed, all_of(OldJob))),
         oversize=all_of(Oversize),
         postprompt=bool(all_of(Postprompt)),
         idle=bool(all_of(Idle)),
     )
+
+
+def _renewed(old: OldJob) -> Register:
+    lists = {name: split(getattr(old, name)) for name in OLD_LISTS}
+    return msgspec.convert(msgspec.structs.asdict(old) | lists, Register)
 
 
 def _records(frames: list[bytes]) -> list[tuple[str, dict[str, str]]]:
@@ -276,7 +319,7 @@ def decode_request(frames: list[bytes]) -> Request:
     """The request in `frames`, or WireError."""
     try:
         return _request.decode(frames[1])
-    except (IndexError, msgspec.DecodeError) as error:
+    except (IndexError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"request: {error}") from None
 
 
@@ -291,5 +334,5 @@ def decode_reply(frames: list[bytes]) -> Reply | str:
         return frames[1].decode("utf-8", "replace")
     try:
         return _reply.decode(frames[1])
-    except (IndexError, msgspec.DecodeError) as error:
+    except (IndexError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"reply: {error}") from None

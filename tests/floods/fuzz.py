@@ -5,7 +5,7 @@ requests, and those that atheris found to reach new code (`python -m floods.fuzz
 with atheris installed). `Mutator` makes more of them, from a seed.
 `flood` sends them to a daemon's socket and counts.
 
-Nothing a mutation makes runs more than `true`: what a job calls is put back.
+Nothing a mutation makes runs more than `true`: a list that says otherwise is emptied.
 """
 
 import contextlib
@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from floods.crowd import GREETING, READY, Caller
-from running import visit
+from running import listed, visit
 
-from zdeferd import wire, zmtp
+from zdeferd import registered, wire, zmtp
 from zdeferd.errors import WireError
 
 CORPUS = Path(__file__).parent / "corpus"
 ODD_FRAMES = [b"", b"=", b"hello", b"protocol=", b"seq=-1", b"seq=" + b"9" * 40, b"nonce=../x",
-              b"job", b"id=\xff\xfe", b"request", b"\xc1", b"record=hello", b"context",
-              b"x" * 300, b"\0" * 70_000]  # fmt: skip
+              b"jobs", b"id=\xff\xfe", b"list=4\0true", b"request", b"\xc1", b"record=hello",
+              b"context", b"x" * 300, b"\0" * 70_000]  # fmt: skip
+CALLS = {("true",), ("true", "x"), ("f",)}
 ODD_BYTES = [b"\xff", b"\x08\x00", b"\x02" + b"\xff" * 8, b"\x03" + bytes(8), b"\x04\x00",
              b"\x04\x06\x05ERROR", zmtp.PING, b"\x06" + bytes(7) + b"\x05\x04PONG"]  # fmt: skip
 
@@ -34,15 +35,16 @@ def seeds() -> dict[str, bytes]:
     """What honest peers send; the corpus began with these."""
     jobs = {"a": "true", "b": "true"}
     env = {"HOME": "/nowhere", "PERF_SAMPLE_CONTEXT": "x", "ZSH_LOG_STRUCTURED": "1"}
-    function = [b"function", b"name=f", b"body=true"]
-    job = [b"job", b"id=c", b"call=true\0x", b"on=idle", b"once_per=day", b"after=a\0b",
-           b"watch=command:git", b"timeout=20s", b"env=A=1", b"functions=f"]  # fmt: skip
+    functions = [b"functions", listed(b"f", b"true")]
+    words = [b"add", b"id=c", b"on=idle", b"once_per=day", b"after=a", b"after=b", b"env=A=1",
+             b"watch=command:git", b"timeout=20s", b"function=f", b"--", b"true", b"x"]  # fmt: skip
+    job = [b"jobs", listed(b"\0".join(words), b"defer\0d\0f\0idle\0what it does")]
     hello = visit("n1", 1, environ=env, event=b"")
     messages = {
         "event": visit("n1", 1),
         "idle": visit("n2", 2, event=b"idle"),
         "jobs": visit("n3", 1, jobs, env, event=b""),
-        "function": [*hello, *function, *job],
+        "function": [*hello, *functions, *job, b"end"],
         "oversize": [*hello, b"oversize", b"id=big", b"bytes=100000"],
         "ping": wire.encode_request(wire.Ping()),
         "await": wire.encode_request(wire.AwaitRun(run=1)),
@@ -91,9 +93,9 @@ class Mutator:
                 chance.shuffle(frames)
         if frames[0] == b"request" and b"stop" in frames[-1]:
             frames = [b"hullo"]
-        if b"job" in frames:  # rarely due, so that it is frames that are tested, not zsh
+        if b"jobs" in frames:  # rarely due, so that it is frames that are tested, not zsh
             frames = [frame for frame in frames if frame not in (b"postprompt", b"idle")]
-        return [b"call=true" if frame.startswith(b"call=") else frame for frame in frames]
+        return [frame if _is_harmless(frame) else b"list=" for frame in frames]
 
     def _bytes(self, data: bytes) -> bytes:
         chance, changed = self._chance, bytearray(data or b"\0")
@@ -104,6 +106,16 @@ class Mutator:
             else:
                 changed[at:at] = chance.choice(ODD_BYTES)
         return bytes(changed)
+
+
+def _is_harmless(frame: bytes) -> bool:
+    """Whether no job would run anything but `true`, should this be a list of a visit."""
+    text = frame.removeprefix(b"list=").decode("utf-8", "surrogateescape")
+    with contextlib.suppress(WireError):
+        return all(job.call in CALLS for job in registered.read("", text)[1])
+    with contextlib.suppress(WireError):
+        return all(function.body == "true" for function in registered.read(text, "")[0])
+    return True
 
 
 def _messages(data: bytes) -> Iterator[list[bytes]]:

@@ -25,8 +25,7 @@ PROLOGUE = re.compile(
 )
 HOT = {"zf::defer::register", "zf::idle::register", "zdefer"}
 """Functions that live by the plugin's sticky options alone: `emulate` costs 4 µs."""
-DECLARING = ("declare-defer", "declare-words", "declare-add", "declare-call")
-INNER = {f".zdeferd-{name}" for name in (*DECLARING, "context", "enclose", "encode", "finish")}
+INNER = {f".zdeferd-{name}" for name in ("compose", "gather", "encode", "surroundings")}
 """The same for what .zdeferd-pack calls, under its options."""
 
 

@@ -198,7 +198,7 @@ def read_to_the_end(connection: sockets.socket) -> None:
 def hear_visit(connection: sockets.socket) -> None:
     """Read until the shell has said what it came for."""
     heard = b""
-    while not heard.endswith(b"postprompt"):
+    while not heard.endswith(b"\0\3end"):
         piece = connection.recv(65536)
         assert piece, "the shell hangs up"
         heard += piece

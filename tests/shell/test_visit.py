@@ -58,27 +58,26 @@ def test_jobs_travel_in_order_with_what_they_need(peer: Peer, start: Start) -> N
     one, two, three, four = visit.jobs
     assert [job.id for job in visit.jobs] == ["one", "two", "three", "four"]
     assert (one.call, one.on, one.once_per, one.description) == (
-        "outer",
+        ("outer",),
         "postprompt",
         "shell",
         "First of all",
     )
-    assert wire.split(one.functions) == ("outer", "inner")
-    assert (two.once_per, two.after, two.timeout, two.env) == ("day", "one", "20s", "TOKEN=secret")
-    assert (wire.split(two.call), two.functions) == (("git", "gc"), "")
-    assert (three.on, three.functions) == ("idle", "late")
-    assert wire.split(four.watch)[0] == "command:git"
-    assert wire.split(four.watch)[1].endswith("/rel")
-    assert sorted(wire.split(four.functions)) == ["inner", "late", "outer"]
-    assert [function.name for function in visit.functions] == ["outer", "inner", "late"]
+    assert one.functions == ("outer", "inner")
+    assert (two.once_per, two.after, two.timeout, two.env) == (
+        "day",
+        ("one",),
+        "20s",
+        ("TOKEN=secret", "NONE"),
+    )
+    assert (two.call, two.functions) == (("git", "gc"), ())
+    assert (three.on, three.functions) == ("idle", ("late",))
+    assert four.watch[0] == "command:git"
+    assert four.watch[1].endswith("/rel")
+    assert sorted(four.functions) == ["inner", "late", "outer"]
+    assert sorted(function.name for function in visit.functions) == ["inner", "late", "outer"]
     assert "extendedglob" in wire.split(visit.context.options)
     assert visit.context.fpath
-
-
-def test_a_command_travels_without_options(peer: Peer, start: Start) -> None:
-    start("zdefer add gc --once-per day -- git gc")
-    visit = peer.take()
-    assert (visit.context.options, visit.context.fpath) == ("", "")
 
 
 def test_no_answer_is_tried_again_with_the_same_message(peer: Peer, start: Start) -> None:
@@ -125,7 +124,7 @@ def test_what_is_registered_later_makes_one_more_visit(peer: Peer, start: Start)
     visit = peer.take()
     assert ([job.id for job in visit.jobs], visit.postprompt) == (["more"], True)
     settled(peer, shell)
-    shell.run("zf::defer::register more more postprompt Again")
+    shell.run("zf::defer::register more more postprompt More")
     assert peer.silent(0.05)
     assert shell.ask("$precmd_functions - $preexec_functions") == "-"
 
@@ -171,7 +170,7 @@ def test_much_travels_in_several_whole_messages(peer: Peer, start: Start) -> Non
     assert [job.id for visit in visits for job in visit.jobs] == [f"job-{i}" for i in range(1, 10)]
     for visit in visits:
         names = {function.name for function in visit.functions}
-        assert all(set(wire.split(job.functions)) <= names for job in visit.jobs)
+        assert all(set(job.functions) <= names for job in visit.jobs)
         assert visit.context.options
     settled(peer, shell)
 
@@ -185,8 +184,10 @@ def test_a_job_too_large_to_travel_is_reported(peer: Peer, start: Start) -> None
     visit = peer.take()
     assert [record.id for record in visit.oversize] == ["big"]
     assert visit.oversize[0].bytes > 65536
+    assert (visit.jobs, visit.functions, visit.postprompt) == ((), (), False)
+    visit = peer.take()
     assert [job.id for job in visit.jobs] == ["small"]
-    assert (visit.functions, visit.postprompt) == ((), True)
+    assert (visit.oversize, visit.functions, visit.postprompt) == ((), (), True)
 
 
 def test_idle_is_sent_at_once_and_once(peer: Peer, start: Start) -> None:
@@ -254,7 +255,7 @@ def test_the_contracts_names_are_read_at_the_first_prompt(peer: Peer, start: Sta
 
 def test_any_bytes_travel(peer: Peer, start: Start) -> None:
     start("zdefer add bytes -- make $'a\\xff\\n=b' '' 'c d'")
-    assert wire.split(peer.take().jobs[0].call) == ("make", "a\udcff\n=b", "", "c d")
+    assert peer.take().jobs[0].call == ("make", "a\udcff\n=b", "", "c d")
 
 
 def test_a_key_that_waits_comes_before_the_visit(home: Path, peer: Peer, start: Start) -> None:

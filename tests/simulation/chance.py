@@ -8,8 +8,8 @@ import gc
 from collections.abc import Callable
 from random import Random
 
-from zdeferd import wire
 from zdeferd.model import Code, Job, Scope, Settings, Trigger
+from zdeferd.registered import Register
 
 from .history import History
 from .stage import Setup
@@ -139,15 +139,15 @@ class Chance:
         jobs = tuple(self._registration(name) for name in names)
         shell.prepare(jobs, postprompt or chance.random() < 0.5, idle)
 
-    def _registration(self, name: str) -> wire.Register:
+    def _registration(self, name: str) -> Register:
         chance = self.random
         scope = chance.choice(SCOPES)
-        return wire.Register(
+        return Register(
             id=name,
-            call="true",
+            call=("true",),
             on=chance.choice(("postprompt", "postprompt", "idle")),
             once_per=scope,
-            watch="/w1" if scope is Scope.CHANGE else "",
+            watch=("/w1",) if scope is Scope.CHANGE else (),
         )
 
     def _visit(self) -> None:

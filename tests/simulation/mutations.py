@@ -98,7 +98,7 @@ def _judge_by_the_lock_alone(folder: str, attempt: int) -> runfolder.Verdict:
         return runfolder.NeverStarted()
 
 
-@_breaks(Invariant.TRULY_ABANDONED, Invariant.NO_LOST_OUTCOME)
+@_breaks(Invariant.TRULY_ABANDONED, Invariant.NO_LOST_OUTCOME, Invariant.NO_LEFTOVERS)
 def a_runner_without_a_lock() -> AbstractContextManager[Any]:
     def no_lock(self: Any) -> int:
         return runner.open_file(f"{self._folder}/lock", Calls.O_RDWR | Calls.O_CREAT)

@@ -8,6 +8,7 @@ answer to the one before.
 from dataclasses import dataclass, field
 
 from zdeferd import wire
+from zdeferd.registered import Register
 
 TRIES = 3
 
@@ -42,13 +43,13 @@ class Shell:
     gone: bool = False
     declared: set[str] = field(default_factory=set)
 
-    def prepare(self, jobs: tuple[wire.Register, ...], postprompt: bool, idle: bool) -> None:
+    def prepare(self, jobs: tuple[Register, ...], postprompt: bool, idle: bool) -> None:
         """Freeze a message; it will never say anything else."""
         self.seq += 1
         environment = "\0".join(f"{name}={value}" for name, value in self.env.items())
         self.outbox.append(
             wire.Visit(
-                hello=wire.Hello(protocol=1, nonce=self.nonce, seq=self.seq),
+                hello=wire.Hello(protocol=2, nonce=self.nonce, seq=self.seq),
                 context=wire.ShellContext(environment=environment),
                 functions=(),
                 jobs=jobs,

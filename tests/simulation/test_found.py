@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from zdeferd import wire
 from zdeferd.model import Code, Job, Scope, Settings, Trigger
+from zdeferd.registered import Register
 
 from .away import Runner, Spawner
 from .history import History
@@ -31,7 +31,7 @@ class Script:
         self.history = History(setup, Random(0))
         self.world = self.history.machine
 
-    def shell(self, *registered: wire.Register, postprompt: bool = True) -> None:
+    def shell(self, *registered: Register, postprompt: bool = True) -> None:
         """One opens, and its visit arrives."""
         self.world.open_shell({"HOME": "/home"})
         self.world.type_key()
@@ -103,7 +103,7 @@ def test_an_idle_job_that_comes_during_a_commit_is_not_forgotten(play: type[Scri
     script = play()
     script.shell()
     script.world._turn()  # the first visit is on its way to the ledger
-    script.shell(wire.Register(id="s0", call="true", on=Trigger.IDLE))
+    script.shell(Register(id="s0", call=("true",), on=Trigger.IDLE))
     script.daemon()
     assert script.world.daemon is not None
     assert script.world.daemon.alarm_at is not None
@@ -126,7 +126,7 @@ def test_an_idle_job_that_could_not_be_seen_is_looked_for_again(play: type[Scrip
 
 def test_a_daily_idle_job_of_a_shell_is_due_on_the_next_day(play: type[Script]) -> None:
     script = play()
-    daily = wire.Register(id="s0", call="true", on=Trigger.IDLE, once_per=Scope.DAY)
+    daily = Register(id="s0", call=("true",), on=Trigger.IDLE, once_per=Scope.DAY)
     script.shell(daily)
     script.daemon()
     script.world.pass_to_next_instant()

@@ -22,8 +22,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from zdeferd import wire
 from zdeferd.model import Code, Job, Scope, Settings, Trigger
+from zdeferd.registered import Register
 
 from .history import History
 from .mutations import MUTATIONS
@@ -61,14 +61,14 @@ def job_files(draw: st.DrawFn) -> dict[str, Job]:
 
 
 @st.composite
-def registrations(draw: st.DrawFn) -> tuple[wire.Register, ...]:
+def registrations(draw: st.DrawFn) -> tuple[Register, ...]:
     return tuple(
-        wire.Register(
+        Register(
             id=f"s{number}",
-            call="true",
+            call=("true",),
             on=draw(TRIGGERS),
             once_per=(scope := draw(SCOPES)),
-            watch="/w1" if scope is Scope.CHANGE else "",
+            watch=("/w1",) if scope is Scope.CHANGE else (),
         )
         for number in range(draw(st.integers(0, 2)))
     )
@@ -114,7 +114,7 @@ class Played(RuleBasedStateMachine):
     # shells
 
     @rule(jobs=registrations(), budget=st.booleans())
-    def a_shell_opens(self, jobs: tuple[wire.Register, ...], budget: bool) -> None:
+    def a_shell_opens(self, jobs: tuple[Register, ...], budget: bool) -> None:
         env = {"HOME": "/home"} | ({"ZSH_IDLE_HARD_BUDGET_MS": "1500"} if budget else {})
         self.world.open_shell(env)
         self.world.type_key()
