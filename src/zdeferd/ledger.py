@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from .errors import LedgerError, UnsafePath
 from .model import Batch, BatchTotals, Ending, Job, Run, Sink, State, Trigger, Work
-from .packing import pack, unpack
+from .packing import pack_again, pack_work, unpack
 from .paths import check_private_file
 
 SCHEMA_VERSION = 1
@@ -155,14 +155,22 @@ class Ledger:
             seq=shell.seq,
             now=now,
             prompted=shell.prompted,
-            env=pack(shell.env),
-            sink=pack(shell.sink),
+            env=pack_again(shell.env),
+            sink=pack_again(shell.sink),
         )
 
     def declare_job(self, job: Job, shell: str, now: float, refused: str | None = None) -> None:
-        """Keep the last declaration of a shell's job, or why it was refused."""
+        """Keep the last declaration of a shell's job, or why it was refused.
+
+        The same again changes nothing: most shells say what the one before has said.
+        """
         self._run(
-            "declare_job", id=job.id, definition=pack(job), now=now, shell=shell, refused=refused
+            "declare_job",
+            id=job.id,
+            definition=pack_again(job),
+            now=now,
+            shell=shell,
+            refused=refused,
         )
 
     def refuse_job(self, job_id: str, shell: str, now: float, refused: str) -> None:
@@ -176,7 +184,7 @@ class Ledger:
 
     def register(self, shell: str, trigger: Trigger, job: Job) -> None:
         """Remember a declaration until its trigger; a repeated one changes nothing."""
-        self._run("register", shell=shell, trigger=trigger, job=job.id, definition=pack(job))
+        self._run("register", shell=shell, trigger=trigger, job=job.id, definition=pack_again(job))
 
     def registrations(self, trigger: Trigger, shell: str | None = None) -> list[Registration]:
         """What is registered for `trigger`, by one shell or by all, in order."""
@@ -207,14 +215,14 @@ class Ledger:
             trigger=run.trigger,
             shell=run.shell,
             batch=run.batch,
-            sink=pack(run.sink),
+            sink=pack_again(run.sink),
             after=" ".join(run.after),
             attempts=run.attempts,
             now=run.claimed_at,
         )
         claimed = msgspec.structs.replace(run, id=cursor.lastrowid)
         self._run("claim", job=run.job, key=run.key, run=claimed.id, now=run.claimed_at)
-        self._run("insert_payload", run=claimed.id, work=pack(work))
+        self._run("insert_payload", run=claimed.id, work=pack_work(work))
         return claimed
 
     def number_runs_after(self, highest: int) -> None:
@@ -237,7 +245,9 @@ class Ledger:
 
     def new_batch(self, trigger: Trigger, shell: str, sink: Sink, now: float) -> Batch:
         """A new batch, with no runs yet."""
-        cursor = self._run("open_batch", trigger=trigger, shell=shell, sink=pack(sink), now=now)
+        cursor = self._run(
+            "open_batch", trigger=trigger, shell=shell, sink=pack_again(sink), now=now
+        )
         return Batch(id=cursor.lastrowid or 0, trigger=trigger, sink=sink)
 
     def start_batch(self, batch: int, now: float) -> bool:

@@ -125,7 +125,8 @@ SELECT nonce, seq, prompted, env, sink FROM shells ORDER BY seen_at DESC LIMIT 3
 INSERT INTO jobs (id, definition, declared_at, shell, refused)
 VALUES (:id, :definition, :now, :shell, :refused)
 ON CONFLICT (id) DO UPDATE
-SET definition = :definition, declared_at = :now, shell = :shell, refused = :refused;
+SET definition = :definition, declared_at = :now, shell = :shell, refused = :refused
+WHERE definition != :definition OR coalesce(refused, :refused) IS NOT NULL;
 
 -- name: refuse_job
 INSERT INTO jobs (id, definition, declared_at, shell, refused)

@@ -26,7 +26,7 @@ class Declared(NamedTuple):
     refused: str | None = None
     """Why the declaration was not taken, or a shell's of an id that is a file's job."""
     declared_at: float | None = None
-    """When a shell last declared it; None: none has."""
+    """When a shell first declared it as it is; None: none has."""
     source: str = "shell"
     """The file that declares it, or `shell`."""
 
