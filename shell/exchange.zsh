@@ -79,14 +79,14 @@ _zdeferd[exchange]=1
     (( $#_zdeferd_outbox )) || .zdeferd-pack
     _zdeferd[prepared]=1
     if [[ $_zdeferd[phase] != answer ]] || .zdeferd-send; then said=1; fi
-    .zdeferd-soon .zdeferd-settle
   } always {
     (( said )) || .zdeferd-end unanswered
   }
   return 0
 }
 
-# While the daemon takes it in: all of us into memory, and what completes us.
+# The visit is over: all of us into memory, and what completes us. Not while the daemon takes in
+# what was said: where many shells start at once, it needs the processor.
 .zdeferd-settle() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   [[ $_zdeferd[soon] == .zdeferd-settle ]] || return 0
@@ -127,6 +127,7 @@ _zdeferd[exchange]=1
   local -i written=0
   if (( ! $#_zdeferd_outbox )); then
     .zdeferd-end answered
+    .zdeferd-soon .zdeferd-settle
     return 0
   fi
   (( $#_zdeferd_outbox[1] <= _zdeferd_limit )) || return 1

@@ -4,15 +4,15 @@
 # one function to precmd_functions, which asks ZLE to call zdeferd-kick as soon as it waits
 # for keys. Everything else is done in turns, by handlers that ZLE calls while nothing is typed:
 #
-#     zdeferd-kick        reads this file
+#     zdeferd-kick        lets the prompt through to the terminal (ADR 18), and reads this file
 #     zdeferd-kick        connects, and says our greeting
 #     .zdeferd-prepare    reads exchange.zsh and message.zsh
 #     .zdeferd-prepare    packs what is due
 #     .zdeferd-turn       the daemon's greeting is here: sends it
-#     .zdeferd-settle     has all of us in memory, while the daemon takes it in
-#     .zdeferd-turn       the answer is here
+#     .zdeferd-turn       the answer is here: closes
+#     .zdeferd-settle     has all of us in memory
 #
-# None of them waits, and a key that is there comes first. A turn that does not finish (Ctrl-C, an
+# None of them waits for anybody else, and a key that is there comes first. A turn that does not finish (Ctrl-C, an
 # error) ends the visit, and what was not answered is sent again at a later prompt, three times
 # at most.
 #

@@ -6,6 +6,7 @@ the two screens must be equal, and so must every part of the shell's state.
 
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -145,6 +146,28 @@ def test_typing_ahead_is_not_disturbed(home: Path, peer: Peer, start: Start) -> 
     wait_for_visit(peer.path, shell)
     shell.type("lf\r")
     shell.expect(r"\bhalf\n")
+
+
+def test_a_key_ends_the_pause_behind_the_prompt(home: Path, peer: Peer, start: Start) -> None:
+    """And is not eaten by what waited for it; neither is the descriptor left open."""
+    shim = home / "shim"
+    shutil.copytree(PLUGIN.parent, shim, ignore=shutil.ignore_patterns("*.zwc"))
+    kick = shim / "functions/zdeferd-kick"
+    text = kick.read_text()
+    assert "-t 0.0003 " in text
+    kick.write_text(text.replace("-t 0.0003 ", "-t 60 "))
+    shell = start(f"source {shim}/zdeferd.plugin.zsh\n{JOB}", plugin=False)
+    shell.prompt()
+    opened = "$(print -l /proc/$$/fd/*(:t))"
+    wait_until(lambda: asleep(shell.pid), "it pauses")
+    before = shell.ask(opened)
+    wait_until(lambda: asleep(shell.pid), "it pauses again")
+    shell.type("\x03")
+    wait_until(lambda: asleep(shell.pid), "it was interrupted")
+    shell.type(" ")  # what follows an interrupted handler is zsh's new prompt
+    shell.prompt()
+    assert shell.ask(opened) == before
+    assert peer.silent(0.01)
 
 
 def test_typing_during_a_visit_is_not_disturbed(peer: Peer, start: Start) -> None:
