@@ -69,6 +69,7 @@ def measure(stage: Stage, names: Sequence[str]) -> tuple[list[Figure], dict[str,
     failed = []
     for name in names:
         began, load = time.time(), os.getloadavg()[0]
+        stage.calibrate()
         try:
             made = importlib.import_module(f"bench.{name}").measure(stage)
         except KeyboardInterrupt:

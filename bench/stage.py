@@ -5,7 +5,7 @@ started in it; leaving the `with` block ends the daemons and removes the folder.
 is a compiled copy, as `zdeferctl install` makes it.
 
 A burn is a loop of so many turns, not so much time: a job costs the same CPU however
-busy the machine is. Its length is measured once, at the start.
+busy the machine is. Its length is measured before each family: how fast a machine is varies.
 """
 
 import contextlib
@@ -89,7 +89,7 @@ class Stage:
         self._homes = 0
         self.peers = peers.find(self.peers_folder, self.root / "peers", self.fetch)
         self.shim = peers.compiled(Path(share("shell")), self.root / "shim")
-        self.turns_a_ms = _turns_a_ms()
+        self.calibrate()
         return self
 
     def __exit__(
@@ -141,6 +141,10 @@ class Stage:
             order = list(contestants)
             self.order.shuffle(order)
             yield from order
+
+    def calibrate(self) -> None:
+        """Measure how many turns a burn takes for a millisecond, now."""
+        self.turns_a_ms = _turns_a_ms()
 
     def burn(self, ms: float) -> str:
         """zsh code that takes that much CPU; `BURN` defines what it calls."""

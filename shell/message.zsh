@@ -9,11 +9,10 @@
 # Which job needs which function is found out by the daemon; here it is only which of them travel.
 # What a command costs here is paid by every shell, so what can be said of all jobs at once is.
 #
-# Packing keeps in locals of .zdeferd-pack: of each job where it begins (`starts`, and one more),
-# the function it calls (`roots`) or its zsh code (`codes`); `known` (the names of all functions);
-# `environment`; and IFS, which splits at blanks and punctuation: so calls are found inside $(…),
-# quotes and here-documents, which ${(z)…} does not see. What has no `emulate` of its own lives by
-# the plugin's sticky options.
+# Packing keeps in locals of .zdeferd-pack: `known` (the names of all functions), `environment`,
+# `nul`, `any` (a pattern: one word of a job, and the NUL behind it), and IFS, which splits at blanks
+# and punctuation: so calls are found inside $(…), quotes and here-documents, which ${(z)…} does not
+# see. What has no `emulate` of its own lives by the plugin's sticky options.
 
 typeset -gi _zdeferd_limit=65536
 
@@ -22,15 +21,19 @@ typeset -gi _zdeferd_limit=65536
 .zdeferd-look-up() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
   [[ -n ${(M)_zdeferd_queue:#add$'\0'*$'\0'env=*} ]] || return 0
-  local _zdeferd_job _zdeferd_name
-  local -i _zdeferd_at
-  for (( _zdeferd_at = 1; _zdeferd_at <= $#_zdeferd_queue; _zdeferd_at++ )); do
-    _zdeferd_job=$_zdeferd_queue[_zdeferd_at]
-    [[ $_zdeferd_job == add$'\0'* ]] || continue
-    for _zdeferd_name in "${(@)${(@M)${(@ps:\0:)_zdeferd_job%%$'\0'--$'\0'*}:#env=[A-Za-z_][A-Za-z0-9_]#}#env=}"; do
-      (( ${(P)+_zdeferd_name} )) && _zdeferd_job=${_zdeferd_job/$'\0'env=$_zdeferd_name$'\0'/$'\0'env=$_zdeferd_name=${${(P)_zdeferd_name}//$'\0'}$'\0'}
+  local _zdeferd_name
+  local -a _zdeferd_words
+  local -i _zdeferd_job _zdeferd_word
+  for (( _zdeferd_job = 1; _zdeferd_job <= $#_zdeferd_queue; _zdeferd_job++ )); do
+    [[ $_zdeferd_queue[_zdeferd_job] == add$'\0'*$'\0'env=* ]] || continue
+    _zdeferd_words=("${(@ps:\0:)_zdeferd_queue[_zdeferd_job]}")
+    for (( _zdeferd_word = 1; _zdeferd_word < $_zdeferd_words[(ie)--]; _zdeferd_word++ )); do
+      [[ $_zdeferd_words[_zdeferd_word] == env=[A-Za-z_][A-Za-z0-9_]# ]] || continue
+      _zdeferd_name=${_zdeferd_words[_zdeferd_word]#env=}
+      (( ${(P)+_zdeferd_name} )) || continue
+      _zdeferd_words[_zdeferd_word]+="=${${(P)_zdeferd_name}//$'\0'}"
     done
-    _zdeferd_queue[_zdeferd_at]=$_zdeferd_job
+    _zdeferd_queue[_zdeferd_job]=${(pj:\0:)_zdeferd_words}
   done
 }
 
@@ -39,9 +42,9 @@ typeset -gi _zdeferd_limit=65536
   builtin emulate -L zsh -o warn_create_global -o extended_glob
   local IFS=$' \0\t\n;&|()<>{}[]$"\'`=!,\\'
   local -a events known=(${(k)functions})
-  local environment any=[^$'\0']#$'\0'
+  local environment nul=$'\0' any=[^$'\0']#$'\0'
   [[ ${ZSH_IDLE_ENABLE-} != 0 ]] ||
-    _zdeferd_queue=("${(@)_zdeferd_queue:#(defer$'\0'${~any}${~any}|add$'\0'${~any}on=)idle$'\0'*}")
+    _zdeferd_queue=("${(@)_zdeferd_queue:#(defer$nul${~any}${~any}|add$nul${~any}on=)idle$nul*}")
   (( ! $#_zdeferd_told )) || _zdeferd_queue=("${(@)_zdeferd_queue:|_zdeferd_told}")
   (( $#_zdeferd_queue || ! $+_zdeferd[prompted] )) && events=(postprompt) _zdeferd[prompted]=1
   [[ -z ${_zdeferd[idle]-} ]] || { events+=(idle) && _zdeferd[idle]= }
@@ -49,7 +52,7 @@ typeset -gi _zdeferd_limit=65536
   [[ -n ${_zdeferd[nonce]-} ]] || _zdeferd[nonce]=$$-${(%):-%D{%s.%9.}}
   .zdeferd-surroundings
   .zdeferd-compose 1 $#_zdeferd_queue $events
-  _zdeferd_told+=("${(@M)_zdeferd_queue:#(defer$'\0'|words$'\0'${~any}${~any}--$'\0'|add$'\0'${~any}${~any}once_per=shell$'\0')*}")
+  _zdeferd_told+=("${(@M)_zdeferd_queue:#(defer$nul|words$nul${~any}${~any}--$nul|add$nul*${nul}once_per=shell$nul)*}")
   _zdeferd_queue=()
 }
 
@@ -85,15 +88,16 @@ typeset -gi _zdeferd_limit=65536
 # Sets `pool` to the functions that the jobs call, and all that these call, as far as text can
 # tell: of each its name and its body, and before both their lengths.
 .zdeferd-gather() {
-  local any=[^$'\0']#$'\0' name body
   local -a calls words called new names
+  local name body
   local -aU found
   # zdefer left `add`, ID, perhaps `--once-per` and that, `--`, the call; zdeferd-add fields, `--`,
   # the call. One word is zsh code; more are a function or a command and its arguments.
-  calls=("${(@)${(@)jobs:#defer$'\0'*}##(words$'\0'${~any}${~any}(|--once-per$'\0'${~any})|add$'\0'([a-z_]##=${~any})#)--$'\0'}")
-  words=("${(@ps:\0:)${(@M)jobs:#add$'\0'*}}")
-  called=("${(@)${(@)${(@M)jobs:#defer$'\0'*}##defer$'\0'${~any}}%%$'\0'*}"
-    "${(@)${(@M)calls:#*$'\0'*}%%$'\0'*}" ${=calls:#*$'\0'*} "${(@)${(@M)words:#function=*}#function=}")
+  calls=("${(@)${(@)jobs:#defer$nul*}##(words$nul${~any}${~any}(|--once-per$nul${~any})|add$nul([a-z_]##=${~any})#)--$nul}")
+  called=("${(@)${(@M)calls:#*$nul*}%%$nul*}" ${=calls:#*$nul*})
+  calls=("${(@)${(@M)jobs:#defer$nul*}##defer$nul${~any}}")
+  words=("${(@ps:\0:)${(@M)jobs:#add$nul*}}")
+  called+=("${(@)calls%%$nul*}" "${(@)${(@M)words:#function=*}#function=}")
   found=("${(@)called:*known}")
   while (( $#found )); do
     new=()

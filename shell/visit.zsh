@@ -12,9 +12,9 @@
 #     .zdeferd-turn       the answer is here: closes
 #     .zdeferd-settle     has all of us in memory
 #
-# None of them waits for anybody else, and a key that is there comes first. A turn that does not finish (Ctrl-C, an
-# error) ends the visit, and what was not answered is sent again at a later prompt, three times
-# at most.
+# None of them waits for anybody else, and a key that is there comes first. A turn that does not
+# finish (Ctrl-C, an error) ends the visit, and what was not answered is sent again at a later
+# prompt, three times at most.
 #
 # All functions are defined, or marked for autoloading, inside the plugin's `emulate -c`,
 # and so carry its options with them ("sticky" emulation, zshbuiltins(1)): zsh switches
@@ -25,13 +25,13 @@
 #
 # State: `_zdeferd_queue` holds what was registered and has not been packed into a message: of each
 # job a kind (`defer`, `add`, `words`) and its words, joined by NUL. `_zdeferd_told` holds what has
-# been, and is for once a shell. `_zdeferd_armed` is not 0 while the queue needs no attention: a visit is coming (2: the
-# first), under way, or given up. `_zdeferd_outbox` holds packed messages that nobody has answered.
-# `_zdeferd_ids` has what zf::idle::register took. `_zdeferd` has the
-# rest: fd, phase, input, prepared of the visit (in the phase `starting`, fd is the pipe of a
-# daemon being started); seq, nonce, tries, given_up, prompted, idle, yielded of the shell; kick,
-# a number that is not open, and at which ZLE therefore calls at once, and soon, whom it is to
-# call: who was ready before somebody else took the number is called all the same.
+# been packed and is for once a shell, `_zdeferd_ids` what zf::idle::register took. `_zdeferd_armed`
+# is not 0 while the queue needs no attention: a visit is coming (2: the first), under way, or given
+# up. `_zdeferd_outbox` holds packed messages that nobody has answered. `_zdeferd` has the rest: fd,
+# phase, input, prepared of the visit (in the phase `starting`, fd is the pipe of a daemon being
+# started); seq, nonce, tries, given_up, prompted, idle, yielded of the shell; kick, a number that is
+# not open, and at which ZLE therefore calls at once, and soon, whom it is to call: who was ready
+# before somebody else took the number is called all the same.
 #
 # Assumes ZLE: on a terminal, an interactive zsh survives the SIGPIPE of a dead daemon.
 

@@ -110,9 +110,19 @@ def connections(path: Path) -> int:
     return sum(line.endswith(f" {path}") for line in lines) - 1
 
 
+SELECT = {"x86_64": "270", "aarch64": "72"}.get(os.uname().machine, "")
+"""The number of pselect6(2) in /proc, in which zsh's `read -t` and `zselect` wait."""
+
+
 def asleep(pid: int) -> bool:
     """Whether a process waits in the kernel: for a shell at its prompt, in no handler."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    sleeps = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    return sleeps and not pausing(pid)
+
+
+def pausing(pid: int) -> bool:
+    """Whether a shell is in the pause between its prompt and a visit."""
+    return Path(f"/proc/{pid}/syscall").read_text().split()[0] == SELECT
 
 
 def wait_until(condition: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:

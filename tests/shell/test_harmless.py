@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from shell.conftest import PLUGIN, Start
-from shell.peer import Peer, asleep, connections, wait_for_visit, wait_until
+from shell.peer import Peer, asleep, connections, pausing, wait_for_visit, wait_until
 from terminal import PROMPT, Terminal
 
 from zdeferd import wire
@@ -159,9 +159,9 @@ def test_a_key_ends_the_pause_behind_the_prompt(home: Path, peer: Peer, start: S
     shell = start(f"source {shim}/zdeferd.plugin.zsh\n{JOB}", plugin=False)
     shell.prompt()
     opened = "$(print -l /proc/$$/fd/*(:t))"
-    wait_until(lambda: asleep(shell.pid), "it pauses")
+    wait_until(lambda: pausing(shell.pid), "it pauses")
     before = shell.ask(opened)
-    wait_until(lambda: asleep(shell.pid), "it pauses again")
+    wait_until(lambda: pausing(shell.pid), "it pauses again")
     shell.type("\x03")
     wait_until(lambda: asleep(shell.pid), "it was interrupted")
     shell.type(" ")  # what follows an interrupted handler is zsh's new prompt

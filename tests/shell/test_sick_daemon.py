@@ -27,6 +27,7 @@ def works(shell: Terminal) -> None:
     before = time.monotonic()
     assert shell.run("print $((6*7))", limit_s=3) == "42"
     assert time.monotonic() - before < 3
+    wait_until(partial(asleep, shell.pid), "what follows the prompt has had its turns")
 
 
 @pytest.fixture

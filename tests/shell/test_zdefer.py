@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from shell.conftest import PLUGIN, Start
-from shell.peer import Peer, asleep, wait_for_visit, wait_until
+from shell.peer import Peer, wait_for_visit
 
 QUEUE = '; print -rl -- "${(@ps:\\0:)_zdeferd_queue}"'
 
@@ -263,6 +263,6 @@ def test_completion(typed: str, completed: str, order: str, peer: Peer, start: S
     shell = start(**{"before" if order == "before the plugin" else "after": compinit})
     shell.prompt()
     peer.take()
-    wait_until(lambda: asleep(shell.pid), "the turns of the visit are over")
+    wait_for_visit(peer.path, shell)
     shell.type(f"{typed}\t")
     shell.expect(re.escape(completed))
