@@ -206,16 +206,12 @@ def test_a_file_stands_against_a_shells_declaration(ledger: Ledger) -> None:
     assert taken.refused == ["f: declared in /j.toml, which stands"]
 
 
-def test_of_two_declarations_of_one_shell_the_first_stands(ledger: Ledger) -> None:
-    first, second = (Register(id="a", call=(f"print {word}",)) for word in ("first", "second"))
-    claims.take_visit(ledger, visit("n1", 1, jobs=(first, second)), facts())
-    assert claims.take_visit(ledger, visit("n1", 2, jobs=(second,)), facts()).runs == []
-    declared = ledger.declared_job("a")
-    assert declared is not None
-    assert isinstance(declared.run, Code)
-    assert "first" in declared.run.source
-    claims.take_visit(ledger, visit("n2", 1, jobs=(second,)), facts())
-    assert "second" in repr(ledger.declared_job("a")), "another shell has its own"
+def test_what_a_shell_corrects_is_for_a_run_by_hand(ledger: Ledger) -> None:
+    """Its own turn is spent; `zdefer add` says so, and what to do."""
+    wrong, right = (Register(id="a", call=(f"print {word}",)) for word in ("wrong", "right"))
+    assert len(claims.take_visit(ledger, visit("n1", 1, jobs=(wrong,)), facts()).runs) == 1
+    assert claims.take_visit(ledger, visit("n1", 2, jobs=(right,)), facts()).runs == []
+    assert "right" in repr(ledger.declared_job("a"))
 
 
 def test_a_command_needs_nothing_of_the_shells(ledger: Ledger) -> None:

@@ -52,6 +52,17 @@ def test_every_way_of_saying_it(said: tuple[str, ...], meant: Register) -> None:
     assert read("", words(*said)) == ((), (meant,))
 
 
+def test_a_function_is_registered_once_for_a_trigger_and_the_first_stays() -> None:
+    words = ("defer\0a\0f\0idle\0one", "defer\0a\0g\0idle\0two", "defer\0a\0f\0postprompt\0three")
+    _, jobs = read("", text(*words, "words\0add\0a\0--\0f", "words\0add\0a\0--\0g"))
+    assert [(job.call, job.on) for job in jobs] == [
+        (("f",), "idle"),
+        (("f",), "postprompt"),
+        (("f",), "postprompt"),
+        (("g",), "postprompt"),
+    ]
+
+
 @pytest.mark.parametrize(
     "said",
     [

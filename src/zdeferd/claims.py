@@ -66,7 +66,7 @@ def take_visit(ledger: Ledger, visit: wire.Visit, facts: Facts) -> Claimed:
     )
     ledger.save_shell(shell, facts.now)
     claimed = Claimed()
-    declared = _declare(ledger, visit, known, facts, claimed)
+    declared = _declare(ledger, visit, facts, claimed)
     if visit.postprompt:
         first = known is None or not known.prompted
         _postprompt(ledger, shell, first, declared, facts, claimed)
@@ -91,13 +91,10 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
 # --- declarations --------------------------------------------------------------
 
 
-def _declare(
-    ledger: Ledger, visit: wire.Visit, known: Shell | None, facts: Facts, claimed: Claimed
-) -> list[Job]:
+def _declare(ledger: Ledger, visit: wire.Visit, facts: Facts, claimed: Claimed) -> list[Job]:
     """Keep what the visit declares; returns the jobs for a postprompt in the same message.
 
-    Those are considered at once. All others wait for their trigger as registrations. Of two
-    declarations of one shell the first stands.
+    Those are considered at once. All others wait for their trigger as registrations.
     """
     at_once = []
     bodies = {function.name: function.body for function in visit.functions}
@@ -110,16 +107,13 @@ def _declare(
         except ConfigError as error:
             _refuse(ledger, visit, record.id, str(error), facts, claimed)
         else:
-            jobs.setdefault(job.id, job)
+            jobs[job.id] = job
     for oversize in visit.oversize:
         reason = f"{oversize.id}: {oversize.bytes} bytes are too many to send; use a job file"
         _refuse(ledger, visit, oversize.id, reason, facts, claimed)
     edges = {job.id: job.after for job in chain(facts.jobs.values(), jobs.values())}
     cycle = set(find_cycle(edges) or ())
     for job in jobs.values():
-        once = known and job.once_per is Scope.SHELL
-        if once and ledger.is_claimed(job.id, scope_key(Scope.SHELL, nonce, facts)):
-            continue
         refusal = _refusal(job, facts.jobs, cycle)
         ledger.declare_job(job, nonce, facts.now, refusal)
         if refusal:

@@ -66,10 +66,20 @@ def read(functions: str, jobs: str) -> tuple[tuple[Function, ...], tuple[Registe
         raise WireError(f"functions: a name without a body: {elements[-1][:40]!r}")
     bodies = dict(zip(elements[::2], elements[1::2], strict=True))
     reach = _Reach(bodies)
+    said = [element.split("\0") for element in _elements(jobs)]
     return (
         tuple(Function(name, body) for name, body in bodies.items()),
-        tuple(_register(element.split("\0"), reach) for element in _elements(jobs)),
+        tuple(_register(words, reach) for words in _without_repetitions(said)),
     )
+
+
+def _without_repetitions(said: list[list[str]]) -> list[list[str]]:
+    """zf::defer::register takes a job once for a trigger, and the first stays."""
+    first: dict[tuple[str, ...], list[str]] = {}
+    for number, words in enumerate(said):
+        repeats = words[0] == "defer" and len(words) > 3
+        first.setdefault((words[1], words[3]) if repeats else (str(number),), words)
+    return list(first.values())
 
 
 def _elements(text: str) -> list[str]:
