@@ -7,6 +7,7 @@ what is wanted (service.py); nothing here knows about zdeferd's own places.
 """
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -62,7 +63,7 @@ class Compile:
 
 @dataclass(frozen=True)
 class AddLine:
-    """The line stands in the file, once; a backup of the file as it was before."""
+    """The line stands in the file, once, above what needs it; a backup of the file as it was."""
 
     path: str
     line: str
@@ -212,8 +213,12 @@ def _add_line(step: AddLine) -> bool:
         return False
     if before is not None:
         shutil.copy2(path, backup_of(path))
-    gap = "" if not text or text.endswith("\n") else "\n"
-    made = f"{text}{gap}{step.line}\n".encode("utf-8", "surrogateescape")
+    lines = text.splitlines(keepends=True)
+    above = next((at for at, line in enumerate(lines) if calls_shim(line)), len(lines))
+    if above == len(lines) and lines and not text.endswith("\n"):
+        lines[-1] += "\n"
+    lines.insert(above, f"{step.line}\n")
+    made = "".join(lines).encode("utf-8", "surrogateescape")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     _replace(path, made, _mode_of(path, 0o644))
     return True
@@ -228,6 +233,11 @@ def sources_shim(line: str) -> bool:
     """Whether a line of a zsh file loads the plugin, from wherever."""
     code = line.partition("#")[0]
     return "zdeferd.plugin.zsh" in code
+
+
+def calls_shim(line: str) -> bool:
+    """Whether a line of a zsh file, as it stands there, needs the plugin to be loaded."""
+    return re.match(r"(zdefer|zf::defer::register|zf::idle::\w+)(\s|$)", line) is not None
 
 
 def _remove_line(step: RemoveLine) -> bool:

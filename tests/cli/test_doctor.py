@@ -40,7 +40,15 @@ def test_all_is_well(user: User, daemon: Daemon) -> None:
     assert result.code == 0, result.out
     assert result.out.endswith("\nall is well\n")
     ok = findings("ok")
-    assert {"socket", "daemon", "service", "shim", "jobs", "state", "log", "zsh"} <= set(ok)
+    assert {"socket", "daemon", "service", "shim", "zshrc", "jobs", "state", "log", "zsh"} <= set(
+        ok
+    )
+
+
+def test_a_call_above_the_line_that_loads_the_plugin(user: User) -> None:
+    zshrc = user.root / ".zshrc"
+    zshrc.write_text("# zdefer add b -- c\nzdefer add a -- true\nsource x/zdeferd.plugin.zsh\n")
+    assert "/.zshrc:2 calls the plugin above" in findings("bad")["zshrc"]["found"]
 
 
 def test_nothing_installed(user: User) -> None:

@@ -67,6 +67,18 @@ def test_a_line_of_the_users_own_is_named(user: User) -> None:
     assert "source ~/plugins/zdeferd.plugin.zsh" in result.out
 
 
+def test_calls_that_are_left_are_named(user: User) -> None:
+    zshrc = user.root / ".zshrc"
+    job = "zdefer add a -- true\n"
+    zshrc.write_text(f"alias x=y\n{job}")
+    assert call("install", "--zshrc").code == 0
+    first, line, last = zshrc.read_text().splitlines()
+    assert "zdeferd.plugin.zsh" in line, "above what needs it"
+    result = call("uninstall")
+    assert "These lines of ~/.zshrc call what is gone:\n  zdefer add a -- true" in result.out
+    assert zshrc.read_text() == f"{first}\n{last}\n"
+
+
 def test_no_purge_while_jobs_run(user: User) -> None:
     ledger = user.ledger()
     run = claim(ledger, "build")

@@ -12,7 +12,7 @@ from ..paths import check_private_dir, check_private_file
 from ..render import count
 from ..service import STOPPED, install_plan, installed_service
 from ..sharedlog import open_log
-from ..steps import Write, sources_shim
+from ..steps import Write, calls_shim, sources_shim
 from ..view import reading
 from .declared import tally
 from .findings import Check, Finding, Level, Scene, finding_of, refused
@@ -108,6 +108,18 @@ def check_shim(scene: Scene) -> Iterator[Finding]:
     if not loads_shim(host.zshrc):
         remedy = f"add: {host.line}"
         yield Finding(Level.WARN, "zshrc", f"{host.zshrc} does not load the plugin", remedy)
+    elif at := _called_too_early(host.zshrc):
+        found = f"{host.zshrc}:{at} calls the plugin above the line that loads it"
+        yield Finding(Level.BAD, "zshrc", found, "move that line below it")
+    else:
+        yield Finding(Level.OK, "zshrc", f"{host.zshrc} loads the plugin")
+
+
+def _called_too_early(zshrc: str) -> int:
+    """The number of a line that calls what is not there yet; 0: there is none."""
+    lines = _code_of(zshrc)
+    loads = next((at for at, line in enumerate(lines, 1) if sources_shim(line)), 0)
+    return next((at for at, line in enumerate(lines[:loads], 1) if calls_shim(line)), 0)
 
 
 def _differs(step: Write) -> bool:
@@ -120,13 +132,16 @@ def _differs(step: Write) -> bool:
 
 def loads_shim(zshrc: str) -> bool:
     """Whether the line stands there, or a plugin manager is told of us."""
+    return any(sources_shim(line) or "zdeferd" in line for line in _code_of(zshrc))
+
+
+def _code_of(zshrc: str) -> list[str]:
+    """Its lines, without comments."""
     try:
         with open(zshrc, encoding="utf-8", errors="surrogateescape") as file:
-            lines = file.readlines()
+            return [line.partition("#")[0] for line in file]
     except OSError:
-        return False
-    code = (line.partition("#")[0] for line in lines)
-    return any(sources_shim(line) or "zdeferd" in line for line in code)
+        return []
 
 
 def check_service(scene: Scene) -> Iterator[Finding]:

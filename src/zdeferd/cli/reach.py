@@ -113,7 +113,12 @@ def _answering(pong: wire.Pong) -> Iterator[Finding]:
     else:
         yield Finding(Level.OK, "daemon", found)
     for problem in pong.problems:
-        yield Finding(Level.WARN, "daemon", problem, "see the daemon's log, then zdeferctl reload")
+        yield Finding(
+            Level.WARN,
+            "daemon",
+            problem,
+            "mend what it names; it is listed for an hour after it struck last",
+        )
 
 
 CHECKS: tuple[Check, ...] = (check_home, check_runtime_dir, check_socket_rule, check_daemon)

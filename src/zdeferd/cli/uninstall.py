@@ -19,6 +19,7 @@ from ..steps import (
     RemoveLine,
     Step,
     backup_of,
+    calls_shim,
     carry_out,
     describe,
     sources_shim,
@@ -53,7 +54,7 @@ def perform(call: Call) -> int:
     if call.args.purge and running:
         raise ZdeferdError(
             f"jobs are running: run {', '.join(map(str, running))};"
-            " wait for them or `zdeferctl cancel` them before --purge"
+            " wait for them, or end them: zdeferctl start, then zdeferctl cancel RUN"
         )
     stopped = daemon_pid(host.paths.lock)
     if not dry_run:
@@ -68,6 +69,7 @@ def perform(call: Call) -> int:
         "running": running,
         "kept": [path for path in _kept(host) if not (dry_run and _goes(path, steps))],
         "zshrc_line_left": written_line(host),
+        "zshrc_calls_left": [line.strip() for line in _lines_of(host.zshrc) if calls_shim(line)],
     }
     parts = list(dict.fromkeys(filter(None, (_part(step, host) for step in steps))))
 
@@ -100,6 +102,9 @@ def _lines(
     if found["zshrc_line_left"]:
         yield from ["", f"Take this line out of {host.zshrc}; it was not added by install:"]
         yield f"  {style.bold(found['zshrc_line_left'])}"
+    if calls := found["zshrc_calls_left"]:
+        yield from ["", f"These lines of {host.zshrc} call what is gone:"]
+        yield from (f"  {style.bold(line)}" for line in calls)
     if parts and not found["dry_run"]:
         yield from ["", "Shells that are open still have their half of it: open new ones."]
 
