@@ -19,6 +19,7 @@ from memory_ledger import MemoryLedger
 from zdeferd.errors import LedgerError
 from zdeferd.ledger import Ledger, Shell
 from zdeferd.model import Code, Cost, Ending, Job, Outcome, Run, Sink, State, Trigger, Work
+from zdeferd.packing import pack, pack_work, unpack
 
 SINK = Sink(log="/log", sample="s", idle_budget_ms=5)
 JOB = Job(id="a", run=Code("true"), watch=("/x",), env={"K": "v"})
@@ -72,6 +73,13 @@ def test_a_claim_is_made_once(ledger: Ledger) -> None:
     assert ledger.is_claimed("a", "day:1")
     assert not ledger.is_claimed("b", "day:1")
     assert [one.key for one in ledger.live_runs()] == ["day:1", "day:2"]
+
+
+def test_work_is_packed_as_anything_else_is() -> None:
+    """From parts that are kept: none may be forgotten when Work has another one."""
+    work = Work(job=WORK.job, env={"A": "\udcff"})
+    assert pack_work(work) == pack_work(work) == pack(work)
+    assert unpack(pack_work(work), Work) == work
 
 
 def test_a_claim_outlives_its_run(ledger: Ledger) -> None:

@@ -235,6 +235,15 @@ def sources_shim(line: str) -> bool:
     return "zdeferd.plugin.zsh" in code
 
 
+def lines_of(path: str) -> list[str]:
+    """A zsh file's lines; none where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.readlines()
+    except OSError:
+        return []
+
+
 def calls_shim(line: str) -> bool:
     """Whether a line of a zsh file, as it stands there, needs the plugin to be loaded."""
     return re.match(r"(zdefer|zf::defer::register|zf::idle::\w+)(\s|$)", line) is not None

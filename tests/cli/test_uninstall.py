@@ -75,7 +75,10 @@ def test_calls_that_are_left_are_named(user: User) -> None:
     first, line, last = zshrc.read_text().splitlines()
     assert "zdeferd.plugin.zsh" in line, "above what needs it"
     result = call("uninstall")
-    assert "These lines of ~/.zshrc call what is gone:\n  zdefer add a -- true" in result.out
+    assert (
+        "Take these lines out of ~/.zshrc as well; they need the plugin:\n  zdefer add a -- true"
+        in result.out
+    )
     assert zshrc.read_text() == f"{first}\n{last}\n"
 
 

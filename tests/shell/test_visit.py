@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from shell.conftest import Start
-from shell.peer import Peer, connections, wait_for_visit, wait_until
+from shell.peer import Peer, asleep, connections, wait_for_visit, wait_until
 from terminal import Terminal
 
 import zdeferd
@@ -188,6 +188,16 @@ def test_a_job_too_large_to_travel_is_reported(peer: Peer, start: Start) -> None
     visit = peer.take()
     assert [job.id for job in visit.jobs] == ["small"]
     assert (visit.oversize, visit.functions, visit.postprompt) == ((), (), True)
+
+
+def test_surroundings_too_large_to_travel_leave_the_shell_alone(peer: Peer, start: Start) -> None:
+    shell = start(JOB, env={"XDG_HUGE": "x" * 70000})
+    shell.prompt()
+    for _ in range(5):
+        wait_until(lambda: asleep(shell.pid), "what follows the prompt has had its turns")
+        assert shell.ask("$(( 6 * 7 ))") == "42"
+    assert peer.silent(0.05)
+    assert shell.ask("$precmd_functions $preexec_functions") == ""
 
 
 def test_idle_is_sent_at_once_and_once(peer: Peer, start: Start) -> None:

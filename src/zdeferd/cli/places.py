@@ -12,7 +12,7 @@ from ..paths import check_private_dir, check_private_file
 from ..render import count
 from ..service import STOPPED, install_plan, installed_service
 from ..sharedlog import open_log
-from ..steps import Write, calls_shim, sources_shim
+from ..steps import Write, calls_shim, lines_of, sources_shim
 from ..view import reading
 from .declared import tally
 from .findings import Check, Finding, Level, Scene, finding_of, refused
@@ -137,11 +137,7 @@ def loads_shim(zshrc: str) -> bool:
 
 def _code_of(zshrc: str) -> list[str]:
     """Its lines, without comments."""
-    try:
-        with open(zshrc, encoding="utf-8", errors="surrogateescape") as file:
-            return [line.partition("#")[0] for line in file]
-    except OSError:
-        return []
+    return [line.partition("#")[0] for line in lines_of(zshrc)]
 
 
 def check_service(scene: Scene) -> Iterator[Finding]:

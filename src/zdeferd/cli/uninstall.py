@@ -22,6 +22,7 @@ from ..steps import (
     calls_shim,
     carry_out,
     describe,
+    lines_of,
     sources_shim,
 )
 from ..view import daemon_pid, reading
@@ -69,7 +70,7 @@ def perform(call: Call) -> int:
         "running": running,
         "kept": [path for path in _kept(host) if not (dry_run and _goes(path, steps))],
         "zshrc_line_left": written_line(host),
-        "zshrc_calls_left": [line.strip() for line in _lines_of(host.zshrc) if calls_shim(line)],
+        "zshrc_calls_left": [line.strip() for line in lines_of(host.zshrc) if calls_shim(line)],
     }
     parts = list(dict.fromkeys(filter(None, (_part(step, host) for step in steps))))
 
@@ -103,7 +104,7 @@ def _lines(
         yield from ["", f"Take this line out of {host.zshrc}; it was not added by install:"]
         yield f"  {style.bold(found['zshrc_line_left'])}"
     if calls := found["zshrc_calls_left"]:
-        yield from ["", f"These lines of {host.zshrc} call what is gone:"]
+        yield from ["", f"Take these lines out of {host.zshrc} as well; they need the plugin:"]
         yield from (f"  {style.bold(line)}" for line in calls)
     if parts and not found["dry_run"]:
         yield from ["", "Shells that are open still have their half of it: open new ones."]
@@ -131,7 +132,7 @@ def _applies(step: Step) -> bool:
         case Remove(path):
             return os.path.lexists(path)
         case RemoveLine(path, mark):
-            return any(line.rstrip().endswith(mark) for line in _lines_of(path))
+            return any(line.rstrip().endswith(mark) for line in lines_of(path))
     return isinstance(step, Command)
 
 
@@ -169,14 +170,6 @@ def _what(path: str, host: Host, purge: bool) -> str:
 
 def written_line(host: Host) -> str | None:
     """A line of the user's own in .zshrc that loads the plugin, or None."""
-    lines = (line.strip() for line in _lines_of(host.zshrc))
+    lines = (line.strip() for line in lines_of(host.zshrc))
     found = (line for line in lines if sources_shim(line) and not line.endswith(ADDED))
     return next(found, None)
-
-
-def _lines_of(path: str) -> list[str]:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.readlines()
-    except OSError:
-        return []
