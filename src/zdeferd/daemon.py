@@ -31,13 +31,14 @@ from .journal import Journal
 from .ledger import Ledger
 from .lock import take, write_pid
 from .notify import Notifier, inherited_socket
-from .peer import Peer
 from .timers import Alarm
-from .transport import Endpoint
+from .transport import Endpoint, Peer
 
 NONCE = re.compile(r"[A-Za-z0-9.-]{1,64}")
 THREADS = 4
 """For what may block on a disk: the shared logs, and waiting for leftovers to end."""
+MOST_WAITING = 1024
+"""Requests under way. Whose client has left is not known: the oldest makes room."""
 REASON_LIMIT = 200
 """Characters of what is wrong with a message; the message may be what is quoted."""
 EXIT_REFUSED = 1
@@ -121,7 +122,7 @@ class _Daemon:
         self._paths, self._announce = where, announce
         self._lock = (os.fstat(lock).st_dev, os.fstat(lock).st_ino)
         self._journal = Journal()
-        self._answering: set[asyncio.Future[None]] = set()
+        self._answering: dict[asyncio.Future[None], None] = {}
         self._lost: str | None = None
 
     async def run(self) -> bool:
@@ -205,21 +206,20 @@ class _Daemon:
             loop.add_signal_handler(number, self._leave)
         loop.add_signal_handler(signal.SIGHUP, self._dispatcher.reload)
 
-    def _message(self, peer: Peer, frames: list[bytes]) -> asyncio.Future[None] | None:
+    def _message(self, peer: Peer, frames: list[bytes]) -> None:
         """One message of a shell or of zdeferctl; a malformed one is answered, not obeyed."""
+        if lost := self._anchors.lost():
+            self._begin_anew(lost)  # unanswered, a shell makes its visit again
+            return
         try:
-            if lost := self._anchors.lost():
-                self._begin_anew(lost)
-                self._endpoint.hang_up(peer)  # unanswered, a shell makes its visit again
-                return None
             if frames[:1] == [b"request"]:
-                return self._in_background(self._request(peer, wire.decode_request(frames)))
-            self._visit(peer, wire.decode_visit(frames))
+                self._in_background(self._request(peer, wire.decode_request(frames)))
+            else:
+                self._visit(peer, wire.decode_visit(frames))
         except WireError as error:
             reason = str(error)[:REASON_LIMIT]
             self._journal.once(f"dropped a message: {reason}")
             self._endpoint.send(peer, wire.answer("error", reason=reason))
-        return None
 
     def _visit(self, peer: Peer, visit: wire.Visit) -> None:
         crashpoints.reached("daemon.visit-arrived")
@@ -234,7 +234,7 @@ class _Daemon:
         self._dispatcher.visit(
             visit,
             lambda: self._endpoint.send(peer, answer),
-            lambda: self._endpoint.hang_up(peer),
+            lambda: self._endpoint.forget(peer),
         )
 
     async def _request(self, peer: Peer, request: wire.Request) -> None:
@@ -244,20 +244,22 @@ class _Daemon:
             reply = [b"refused", str(error).encode(errors="replace")]
             if not isinstance(error, RequestRefused):
                 self._journal.once(str(error))
-        except asyncio.CancelledError:  # nobody waits for it any more
-            self._endpoint.hang_up(peer)
+        except asyncio.CancelledError:
+            self._endpoint.send(peer, [b"refused", b"too many requests wait"])
             raise
         except Exception as error:  # noqa: BLE001 - one request is no reason to end
             self._journal.fault(error)
-            self._endpoint.hang_up(peer)
-            return
+            reply = [b"refused", b"unforeseen; `zdeferctl doctor` says more"]
         self._endpoint.send(peer, reply)
 
-    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
+    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        if len(self._answering) >= MOST_WAITING:
+            oldest = next(iter(self._answering))
+            del self._answering[oldest]
+            oldest.cancel()
         answering = asyncio.ensure_future(coroutine)
-        self._answering.add(answering)
-        answering.add_done_callback(self._answering.discard)
-        return answering
+        self._answering[answering] = None
+        answering.add_done_callback(lambda done: self._answering.pop(done, None))
 
 
 if __name__ == "__main__":

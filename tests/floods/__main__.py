@@ -19,12 +19,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from floods import echo, fuzz
+from floods import echo, fuzz, zmtp
 from floods.crowd import GREETING, READY, Bystander, Caller, Signs, callers, descriptors
 from running import Daemon, attempts, visit
 from terminal import Terminal
-
-from zdeferd import zmtp
 
 BOUND_KIB = 32 << 10
 """No flood may make a daemon grow by more."""

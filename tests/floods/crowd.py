@@ -19,13 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from floods import zmtp
 from running import LIMIT_S, attempts, visit
-
-from zdeferd import zmtp
 
 GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03\x00NULL" + bytes(48)
 READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
-OPENING_BYTES = len(zmtp.OPENING)
+GREETING_BYTES = 64
+PING = b"\x04\x07\x04PING\0\0"
+"""libzmq pings whoever is connected, busy or not."""
 
 
 class Caller:
@@ -60,25 +61,33 @@ class Caller:
     def greet(self) -> Self:
         """Greeting and READY, and the daemon's own."""
         self.socket.sendall(GREETING + READY)
-        opening = b""
-        while len(opening) < OPENING_BYTES:
-            piece = self.socket.recv(OPENING_BYTES - len(opening))
+        assert self._exactly(GREETING_BYTES)[10] == 3  # ZMTP 3
+        flags, size = self._exactly(2)
+        assert flags == 4
+        assert self._exactly(size).startswith(b"\x05READY\x0bSocket-Type\0\0\0\x06ROUTER")
+        return self
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            piece = self.socket.recv(count - len(data))
             if not piece:
                 raise ConnectionResetError("hung up in the handshake")
-            opening += piece
-        assert opening == zmtp.OPENING
-        return self
+            data += piece
+        return data
 
     def send(self, frames: Sequence[bytes]) -> None:
         """One message."""
         self.socket.sendall(zmtp.encode(list(frames)))
 
     def answer(self) -> bytes:
-        """What comes next; ConnectionResetError: it hung up."""
-        piece = self.socket.recv(1 << 16)
+        """What comes next, but for PINGs; ConnectionResetError: it hung up."""
+        piece = PING
+        while piece == PING:
+            piece = self.socket.recv(1 << 16)
         if not piece:
             raise ConnectionResetError("hung up")
-        return piece
+        return piece.removeprefix(PING)
 
     def ask(self, frames: Sequence[bytes]) -> bytes:
         """A message and its answer."""

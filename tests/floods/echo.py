@@ -18,12 +18,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from floods import zmtp
 from floods.crowd import Caller, percentile
 from running import Daemon
 from shell.peer import Stub
 from terminal import Terminal
-
-from zdeferd import zmtp
 
 SHIM = Path(__file__).parents[2] / "shell/zdeferd.plugin.zsh"
 JOBS = "\n".join(f"f{i}() {{ : }}; zf::defer::register j{i} f{i} postprompt J" for i in range(5))

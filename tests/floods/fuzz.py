@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from floods import zmtp
 from floods.crowd import GREETING, READY, Caller
 from running import listed, visit
 
-from zdeferd import registered, wire, zmtp
+from zdeferd import registered, wire
 from zdeferd.errors import WireError
 
 CORPUS = Path(__file__).parent / "corpus"

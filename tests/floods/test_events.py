@@ -6,11 +6,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from floods import zmtp
 from floods.crowd import GREETING, READY, Bystander, Caller, Signs, callers, until
 from running import Daemon, visit
 from terminal import Terminal
-
-from zdeferd import zmtp
 
 SHIM = Path(__file__).parents[2] / "shell/zdeferd.plugin.zsh"
 SHELLS = 200

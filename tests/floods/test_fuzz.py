@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from floods import fuzz
+from floods import fuzz, zmtp
 from floods.crowd import GREETING, READY, Caller, Signs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from running import Daemon, Peer, visit
 
-from zdeferd import wire, zmtp
+from zdeferd import wire
 
 FRAMES = 5000
 GROWTH_KIB = 24 << 10

@@ -7,12 +7,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from floods import zmtp
 from floods.conftest import FEW_DESCRIPTORS
 from floods.crowd import GREETING, READY, Bystander, Caller, Signs, callers, until
 from running import Daemon, Peer, visit
 
-from zdeferd import wire, zmtp
-from zdeferd.transport import MOST_PEERS, UNFINISHED_BYTES
+from zdeferd import wire
+
+MOST_PEERS, UNFINISHED_BYTES = 1024, 16 << 20
 
 P99_MS = 250.0
 """Of a visit, beside a flood, on two busy cores; the campaign shows what it is at rest."""

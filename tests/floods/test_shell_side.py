@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from floods import zmtp
 from floods.crowd import Signs, until
 from shell.peer import Stub, asleep
 from terminal import LIMIT_S, Terminal
-
-from zdeferd import zmtp
 
 SHIM = Path(__file__).parents[2] / "shell/zdeferd.plugin.zsh"
 JOB = "build() { : }; zf::defer::register build build postprompt Build"

@@ -5,14 +5,14 @@ from functools import partial
 
 import pytest
 import zmq
+from floods import zmtp
 from floods.crowd import GREETING, READY
+from floods.zmtp import MAX_MESSAGE_BYTES, Phase, Stream
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zdeferd import zmtp
 from zdeferd.errors import WireError
 from zdeferd.wire import MAX_FRAME_BYTES, MAX_FRAMES
-from zdeferd.zmtp import MAX_MESSAGE_BYTES, Phase, Stream
 
 MESSAGES = st.lists(st.lists(st.binary(max_size=300), min_size=1, max_size=6), max_size=6)
 PING = b"\x04\x0a\x04PING\x00\x00abc"

@@ -17,8 +17,8 @@ small objects. Anything else is a WireError, after which the stream is not to be
 from enum import Enum
 from typing import NamedTuple
 
-from .errors import WireError
-from .wire import MAX_FRAME_BYTES, MAX_FRAMES
+from zdeferd.errors import WireError
+from zdeferd.wire import MAX_FRAME_BYTES, MAX_FRAMES
 
 MAX_MESSAGE_BYTES = 1 << 20
 """Of the frames of one message together."""
