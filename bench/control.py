@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import usermanager
-from running import Daemon, Peer, visit
-from usermanager import UserManager
+from support import systemd
+from support.daemon import Daemon, Peer, visit
+from support.systemd import UserManager
 
 from .contestants import US
 from .stage import SOURCE, Stage, compare, until
@@ -50,7 +50,7 @@ def measure(stage: Stage) -> list[Figure]:
         if "tsp" in stage.peers.programs:
             env = dict(os.environ) | {"TS_SOCKET": f"{stage.root}/ts"}
             ways["tsp -l"] = process([stage.peers.programs["tsp"], "-l"], env)
-        if reason := usermanager.why_not():
+        if reason := systemd.why_not():
             figure.skipped[SYSTEMCTL] = reason
         else:
             home, _ = stage.home()

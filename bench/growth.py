@@ -10,9 +10,9 @@ import contextlib
 import sqlite3
 import time
 
-from running import Daemon, Peer, visit
+from support.daemon import Daemon, Peer, visit
 
-from zdeferd.ledger import Ledger
+from zdeferd.ledger.store import Ledger
 
 from .control import status_ms
 from .stage import Stage, until

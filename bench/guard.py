@@ -24,9 +24,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zdeferd import claims, wire
-from zdeferd.ledger import Ledger
-from zdeferd.share import share
+from zdeferd.install.share import share
+from zdeferd.ledger import claims
+from zdeferd.ledger.store import Ledger
+from zdeferd.wire import messages
 
 from .peers import compiled
 from .screen import ZSH
@@ -172,7 +173,7 @@ def make_claims(count: int) -> None:
             fingerprint=lambda watch, env: "",
         )  # fmt: skip
         for number in range(count):
-            visit = wire.decode_visit(_frames(number))
+            visit = messages.decode_visit(_frames(number))
             with ledger.transaction():
                 claimed = claims.take_visit(ledger, visit, facts)
             assert len(claimed.runs) == 1

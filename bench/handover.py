@@ -14,9 +14,9 @@ from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
-import usermanager
-from running import Daemon
-from usermanager import UserManager
+from support import systemd
+from support.daemon import Daemon
+from support.systemd import UserManager
 
 from . import contestants
 from .contestants import PROLOGUE, US, ZSH_ASYNC
@@ -76,7 +76,7 @@ socket.recv_multipart()
 def measure(stage: Stage) -> list[Figure]:
     """Warm, and cold through socket activation."""
     with ExitStack() as stack:
-        manager = None if usermanager.why_not() else _manager(stage, stack)
+        manager = None if systemd.why_not() else _manager(stage, stack)
         return [*_warm(stage, manager), _cold(stage, manager)]
 
 
@@ -107,7 +107,7 @@ def _warm(stage: Stage, manager: UserManager | None) -> list[Figure]:
     if manager is not None:
         ways[SYSTEMD_RUN] = _inside_asker(manager)
     else:
-        figure.skipped[SYSTEMD_RUN] = usermanager.why_not()
+        figure.skipped[SYSTEMD_RUN] = systemd.why_not()
     samples: dict[str, list[float]] = {name: [] for name in ways}
     for name in stage.rounds(list(ways), stage.size.visits):
         samples[name].append(ways[name]())
@@ -208,7 +208,7 @@ def _cold(stage: Stage, manager: UserManager | None) -> Figure:
         "the same visit; systemd's socket is connected to, and starts the daemon",
     )
     if manager is None:
-        figure.skipped[OURS_COLD] = usermanager.why_not()
+        figure.skipped[OURS_COLD] = systemd.why_not()
         return figure
     _, env = stage.home(_our_zshrc(stage))
     env |= {"ZDEFERD_SOCKET": str(manager.socket)}

@@ -16,9 +16,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import usermanager
-from running import Peer, visit
-from usermanager import UserManager
+from support import systemd
+from support.daemon import Peer, visit
+from support.systemd import UserManager
 
 from .contestants import US
 from .stage import Stage, until
@@ -170,7 +170,7 @@ def _after_idle_exit(stage: Stage) -> Figure:
         "socket-activated by one visit, with `exit_after` of 1 s",
         counts=True,
     )
-    if reason := usermanager.why_not():
+    if reason := systemd.why_not():
         figure.skipped[US] = reason
         return figure
     home, _ = stage.home()

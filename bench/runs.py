@@ -15,9 +15,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import usermanager
-from running import Daemon, Peer, visit
-from usermanager import UserManager
+from support import systemd
+from support.daemon import Daemon, Peer, visit
+from support.systemd import UserManager
 
 from .contestants import US
 from .handover import SYSTEMD_RUN
@@ -37,7 +37,7 @@ def measure(stage: Stage) -> list[Figure]:
     """Latency, cost of a run, runs a second."""
     with ExitStack() as stack:
         manager = None
-        if not usermanager.why_not():
+        if not systemd.why_not():
             home, _ = stage.home()
             (home / ".config").rmdir()
             manager = UserManager(home)

@@ -22,10 +22,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from running import Daemon
-from terminal import private_environment
+from support.daemon import Daemon
+from support.terminal import private_environment
 
-from zdeferd.share import share
+from zdeferd.install.share import share
 
 from . import peers
 from .screen import ZSH

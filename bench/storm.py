@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from running import Daemon
+from support.daemon import Daemon
 
 from . import contestants
 from .contestants import EVALCACHE, FLOOR, FORKS, US, ZSH_ASYNC, ZSH_DEFER

@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 
 import zdeferd
-from zdeferd import lifecycle, lines, model, sidecar, wire
+from zdeferd import model
 from zdeferd.cli import VERBS
-from zdeferd.share import share
+from zdeferd.install.share import share
+from zdeferd.rules import lifecycle
+from zdeferd.telemetry import lines, sidecar
+from zdeferd.wire import messages
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "zdeferd"
@@ -156,9 +159,9 @@ def documented_fields(section: str) -> list[str]:
     return re.findall(r"^\| `(\w+)` \|", body[1], re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", wire.RECORDS)
+@pytest.mark.parametrize("name", messages.RECORDS)
 def test_every_record_is_documented(name: str) -> None:
-    assert documented_fields(name) == list(wire.RECORDS[name].__struct_fields__)
+    assert documented_fields(name) == list(messages.RECORDS[name].__struct_fields__)
 
 
 def documented_rows() -> dict[str, set[str]]:
@@ -168,15 +171,15 @@ def documented_rows() -> dict[str, set[str]]:
     return {name: set(re.findall(r"`(\w+)`", rest)) for name, rest in rows}
 
 
-@pytest.mark.parametrize("kind", wire.Request.__args__ + wire.Reply.__args__)
+@pytest.mark.parametrize("kind", messages.Request.__args__ + messages.Reply.__args__)
 def test_every_request_and_reply_is_documented(kind: type) -> None:
     name = kind.__struct_config__.tag  # type: ignore[attr-defined]
-    replies = {reply.__struct_config__.tag for reply in wire.Reply.__args__}
+    replies = {reply.__struct_config__.tag for reply in messages.Reply.__args__}
     assert documented_rows()[name] - replies == set(kind.__struct_fields__)  # type: ignore[attr-defined]
 
 
 def test_the_protocol_version_is_documented() -> None:
-    assert f"version is **{wire.PROTOCOL}**" in (DOCS / "protocol.md").read_text()
+    assert f"version is **{messages.PROTOCOL}**" in (DOCS / "protocol.md").read_text()
 
 
 def key(field: str) -> str:

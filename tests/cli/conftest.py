@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ctl import User
-from running import Daemon
+from support.daemon import Daemon
+from support.user import User
 
 
 @pytest.fixture

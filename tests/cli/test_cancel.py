@@ -1,7 +1,7 @@
 """`zdeferctl cancel`: ends what runs, and what waits before it starts."""
 
-from ctl import User, call, claim, end, wait_for_file
-from running import Daemon
+from support.daemon import Daemon
+from support.user import User, call, claim, end, wait_for_file
 
 
 def test_a_running_and_a_waiting_run(user: User, daemon: Daemon) -> None:

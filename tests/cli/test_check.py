@@ -1,6 +1,6 @@
 """`zdeferctl check`: all problems at once, each with its place."""
 
-from ctl import User, call
+from support.user import User, call
 
 
 def test_nothing_to_complain_about(user: User) -> None:

@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from ctl import User, call, claim, ctl_script, end
-from terminal import Terminal
+from support.terminal import Terminal
+from support.user import User, call, claim, ctl_script, end
 
 from zdeferd.cli import VERBS, verb_parser
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from zdeferd.cli import demo
-from zdeferd.render import PLAIN
+from zdeferd.view.render import PLAIN
 
 ROOT = Path(__file__).parent.parent.parent
 DEMO = [sys.executable, "-m", "zdeferd.cli", "demo"]

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ctl import User, call, claim, daemon_script
-from running import Daemon
+from support.daemon import Daemon
+from support.user import User, call, claim, daemon_script
 
-from zdeferd.cli.surroundings import container_kind, is_wsl, version_of
-from zdeferd.mounts import file_system
+from zdeferd.doctor.machine import container_kind, is_wsl, version_of
+from zdeferd.machine.mounts import file_system
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from ctl import User, call, daemon_script
+from support.user import User, call, daemon_script
 
 LINE = "source ~/.local/share/zdeferd/shell/zdeferd.plugin.zsh"
 

@@ -1,7 +1,7 @@
 """`zdeferctl jobs`: what files and shells declared."""
 
-from ctl import NOW, User, call, claim, ctl_script, end, job
-from terminal import Terminal
+from support.terminal import Terminal
+from support.user import NOW, User, call, claim, ctl_script, end, job
 
 from zdeferd.model import Outcome, Trigger
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ctl import NOW, User, call, claim, daemon_script, end, job
+from support.user import NOW, User, call, claim, daemon_script, end, job
 
 from zdeferd.cli import VERBS
 from zdeferd.cli.call import JSON_SCHEMA_VERSION
-from zdeferd.cli.reason import Code
+from zdeferd.view.why import Code
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli-json.md"
 ALWAYS = {"schema_version", "verb"}

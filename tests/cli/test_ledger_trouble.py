@@ -3,7 +3,7 @@
 import sqlite3
 
 import pytest
-from ctl import User, call
+from support.user import User, call
 
 READING = [("status",), ("runs",), ("show", "1"), ("log", "1"), ("why", "a"), ("jobs",)]
 

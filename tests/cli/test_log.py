@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from ctl import SOURCE, User, call, claim, ctl_script, end
-from running import Daemon
-from terminal import Terminal
+from support.daemon import Daemon
+from support.terminal import Terminal
+from support.user import SOURCE, User, call, claim, ctl_script, end
 
-from zdeferd.cli.watch import file_watch
+from zdeferd.machine.filewatch import file_watch
 
 
 def with_output(user: User, text: bytes) -> int:

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from ctl import SOURCE, User, call, claim
-from terminal import Terminal
+from support.terminal import Terminal
+from support.user import SOURCE, User, call, claim
 
 from zdeferd import __version__
 from zdeferd.cli import VERBS

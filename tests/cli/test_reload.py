@@ -1,7 +1,7 @@
 """`zdeferctl reload`: new jobs count at once, bad ones are listed."""
 
-from ctl import User, call
-from running import Daemon
+from support.daemon import Daemon
+from support.user import User, call
 
 
 def test_new_and_bad_jobs(user: User, daemon: Daemon) -> None:

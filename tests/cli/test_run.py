@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 
-from ctl import SOURCE, User, call, wait_for_file
-from running import Daemon
-from terminal import Terminal
+from support.daemon import Daemon
+from support.terminal import Terminal
+from support.user import SOURCE, User, call, wait_for_file
 
 
 def test_a_job_that_succeeds(user: User, daemon: Daemon) -> None:

@@ -1,7 +1,7 @@
 """`zdeferctl runs`: newest first, filtered, with their cost."""
 
 import pytest
-from ctl import User, call, claim, end
+from support.user import User, call, claim, end
 
 from zdeferd.model import Outcome
 

@@ -1,10 +1,10 @@
 """`zdeferctl show`: one run, whole."""
 
-from ctl import User, call, claim, end
+from support.user import User, call, claim, end
 
-from zdeferd import script
-from zdeferd.cli.declared import command_of
+from zdeferd.jobs import script
 from zdeferd.model import Code, Job, Outcome
+from zdeferd.view.jobs import command_of
 
 
 def test_an_ended_run(user: User) -> None:

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from ctl import User, call, daemon_script
+from support.user import User, call, daemon_script
 
-from zdeferd.lock import lock_within
-from zdeferd.view import daemon_pid
+from zdeferd.ledger.reading import daemon_pid
+from zdeferd.machine.lock import lock_within
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from ctl import User, call, claim, end, job
+from support.user import User, call, claim, end, job
 
-from zdeferd import view
+from zdeferd.ledger import reading
 from zdeferd.model import Outcome
 
 EXAMPLES = Path(__file__).parents[2] / "examples/jobs.d"
@@ -94,14 +94,14 @@ def test_a_ledger_on_a_file_system_that_cannot_be_written(
     ledger = user.ledger()
     claim(ledger, "waits")
     ledger.close()
-    connect = view._connect_with
+    connect = reading._connect_with
 
     def cannot_write(path: str, options: str) -> tuple[sqlite3.Connection, int]:
         if "immutable" not in options:
             raise sqlite3.OperationalError("unable to open database file")
         return connect(path, options)
 
-    monkeypatch.setattr(view, "_connect_with", cannot_write)
+    monkeypatch.setattr(reading, "_connect_with", cannot_write)
     monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)
     document = call("status", "--json").document
     assert [run["job"] for run in document["live_runs"]] == ["waits"]

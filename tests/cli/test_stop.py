@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 
-from ctl import SOURCE, User, call, wait_for_file
-from running import Daemon
+from support.daemon import Daemon
+from support.user import SOURCE, User, call, wait_for_file
 
 
 def test_jobs_go_on(user: User, daemon: Daemon) -> None:

@@ -4,8 +4,8 @@ import fcntl
 from pathlib import Path
 
 import pytest
-from ctl import User, call, claim, daemon_script
-from running import Daemon
+from support.daemon import Daemon
+from support.user import User, call, claim, daemon_script
 
 SAID = """\
 stopped  the daemon

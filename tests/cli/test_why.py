@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ctl import User, call, claim, end, job
+from support.user import User, call, claim, end, job
 
-from zdeferd.cli.reason import Code, Facts, Live, Past, ordinal, why
+from zdeferd.attempts.processes import boot_id
 from zdeferd.cli.why import listens
-from zdeferd.ledger import Shell
+from zdeferd.ledger.store import Shell
 from zdeferd.model import Job, Outcome, Scope, Sink, Trigger
-from zdeferd.system import boot_id
+from zdeferd.view.why import Code, Facts, Live, Past, ordinal, why
 
 NOW = 1_700_000_000.0
 PAST = Past(run=7, at=NOW - 60, outcome="succeeded", rc=0)
@@ -235,7 +235,7 @@ def test_a_listening_socket_starts_the_daemon(user: User) -> None:
 
 
 def test_unchanged_inputs(user: User) -> None:
-    from zdeferd.fingerprint import fingerprint
+    from zdeferd.jobs.fingerprint import fingerprint
 
     watched = user.root / "watched"
     watched.write_text("one")

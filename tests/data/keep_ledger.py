@@ -19,11 +19,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "src")]
 
-from running import Daemon, Peer, attempts, visit  # noqa: E402
+from support.daemon import Daemon, Peer, attempts, visit  # noqa: E402
 
-from zdeferd import runfolder, system, wire  # noqa: E402
+from zdeferd.attempts import processes  # noqa: E402
 from zdeferd.crashpoints import VARIABLE  # noqa: E402
-from zdeferd.ledger import SCHEMA_VERSION  # noqa: E402
+from zdeferd.ledger.store import SCHEMA_VERSION  # noqa: E402
+from zdeferd.runs import judge as runfolder  # noqa: E402
+from zdeferd.wire import messages  # noqa: E402
 
 HOME = Path("/tmp/zdeferd-ledger")
 BOOT = "00000000-0000-4000-8000-000000000000"
@@ -68,7 +70,7 @@ class History:
             for message in frames:
                 assert peer.ask(message)[0] == b"ok"
 
-    def ask(self, request: wire.Request) -> None:
+    def ask(self, request: messages.Request) -> None:
         """A request of zdeferctl."""
         with Peer(self.daemon.socket) as peer:
             peer.request(request)
@@ -90,8 +92,8 @@ class History:
         self.say(visit("n1", 2, {"slow": waits}, env(), timeout="0.1s"))
         self.say(visit("n1", 3, {"long": waits, "queued": "true"}, env()))
         run, _ = self.runner("long")
-        self.ask(wire.CancelRun(run=run + 1))
-        self.ask(wire.CancelRun(run=run))
+        self.ask(messages.CancelRun(run=run + 1))
+        self.ask(messages.CancelRun(run=run))
         self.say(visit("n1", 4, {"left": waits}, env()))
         os.kill(self.runner("left")[1], signal.SIGKILL)
         self.daemon.wait_for("SELECT count(*) FROM runs WHERE outcome = 'abandoned'", 1)
@@ -99,7 +101,7 @@ class History:
         idle = {"first": "sleep 0.05", "second": "true"}
         self.say(visit("n2", 1, idle, budget, event=b"idle", on="idle"))
         self.daemon.wait_for("SELECT count(*) FROM runs WHERE outcome = 'missed'", 1)
-        self.ask(wire.RunJob(job="daily"))
+        self.ask(messages.RunJob(job="daily"))
         self.say(visit("n3", 1, {"daily": "true", "waits": "true"}, env(), event=b"", on="idle"))
         self.daemon.wait_for("SELECT count(*) FROM runs WHERE state != 'ended'", 0)
         self.daemon.wait_for("SELECT count(*) FROM lines", 0)
@@ -124,14 +126,14 @@ class History:
         self.arm("begun")
         self.say(visit("n7", 1, {"runs": f"read -r < {HOME}/gate", "claimed": "true"}, env()))
         _, pid = self.runner("runs")
-        runner = system.Handle(pid)
+        runner = processes.Handle(pid)
         self.say(visit("n9", 1, {"registered": "true"}, env(), event=b""))
         log = env(PERF_SEGMENT_LOG=f"{HOME}/begun.log")
         self.say(visit("n8", 1, {"begun": "true"}, log, event=b"idle", on="idle"))
         self.wait_for_death()
-        left = system.tree_of(pid)
+        left = processes.tree_of(pid)
         runner.send(signal.SIGKILL)
-        system.end(left, 5.0, signal.SIGKILL)
+        processes.end(left, 5.0, signal.SIGKILL)
 
     def arm(self, name: str) -> None:
         """A daemon that dies between a line's append and its mark."""
@@ -155,7 +157,8 @@ def keep(source: Path, target: Path) -> None:
     with closing(sqlite3.connect(source)) as db:
         for table, column in (("runs", "boot"), ("runs", "key"), ("claims", "key")):
             db.execute(
-                f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (system.boot_id(), BOOT)
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
+                (processes.boot_id(), BOOT),
             )
         db.commit()
         db.execute("VACUUM")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from faults.world import make_sick_disk
-from running import Daemon
+from support.daemon import Daemon
 
 
 @pytest.fixture

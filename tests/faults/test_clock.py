@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import LIMIT_S, environment, visit
+from support.daemon import LIMIT_S, environment, visit
 
-from zdeferd import paths, wire
-from zdeferd.committer import Committer
-from zdeferd.dispatcher import Dispatcher
-from zdeferd.journal import Journal
-from zdeferd.ledger import Ledger
-from zdeferd.probe import Clocks, Probe
-from zdeferd.schedule import TTY_RESOLUTION_S
+from zdeferd.ledger.committer import Committer
+from zdeferd.ledger.store import Ledger
+from zdeferd.machine import paths
+from zdeferd.machine.journal import Journal
+from zdeferd.machine.quiet import Clocks, Probe
+from zdeferd.rules.schedule import TTY_RESOLUTION_S
+from zdeferd.runs.dispatcher import Dispatcher
+from zdeferd.wire import messages
 
 DAY_S = 86400.0
 QUIET_S = 60.0
@@ -60,7 +61,7 @@ class Bench:
         self._shells += 1
         answered = asyncio.Event()
         frames = visit(f"n{self._shells}", 1, jobs, **fields)
-        self.dispatcher.visit(wire.decode_visit(frames), answered.set)
+        self.dispatcher.visit(messages.decode_visit(frames), answered.set)
         await asyncio.wait_for(answered.wait(), LIMIT_S)
 
     async def rows(self, sql: str) -> list[Any]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from faults.world import doctor
-from running import Daemon
+from support.daemon import Daemon
 
-from zdeferd import daemon as program
-from zdeferd import mounts
+from zdeferd.daemon import main as program
+from zdeferd.machine import mounts
 
 
 @pytest.fixture

@@ -20,15 +20,17 @@ from faults.world import (
     until,
     wait_ended,
 )
-from running import Daemon, Peer
 from strangers.world import NOBODY_ELSE, may_become
+from support.daemon import Daemon, Peer
 
-from zdeferd import wire
+from zdeferd.wire import messages
 
 pytestmark = needs_linux
 SECOND_UID = 61_573
 """Nobody's here; root's own processes have no limit."""
-MODULE = "import sys; sys.path[:0] = {path!r}; from zdeferd.daemon import main; sys.exit(main([]))"
+MODULE = (
+    "import sys; sys.path[:0] = {path!r}; from zdeferd.daemon.main import main; sys.exit(main([]))"
+)
 
 
 needs_root = pytest.mark.skipif(not may_become(SECOND_UID), reason=NOBODY_ELSE)
@@ -185,14 +187,14 @@ def test_no_descriptor_is_left_for_the_daemon_when_a_job_ends(daemon: Daemon, ho
     assert daemon.process is not None
     pid = daemon.process.pid
     with Peer(daemon.socket) as peer:
-        peer.request(wire.Ping())  # connected already: libzmq needs no new descriptor
+        peer.request(messages.Ping())  # connected already: libzmq needs no new descriptor
         open_ones = sorted(map(int, os.listdir(f"/proc/{pid}/fd")))
         gap = next(n for n in range(len(open_ones) + 1) if n not in open_ones)
         with limited(pid, resource.RLIMIT_NOFILE, gap):
             before = _cpu_ticks(pid)
             (home / "gate").write_text("go\n")
             until((daemon.state / "runs/1/outcome.json").exists)
-            assert isinstance(peer.request(wire.Ping()), wire.Pong)
+            assert isinstance(peer.request(messages.Ping()), messages.Pong)
             assert _cpu_ticks(pid) - before < 30, "it spins"
             assert daemon.rows("SELECT state FROM runs") == [("dispatched",)]
     assert wait_ended(daemon, "slow") == [("failed", 9)]

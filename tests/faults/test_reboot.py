@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from faults.world import lines_of, needs_linux, needs_mounts, prompt, until, wait_ended
-from running import Daemon, Peer, visit
+from support.daemon import Daemon, Peer, visit
 
-from zdeferd import runfolder, wire
+from zdeferd.runs import judge as runfolder
+from zdeferd.wire import messages
 
 pytestmark = [needs_mounts, needs_linux]
 IN_ANOTHER_BOOT = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
@@ -33,7 +34,7 @@ class Machine(Daemon):
                 start_new_session=True,
             )
         with Peer(self.socket) as peer:
-            peer.request(wire.Ping())
+            peer.request(messages.Ping())
         return self
 
     def crash(self) -> None:

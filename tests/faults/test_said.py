@@ -5,13 +5,13 @@ import time
 from pathlib import Path
 
 import pytest
-from running import LIMIT_S
+from support.daemon import LIMIT_S
 
-from zdeferd import scribe
-from zdeferd.committer import Committer
-from zdeferd.journal import Journal
-from zdeferd.ledger import Ledger
-from zdeferd.scribe import Scribe
+from zdeferd.ledger import scribe
+from zdeferd.ledger.committer import Committer
+from zdeferd.ledger.scribe import Scribe
+from zdeferd.ledger.store import Ledger
+from zdeferd.machine.journal import Journal
 
 
 def test_a_fault_is_news_again_an_hour_after_it_struck_last(

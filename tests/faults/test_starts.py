@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from faults.world import lines_of, prompt, until, wait_ended
-from running import Daemon, Peer, visit
+from support.daemon import Daemon, Peer, visit
 
 
 def blocked(daemon: Daemon, number: int) -> Path:

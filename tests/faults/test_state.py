@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from faults.world import doctor, ended, needs_linux, prompt, status, until, wait_ended
-from running import Daemon, Peer, visit
+from support.daemon import Daemon, Peer, visit
 
-from zdeferd.view import daemon_pid
+from zdeferd.ledger.reading import daemon_pid
 
 pytestmark = needs_linux
 

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import usermanager
 from faults.world import until
-from running import Peer, visit
-from usermanager import UserManager
+from support import systemd
+from support.daemon import Peer, visit
+from support.systemd import UserManager
 
-from zdeferd.view import daemon_pid
+from zdeferd.ledger.reading import daemon_pid
 
-pytestmark = pytest.mark.skipif(bool(usermanager.why_not()), reason=usermanager.why_not())
+pytestmark = pytest.mark.skipif(bool(systemd.why_not()), reason=systemd.why_not())
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from ctl import call
-from running import Daemon, Peer, attempts, visit
+from support.daemon import Daemon, Peer, attempts, visit
+from support.user import call
 
 
 def _may_mount() -> bool:

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from floods import echo, fuzz, zmtp
 from floods.crowd import GREETING, READY, Bystander, Caller, Signs, callers, descriptors
-from running import Daemon, attempts, visit
-from terminal import Terminal
+from support.daemon import Daemon, attempts, visit
+from support.terminal import Terminal
 
 BOUND_KIB = 32 << 10
 """No flood may make a daemon grow by more."""

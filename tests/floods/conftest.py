@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from floods.crowd import descriptors
-from running import Daemon
+from support.daemon import Daemon
 
 FEW_DESCRIPTORS = 256
 """A hard limit, so that the daemon cannot help itself to more."""

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from floods import zmtp
 from floods.crowd import Caller, percentile
-from running import Daemon
 from shell.peer import Stub
-from terminal import Terminal
+from support.daemon import Daemon
+from support.terminal import Terminal
 
 SHIM = Path(__file__).parents[2] / "shell/zdeferd.plugin.zsh"
 JOBS = "\n".join(f"f{i}() {{ : }}; zf::defer::register j{i} f{i} postprompt J" for i in range(5))

@@ -18,10 +18,11 @@ from typing import NamedTuple
 
 from floods import zmtp
 from floods.crowd import GREETING, READY, Caller
-from running import listed, visit
+from support.daemon import listed, visit
 
-from zdeferd import registered, wire
 from zdeferd.errors import WireError
+from zdeferd.jobs import registrations
+from zdeferd.wire import messages as wire
 
 CORPUS = Path(__file__).parent / "corpus"
 ODD_FRAMES = [b"", b"=", b"hello", b"protocol=", b"seq=-1", b"seq=" + b"9" * 40, b"nonce=../x",
@@ -113,9 +114,9 @@ def _is_harmless(frame: bytes) -> bool:
     """Whether no job would run anything but `true`, should this be a list of a visit."""
     text = frame.removeprefix(b"list=").decode("utf-8", "surrogateescape")
     with contextlib.suppress(WireError):
-        return all(job.call in CALLS for job in registered.read("", text)[1])
+        return all(job.call in CALLS for job in registrations.read("", text)[1])
     with contextlib.suppress(WireError):
-        return all(function.body == "true" for function in registered.read(text, "")[0])
+        return all(function.body == "true" for function in registrations.read(text, "")[0])
     return True
 
 

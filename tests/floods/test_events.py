@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from floods import zmtp
 from floods.crowd import GREETING, READY, Bystander, Caller, Signs, callers, until
-from running import Daemon, visit
-from terminal import Terminal
+from support.daemon import Daemon, visit
+from support.terminal import Terminal
 
 SHIM = Path(__file__).parents[2] / "shell/zdeferd.plugin.zsh"
 SHELLS = 200

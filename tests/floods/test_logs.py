@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 from floods.crowd import Caller, Signs, until
-from running import Daemon, visit
+from support.daemon import Daemon, visit
 
-from zdeferd import sharedlog
+from zdeferd.telemetry import sharedlog
 
 LINE = "SEGMENT name=deferred_total ms=0 phase=postprompt sample=unknown"
 EVENTS = 300

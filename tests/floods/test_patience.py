@@ -12,11 +12,11 @@ import pytest
 import uvloop
 from floods import zmtp
 from floods.crowd import GREETING, READY, Caller, until
-from running import LIMIT_S
-from running import Peer as Dealer
+from support.daemon import LIMIT_S
+from support.daemon import Peer as Dealer
 
-from zdeferd import transport
-from zdeferd.transport import Peer
+from zdeferd.wire import router
+from zdeferd.wire.router import Peer
 
 PATIENCE_S = 0.4
 MESSAGE = [b"hello", b"x" * 300, b""]
@@ -31,7 +31,7 @@ class Echo:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-        self.endpoint = transport.Endpoint(self._arrived, self.loop)
+        self.endpoint = router.Endpoint(self._arrived, self.loop)
         self.later: list[tuple[Peer, list[bytes]]] = []
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
@@ -76,7 +76,7 @@ class Echo:
 
 @pytest.fixture
 def echo(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Echo]:
-    monkeypatch.setattr(transport, "PATIENCE_MS", int(PATIENCE_S * 1000))
+    monkeypatch.setattr(router, "PATIENCE_MS", int(PATIENCE_S * 1000))
     with Echo(home / "sock") as made:
         yield made
 
@@ -162,7 +162,7 @@ def test_one_peer_may_have_few_unanswered_messages(echo: Echo) -> None:
 def test_many_unanswered_bytes_stop_all_reading_until_they_are_answered(
     echo: Echo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "OWED_BYTES", 10_000)
+    monkeypatch.setattr(router, "OWED_BYTES", 10_000)
     with Caller(echo.path) as hasty, Caller(echo.path) as next_one:
         hasty.greet().send([b"later", b"x" * 10_000])
         until(lambda: echo.later, "it came")

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from floods import zmtp
 from floods.conftest import FEW_DESCRIPTORS
 from floods.crowd import GREETING, READY, Bystander, Caller, Signs, callers, until
-from running import Daemon, Peer, visit
+from support.daemon import Daemon, Peer, visit
 
-from zdeferd import wire
+from zdeferd.wire import messages
 
 MOST_PEERS, UNFINISHED_BYTES = 1024, 16 << 20
 
 P99_MS = 250.0
 """Of a visit, beside a flood, on two busy cores; the campaign shows what it is at rest."""
 GROWTH_KIB = 24 << 10
-"""More than the limits of transport.py come to, and far less than a flood brings."""
+"""More than the limits of wire/router.py come to, and far less than a flood brings."""
 ENDLESS_FRAME = b"\x03" + (200_000).to_bytes(8, "big") + bytes(200_000)
 
 
@@ -30,7 +30,7 @@ def signs(daemon: Daemon) -> Signs:
 
 def serves(daemon: Daemon) -> bool:
     with Peer(daemon.socket) as peer:
-        return isinstance(peer.request(wire.Ping()), wire.Pong)
+        return isinstance(peer.request(messages.Ping()), messages.Pong)
 
 
 @contextlib.contextmanager
@@ -77,7 +77,7 @@ def test_who_is_owed_an_answer_makes_no_room(poor: Daemon) -> None:
     with Caller(poor.socket) as shell:
         shell.greet().ask(visit("n1", 1, {"x": "sleep 60"}))
     with contextlib.ExitStack() as stack:
-        await_end = wire.encode_request(wire.AwaitRun(run=1))
+        await_end = messages.encode_request(messages.AwaitRun(run=1))
         waiting = [stack.enter_context(Caller(poor.socket)).greet() for _ in range(100)]
         for one in waiting:
             one.send(await_end)
@@ -85,7 +85,7 @@ def test_who_is_owed_an_answer_makes_no_room(poor: Daemon) -> None:
         with callers(poor.socket, 400):
             assert serves(poor)
         with Caller(poor.socket) as ctl:
-            ctl.greet().ask(wire.encode_request(wire.CancelRun(run=1)))
+            ctl.greet().ask(messages.encode_request(messages.CancelRun(run=1)))
         for one in waiting:
             assert b"cancelled" in one.answer()
 
@@ -95,7 +95,7 @@ def test_where_nobody_can_make_room_the_next_one_waits_its_turn(poor: Daemon) ->
     with Caller(poor.socket) as shell:
         shell.greet().ask(visit("n1", 1, {"x": "sleep 60"}))
     with contextlib.ExitStack() as stack:
-        await_end = wire.encode_request(wire.AwaitRun(run=1))
+        await_end = messages.encode_request(messages.AwaitRun(run=1))
         for _ in range(FEW_DESCRIPTORS):  # more than there is room for
             caller = stack.enter_context(Caller(poor.socket))
             caller.socket.settimeout(0.3)
@@ -183,14 +183,14 @@ def test_who_asks_and_leaves_leaves_nothing_behind(daemon: Daemon) -> None:
     with Caller(daemon.socket) as shell:
         shell.greet().ask(visit("n1", 1, {"x": "sleep 60"}))
     before = signs(daemon).rss_kib()
-    requests = zmtp.encode(wire.encode_request(wire.AwaitRun(run=1))) * 16
+    requests = zmtp.encode(messages.encode_request(messages.AwaitRun(run=1))) * 16
     for _ in range(2 * MOST_PEERS):
         with Caller(daemon.socket) as leaving:
             leaving.greet().socket.sendall(requests)
     assert serves(daemon), "those that have left make room"
     assert signs(daemon).rss_kib() - before < GROWTH_KIB
     with Caller(daemon.socket) as ctl:
-        assert b"cancelled" in ctl.greet().ask(wire.encode_request(wire.CancelRun(run=1)))
+        assert b"cancelled" in ctl.greet().ask(messages.encode_request(messages.CancelRun(run=1)))
 
 
 def test_a_quoted_message_of_any_bytes_can_be_told(daemon: Daemon) -> None:

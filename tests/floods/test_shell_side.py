@@ -11,7 +11,7 @@ import pytest
 from floods import zmtp
 from floods.crowd import Signs, until
 from shell.peer import Stub, asleep
-from terminal import LIMIT_S, Terminal
+from support.terminal import LIMIT_S, Terminal
 
 SHIM = Path(__file__).parents[2] / "shell/zdeferd.plugin.zsh"
 JOB = "build() { : }; zf::defer::register build build postprompt Build"

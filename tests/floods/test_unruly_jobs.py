@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from floods.crowd import Bystander, Signs, until
-from running import Daemon, Peer, visit
+from support.daemon import Daemon, Peer, visit
 
 PRINTED = 1 << 28
 """Bytes; the campaign has a job print 1 GiB."""

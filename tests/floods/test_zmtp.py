@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zdeferd.errors import WireError
-from zdeferd.wire import MAX_FRAME_BYTES, MAX_FRAMES
+from zdeferd.wire.messages import MAX_FRAME_BYTES, MAX_FRAMES
 
 MESSAGES = st.lists(st.lists(st.binary(max_size=300), min_size=1, max_size=6), max_size=6)
 PING = b"\x04\x0a\x04PING\x00\x00abc"

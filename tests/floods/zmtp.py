@@ -18,7 +18,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from zdeferd.errors import WireError
-from zdeferd.wire import MAX_FRAME_BYTES, MAX_FRAMES
+from zdeferd.wire.messages import MAX_FRAME_BYTES, MAX_FRAMES
 
 MAX_MESSAGE_BYTES = 1 << 20
 """Of the frames of one message together."""

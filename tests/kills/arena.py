@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
-from running import Daemon, visit
+from support.daemon import Daemon, visit
 
-from zdeferd import crashpoints, wire
+from zdeferd import crashpoints
+from zdeferd.wire import messages
 
 SETTLE_S = 90.0
 """All that was asked for is done by then, whatever was killed."""
@@ -241,7 +242,7 @@ class Arena:
         with contextlib.closing(self._context.socket(zmq.DEALER)) as socket:
             socket.setsockopt(zmq.LINGER, 1000)
             socket.connect(f"ipc://{self.daemon.socket}")
-            socket.send_multipart(wire.encode_request(wire.CancelRun(run=run)))
+            socket.send_multipart(messages.encode_request(messages.CancelRun(run=run)))
 
     # waiting
 
@@ -261,7 +262,7 @@ class Arena:
 
     def until_it_answers(self) -> None:
         """Until a daemon is there and serves."""
-        self._call(Shell(wire.encode_request(wire.Ping()), [b"reply"]))
+        self._call(Shell(messages.encode_request(messages.Ping()), [b"reply"]))
         while self._open:
             self.turn()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from shell.peer import Peer
-from terminal import Terminal
+from support.terminal import Terminal
 
 PLUGIN = Path(__file__).parents[2] / "shell/zdeferd.plugin.zsh"
 

@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Self
 
 import zmq
-from terminal import LIMIT_S, Terminal
+from support.terminal import LIMIT_S, Terminal
 
-from zdeferd import wire
+from zdeferd.wire import messages
 
 Frames = list[bytes]
 
@@ -46,24 +46,24 @@ class Peer:
         self._context.term()
         self.path.unlink(missing_ok=True)
 
-    def receive(self, limit_s: float = LIMIT_S) -> tuple[bytes, wire.Visit]:
+    def receive(self, limit_s: float = LIMIT_S) -> tuple[bytes, messages.Visit]:
         """Who called and what it said, unanswered."""
         if not self._router.poll(int(limit_s * 1000)):
             raise AssertionError("no visit came")
         identity, *frames = self._router.recv_multipart()
         assert sum(map(len, frames)) <= 65536
-        return identity, wire.decode_visit(frames)
+        return identity, messages.decode_visit(frames)
 
     def answer(self, identity: bytes, frames: Frames) -> None:
         """Send an answer (or rubbish) to a caller."""
         self._router.send_multipart([identity, *frames])
 
     def take(
-        self, limit_s: float = LIMIT_S, reply: Callable[[wire.Visit], Frames] | None = None
-    ) -> wire.Visit:
+        self, limit_s: float = LIMIT_S, reply: Callable[[messages.Visit], Frames] | None = None
+    ) -> messages.Visit:
         """One visit's message, answered with `ok` unless `reply` says otherwise."""
         identity, visit = self.receive(limit_s)
-        frames = reply(visit) if reply else wire.answer("ok", seq=visit.hello.seq)
+        frames = reply(visit) if reply else messages.answer("ok", seq=visit.hello.seq)
         self.answer(identity, frames)
         return visit
 

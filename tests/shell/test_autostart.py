@@ -13,7 +13,7 @@ from shell.conftest import Start
 from shell.peer import Peer, wait_for_visit, wait_until
 from shell.test_harmless import ASK, HOSTILE, STATE, tell
 from shell.test_sick_daemon import works
-from terminal import Terminal
+from support.terminal import Terminal
 
 JOB = "build() { : }; zf::defer::register build build postprompt Build"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from shell.conftest import Start
 from shell.peer import Peer, wait_for_visit, wait_until
-from terminal import Terminal
+from support.terminal import Terminal
 
-from zdeferd import wire
-from zdeferd.registered import Register
-from zdeferd.script import compose
+from zdeferd.jobs.registrations import Register
+from zdeferd.jobs.script import compose
+from zdeferd.wire import messages
 
 LINE_NUMBER = re.compile(r"(?<=:)\d+:")
 
@@ -63,18 +63,18 @@ def prepare(home: Path) -> None:
     (home / "note").touch()
 
 
-def as_a_job(home: Path, visit: wire.Visit, job: Register) -> tuple[int, str]:
+def as_a_job(home: Path, visit: messages.Visit, job: Register) -> tuple[int, str]:
     """Run a job of a visit as the daemon would: its status and output."""
     bodies = {function.name: function.body for function in visit.functions}
     source = compose(
         job.call,
         {name: bodies[name] for name in job.functions},
-        wire.split(visit.context.options),
-        wire.split(visit.context.fpath),
+        messages.split(visit.context.options),
+        messages.split(visit.context.fpath),
     )
     script = home / "script"
     script.write_bytes(source.encode("utf-8", "surrogateescape"))
-    environment = wire.split_map(visit.context.environment) | wire.as_map(job.env)
+    environment = messages.split_map(visit.context.environment) | messages.as_map(job.env)
     done = subprocess.run(
         ["zsh", "-f", script],
         cwd=home,

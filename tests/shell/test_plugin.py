@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from shell.conftest import PLUGIN, Start
 from shell.peer import Peer, asleep, connections, wait_for_visit, wait_until
-from terminal import Terminal
+from support.terminal import Terminal
 
 import zdeferd
-from zdeferd.environment import ALLOWED_ENV, ALLOWED_PREFIXES
+from zdeferd.jobs.environment import ALLOWED_ENV, ALLOWED_PREFIXES
 
 SHELL = PLUGIN.parent
 ROOT = SHELL.parent

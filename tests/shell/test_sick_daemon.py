@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from shell.conftest import Start
 from shell.peer import Peer, Stub, asleep, connections, wait_for_visit, wait_until
-from terminal import LIMIT_S, Terminal
+from support.terminal import LIMIT_S, Terminal
 
 JOB = "build() { : }; zf::defer::register build build postprompt Build"
 VISITS = 4000

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from shell.conftest import PLUGIN
 
-from zdeferd.paths import socket_path, state_dir
+from zdeferd.machine.paths import socket_path, state_dir
 
 ENVIRONMENTS: list[dict[str, str]] = [
     {},

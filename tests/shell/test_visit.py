@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from shell.conftest import Start
 from shell.peer import Peer, asleep, connections, wait_for_visit, wait_until
-from terminal import Terminal
+from support.terminal import Terminal
 
 import zdeferd
-from zdeferd import wire
+from zdeferd.wire import messages
 
 JOB = "build() { make all }; zf::defer::register build build postprompt 'Build it'\n"
 
@@ -27,14 +27,14 @@ def test_the_prompt_comes_before_the_visit(peer: Peer, start: Start) -> None:
     shell.drain()  # what the shell had written when it sent is readable now
     assert "ready> " in shell.screen
     assert visit.postprompt
-    peer.answer(identity, wire.answer("ok", seq=1))
+    peer.answer(identity, messages.answer("ok", seq=1))
 
 
 def test_a_shell_without_jobs_says_that_its_prompt_is_up(peer: Peer, start: Start) -> None:
     shell = start(env={"PERF_SAMPLE_CONTEXT": "test", "SECRET_TOKEN": "x", "LC_TIME": "C"})
     visit = peer.take()
-    environment = wire.split_map(visit.context.environment)
-    assert visit.hello.protocol == wire.PROTOCOL
+    environment = messages.split_map(visit.context.environment)
+    assert visit.hello.protocol == messages.PROTOCOL
     assert (visit.hello.seq, visit.hello.version) == (1, zdeferd.__version__)
     assert (visit.jobs, visit.functions, visit.postprompt, visit.idle) == ((), (), True, False)
     assert environment["PERF_SAMPLE_CONTEXT"] == "test"
@@ -76,7 +76,7 @@ def test_jobs_travel_in_order_with_what_they_need(peer: Peer, start: Start) -> N
     assert four.watch[1].endswith("/rel")
     assert sorted(four.functions) == ["inner", "late", "outer"]
     assert sorted(function.name for function in visit.functions) == ["inner", "late", "outer"]
-    assert "extendedglob" in wire.split(visit.context.options)
+    assert "extendedglob" in messages.split(visit.context.options)
     assert visit.context.fpath
 
 
@@ -107,7 +107,7 @@ def test_three_repetitions_are_enough(peer: Peer, start: Start) -> None:
 def test_an_error_is_final(peer: Peer, start: Start) -> None:
     shell = start(JOB)
     shell.prompt()
-    peer.take(reply=lambda visit: wire.answer("error", reason="no"))
+    peer.take(reply=lambda visit: messages.answer("error", reason="no"))
     settled(peer, shell)
     shell.run(":")
     assert peer.silent(0.05)
@@ -248,7 +248,7 @@ def test_everything_idle_can_be_switched_off(peer: Peer, start: Start) -> None:
     )
     visit = peer.take()
     assert (visit.jobs, visit.idle) == ((), False)
-    assert wire.split_map(visit.context.environment)["ZSH_IDLE_ENABLE"] == "0"
+    assert messages.split_map(visit.context.environment)["ZSH_IDLE_ENABLE"] == "0"
     settled(peer, shell)
 
 
@@ -256,7 +256,7 @@ def test_the_contracts_names_are_read_at_the_first_prompt(peer: Peer, start: Sta
     shell = start("PERF_SEGMENT_LOG=/first; ZSH_LOG_STRUCTURED=1")
     shell.prompt()
     for _ in range(2):
-        environment = wire.split_map(peer.take().context.environment)
+        environment = messages.split_map(peer.take().context.environment)
         assert environment["PERF_SEGMENT_LOG"] == "/first"
         assert environment["ZSH_LOG_STRUCTURED"] == "1"
         settled(peer, shell)

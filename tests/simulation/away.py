@@ -11,8 +11,8 @@ import json
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from zdeferd import runner
-from zdeferd.records import COUNTS
+from zdeferd.attempts import runner
+from zdeferd.attempts.records import COUNTS
 
 from .calls import Process, WouldWait
 from .disk import error

@@ -8,8 +8,8 @@ import gc
 from collections.abc import Callable
 from random import Random
 
+from zdeferd.jobs.registrations import Register
 from zdeferd.model import Code, Job, Scope, Settings, Trigger
-from zdeferd.registered import Register
 
 from .history import History
 from .stage import Setup

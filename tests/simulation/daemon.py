@@ -1,6 +1,6 @@
 """One daemon's life: the real dispatcher, inbox, idle watch, scribe and executor, put together.
 
-Owns what `daemon.py` composes, with the played machine underneath, and its death: a
+Owns what `daemon/main.py` composes, with the played machine underneath, and its death: a
 daemon that is killed leaves the ledger, the disk and the processes, and nothing else.
 """
 
@@ -9,12 +9,12 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from zdeferd import wire
-from zdeferd.dispatcher import Dispatcher
 from zdeferd.errors import LedgerError, ZdeferdError
-from zdeferd.executor import Executor
-from zdeferd.journal import Journal
-from zdeferd.probe import Clocks, Probe
+from zdeferd.machine.journal import Journal
+from zdeferd.machine.quiet import Clocks, Probe
+from zdeferd.runs.dispatcher import Dispatcher
+from zdeferd.runs.executor import Executor
+from zdeferd.wire import messages
 
 from .calls import Killed, Process
 from .disk import error
@@ -169,7 +169,7 @@ class Daemon:
             raise failure
         self.machine.daemon_left()
 
-    def take(self, visit: wire.Visit, answered: Callable[[], None]) -> None:
+    def take(self, visit: messages.Visit, answered: Callable[[], None]) -> None:
         """A whole message has come."""
         self.dispatcher.visit(visit, answered)
 

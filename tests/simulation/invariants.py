@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from memory_ledger import Tables
+from support.ledger import Tables
 
 from zdeferd.model import Ending, Outcome, Run, Scope, State, Trigger
-from zdeferd.schedule import lane
+from zdeferd.rules.schedule import lane
 
 from .promises import Invariant, Violation
 

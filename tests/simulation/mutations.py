@@ -10,20 +10,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from zdeferd import (
-    claims,
-    dispatcher,
-    idlewatch,
-    lifecycle,
-    records,
-    reports,
-    runfolder,
-    runner,
-    schedule,
-    sharedlog,
-    verdicts,
-)
+from zdeferd.attempts import records, runner
+from zdeferd.ledger import claims, outcomes
 from zdeferd.model import Scope
+from zdeferd.rules import lifecycle, schedule, verdicts
+from zdeferd.runs import dispatcher, idle, judge
+from zdeferd.telemetry import sharedlog
 
 from .calls import Calls
 from .promises import Invariant
@@ -84,18 +76,18 @@ def a_start_without_o_excl() -> Iterator[None]:
     with (
         _instead(Calls, "O_EXCL", 0),
         _instead(runner.Attempt, "_reserve", reserve),
-        _instead(runfolder, "judge", _judge_by_the_lock_alone),
+        _instead(judge, "judge", _judge_by_the_lock_alone),
     ):
         yield
 
 
-def _judge_by_the_lock_alone(folder: str, attempt: int) -> runfolder.Verdict:
-    with runfolder._judging(folder) as free:
-        if not free or runfolder._has_writer(folder):
-            return runfolder.Running()
+def _judge_by_the_lock_alone(folder: str, attempt: int) -> judge.Verdict:
+    with judge._judging(folder) as free:
+        if not free or judge._has_writer(folder):
+            return judge.Running()
         if outcome := records.outcome(folder, attempt):
-            return runfolder.Ended(outcome)
-        return runfolder.NeverStarted()
+            return judge.Ended(outcome)
+        return judge.NeverStarted()
 
 
 @_breaks(Invariant.TRULY_ABANDONED, Invariant.NO_LOST_OUTCOME, Invariant.NO_LEFTOVERS)
@@ -108,7 +100,7 @@ def a_runner_without_a_lock() -> AbstractContextManager[Any]:
 
 @_breaks(Invariant.NO_LATE_START, Invariant.NO_LEFTOVERS)
 def no_tombstone() -> AbstractContextManager[Any]:
-    return _instead(runfolder, "tombstone", lambda folder, attempt: True)
+    return _instead(judge, "tombstone", lambda folder, attempt: True)
 
 
 @_breaks(Invariant.ATTEMPTS, Invariant.ONE_START)
@@ -146,7 +138,7 @@ def the_next_daemon_takes_all_for_lost() -> AbstractContextManager[Any]:
     settle = verdicts.settle
 
     def gloomy(run: Any, verdict: Any, boot: str, now: float) -> Any:
-        lost = runfolder.Vanished() if isinstance(verdict, runfolder.Ended) else verdict
+        lost = judge.Vanished() if isinstance(verdict, judge.Ended) else verdict
         return settle(run, lost, boot, now)
 
     return _instead(verdicts, "settle", gloomy)
@@ -178,12 +170,12 @@ def no_look_for_what_was_begun() -> AbstractContextManager[Any]:
 
 @_breaks(Invariant.ONE_LINE)
 def a_line_twice_in_the_ledger() -> AbstractContextManager[Any]:
-    add = reports._add
+    add = outcomes._add
 
     def twice(ledger: Any, lines: Any, run: Any, now: float) -> None:
         add(ledger, lines * 2, run, now)
 
-    return _instead(reports, "_add", twice)
+    return _instead(outcomes, "_add", twice)
 
 
 # --- decisions
@@ -215,7 +207,7 @@ def a_budget_without_a_bottom() -> AbstractContextManager[Any]:
 
 @_breaks(Invariant.QUIET)
 def a_user_who_never_types() -> AbstractContextManager[Any]:
-    return _instead(idlewatch.IdleWatch, "_quiet_at", lambda self, idle_after_s: 0.0)
+    return _instead(idle.IdleWatch, "_quiet_at", lambda self, idle_after_s: 0.0)
 
 
 @_breaks(Invariant.ALARM)
@@ -274,7 +266,7 @@ def it_leaves_with_work_on_its_hands() -> AbstractContextManager[Any]:
 
 @_breaks(Invariant.RUNS_END, Invariant.QUIET, Invariant.ALARM)
 def an_idle_look_that_is_not_asked_for() -> AbstractContextManager[Any]:
-    return _instead(idlewatch.IdleWatch, "ask", lambda self: None)
+    return _instead(idle.IdleWatch, "ask", lambda self: None)
 
 
 @_breaks(Invariant.ONE_CLAIM)

@@ -9,18 +9,10 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from zdeferd import (
-    claims,
-    dispatcher,
-    ends,
-    executor,
-    hold,
-    idlewatch,
-    records,
-    runfolder,
-    runner,
-    sharedlog,
-)
+from zdeferd.attempts import records, runner
+from zdeferd.ledger import claims
+from zdeferd.runs import dispatcher, endings, executor, hold, idle, judge
+from zdeferd.telemetry import sharedlog
 
 from .daemon import TurnedExecutor
 from .loop import running
@@ -49,18 +41,18 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
         (dispatcher, "date"): today,
         (dispatcher, "config"): settings,
         (dispatcher, "fingerprint"): machine.fingerprint,
-        (ends, "time"): clock,
-        (ends, "Executor"): TurnedExecutor,
+        (endings, "time"): clock,
+        (endings, "Executor"): TurnedExecutor,
         (executor, "os"): calls,
         (hold, "time"): clock,
-        (idlewatch, "time"): clock,
+        (idle, "time"): clock,
         (records, "os"): calls,
         (records, "open"): calls.open_python,
-        (runfolder, "os"): calls,
-        (runfolder, "fcntl"): calls,
-        (runfolder, "shutil"): calls,
-        (runfolder, "system"): system,
-        (runfolder, "end_leftovers"): machine.end_leftovers,
+        (judge, "os"): calls,
+        (judge, "fcntl"): calls,
+        (judge, "shutil"): calls,
+        (judge, "system"): system,
+        (judge, "end_leftovers"): machine.end_leftovers,
         (runner, "os"): calls,
         (runner, "fcntl"): calls,
         (runner, "time"): clock,

@@ -7,8 +7,8 @@ answer to the one before.
 
 from dataclasses import dataclass, field
 
-from zdeferd import wire
-from zdeferd.registered import Register
+from zdeferd.jobs.registrations import Register
+from zdeferd.wire import messages
 
 TRIES = 3
 
@@ -18,7 +18,7 @@ class Message:
     """One visit on its way. `connection`: which of the shell's connections carries it."""
 
     shell: "Shell"
-    visit: wire.Visit
+    visit: messages.Visit
     connection: int
     taken: bool = False
     """The daemon that is running now has read it."""
@@ -35,7 +35,7 @@ class Shell:
 
     nonce: str
     env: dict[str, str]
-    outbox: list[wire.Visit] = field(default_factory=list)
+    outbox: list[messages.Visit] = field(default_factory=list)
     seq: int = 0
     tries: int = 0
     connection: int = 0
@@ -48,9 +48,9 @@ class Shell:
         self.seq += 1
         environment = "\0".join(f"{name}={value}" for name, value in self.env.items())
         self.outbox.append(
-            wire.Visit(
-                hello=wire.Hello(protocol=2, nonce=self.nonce, seq=self.seq),
-                context=wire.ShellContext(environment=environment),
+            messages.Visit(
+                hello=messages.Hello(protocol=2, nonce=self.nonce, seq=self.seq),
+                context=messages.ShellContext(environment=environment),
                 functions=(),
                 jobs=jobs,
                 oversize=(),

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from zdeferd import claims
-from zdeferd.config import Loaded
+from zdeferd.jobs.files import Loaded
+from zdeferd.ledger import claims
+from zdeferd.machine.paths import Paths
+from zdeferd.machine.quiet import Clocks
 from zdeferd.model import Job, Run, Scope, Settings
-from zdeferd.paths import Paths
-from zdeferd.probe import Clocks
 
 from . import away
 from .calls import Calls, Killed, Process

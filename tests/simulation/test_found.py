@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
+from zdeferd.jobs.registrations import Register
 from zdeferd.model import Code, Job, Scope, Settings, Trigger
-from zdeferd.registered import Register
 
 from .away import Runner, Spawner
 from .history import History

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from zdeferd.ledger import Ledger
+from zdeferd.ledger.store import Ledger
 
 from . import stage
 from .chance import play

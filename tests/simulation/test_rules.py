@@ -22,8 +22,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from zdeferd.jobs.registrations import Register
 from zdeferd.model import Code, Job, Scope, Settings, Trigger
-from zdeferd.registered import Register
 
 from .history import History
 from .mutations import MUTATIONS

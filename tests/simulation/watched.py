@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from memory_ledger import MemoryLedger
+from support.ledger import MemoryLedger
 
 from zdeferd.model import Ending, Run, Work
 

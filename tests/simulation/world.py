@@ -7,8 +7,8 @@ sense then does nothing. Who chooses them, by a seed or by hypothesis, is not kn
 from collections.abc import Mapping
 from random import Random
 
-from zdeferd import wire
 from zdeferd.model import Job
+from zdeferd.wire import messages
 
 from .disk import FILE, FOLDER, Node
 from .machine import Machine
@@ -116,7 +116,7 @@ class World(Machine):
         self.check(self._answered_is_kept, message.visit)
         message.shell.answered(message)
 
-    def _answered_is_kept(self, visit: wire.Visit) -> None:
+    def _answered_is_kept(self, visit: messages.Visit) -> None:
         """The answer says: it is durable."""
         known = self.ledger.shell(visit.hello.nonce)
         if known is None or known.seq < visit.hello.seq:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from running import Daemon
 from strangers.world import open_doors
+from support.daemon import Daemon
 
 Refusal = Callable[..., str]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from faults.world import doctor, wait_ended
-from running import Daemon, Peer, visit
 from strangers.conftest import Refusal
 from strangers.world import STRANGER, give, needs_root
+from support.daemon import Daemon, Peer, visit
 
 from zdeferd.cli import main
-from zdeferd.cli.host import daemon_program
+from zdeferd.cli.demo.host import daemon_program
 
 PATH = os.environ["PATH"]
 

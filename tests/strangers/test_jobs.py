@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from faults.world import doctor, prompt, said_by, wait_ended
-from running import Daemon, Peer
 from strangers.world import STRANGER, as_stranger, give, needs_root
+from support.daemon import Daemon, Peer
 
-from zdeferd import wire
+from zdeferd.wire import messages
 
 pytestmark = needs_root
 GOOD = '[good]\nrun = "true"\non = ["postprompt"]\nonce_per = "shell"\n'
@@ -28,8 +28,8 @@ def shell(daemon: Daemon, nonce: str) -> None:
 def reloaded(daemon: Daemon) -> str:
     """What `zdeferctl reload` lists as refused."""
     with Peer(daemon.socket) as peer:
-        answer = peer.request(wire.Reload())
-    assert isinstance(answer, wire.Reloaded)
+        answer = peer.request(messages.Reload())
+    assert isinstance(answer, messages.Reloaded)
     return "\n".join(answer.problems)
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from faults.world import doctor, status, until, wait_ended
-from running import Daemon, Peer, visit
 from strangers.conftest import Refusal
 from strangers.world import STRANGER, give, needs_root
+from support.daemon import Daemon, Peer, visit
 
-from zdeferd.view import daemon_pid
+from zdeferd.ledger.reading import daemon_pid
 
 pytestmark = [needs_root, pytest.mark.timeout(30)]
 

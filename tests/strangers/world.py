@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import LIMIT_S
+from support.daemon import LIMIT_S
 
 STRANGER = 61_574
 

@@ -15,8 +15,8 @@ import signal
 import sys
 
 from .. import __version__
-from ..environment import absolute_folders
 from ..errors import NoDaemon, ZdeferdError
+from ..jobs.environment import absolute_folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

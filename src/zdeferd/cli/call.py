@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 
-from ..render import Style
+from ..view.render import Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

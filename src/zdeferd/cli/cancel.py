@@ -7,21 +7,21 @@ claim: `zdeferctl run` runs the job again.
 
 from __future__ import annotations
 
-from .. import wire
-from ..client import request
 from ..errors import ZdeferdError
-from ..render import Style
-from ..view import reading
+from ..ledger.reading import reading
+from ..view.render import Style
+from ..view.target import check_job, find_run, is_number, run_or_job
+from ..view.where import find_paths
+from ..wire import messages
+from ..wire.client import request
 from . import DONE, NO
-from .target import check_job, find_run, is_number, run_or_job
-from .where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from ..paths import Paths
-    from ..view import View
+    from ..ledger.reading import View
+    from ..machine.paths import Paths
     from .call import Call, Document
 
 
@@ -68,6 +68,6 @@ def _cancel(paths: Paths, row: Document) -> Document:
     known = {"run": row["id"], "job": row["job"], "ended_before": row["outcome"] is not None}
     if row["outcome"] is not None:
         return known | {"outcome": row["outcome"], "rc": row["rc"]}
-    done = request(paths.socket, wire.CancelRun(run=row["id"]), timeout_s=None)
-    assert isinstance(done, wire.Done)
+    done = request(paths.socket, messages.CancelRun(run=row["id"]), timeout_s=None)
+    assert isinstance(done, messages.Done)
     return known | {"outcome": done.outcome, "rc": done.rc}

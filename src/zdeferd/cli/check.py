@@ -6,11 +6,11 @@ and the key, what was found and what was expected.
 
 from __future__ import annotations
 
-from ..config import load
-from ..render import Style, count, home_short, printable
+from ..jobs.files import load
+from ..view.jobs import in_order
+from ..view.render import Style, count, home_short, printable
+from ..view.where import find_paths
 from . import DONE, NO
-from .declared import in_order
-from .where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ anything is bad.
 
 from __future__ import annotations
 
-from ..config import load
-from ..render import Style, count, home_short, printable
-from . import DONE, NO, places, reach, surroundings
-from .findings import Finding, Level, Scene
-from .host import this_host
+from ..doctor import connection, files, machine
+from ..doctor.findings import Finding, Level, Scene
+from ..jobs.files import load
+from ..view.render import Style, count, home_short, printable
+from . import DONE, NO
+from .demo.host import this_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,5 +55,5 @@ def examine(env: Mapping[str, str]) -> list[Finding]:
     """Every finding of every check, in the order in which a user would meet them."""
     host = this_host(env)
     scene = Scene(env, host.paths, load(host.paths), host)
-    checks = (*reach.CHECKS, *places.CHECKS, *surroundings.CHECKS)
+    checks = (*connection.CHECKS, *files.CHECKS, *machine.CHECKS)
     return [finding for check in checks for finding in check(scene)]

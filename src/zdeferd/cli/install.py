@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 
-from ..render import Style, home_short
-from ..service import Host, install_plan
-from ..steps import AddLine, backup_of, carry_out, describe
+from ..doctor.files import loads_shim
+from ..install.plan import Host, install_plan
+from ..install.steps import AddLine, backup_of, carry_out, describe
+from ..view.render import Style, home_short
 from . import DONE
-from .host import this_host
-from .places import loads_shim
+from .demo.host import this_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

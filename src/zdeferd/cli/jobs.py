@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 
-from ..render import Style, cut, home_short, printable, table, width
-from ..view import reading
+from ..ledger.reading import reading
+from ..view.jobs import Declared, declared, document, tally
+from ..view.live import as_found
+from ..view.render import Style, cut, home_short, printable, table, width
+from ..view.runs import document as run_document
+from ..view.runs import last_words
+from ..view.where import find_paths
 from . import DONE
-from .declared import Declared, declared, document, tally
-from .rows import document as run_document
-from .rows import last_words
-from .standing import as_found
-from .where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

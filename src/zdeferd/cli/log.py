@@ -11,17 +11,17 @@ import os
 import sys
 
 from ..errors import ZdeferdError
-from ..view import daemon_pid, reading
+from ..ledger.reading import daemon_pid, reading
+from ..view.target import latest_run, run_or_job
+from ..view.where import find_paths
 from . import DONE, USAGE
-from .target import latest_run, run_or_job
-from .where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from typing import BinaryIO
 
-    from ..paths import Paths
+    from ..machine.paths import Paths
     from .call import Call, Document
 
 BLOCK_BYTES = 65536
@@ -87,7 +87,7 @@ def _pour(file: BinaryIO) -> int:
 
 def _follow(call: Call, paths: Paths, run: int) -> int:
     """Pour as it grows. The ledger's log changes with every commit: the end is seen there."""
-    from .watch import file_watch
+    from ..machine.filewatch import file_watch
 
     folder = f"{paths.runs}/{run}"
     places = (f"{paths.ledger}-wal", paths.runs, folder, f"{folder}/output")

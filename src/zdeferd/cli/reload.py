@@ -6,11 +6,11 @@ refused and listed; the other jobs and the last good settings stay in force.
 
 from __future__ import annotations
 
-from .. import wire
-from ..client import request
-from ..render import Style, count, home_short, printable
+from ..view.render import Style, count, home_short, printable
+from ..view.where import find_paths
+from ..wire import messages
+from ..wire.client import request
 from . import DONE, NO
-from .where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def perform(call: Call) -> int:
     """Reload; -> 0, or 1 where something was refused."""
     paths = find_paths(call.env)
-    reloaded = request(paths.socket, wire.Reload())
-    assert isinstance(reloaded, wire.Reloaded)
+    reloaded = request(paths.socket, messages.Reload())
+    assert isinstance(reloaded, messages.Reloaded)
 
     def text(style: Style) -> str:
         shown = [printable(home_short(problem, paths.home)) for problem in reloaded.problems]

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import time
 
-from .. import wire
-from ..client import Client
-from ..environment import cut_env
 from ..errors import NoDaemon, RequestRefused
-from ..render import duration, home_short
-from ..view import reading
+from ..jobs.environment import cut_env
+from ..ledger.reading import reading
+from ..view.jobs import declared
+from ..view.render import duration, home_short
+from ..view.runs import wall_ms, word
+from ..view.target import job_id
+from ..view.where import find_paths
+from ..wire import messages
+from ..wire.client import Client
 from . import INTERRUPTED
-from .declared import declared
-from .rows import wall_ms, word
 from .runend import tell
-from .target import job_id
-from .where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from ..paths import Paths
+    from ..machine.paths import Paths
     from .call import Call
 
 
@@ -42,13 +42,13 @@ def perform(call: Call) -> int:
     paths = find_paths(call.env)
     with Client(paths.socket) as client:
         claimed = _claim(client, call, paths)
-        assert isinstance(claimed, wire.Claimed)
+        assert isinstance(claimed, messages.Claimed)
         run = claimed.run
         if call.args.no_wait:
             document = {"run": {"run": run, "job": call.args.job}}
             return call.answer(document, lambda _: f"run {run} of {call.args.job} is queued")
         try:
-            client.ask(wire.AwaitRun(run=run), None, _progress(call, paths, run))
+            client.ask(messages.AwaitRun(run=run), None, _progress(call, paths, run))
         except (NoDaemon, RequestRefused):  # it died, or it is leaving
             raise NoDaemon(f"the daemon has gone: run {run} goes on; {_later(run)}") from None
         except KeyboardInterrupt:
@@ -57,11 +57,11 @@ def perform(call: Call) -> int:
     return tell(call, paths, run)
 
 
-def _claim(client: Client, call: Call, paths: Paths) -> wire.Reply:
+def _claim(client: Client, call: Call, paths: Paths) -> messages.Reply:
     """The claim; where the daemon knows of no such job, why it was not taken, if we know."""
     job = call.args.job
     try:
-        return client.ask(wire.RunJob(job=job, env=cut_env(call.env)))
+        return client.ask(messages.RunJob(job=job, env=cut_env(call.env)))
     except RequestRefused:
         with reading(paths.ledger) as view:
             item = declared(view, paths)[0].get(job)

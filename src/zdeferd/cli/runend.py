@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ..render import Style, duration, kib
-from ..view import reading
+from ..ledger.reading import reading
+from ..view.render import Style, duration, kib
+from ..view.runs import cpu_ms, document
+from ..view.target import find_run
 from . import DONE, NO
-from .rows import cpu_ms, document
-from .target import find_run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..paths import Paths
+    from ..machine.paths import Paths
     from .call import Call, Document
 
 

@@ -6,12 +6,12 @@ system time of the whole process tree, PEAK the memory of its largest process.
 
 from __future__ import annotations
 
-from ..render import Style
-from ..view import reading
-from .rows import document, runs_table
-from .standing import as_found
-from .target import check_job, job_id
-from .where import find_paths
+from ..ledger.reading import reading
+from ..view.live import as_found
+from ..view.render import Style
+from ..view.runs import document, runs_table
+from ..view.target import check_job, job_id
+from ..view.where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import os
 
+from ..ledger.packing import unpack
+from ..ledger.reading import reading
 from ..model import Work
-from ..packing import unpack
-from ..render import Style, clock, count, duration, fields, home_short, kib, octets, printable
-from ..view import reading
-from .declared import command_of, declared
-from .rows import document, notes, wall_ms, word
-from .standing import as_found
-from .target import latest_run, run_or_job
-from .where import find_paths
+from ..view.jobs import command_of, declared
+from ..view.live import as_found
+from ..view.render import Style, clock, count, duration, fields, home_short, kib, octets, printable
+from ..view.runs import document, notes, wall_ms, word
+from ..view.target import latest_run, run_or_job
+from ..view.where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from ..paths import Paths
-    from ..view import View
+    from ..ledger.reading import View
+    from ..machine.paths import Paths
     from .call import Call, Document
 
 

@@ -12,14 +12,14 @@ import os
 import subprocess
 from contextlib import suppress
 
-from .. import wire
-from ..client import request
 from ..errors import ZdeferdError
-from ..service import LABEL, STOPPED, Host, installed_service
-from ..steps import Command, carry_out
-from ..view import daemon_pid
+from ..install.plan import LABEL, STOPPED, Host, installed_service
+from ..install.steps import Command, carry_out
+from ..ledger.reading import daemon_pid
+from ..wire import messages
+from ..wire.client import request
 from . import DONE
-from .host import this_host
+from .demo.host import this_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def perform(call: Call) -> int:
         os.rename(host.paths.autostart + STOPPED, host.paths.autostart)
     if before is None:
         _start(host, service)
-    pong = request(host.paths.socket, wire.Ping())
-    assert isinstance(pong, wire.Pong)
+    pong = request(host.paths.socket, messages.Ping())
+    assert isinstance(pong, messages.Pong)
     how = "is running already" if before is not None else "started"
     by = f" by {service}" if service and before is None else ""
     document = {"pid": pong.pid, "started": before is None, "service": service}

@@ -10,17 +10,17 @@ from __future__ import annotations
 import os
 
 from .. import __version__
-from ..render import Style, ago, count, fields, home_short, printable
-from ..view import View, daemon_pid, reading
-from .rows import document, runs_table, word
-from .standing import as_found
-from .where import find_paths
+from ..ledger.reading import View, daemon_pid, reading
+from ..view.live import as_found
+from ..view.render import Style, ago, count, fields, home_short, printable
+from ..view.runs import document, runs_table, word
+from ..view.where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from ..paths import Paths
+    from ..machine.paths import Paths
     from .call import Call, Document
 
 DAY_S = 86400.0
@@ -108,8 +108,8 @@ def _job_problems(paths: Paths, view: View, now: float) -> list[str]:
     """Declarations that are refused: those in files, and those of shells in the last day."""
     found = []
     if os.path.exists(paths.config_file) or _has_files(paths.jobs_dir):
-        from ..config import load  # only who has files waits for it
-        from .declared import tally
+        from ..jobs.files import load  # only who has files waits for it
+        from ..view.jobs import tally
 
         found = [
             f"{told}: zdeferctl check" for told in [tally(load(paths).problems, paths)] if told

@@ -11,14 +11,14 @@ import fcntl
 import os
 import signal
 
-from .. import wire
-from ..client import request
 from ..errors import NoDaemon, ZdeferdError
-from ..service import LABEL, STOPPED, UNITS, Host, installed_service
-from ..steps import Command, carry_out
-from ..view import daemon_pid
+from ..install.plan import LABEL, STOPPED, UNITS, Host, installed_service
+from ..install.steps import Command, carry_out
+from ..ledger.reading import daemon_pid
+from ..wire import messages
+from ..wire.client import request
 from . import DONE
-from .host import this_host
+from .demo.host import this_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def stop(host: Host) -> str | None:
     elif service == "launchd":
         carry_out(Command(("launchctl", "bootout", f"gui/{host.uid}/{LABEL}"), must=False))
     if daemon_pid(host.paths.lock) is not None:  # not, or not only, by the service
-        request(host.paths.socket, wire.Stop())
+        request(host.paths.socket, messages.Stop())
         wait_until_gone(host.paths.lock)
     return service
 

@@ -11,9 +11,8 @@ import os
 from contextlib import suppress
 
 from ..errors import NoDaemon, ZdeferdError
-from ..render import Style, home_short
-from ..service import ADDED, uninstall_plan
-from ..steps import (
+from ..install.plan import ADDED, uninstall_plan
+from ..install.steps import (
     Command,
     Remove,
     RemoveLine,
@@ -25,10 +24,11 @@ from ..steps import (
     lines_of,
     sources_shim,
 )
-from ..view import daemon_pid, reading
+from ..ledger.reading import daemon_pid, reading
+from ..view.live import still_run
+from ..view.render import Style, home_short
 from . import DONE
-from .host import this_host
-from .standing import still_run
+from .demo.host import this_host
 from .stop import stop
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from ..service import Host
+    from ..install.plan import Host
     from .call import Call, Document
 
 

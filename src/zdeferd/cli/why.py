@@ -9,28 +9,28 @@ from __future__ import annotations
 import os
 import time
 
-from .. import schedule
+from ..attempts.processes import boot_id
+from ..ledger.packing import unpack
+from ..ledger.reading import View, daemon_pid, reading
 from ..model import Batch, Run, Scope, Sink, State, Trigger
-from ..packing import unpack
-from ..render import Style, home_short, printable
-from ..system import boot_id
-from ..view import View, daemon_pid, reading
+from ..rules import schedule
+from ..view.jobs import Declared, declared
+from ..view.live import as_found
+from ..view.render import Style, home_short, printable
+from ..view.runs import word
+from ..view.target import job_id
+from ..view.where import find_paths
+from ..view.why import Code, Facts, Live, Past, why
 from . import DONE, NO, nearest
-from .declared import Declared, declared
-from .reason import Code, Facts, Live, Past, why
-from .rows import word
-from .standing import as_found
-from .target import job_id
-from .where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from ..config import Loaded
+    from ..jobs.files import Loaded
+    from ..machine.paths import Paths
     from ..model import Job
-    from ..paths import Paths
     from .call import Call, Document
 
 _NO_ANSWER = frozenset({Code.UNKNOWN, Code.REFUSED})
@@ -99,7 +99,7 @@ def listens(socket: str) -> bool:
 
 
 def _quiet_s() -> float:
-    from ..probe import Probe
+    from ..machine.quiet import Probe
 
     return Probe().quiet_s()
 
@@ -138,7 +138,7 @@ def _scope_key(view: View, scope: Scope, now: float, env: Mapping[str, str]) -> 
 
 def _unchanged(view: View, job: Job, env: Mapping[str, str]) -> Past | None:
     """The run that saw the inputs as they are now."""
-    from ..fingerprint import fingerprint
+    from ..jobs.fingerprint import fingerprint
 
     seen = view.fingerprint(job.id)
     if seen is None or seen["fingerprint"] != fingerprint(job.watch, env):

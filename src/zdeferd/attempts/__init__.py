@@ -1,0 +1,1 @@
+"""How one attempt runs, away from the daemon. Standard library only."""

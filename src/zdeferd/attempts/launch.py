@@ -1,0 +1,154 @@
+"""Starting a job's process: its program, environment, folder and descriptors.
+
+Owns what a job finds when it wakes up: a session of its own, no terminal, /dev/null as
+input, one pipe as output, all signals at their defaults, an empty signal mask, the umask
+022 (the user's own is not known here), the descriptor limit that the daemon found, and
+exactly the environment of the request plus `NO_PROMPTS`.
+
+Standard library only; runs in the runner, and changes that process (folder, umask,
+limits): a runner starts one job in its life.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+from . import processes
+
+TYPE_CHECKING = False  # typing itself would cost the spawner a quarter of its start
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    class Request(TypedDict):
+        """One attempt, as the daemon asks the spawner for it: a line of ASCII JSON.
+
+        Texts are bytes decoded with `os.fsdecode`. `argv` or `script` is None.
+        """
+
+        folder: str
+        attempt: int
+        argv: list[str] | None
+        script: str | None
+        env: dict[str, str]
+        cwd: str
+        timeout_ms: int
+        """0: no limit."""
+        grace_ms: int
+        output_limit_bytes: int
+        background: bool
+        nofile: list[int]
+        """The soft and the hard descriptor limit."""
+
+
+NO_PROMPTS = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+    "SSH_ASKPASS_REQUIRE": "never",
+    "GCM_INTERACTIVE": "never",
+}
+"""Nobody sees a job's question: ask none. What the request's environment sets wins."""
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+JOB_LOCK_FD = 200
+"""Where a job finds the lock it holds: out of the way of the numbers that scripts use."""
+_FOR_NOW = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_CATCHABLE = [
+    int(number)
+    for number in signal.valid_signals()
+    if number not in (signal.SIGKILL, signal.SIGSTOP)
+]
+
+
+class CannotStart(Exception):
+    """A job whose process could not be made; `rc` says why as a shell would."""
+
+    def __init__(self, rc: int, message: str) -> None:
+        super().__init__(message)
+        self.rc = rc
+
+
+def launch(request: Request, output: int, job_lock: int) -> int:
+    """Start the job; returns its pid, which is its session's number too.
+
+    `output`: the descriptor it writes to; `job_lock`: the one it inherits. CannotStart, or
+    OSError where there was no process or memory to be had: it may work later.
+    """
+    argv = request["argv"] or _zsh(request)
+    try:
+        os.chdir(request["cwd"])
+    except OSError as error:
+        message = f"cannot enter its folder: {request['cwd']}: {error.strerror}"
+        raise CannotStart(NOT_EXECUTABLE, message) from None
+    os.umask(0o022)
+    soft, hard = request["nofile"]
+    processes.restore_nofile((soft, hard))
+    actions = _descriptors(output, job_lock, soft)
+    try:
+        return _spawn(argv, NO_PROMPTS | request["env"], actions)
+    finally:
+        os.chdir("/")
+
+
+def _zsh(request: Request) -> list[str]:
+    path = request["env"].get("PATH", os.defpath)
+    try:
+        zsh = _find("zsh", path)
+    except CannotStart:
+        zsh = "/bin/zsh"
+    return [zsh, "-f", f"{request['folder']}/script"]
+
+
+def _descriptors(output: int, job_lock: int, soft: int) -> list[tuple[int, ...]]:
+    keep = JOB_LOCK_FD if not 0 <= soft <= JOB_LOCK_FD else soft - 1
+    actions: list[tuple[int, ...]] = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),  # type: ignore[list-item]
+        (os.POSIX_SPAWN_DUP2, output, 1),
+        (os.POSIX_SPAWN_DUP2, output, 2),
+        (os.POSIX_SPAWN_DUP2, job_lock, keep),
+    ]
+    return actions
+
+
+def _spawn(argv: list[str], env: dict[str, str], actions: list[tuple[int, ...]]) -> int:
+    try:
+        program = _find(argv[0], env.get("PATH", os.defpath))
+        try:
+            return _posix_spawn(program, argv, env, actions)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            # A script without `#!`: execvp(3) and every shell hand it to sh.
+            return _posix_spawn("/bin/sh", ["sh", program, *argv[1:]], env, actions)
+    except FileNotFoundError as error:
+        raise CannotStart(NOT_FOUND, f"command not found: {argv[0]}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _FOR_NOW:
+            raise
+        raise CannotStart(NOT_EXECUTABLE, f"cannot execute: {argv[0]}: {error}") from None
+
+
+def _posix_spawn(
+    program: str, argv: list[str], env: dict[str, str], actions: list[tuple[int, ...]]
+) -> int:
+    return os.posix_spawn(
+        program, argv, env, file_actions=actions, setsid=True, setsigmask=[], setsigdef=_CATCHABLE
+    )
+
+
+def _find(name: str, path: str) -> str:
+    """The file that `name` means to execvp(3) with this PATH."""
+    if "/" in name:
+        return name
+    unusable = None
+    for folder in path.split(":") if name else ():
+        file = os.path.join(folder or ".", name)
+        if os.path.isfile(file):
+            if os.access(file, os.X_OK):
+                return file
+            unusable = unusable or file
+    if unusable:
+        raise CannotStart(NOT_EXECUTABLE, f"not executable: {unusable}")
+    raise CannotStart(NOT_FOUND, f"command not found: {name}")

@@ -1,0 +1,288 @@
+"""Supervises one attempt of a run, and records its outcome.
+
+Owns, in the run's folder: `lock`, held for the runner's life; `job.lock`, which the job
+and its children hold by inheritance; `script`, `started.<attempt>`, `output`,
+`outcome.json`. It is forked warm by the spawner, which opened `alive` for it: the end of
+that FIFO tells the daemon that this process is gone, however it went.
+
+**One start.** The lock comes first. Then comes what could fail for want of disk: the
+script, and room for the outcome. Then `started.<attempt>` is created with O_EXCL, and only
+then the job's process is made. Whoever fails before that leaves nothing that says it had
+started. At the end the lock is given back before `alive` ends, so that who sees the end
+can judge. runs/judge.py is the other side of this, and has the races.
+
+**One record.** `outcome.json` is written whole, by rename, into the room that was taken at
+the start, so that a disk that is full by now does not matter. If it still cannot be
+written, the runner tries for about a minute, holding its lock, and then gives up: the run
+is then abandoned. Nothing is synced: after a power cut the boot id is another, and what
+was dispatched without an outcome is abandoned anyhow.
+
+With `background` the runner stays behind to read what is still printed, without locks and
+with its outcome recorded, because a closed pipe would end what is to be left alone.
+
+Standard library only, and light: the spawner's memory is mostly this. One thread.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import resource
+import signal
+import time
+
+from ..crashpoints import reached
+from . import processes
+from .launch import CannotStart, launch
+from .output import Output
+from .supervise import Signals, Supervision
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from .launch import Request
+
+ALIVE, LOCK, JOB_LOCK, OUTCOME, CANCELLED = "alive", "lock", "job.lock", "outcome.json", "cancelled"
+RECORD_AGAIN_S = (0.1, 1.0, 4.0, 15.0, 40.0)
+OUTCOME_ROOM = 1024
+"""Bytes reserved for the outcome before the job starts; it needs about 400."""
+
+
+class Refused(Exception):
+    """This attempt must not start, or cannot; nothing has been started."""
+
+
+def open_file(path: str, flags: int) -> int:
+    """Open a file of a run's folder: private, not through a symlink, not inherited.
+
+    It never waits: a FIFO where a file belongs is an error, or reads as empty.
+    """
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+
+
+def open_alive(folder: str) -> int:
+    """The writing end of a run's `alive`. OSError: there is no such run (any more)."""
+    # Open both ways it waits for no reader, and a write never meets a broken pipe.
+    return open_file(f"{folder}/{ALIVE}", os.O_RDWR | os.O_NONBLOCK)
+
+
+def main(request: Request, alive: int) -> NoReturn:
+    """A runner's whole life, in a process that was forked for it."""
+    try:
+        reached("runner.forked")
+        signals = Signals()
+        _leave_the_spawner()
+        Attempt(request, alive, signals).run()
+    except Refused as refusal:
+        say(alive, f"refused {refusal}\n")
+    except BaseException as error:  # noqa: BLE001 - above is the spawner's code, in a copy
+        say(alive, f"broke {error!r}\n")
+    finally:
+        os._exit(0)
+
+
+def _leave_the_spawner() -> None:
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+    processes.lower_priority()
+    processes.become_subreaper()
+
+
+def say(alive: int, text: str) -> None:
+    """Tell the daemon, if it listens; at most 512 bytes."""
+    try:
+        os.write(alive, text.encode("utf-8", "replace")[:512])
+    except OSError:
+        pass  # full, unread for long; what counts is that `alive` ends
+
+
+class Attempt:
+    """One attempt, from the lock to the record."""
+
+    def __init__(self, request: Request, alive: int, signals: Signals) -> None:
+        self._request, self._alive, self._signals = request, alive, signals
+        self._folder, self._number = request["folder"], request["attempt"]
+        self._mark = f"{self._folder}/started.{self._number}"
+
+    def run(self) -> None:
+        """Start, supervise, record. Refused: nothing was started."""
+        try:
+            lock, room, started = self._take_lock(), self._reserve(), self._mark_started()
+        except OSError as error:
+            raise Refused(
+                f"{error.filename or 'cannot write to its folder'}: {error.strerror}"
+            ) from None
+        facts: dict[str, object] = {
+            "version": 1,
+            "attempt": self._number,
+            "started_at": time.time(),
+        }
+        began = time.monotonic()
+        try:
+            output, pid = self._launch()
+        except CannotStart as error:
+            output = self._note(str(error))
+            facts |= {"ended_by": "exit", "rc": error.rc, "wall_ms": 0}
+            all_ended = True
+        else:
+            reached("runner.spawned")
+            supervision = Supervision(self._request, self._signals, output, pid, began)
+            self._tell_of_job(started, pid)
+            reached("runner.told")
+            facts |= supervision.run()
+            reached("runner.job-ended")
+            all_ended = supervision.nothing_left()
+        self._record(room, facts | {"ended_at": time.time()} | _cost() | _sizes(output))
+        os.close(lock)
+        reached("runner.unlocked")
+        os.close(self._alive)  # now: the kernel closes files behind all else of a process
+        if not all_ended:
+            self._stay_behind(output)
+
+    def _take_lock(self) -> int:
+        self._check_run_is_on()
+        lock = open_file(f"{self._folder}/{LOCK}", os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._wait_for_judges(lock)
+        self._check_run_is_on()
+        reached("runner.locked")
+        return lock
+
+    def _wait_for_judges(self, lock: int) -> None:
+        # Only judges share the lock, and only for an instant; a runner never does.
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("another runner is at work") from None
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def _check_run_is_on(self) -> None:
+        try:
+            if os.path.samestat(os.fstat(self._alive), os.stat(f"{self._folder}/{ALIVE}")):
+                return
+        except FileNotFoundError:
+            pass
+        raise Refused("the run is over")
+
+    def _reserve(self) -> int:
+        """Write the script and take room for the outcome; returns where that is written."""
+        if os.path.lexists(self._mark):
+            raise Refused(f"attempt {self._number} has been started or withdrawn")
+        script = self._request["script"]
+        if script is not None:
+            os.close(self._write_new("script", script.encode("utf-8", "surrogateescape")))
+        room = self._write_new(f"{OUTCOME}.tmp", b" " * OUTCOME_ROOM)
+        reached("runner.reserved")
+        return room
+
+    def _write_new(self, name: str, data: bytes) -> int:
+        fd = open_file(f"{self._folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        _write_all(fd, data)
+        return fd
+
+    def _mark_started(self) -> int:
+        fd = open_file(self._mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        reached("runner.marking")
+        try:
+            mark = {"pid": os.getpid(), "started_at": time.time()}
+            _write_all(fd, json.dumps(mark).encode() + b"\n")
+            reached("runner.marked")
+        except OSError:
+            os.unlink(self._mark)
+            raise
+        # Who cancels leaves a file first and looks for our pid then: one sees the other.
+        if self._signals.cancelled or os.path.exists(f"{self._folder}/{CANCELLED}"):
+            os.unlink(self._mark)
+            raise Refused("cancelled")
+        return fd
+
+    def _launch(self) -> tuple[Output, int]:
+        """The job's output and its pid. CannotStart, or Refused where it may work later."""
+        try:
+            reading, writing = os.pipe()
+            pid = launch(self._request, writing, self._open_job_lock())
+        except OSError as error:
+            os.unlink(self._mark)
+            raise Refused(f"cannot make a process: {error.strerror}") from None
+        os.close(writing)
+        return self._output(reading), pid
+
+    def _note(self, text: str) -> Output:
+        """An output that holds only a message of our own."""
+        output = self._output(os.open(os.devnull, os.O_RDONLY))
+        output.add(f"zdeferd: {text}\n".encode("utf-8", "surrogateescape"))
+        output.finish()
+        return output
+
+    def _output(self, pipe: int) -> Output:
+        return Output(f"{self._folder}/output", pipe, self._request["output_limit_bytes"])
+
+    def _open_job_lock(self) -> int:
+        fd = open_file(f"{self._folder}/{JOB_LOCK}", os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass  # what could not be ended of an earlier attempt; both are seen by the file
+        return fd
+
+    def _tell_of_job(self, started: int, pid: int) -> None:
+        say(self._alive, "started\n")
+        process = processes.look_at(pid)
+        mark = {"job_pid": pid, "job_started": process.started if process else 0}
+        try:
+            os.write(started, json.dumps(mark).encode() + b"\n")
+        except OSError:
+            pass  # only end_leftovers would like to know it
+        os.close(started)
+
+    def _stay_behind(self, output: Output) -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        output.drop_the_rest()
+
+    def _record(self, room: int, facts: dict[str, object]) -> None:
+        data = json.dumps(facts).encode() + b"\n"
+        for wait_s in (*RECORD_AGAIN_S, 0):
+            try:
+                os.pwrite(room, data, 0)
+                os.ftruncate(room, len(data))
+                reached("runner.outcome-written")
+                os.rename(f"{self._folder}/{OUTCOME}.tmp", f"{self._folder}/{OUTCOME}")
+                reached("runner.outcome-renamed")
+                return
+            except FileNotFoundError:
+                return  # somebody removed the folder: there is nobody to tell
+            except OSError:
+                time.sleep(wait_s)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _cost() -> dict[str, object]:
+    """model.Cost but for its wall_ms: of all that was reaped below this process."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "cpu_user_ms": round(used.ru_utime * 1000),
+        "cpu_system_ms": round(used.ru_stime * 1000),
+        "max_rss_kib": used.ru_maxrss if processes.LINUX else used.ru_maxrss // 1024,
+        "block_in": used.ru_inblock,
+        "block_out": used.ru_oublock,
+        "switches_voluntary": used.ru_nvcsw,
+        "switches_involuntary": used.ru_nivcsw,
+    }
+
+
+def _sizes(output: Output) -> dict[str, object]:
+    return {
+        "output_bytes": output.total,
+        "output_dropped_bytes": output.total - output.written,
+    }

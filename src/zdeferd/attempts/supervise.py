@@ -1,0 +1,168 @@
+"""Watching over a job's process tree until nothing of it is left.
+
+When the main process has ended, what is left of its tree has SETTLE_S to end by itself
+(a process substitution that still flushes its file), then come TERM, the grace, KILL; so
+they do for the whole tree at the time limit and when the run is cancelled. The runner is
+a subreaper on Linux: orphans come to it, so that having no children means that nothing
+is left, and RUSAGE_CHILDREN is the cost of all of it. What nobody in the job waited for,
+because it ignored SIGCHLD, is counted nowhere. On macOS the tree is the session. What
+even KILL does not end within LAST_WAIT_S (another user's, or stuck in the kernel) is
+given up, and its cost is missing. With `background` what is left is left alone.
+
+It sleeps in poll(2) until the pipe, a signal or a deadline has something to say. Limits
+and `wall_ms` (of the main process) use the monotonic clock: time in suspend does not count.
+
+Standard library only; runs in the runner.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import signal
+import time
+
+from . import processes
+from .output import Output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .launch import Request
+
+LOWER_AGAIN_S = 0.2
+SETTLE_S = 0.1
+LAST_WAIT_S = 30.0
+RC_TIMEOUT, RC_CANCEL = 124, 143
+
+
+class Signals:
+    """SIGCHLD and SIGTERM as something to poll; SIGTERM means: cancel."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self.fd, wakeup = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(wakeup, False)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._cancel)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+
+    def _cancel(self, *_: object) -> None:
+        self.cancelled = True
+
+    def clear(self) -> None:
+        """What has arrived so far is being dealt with."""
+        try:
+            os.read(self.fd, 4096)
+        except BlockingIOError:
+            pass
+
+
+class Supervision:
+    """One job's processes, from before `pid`'s start (`began`, monotonic) to the end of all."""
+
+    def __init__(
+        self, request: Request, signals: Signals, output: Output, pid: int, began: float
+    ) -> None:
+        self._request, self._signals, self._output, self._pid = request, signals, output, pid
+        self._began = began
+        self._status: int | None = None
+        self._childless = False
+        self._reaped = 0
+        self._wall_ms = 0
+        self._poll = select.poll()
+        self._poll.register(signals.fd, select.POLLIN)
+        self._poll.register(output.pipe, select.POLLIN)
+
+    def run(self) -> dict[str, object]:
+        """Until it is over; returns the outcome's `ended_by`, `rc` and `wall_ms`."""
+        limit = self._began + (self._request["timeout_ms"] / 1000 or math.inf)
+
+        def over() -> bool:
+            return self._ended() or self._signals.cancelled
+
+        if not processes.lower_session(self._pid):
+            self._until(over, min(limit, self._began + LOWER_AGAIN_S))
+            processes.lower_session(self._pid)
+        in_time = self._until(over, limit)
+        ended_by = "exit" if self._ended() else "cancel" if in_time else "timeout"
+        if not (ended_by == "exit" and self._request["background"]):
+            self._end_what_is_left()
+        self._output.finish()
+        if not self._ended():
+            self._took()
+        rc = {"timeout": RC_TIMEOUT, "cancel": RC_CANCEL}.get(ended_by, self._own_rc())
+        return {"ended_by": ended_by, "rc": rc, "wall_ms": self._wall_ms}
+
+    def nothing_left(self) -> bool:
+        """Whether the whole tree has ended and was reaped."""
+        if processes.LINUX or not self._childless:
+            return self._childless
+        return not processes.session_of(self._pid)
+
+    def _own_rc(self) -> int:
+        code = os.waitstatus_to_exitcode(self._status or 0)
+        return code if code >= 0 else 128 - code
+
+    def _ended(self) -> bool:
+        return self._status is not None
+
+    def _took(self) -> None:
+        self._wall_ms = round((time.monotonic() - self._began) * 1000)
+
+    def _end_what_is_left(self) -> None:
+        now = time.monotonic()
+        if self._ended() and self._until(self.nothing_left, now + SETTLE_S):
+            return
+        # A stopped process would meet TERM only when somebody wakes it: CONT.
+        self._signal_all(signal.SIGTERM, signal.SIGCONT)
+        now = time.monotonic()
+        if self._until(self.nothing_left, now + self._request["grace_ms"] / 1000):
+            return
+        self._kill(time.monotonic() + LAST_WAIT_S)
+
+    def _kill(self, deadline: float) -> None:
+        while not self.nothing_left() and time.monotonic() < deadline:
+            before = self._reaped
+            self._signal_all(signal.SIGKILL)
+            # Whoever was forked while being looked for is found at its parent's end.
+            self._until(lambda: self._reaped > before, deadline)  # noqa: B023 - called here
+
+    def _signal_all(self, *numbers: int) -> None:
+        tree = (
+            processes.tree_of(os.getpid()) if processes.LINUX else processes.session_of(self._pid)
+        )
+        processes.signal_processes(tree, *numbers)
+
+    def _until(self, condition: Callable[[], bool], deadline: float) -> bool:
+        """Serve the pipe and the children until `condition` holds: True; or the deadline."""
+        while not condition():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            timeout = None if left == math.inf else math.ceil(left * 1000)
+            for fd, _ in self._poll.poll(timeout):
+                if fd == self._signals.fd:
+                    self._signals.clear()
+                    self._reap()
+                elif not self._output.read():
+                    self._poll.unregister(fd)
+        return True
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                self._childless = True
+                return
+            if pid == 0:
+                return
+            self._reaped += 1
+            if pid == self._pid:
+                self._status = status
+                self._took()

@@ -1,0 +1,43 @@
+"""This machine as install/plan.py wants to know it, and the program that it is to start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+from ...errors import ZdeferdError
+from ...install.plan import Host, answering_service
+from ...view.where import find_paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def this_host(env: Mapping[str, str], needs_program: bool = False) -> Host:
+    """The host: who we are, which manager answers, where the programs are."""
+    program = daemon_program(env)
+    if needs_program and not program:
+        raise ZdeferdError(
+            "program not found: zdeferd; install it beside zdeferctl, such as with"
+            " `pipx install zdeferd`"
+        )
+    return Host(
+        paths=find_paths(env),
+        env=env,
+        uid=os.getuid(),
+        manager=answering_service(sys.platform),
+        program=program,
+        zsh=shutil.which("zsh", path=env.get("PATH")),
+    )
+
+
+def daemon_program(env: Mapping[str, str]) -> str:
+    """The absolute path of `zdeferd`: beside this zdeferctl, else in PATH, else empty."""
+    for folder in (os.path.dirname(os.path.abspath(sys.argv[0])), os.path.dirname(sys.executable)):
+        beside = os.path.join(folder, "zdeferd")
+        if os.path.isfile(beside) and os.access(beside, os.X_OK):
+            return beside
+    found = shutil.which("zdeferd", path=env.get("PATH"))
+    return "" if found is None else os.path.abspath(found)

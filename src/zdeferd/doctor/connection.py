@@ -1,0 +1,125 @@
+"""What `zdeferctl doctor` looks at: the way from a shell to its daemon, in its order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from .. import __version__
+from ..errors import NoDaemon, ZdeferdError
+from ..install.plan import STOPPED, installed_service
+from ..ledger.reading import daemon_pid
+from ..machine.paths import check_private_dir, check_socket_path
+from ..wire import messages
+from ..wire.client import check_socket, request
+from .findings import Check, Finding, Level, Scene, refused
+
+PING_S = 3.0
+_START = "zdeferctl install, or zdeferctl start for this time"
+
+
+def check_home(scene: Scene) -> Iterator[Finding]:
+    """A HOME of somebody else's (sudo -s) is where the shim stays away."""
+    home = scene.paths.home
+    try:
+        owner = os.stat(home).st_uid
+    except OSError as error:
+        yield Finding(Level.BAD, "home", f"{home}: {error.strerror}", "set HOME")
+        return
+    if owner != os.getuid():
+        remedy = "start a login shell of this user (sudo -i); here shells stay away from zdeferd"
+        yield Finding(Level.BAD, "home", f"{home} belongs to uid {owner}", remedy)
+    if not os.access(home, os.W_OK):
+        yield Finding(Level.BAD, "home", f"{home} cannot be written", "make it writable")
+
+
+def check_socket_rule(scene: Scene) -> Iterator[Finding]:
+    """The path that shells, this program and the daemon compute alike."""
+    path = scene.paths.socket
+    try:
+        check_socket_path(path, scene.platform)
+        if os.path.lexists(path):
+            check_socket(path)
+        elif os.path.lexists(os.path.dirname(path)):
+            check_private_dir(os.path.dirname(path))
+    except ZdeferdError as error:
+        yield refused("socket", error)
+        return
+    rule = next((n for n in ("ZDEFERD_SOCKET", "XDG_RUNTIME_DIR") if scene.env.get(n)), "HOME")
+    yield Finding(Level.OK, "socket", f"{path} (by {rule})")
+
+
+def check_runtime_dir(scene: Scene) -> Iterator[Finding]:
+    """Sessions with and without XDG_RUNTIME_DIR would not meet."""
+    runtime = scene.env.get("XDG_RUNTIME_DIR", "")
+    if scene.platform == "darwin" or scene.env.get("ZDEFERD_SOCKET"):
+        return
+    usual = f"/run/user/{os.getuid()}"
+    if not runtime:
+        if os.path.isdir(usual):
+            yield Finding(
+                Level.WARN,
+                "runtime",
+                f"XDG_RUNTIME_DIR is not set, and {usual} exists",
+                f"export XDG_RUNTIME_DIR={usual}, or this session meets another daemon",
+            )
+        return
+    try:
+        found = os.stat(runtime)
+    except OSError as error:
+        remedy = "unset XDG_RUNTIME_DIR, or log in so that it is made"
+        yield Finding(Level.BAD, "runtime", f"{runtime}: {error.strerror}", remedy)
+        return
+    if found.st_uid != os.getuid():
+        remedy = f"export XDG_RUNTIME_DIR={usual} (this one came through su or sudo)"
+        yield Finding(Level.BAD, "runtime", f"{runtime} belongs to uid {found.st_uid}", remedy)
+
+
+def check_daemon(scene: Scene) -> Iterator[Finding]:
+    """Does it run, does it answer, is it of our version, has it problems?"""
+    pid = daemon_pid(scene.paths.lock)
+    if pid is None and installed_service(scene.host) != "systemd":
+        yield _no_daemon(scene)
+        return
+    try:
+        pong = request(scene.paths.socket, messages.Ping(), PING_S)
+    except NoDaemon as error:
+        remedy = "zdeferctl stop; zdeferctl start" if pid is not None else "zdeferctl start"
+        found = str(error).partition(";")[0]
+        if pid:
+            found += f"; pid {pid} holds the lock, perhaps with another socket path"
+        yield Finding(Level.BAD, "daemon", found, remedy)
+        return
+    except ZdeferdError as error:
+        yield refused("daemon", error)
+        return
+    assert isinstance(pong, messages.Pong)
+    yield from _answering(pong)
+
+
+def _no_daemon(scene: Scene) -> Finding:
+    if os.path.exists(scene.paths.autostart):
+        return Finding(Level.OK, "daemon", "not running; the next new shell starts it")
+    if os.path.exists(scene.paths.autostart + STOPPED):
+        found = "stopped by zdeferctl stop: no shell starts it"
+        return Finding(Level.WARN, "daemon", found, "zdeferctl start")
+    return Finding(Level.BAD, "daemon", "not running, and nothing starts it", _START)
+
+
+def _answering(pong: messages.Pong) -> Iterator[Finding]:
+    found = f"pid {pong.pid}, version {pong.version}, answers"
+    if pong.version != __version__:
+        found += f"; this zdeferctl is {__version__}"
+        yield Finding(Level.BAD, "daemon", found, "zdeferctl stop; zdeferctl start")
+    else:
+        yield Finding(Level.OK, "daemon", found)
+    for problem in pong.problems:
+        yield Finding(
+            Level.WARN,
+            "daemon",
+            problem,
+            "mend what it names; it is listed for an hour after it struck last",
+        )
+
+
+CHECKS: tuple[Check, ...] = (check_home, check_runtime_dir, check_socket_rule, check_daemon)

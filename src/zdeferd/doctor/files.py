@@ -1,0 +1,181 @@
+"""What `zdeferctl doctor` looks at: zdeferd's own files, installed, configured and written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from .. import __version__
+from ..cli.status import log_problems, state_problems
+from ..errors import LedgerError, LogUnavailable, ZdeferdError
+from ..install.plan import STOPPED, install_plan, installed_service
+from ..install.steps import Write, calls_shim, lines_of, sources_shim
+from ..ledger.reading import reading
+from ..machine.paths import check_private_dir, check_private_file
+from ..telemetry.sharedlog import open_log
+from ..view.jobs import tally
+from ..view.render import count
+from .findings import Check, Finding, Level, Scene, finding_of, refused
+
+
+def check_state(scene: Scene) -> Iterator[Finding]:
+    """The state folder and the ledger: ours alone, writable, readable as a ledger."""
+    paths = scene.paths
+    if not os.path.lexists(paths.state):
+        yield Finding(Level.OK, "state", f"{paths.state} is not made yet")
+        return
+    try:
+        check_private_dir(paths.state)
+        if os.path.lexists(paths.ledger):
+            check_private_file(paths.ledger)
+    except ZdeferdError as error:
+        yield refused("state", error)
+        return
+    try:
+        with reading(paths.ledger) as view:
+            damage, unwritten = view.damage(), log_problems(view)
+    except LedgerError as error:
+        damage, unwritten = str(error), []
+    if damage:
+        yield _bad_ledger(paths.ledger, damage)
+        return
+    problems = state_problems(paths)
+    for problem in problems:
+        yield finding_of(Level.BAD, "state", problem)
+    if not problems:
+        yield Finding(Level.OK, "state", paths.state)
+    for problem in unwritten:
+        yield finding_of(Level.WARN, "log", problem)
+
+
+def _bad_ledger(path: str, damage: str) -> Finding:
+    found, _, remedy = damage.partition("; ")
+    if "newer" in damage:
+        return Finding(Level.BAD, "state", found, remedy)
+    if "locked" in damage:
+        remedy = "end the other program that has it open; zdeferd goes on by itself then"
+        return Finding(Level.BAD, "state", f"ledger is locked: {path}", remedy)
+    remedy = f"zdeferctl stop; move {path}* away; zdeferctl start (every job is due once more then)"
+    return Finding(Level.BAD, "state", f"ledger is damaged: {path} ({found})", remedy)
+
+
+def check_log(scene: Scene) -> Iterator[Finding]:
+    """The shared log that a shell like this one would name."""
+    paths, settings = scene.paths, scene.loaded.settings
+    log = scene.env.get("PERF_SEGMENT_LOG") or settings.log or paths.shared_log
+    if not os.path.lexists(log):
+        folder = os.path.dirname(log)
+        if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
+            yield Finding(Level.BAD, "log", f"cannot be made: {log}", f"chmod u+wx {folder}")
+        elif not os.path.isdir(folder) and folder != paths.state:
+            yield Finding(Level.BAD, "log", f"folder is missing: {folder}", f"mkdir -p {folder}")
+        else:
+            yield Finding(Level.OK, "log", f"{log} is not made yet")
+        return
+    try:
+        os.close(open_log(log))
+    except LogUnavailable as error:
+        yield refused("log", error)
+        return
+    yield Finding(Level.OK, "log", log)
+
+
+def check_configuration(scene: Scene) -> Iterator[Finding]:
+    """Settings and job files."""
+    if problems := tally(scene.loaded.problems, scene.paths):
+        yield Finding(Level.BAD, "jobs", problems, "zdeferctl check says where and what")
+    jobs = count(len(scene.loaded.jobs), "valid job")
+    yield Finding(Level.OK, "jobs", f"{jobs} in {scene.paths.jobs_dir}")
+
+
+# --- what install put in place -------------------------------------------------
+
+
+def check_shim(scene: Scene) -> Iterator[Finding]:
+    """The plugin's files, and the line that loads them."""
+    host = scene.host
+    writes = [s for s in install_plan(host) if isinstance(s, Write)]
+    writes = [s for s in writes if s.path.startswith(f"{host.shim}/")]
+    if not os.path.isdir(host.shim):
+        remedy = "zdeferctl install (not needed where a plugin manager loads it)"
+        yield Finding(Level.WARN, "shim", f"not installed: {host.shim}", remedy)
+    elif any(_differs(step) for step in writes):
+        found = f"not of this version: {host.shim}"
+        yield Finding(Level.BAD, "shim", found, "zdeferctl install, then open new shells")
+    else:
+        yield Finding(Level.OK, "shim", f"{host.shim}, version {__version__}")
+    if not loads_shim(host.zshrc):
+        remedy = f"add: {host.line}"
+        yield Finding(Level.WARN, "zshrc", f"{host.zshrc} does not load the plugin", remedy)
+    elif at := _called_too_early(host.zshrc):
+        found = f"{host.zshrc}:{at} calls the plugin above the line that loads it"
+        yield Finding(Level.BAD, "zshrc", found, "move that line below it")
+    else:
+        yield Finding(Level.OK, "zshrc", f"{host.zshrc} loads the plugin")
+
+
+def _called_too_early(zshrc: str) -> int:
+    """The number of a line that calls what is not there yet; 0: there is none."""
+    lines = _code_of(zshrc)
+    loads = next((at for at, line in enumerate(lines, 1) if sources_shim(line)), 0)
+    return next((at for at, line in enumerate(lines[:loads], 1) if calls_shim(line)), 0)
+
+
+def _differs(step: Write) -> bool:
+    try:
+        with open(step.path, "rb") as file:
+            return file.read() != step.content
+    except OSError:
+        return True
+
+
+def loads_shim(zshrc: str) -> bool:
+    """Whether the line stands there, or a plugin manager is told of us."""
+    return any(sources_shim(line) or "zdeferd" in line for line in _code_of(zshrc))
+
+
+def _code_of(zshrc: str) -> list[str]:
+    """Its lines, without comments."""
+    return [line.partition("#")[0] for line in lines_of(zshrc)]
+
+
+def check_service(scene: Scene) -> Iterator[Finding]:
+    """Units or agent as this version ships them; the marker names a program that is there."""
+    host = scene.host
+    service = installed_service(host)
+    if service is not None:
+        mine = (f"{host.units}/", host.agent)
+        writes = [s for s in install_plan(host) if isinstance(s, Write)]
+        if any(_differs(s) for s in writes if s.path.startswith(mine)):
+            found = f"{service}: files are not of this version"
+            yield Finding(Level.WARN, "service", found, "zdeferctl install")
+        else:
+            yield Finding(Level.OK, "service", service)
+    elif os.path.exists(host.paths.autostart):
+        yield _marker(host.paths.autostart)
+    elif not os.path.exists(host.paths.autostart + STOPPED):  # of that doctor/connection.py tells
+        found = f"not installed ({host.manager or 'no service manager'} here)"
+        yield Finding(Level.WARN, "service", found, "zdeferctl install")
+
+
+def _marker(path: str) -> Finding:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        program = file.readline().rstrip("\n")
+    try:
+        runnable = stat.S_IMODE(os.stat(program).st_mode) & 0o111
+    except OSError:
+        runnable = 0
+    if not runnable or not program.startswith("/"):
+        found = f"autostart marker names no program: {program}"
+        return Finding(Level.BAD, "service", found, "zdeferctl install")
+    return Finding(Level.OK, "service", f"shells start {program}")
+
+
+CHECKS: tuple[Check, ...] = (
+    check_service,
+    check_shim,
+    check_configuration,
+    check_state,
+    check_log,
+)

@@ -1,0 +1,1 @@
+"""How zdeferd gets onto a machine, and off it."""

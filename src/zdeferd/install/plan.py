@@ -1,0 +1,243 @@
+"""Installing zdeferd as a user's service: the right files in the right places.
+
+What is to be done is data: `install_plan` and `uninstall_plan` are functions of a
+`Host` (platform, environment, which manager answers) and give a list of steps;
+steps.py carries them out. So every plan can be printed and tested without touching
+anything.
+
+Where systemd's user manager answers: units copied from `systemd/`, with the program's
+full path, socket-activated. On macOS: a launchd agent. Elsewhere a marker in the state
+folder allows the shim to start `zdeferd --detach` itself.
+"""
+
+import os
+import plistlib
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..machine.paths import Paths
+from .share import share
+from .steps import (
+    AddLine,
+    Command,
+    Compile,
+    MakeFolder,
+    Remove,
+    RemoveEmpty,
+    RemoveLine,
+    Step,
+    Write,
+    run_command,
+)
+
+UNITS = ("zdeferd.socket", "zdeferd.service")
+LABEL = "org.zdeferd.zdeferd"
+ADDED = "# added by zdeferctl install"
+"""Behind the line in .zshrc, so that uninstall knows it from one that the user wrote."""
+STOPPED = ".stopped"
+"""Ends the autostart marker's name from `stop` to `start`: no shell starts zdeferd then."""
+CARRIED_ENV = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "ZDEFERD_SOCKET")
+"""Decide where daemon and shells meet; a manager does not know what a shell sets."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """All that a plan depends on."""
+
+    paths: Paths
+    env: Mapping[str, str]
+    uid: int
+    manager: str | None
+    """`systemd` or `launchd` where one answers, else None."""
+    program: str
+    """The absolute path of `zdeferd`; empty where it was not found."""
+    zsh: str | None
+    """The absolute path of zsh, where there is one."""
+
+    @property
+    def data(self) -> str:
+        """Where the shim goes."""
+        base = self.env.get("XDG_DATA_HOME", "")
+        return (base if base.startswith("/") else f"{self.paths.home}/.local/share") + "/zdeferd"
+
+    @property
+    def shim(self) -> str:
+        """The installed shim's folder."""
+        return f"{self.data}/shell"
+
+    @property
+    def units(self) -> str:
+        """The folder of the user's systemd units."""
+        base = self.env.get("XDG_CONFIG_HOME", "")
+        return (base if base.startswith("/") else f"{self.paths.home}/.config") + "/systemd/user"
+
+    @property
+    def agent(self) -> str:
+        """The launchd agent's file."""
+        return f"{self.paths.home}/Library/LaunchAgents/{LABEL}.plist"
+
+    @property
+    def zshrc(self) -> str:
+        """The file that interactive shells read."""
+        folder = self.env.get("ZDOTDIR", "")
+        return (folder if folder.startswith("/") else self.paths.home) + "/.zshrc"
+
+    @property
+    def line(self) -> str:
+        """The one line for .zshrc."""
+        plugin = f"{self.shim}/zdeferd.plugin.zsh"
+        home = self.paths.home
+        if plugin.startswith(home + "/"):
+            return "source ~/" + _zsh_quoted(plugin[len(home) + 1 :])
+        return "source " + _zsh_quoted(plugin)
+
+
+# --- plans ---------------------------------------------------------------------
+
+
+def install_plan(host: Host, zshrc: bool = False) -> list[Step]:
+    """What installs zdeferd on `host`, in order."""
+    steps: list[Step] = list(_install_shim(host))
+    if zshrc:
+        steps.append(AddLine(host.zshrc, f"{host.line}  {ADDED}"))
+    marker = host.paths.autostart
+    steps.append(Remove(f"{marker}{STOPPED}"))
+    if host.manager == "systemd":
+        steps += [Write(f"{host.units}/{name}", _unit(host, name)) for name in UNITS]
+        steps += [
+            Remove(marker),
+            Command(("systemctl", "--user", "daemon-reload")),
+            Command(("systemctl", "--user", "enable", "--now", "zdeferd.socket")),
+        ]
+    elif host.manager == "launchd":
+        domain = f"gui/{host.uid}"
+        steps += [
+            MakeFolder(host.paths.state),
+            Write(host.agent, _agent(host)),
+            Remove(marker),
+            Command(("launchctl", "bootout", f"{domain}/{LABEL}"), must=False),
+            Command(("launchctl", "bootstrap", domain, host.agent)),
+        ]
+    else:
+        steps.append(Write(marker, os.fsencode(host.program) + b"\n", 0o600))
+    return steps
+
+
+def uninstall_plan(host: Host, purge: bool = False) -> list[Step]:
+    """What takes all of it away again; the user's own files stay."""
+    steps: list[Step] = []
+    units = [f"{host.units}/{name}" for name in UNITS]
+    if host.manager == "systemd" and any(map(os.path.lexists, units)):
+        steps.append(Command(("systemctl", "--user", "disable", "--now", *UNITS), must=False))
+    if host.manager == "launchd":
+        steps.append(Command(("launchctl", "bootout", f"gui/{host.uid}/{LABEL}"), must=False))
+    marker = host.paths.autostart
+    removed = [*units, host.agent, marker, f"{marker}{STOPPED}"]
+    steps += [Remove(path) for path in removed if os.path.lexists(path)]
+    if host.manager == "systemd" and any(map(os.path.lexists, units)):
+        steps.append(Command(("systemctl", "--user", "daemon-reload"), must=False))
+    steps.append(RemoveLine(host.zshrc, ADDED))
+    steps += [
+        Remove(host.shim, tree=True),
+        RemoveEmpty(host.data),
+        Remove(host.paths.socket),
+        RemoveEmpty(os.path.dirname(host.paths.socket)),
+    ]
+    return steps + (list(_purge(host.paths)) if purge else [])
+
+
+def _purge(paths: Paths) -> Iterator[Step]:
+    """What zdeferd itself made in the state folder; the folder may hold other things."""
+    for path in (paths.ledger, f"{paths.ledger}-wal", f"{paths.ledger}-shm", paths.lock):
+        yield Remove(path)
+    for path in (paths.shared_log, f"{paths.state}/deferred.jsonl", paths.daemon_log):
+        yield Remove(path)
+    yield Remove(paths.runs, tree=True)
+    yield RemoveEmpty(paths.state)
+
+
+def _install_shim(host: Host) -> Iterator[Step]:
+    source = share("shell")
+    for name in shim_files(source):
+        with open(f"{source}/{name}", "rb") as file:
+            yield Write(f"{host.shim}/{name}", file.read())
+    if host.zsh is not None:
+        for name in shim_files(source):
+            yield Compile(host.zsh, f"{host.shim}/{name}")
+
+
+def shim_files(folder: str) -> list[str]:
+    """The shim's files, relative to its folder."""
+    return sorted(
+        os.path.relpath(os.path.join(where, name), folder)
+        for where, _, names in os.walk(folder)
+        for name in names
+        if not name.endswith(".zwc") and not name.startswith(".")
+    )
+
+
+def _unit(host: Host, name: str) -> bytes:
+    """A shipped unit with the program's full path and where it meets the shells."""
+    with open(share("systemd", name), encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    carried = [n for n in CARRIED_ENV if host.env.get(n, "").startswith("/")]
+    made = []
+    for line in lines:
+        if line == "ExecStart=zdeferd":
+            made.append(f"ExecStart={_unit_quoted(host.program, '$$')}")
+            made += [f"Environment={_unit_quoted(f'{n}={host.env[n]}')}" for n in carried]
+        elif line.startswith("ListenStream=") and "ZDEFERD_SOCKET" in carried:
+            made.append("ListenStream=" + host.env["ZDEFERD_SOCKET"].replace("%", "%%"))
+        else:
+            made.append(line)
+    return ("\n".join(made) + "\n").encode("utf-8", "surrogateescape")
+
+
+def _unit_quoted(text: str, dollar: str = "$") -> str:
+    """`text` as one word of systemd.syntax(7)."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + text.replace("%", "%%").replace("$", dollar) + '"'
+
+
+def _agent(host: Host) -> bytes:
+    """The shipped launchd agent with the program's full path and where its log goes."""
+    with open(share("launchd", f"{LABEL}.plist"), "rb") as file:
+        agent = plistlib.load(file)
+    agent["ProgramArguments"][0] = host.program
+    agent["StandardErrorPath"] = host.paths.daemon_log
+    carried = {n: host.env[n] for n in CARRIED_ENV if host.env.get(n, "").startswith("/")}
+    if carried:
+        agent["EnvironmentVariables"] = carried
+    return plistlib.dumps(agent)
+
+
+def _zsh_quoted(path: str) -> str:
+    """`path` as one word of zsh, plain where it can be."""
+    plain = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,@")
+    if not set(path) - plain:
+        return path
+    return "'" + path.replace("'", "'\\''") + "'"
+
+
+# --- the host as it is ---------------------------------------------------------
+
+
+def answering_service(platform: str) -> str | None:
+    """The service manager that answers: `systemd`, `launchd`, or None."""
+    if platform == "darwin":
+        return "launchd" if shutil.which("launchctl") else None
+    if not shutil.which("systemctl"):
+        return None
+    # A machine may have the program and no manager for this user: su, a container.
+    answers = run_command(("systemctl", "--user", "show", "--property=Version")).returncode == 0
+    return "systemd" if answers else None
+
+
+def installed_service(host: Host) -> str | None:
+    """The manager that runs zdeferd here: its files are in place and it answers."""
+    if host.manager == "systemd" and os.path.exists(f"{host.units}/zdeferd.socket"):
+        return "systemd"
+    if host.manager == "launchd" and os.path.exists(host.agent):
+        return "launchd"
+    return None

@@ -1,0 +1,302 @@
+"""The steps of an installation, as data, and how one is carried out.
+
+Each step says what must be so afterwards, not what to do: carrying one out twice
+changes nothing the second time. Files are replaced whole, by rename, so that a
+shell that reads one meanwhile never sees a half. Assumes that the caller decided
+what is wanted (install/plan.py); nothing here knows about zdeferd's own places.
+"""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from dataclasses import dataclass
+
+from ..errors import ZdeferdError
+
+COMMAND_LIMIT_S = 20.0
+
+
+class StepFailed(ZdeferdError):
+    """A step of the installation failed."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """A file with exactly this content."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class MakeFolder:
+    """A folder that only its owner can look into."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Remove:
+    """No such file; with `tree` no such folder and nothing in it."""
+
+    path: str
+    tree: bool = False
+
+
+@dataclass(frozen=True)
+class RemoveEmpty:
+    """No such folder, if nothing is in it."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Compile:
+    """A .zwc beside a zsh file that was written by a step, newer than the file."""
+
+    zsh: str
+    path: str
+
+
+@dataclass(frozen=True)
+class AddLine:
+    """The line stands in the file, once, above what needs it; a backup of the file as it was."""
+
+    path: str
+    line: str
+
+
+@dataclass(frozen=True)
+class RemoveLine:
+    """No line in the file ends with this mark."""
+
+    path: str
+    mark: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the service manager succeeds."""
+
+    words: tuple[str, ...]
+    must: bool = True
+    """False: its failure is no failure of the plan (what it ends may not run)."""
+
+
+Step = Write | MakeFolder | Remove | RemoveEmpty | Compile | AddLine | RemoveLine | Command
+
+
+def describe(step: Step) -> str:
+    """What a step does, in a few words and with its path."""
+    match step:
+        case Write(path):
+            return f"write {path}"
+        case MakeFolder(path):
+            return f"make {path}"
+        case Remove(path):
+            return f"remove {path}"
+        case RemoveEmpty(path):
+            return f"remove {path} if empty"
+        case Compile(_, path):
+            return f"compile {path}"
+        case AddLine(path):
+            return f"add one line to {path}"
+        case RemoveLine(path):
+            return f"take the line out of {path}"
+        case Command(words):
+            return " ".join(words)
+
+
+# --- carrying out --------------------------------------------------------------
+
+
+def carry_out(step: Step) -> bool:
+    """Do a step; -> whether it changed anything. StepFailed says what failed."""
+    try:
+        match step:
+            case Write():
+                return _write(step)
+            case MakeFolder(path):
+                return _make_folder(path)
+            case Remove(path, tree):
+                return _remove(path, tree)
+            case RemoveEmpty(path):
+                return _remove_empty(path)
+            case Compile():
+                return _compile(step)
+            case AddLine():
+                return _add_line(step)
+            case RemoveLine():
+                return _remove_line(step)
+            case Command():
+                return _command(step)
+    except OSError as error:
+        raise StepFailed(f"cannot {describe(step)}: {error.strerror or error}") from None
+
+
+def _write(step: Write) -> bool:
+    if not os.path.islink(step.path) and _content(step.path) == step.content:
+        return False
+    os.makedirs(os.path.dirname(step.path), mode=0o700, exist_ok=True)
+    _remove(f"{step.path}.zwc", tree=False)  # zsh would go on to read the old text from it
+    _replace(step.path, step.content, step.mode)
+    return True
+
+
+def _make_folder(path: str) -> bool:
+    if os.path.isdir(path):
+        return False
+    os.makedirs(path, mode=0o700)
+    return True
+
+
+def _replace(path: str, content: bytes, mode: int) -> None:
+    """The whole new content or the whole old one, whoever reads meanwhile."""
+    fresh = f"{path}.zdeferd-new"
+    with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        file.write(content)
+        os.fchmod(file.fileno(), mode)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(fresh, path)
+
+
+def _content(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _remove(path: str, tree: bool) -> bool:
+    if not os.path.lexists(path):
+        return False
+    if tree and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+    return True
+
+
+def _remove_empty(path: str) -> bool:
+    try:
+        os.rmdir(path)
+    except OSError:
+        return False
+    return True
+
+
+def _compile(step: Compile) -> bool:
+    """Compile beside and rename: a shell never reads half a .zwc."""
+    compiled, fresh = f"{step.path}.zwc", f"{step.path}.new.zwc"
+    if os.path.exists(compiled):  # writing the file takes an old one away
+        return False
+    # The .zwc of a text that cannot be compiled is only missed for its speed.
+    done = run_command((step.zsh, "-fc", 'zcompile -UR -- "$1" "$2"', "zsh", fresh, step.path))
+    if done.returncode != 0:
+        return False
+    newer = os.stat(step.path).st_mtime_ns + 1_000_000_000  # zsh compares whole seconds
+    os.utime(fresh, ns=(newer, newer))
+    os.rename(fresh, compiled)
+    return True
+
+
+def _add_line(step: AddLine) -> bool:
+    path = os.path.realpath(step.path)
+    before = _content(path)
+    text = (before or b"").decode("utf-8", "surrogateescape")
+    if any(sources_shim(line) for line in text.splitlines()):
+        return False
+    if before is not None:
+        shutil.copy2(path, backup_of(path))
+    lines = text.splitlines(keepends=True)
+    above = next((at for at, line in enumerate(lines) if calls_shim(line)), len(lines))
+    if above == len(lines) and lines and not text.endswith("\n"):
+        lines[-1] += "\n"
+    lines.insert(above, f"{step.line}\n")
+    made = "".join(lines).encode("utf-8", "surrogateescape")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    _replace(path, made, _mode_of(path, 0o644))
+    return True
+
+
+def backup_of(path: str) -> str:
+    """Where the file as it was goes."""
+    return f"{path}.before-zdeferd"
+
+
+def sources_shim(line: str) -> bool:
+    """Whether a line of a zsh file loads the plugin, from wherever."""
+    code = line.partition("#")[0]
+    return "zdeferd.plugin.zsh" in code
+
+
+def lines_of(path: str) -> list[str]:
+    """A zsh file's lines; none where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.readlines()
+    except OSError:
+        return []
+
+
+def calls_shim(line: str) -> bool:
+    """Whether a line of a zsh file, as it stands there, needs the plugin to be loaded."""
+    return re.match(r"(zdefer|zf::defer::register|zf::idle::\w+)(\s|$)", line) is not None
+
+
+def _remove_line(step: RemoveLine) -> bool:
+    path = os.path.realpath(step.path)
+    before = _content(path)
+    if before is None:
+        return False
+    mark = step.mark.encode()
+    lines = before.splitlines(keepends=True)
+    kept = b"".join(line for line in lines if not line.rstrip().endswith(mark))
+    if kept == before:
+        return False
+    if not kept and not os.path.exists(backup_of(path)):  # there was no such file before
+        os.unlink(path)
+        return True
+    _replace(path, kept, _mode_of(path, 0o644))
+    return True
+
+
+def _mode_of(path: str, default: int) -> int:
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return default
+
+
+def _command(step: Command) -> bool:
+    done = run_command(step.words)
+    if done.returncode != 0 and step.must:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise StepFailed(
+            f"command failed: {' '.join(step.words)}: {said[-1] if said else done.returncode}"
+        )
+    return done.returncode == 0
+
+
+def run_command(words: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """A command with no input and a limit; a missing one reads as rc 127, a stuck one as 124."""
+    try:
+        return subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        said = f"no answer in {COMMAND_LIMIT_S:g} s"
+        return subprocess.CompletedProcess(words, 124, "", said)
+    except FileNotFoundError as error:
+        return subprocess.CompletedProcess(words, 127, "", f"{error.strerror}: {words[0]}")

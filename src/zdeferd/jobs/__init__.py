@@ -1,0 +1,1 @@
+"""What may run, and where it is declared."""

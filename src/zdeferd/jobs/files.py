@@ -1,0 +1,277 @@
+"""config.toml and jobs.d: read, checked, and joined with what was in force before.
+
+Each problem is one text, `file:line: job.key: found …; expected …`, and all of them
+are found in one go. What is refused changes nothing: a bad file, job or setting that
+was good in the configuration before stays in force as it was. Jobs keep the order of
+their files' names and of their places in the file.
+
+Files and folders may be symlinks (people keep their configuration elsewhere), but what
+they lead to must be ours or root's, with nobody else able to write to it: a job file is
+code that we are going to run.
+"""
+
+import contextlib
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from ..errors import ConfigError, UnsafePath, ZdeferdError
+from ..machine.paths import Paths, check_ours_to_read
+from ..model import Job, Settings
+from .cycles import find_cycle
+from .keys import Problem, job_from_table, settings_from_table
+
+FILE_LIMIT = 1 << 20
+"""Bytes; a larger file is a mistake, and would be held in memory whole."""
+
+
+class Loaded(NamedTuple):
+    """A configuration in force, and what was refused when it was read."""
+
+    settings: Settings
+    jobs: dict[str, Job]
+    problems: tuple[str, ...]
+
+
+class _File(NamedTuple):
+    path: str
+    text: str
+    table: dict[str, object]
+
+
+def load(paths: Paths, previous: Loaded | None = None) -> Loaded:
+    """The configuration of `paths`; missing files mean defaults and no jobs.
+
+    Never raises for what stands in the files: that is in `problems`.
+    """
+    problems: list[str] = []
+    settings = _settings(paths, previous, problems)
+    jobs = _jobs(paths, previous.jobs if previous else {}, problems)
+    return Loaded(settings, jobs, tuple(problems))
+
+
+def stamp(paths: Paths) -> tuple[object, ...]:
+    """Differs whenever a file of the configuration may have changed; cheap to look at."""
+    found: list[object] = []
+    with contextlib.suppress(OSError):
+        found.append(_stamp_of(os.stat(paths.config_file)))
+    with contextlib.suppress(OSError):
+        found += [_stamp_of(entry.stat()) for entry in os.scandir(paths.jobs_dir)]
+    return tuple(found)
+
+
+def _stamp_of(file: os.stat_result) -> tuple[int, ...]:
+    return file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_mode, file.st_uid
+
+
+# --- settings ------------------------------------------------------------------
+
+
+def _settings(paths: Paths, previous: Loaded | None, problems: list[str]) -> Settings:
+    before = previous.settings if previous else Settings()
+    try:
+        file = _read(paths.config_file)
+    except ZdeferdError as error:
+        problems.append(str(error))
+        return before
+    if file is None:
+        return Settings()
+    fields, found = settings_from_table(file.table, paths.home)
+    problems += (_located(file, (), problem) for problem in found)
+    if found and previous:
+        return before
+    # At the start nothing is better known: what is right counts, above all `state_dir`.
+    return msgspec.structs.replace(Settings(), **fields)
+
+
+# --- jobs ----------------------------------------------------------------------
+
+
+def _jobs(paths: Paths, previous: Mapping[str, Job], problems: list[str]) -> dict[str, Job]:
+    jobs: dict[str, Job] = {}
+    try:
+        files = _job_files(paths.jobs_dir)
+    except ZdeferdError as error:
+        problems.append(str(error))
+        return dict(previous)
+    for path in files:
+        try:
+            file = _read(path)
+        except ZdeferdError as error:
+            problems.append(str(error))
+            jobs |= {j.id: j for j in previous.values() if j.source == path and j.id not in jobs}
+            continue
+        if file is not None:
+            _add_jobs(file, paths.home, jobs, previous, problems)
+    _break_cycles(jobs, previous, problems)
+    return jobs
+
+
+def _job_files(folder: str) -> list[str]:
+    try:
+        names = os.listdir(folder)
+        _check_folder(folder)
+        _check_folder(os.path.dirname(folder))  # who can write there can put another in its place
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UnsafePath(f"cannot read folder: {folder}: {error.strerror}") from None
+    return [
+        f"{folder}/{name}"
+        for name in sorted(names, key=os.fsencode)
+        if name.endswith(".toml") and not name.startswith(".")
+    ]
+
+
+def _add_jobs(
+    file: _File,
+    home: str,
+    jobs: dict[str, Job],
+    previous: Mapping[str, Job],
+    problems: list[str],
+) -> None:
+    for job_id, table in file.table.items():
+        if job_id in jobs:
+            taken = Problem("", "an id that is taken", f"another id than in {jobs[job_id].source}")
+            problems.append(_located(file, (job_id,), taken))
+            continue
+        job, found = job_from_table(job_id, table, home, file.path)
+        problems += (_located(file, (job_id,), problem) for problem in found)
+        before = previous.get(job_id)
+        if job is None and before is not None and before.source == file.path:
+            job = before
+        if job is not None:
+            jobs[job_id] = job
+
+
+def _break_cycles(jobs: dict[str, Job], previous: Mapping[str, Job], problems: list[str]) -> None:
+    """Take back what is new in each cycle: to what it was before, else altogether."""
+    while cycle := find_cycle({job.id: job.after for job in jobs.values()}):
+        shown = " -> ".join([*cycle, cycle[0]])
+        changed = [id_ for id_ in cycle if previous.get(id_) != jobs[id_]] or cycle
+        for id_ in changed:
+            where = f"{jobs[id_].source}: {id_}.after"
+            expected = "no job that waits for itself"
+            problems.append(str(ConfigError(where, f"a cycle, {shown}", expected)))
+            before = previous.get(id_)
+            if before is None or before == jobs[id_]:
+                del jobs[id_]
+            else:
+                jobs[id_] = before
+
+
+# --- files ---------------------------------------------------------------------
+
+
+def _read(path: str) -> _File | None:
+    """The file, None where there is none; ConfigError or UnsafePath where it is refused."""
+    try:
+        data = _read_bytes(path)
+    except FileNotFoundError:
+        if os.path.islink(path):
+            raise ConfigError(path, "a symlink to nothing", "a file") from None
+        return None
+    except OSError as error:
+        raise UnsafePath(f"cannot read: {path}: {error.strerror}") from None
+    try:
+        text = data.decode()
+        return _File(path, text, tomllib.loads(text))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}", "bytes that are not UTF-8", "UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(*_syntax_error(path, str(error), text)) from None
+    except RecursionError:
+        raise ConfigError(path, "values nested too deeply", "plain tables") from None
+
+
+def _read_bytes(path: str) -> bytes:
+    # O_NONBLOCK: a FIFO must not hold the daemon up; what it is, is asked of what was opened.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigError(path, "something that is not a regular file", "a file")
+        check_ours_to_read(path, found)
+        _check_folder(os.path.dirname(os.path.realpath(path)))
+        if found.st_size > FILE_LIMIT:
+            raise ConfigError(path, f"{found.st_size} bytes", f"at most {FILE_LIMIT}")
+        return os.read(fd, FILE_LIMIT)
+    finally:
+        os.close(fd)
+
+
+def _check_folder(folder: str) -> None:
+    check_ours_to_read(folder, os.stat(folder))
+
+
+def _syntax_error(path: str, message: str, text: str) -> tuple[str, str, str]:
+    """Where, what was found, what was expected, from tomllib's message."""
+    match = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", message)
+    if match is None:
+        return path, message, "valid TOML"
+    line = match[2] or str(text.count("\n") + 1)
+    return f"{path}:{line}", f"a TOML error, {match[1]}", "valid TOML"
+
+
+def _located(file: _File, table: tuple[str, ...], problem: Problem) -> str:
+    keys = (*table, problem.key) if problem.key else table
+    line = line_of(file.text, keys) or line_of(file.text, table)
+    where = f"{file.path}:{line}" if line else file.path
+    dotted = ".".join(keys)
+    return str(ConfigError(f"{where}: {dotted}", problem.found, problem.expected))
+
+
+# --- lines ---------------------------------------------------------------------
+
+_NAME = r"(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')"
+_DOTTED = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
+_HEADER = re.compile(rf"\s*\[\[?\s*({_DOTTED})\s*\]\]?\s*(?:#.*)?")
+_ASSIGNMENT = re.compile(rf"\s*({_DOTTED})\s*=")
+
+
+def line_of(text: str, keys: tuple[str, ...]) -> int | None:
+    """The number of the line on which `keys` (or the inline table around it) stands.
+
+    tomllib keeps no places, so this reads headers and assignments by eye; None where
+    they are written in a way that it does not see.
+    """
+    if not keys:
+        return None
+    around: tuple[int, int] | None = None
+    for number, path in _places(text):
+        if path[: len(keys)] == keys:
+            return number
+        if keys[: len(path)] == path and (around is None or len(path) > around[0]):
+            around = len(path), number
+    return around[1] if around else None
+
+
+def _places(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Line numbers and key paths of all headers and assignments."""
+    table: tuple[str, ...] = ()
+    for number, line in _outside_strings(text.split("\n")):
+        if header := _HEADER.fullmatch(line):
+            table = _split(header[1])
+            yield number, table
+        elif assignment := _ASSIGNMENT.match(line):
+            yield number, (*table, *_split(assignment[1]))
+
+
+def _outside_strings(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The lines that do not begin inside a multi-line string."""
+    inside = ""
+    for number, line in enumerate(lines, 1):
+        if not inside:
+            yield number, line
+        for quote in re.findall(r'"""|' + "'''", line):
+            inside = {"": quote, quote: ""}.get(inside, inside)
+
+
+def _split(dotted: str) -> tuple[str, ...]:
+    return tuple(name.strip("\"'") for name in re.findall(_NAME, dotted))

@@ -1,0 +1,297 @@
+"""What may stand in config.toml, in a job file, and in a shell's declaration of a job.
+
+One row a key: the field that it fills, how its value is read, and what is said to
+have been expected where it cannot be. Everything wrong with a table is found in one
+go; what is wrong is a `Problem`, and where it stands in a file is jobs/files.py's
+business. docs/jobs.md and docs/operations.md list the keys, and tests compare.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..errors import ConfigError
+from ..model import ID_PATTERN, Argv, Code, Job, Scope, Trigger
+from .units import parse_duration, parse_size
+
+RETRIES = 3
+"""Attempts of a job that says `idempotent` and nothing more."""
+LATER = frozenset({"output", "when", "compile", "retries"})
+"""Keys of a job that are reserved for a later version."""
+ID_EXPECTED = "an id: lower-case letters, digits and `-`, not `-` first, at most 64"
+
+
+class Problem(NamedTuple):
+    """What is wrong with the value (or the presence) of a key."""
+
+    key: str
+    """Empty: the table as a whole."""
+    found: str
+    expected: str
+
+
+class Key(NamedTuple):
+    """A key that may be set. `read(value, home)` raises ValueError on a bad value."""
+
+    field: str
+    expected: str
+    read: Callable[[Any, str], object]
+
+
+def job_from_table(
+    job_id: str, table: object, home: str, source: str
+) -> tuple[Job | None, list[Problem]]:
+    """The job that a table declares, or None and all that is wrong with it."""
+    if not is_id(job_id):
+        return None, [Problem("", shown(job_id), ID_EXPECTED)]
+    if not isinstance(table, dict):
+        return None, [Problem("", shown(table), f"a table, [{job_id}]")]
+    fields, problems = _read_table(table, JOB_KEYS, home)
+    if "run" not in table:
+        problems.append(Problem("run", "nothing", JOB_KEYS["run"].expected))
+    problems += _contradictions(fields, table)
+    if problems:
+        return None, problems
+    return Job(id=job_id, source=source, **_with_retries(fields)), []
+
+
+def declared_job(
+    *,
+    id: str,  # noqa: A002 - the word of the contract
+    run: Code | Argv,
+    on: Iterable[str],
+    once_per: str,
+    after: Iterable[str] = (),
+    watch: Iterable[str] = (),
+    timeout: str = "",
+    env: Mapping[str, str] | None = None,
+    description: str = "",
+) -> Job:
+    """The job that a shell declares; ConfigError names the first thing wrong with it."""
+    table: dict[str, object] = {
+        "on": list(on),
+        "once_per": once_per,
+        "after": list(after),
+        "watch": list(watch),
+        "env": dict(env or {}),
+        "description": description,
+    }
+    if timeout:
+        table["timeout"] = timeout
+    if not is_id(id):
+        raise ConfigError("id", shown(id), ID_EXPECTED)
+    fields, problems = _read_table(table, JOB_KEYS, "")
+    for problem in [*problems, *_contradictions(fields, table)]:
+        raise ConfigError(f"{id}.{problem.key}", problem.found, problem.expected)
+    return Job(id=id, run=run, **fields)
+
+
+def settings_from_table(
+    table: Mapping[str, object], home: str
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The good fields of Settings, by their names in the model, and what is wrong."""
+    return _read_table(table, SETTING_KEYS, home)
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` can be a job's id."""
+    return re.fullmatch(ID_PATTERN, text, re.ASCII) is not None
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it, cut to a readable length."""
+    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _read_table(
+    table: Mapping[str, object], keys: Mapping[str, Key], home: str
+) -> tuple[dict[str, Any], list[Problem]]:
+    fields: dict[str, Any] = {}
+    problems = []
+    for name, value in table.items():
+        key = keys.get(name)
+        if key is None:
+            problems.append(_unknown(name, keys))
+            continue
+        try:
+            fields[key.field] = key.read(value, home)
+        except (ValueError, msgspec.ValidationError):
+            problems.append(Problem(name, shown(value), key.expected))
+    return fields, problems
+
+
+def _unknown(name: str, keys: Mapping[str, Key]) -> Problem:
+    if keys is JOB_KEYS and name in LATER:
+        return Problem(name, "a key that is not supported by this version", "no such key yet")
+    import difflib  # only a slip of the pen pays for it
+
+    near = difflib.get_close_matches(name, keys, n=1)
+    expected = f"`{near[0]}`, perhaps" if near else f"one of {', '.join(keys)}"
+    return Problem(name, "an unknown key", expected)
+
+
+def _contradictions(fields: Mapping[str, Any], table: Mapping[str, object]) -> list[Problem]:
+    """What is wrong between keys that are each right."""
+    out = []
+    on_change = fields.get("once_per") is Scope.CHANGE
+    if on_change and "watch" not in table:
+        out.append(Problem("once_per", "'change' without `watch`", "`watch` to say what changes"))
+    elif on_change and fields.get("watch") == ():
+        out.append(Problem("watch", "[]", "something to watch, for once_per = 'change'"))
+    elif (
+        fields.get("watch") and not on_change and ("once_per" in fields or "once_per" not in table)
+    ):
+        out.append(Problem("watch", "a list to watch", "once_per = 'change' beside it"))
+    if fields.get("attempts", 1) > 1 and not fields.get("idempotent", False):
+        expected = "idempotent = true beside it (or 1): only such a job is attempted again"
+        out.append(Problem("attempts", shown(fields["attempts"]), expected))
+    return out
+
+
+def _with_retries(fields: dict[str, Any]) -> dict[str, Any]:
+    return {"attempts": RETRIES, **fields} if fields.get("idempotent") else fields
+
+
+# --- how values are read -------------------------------------------------------
+
+
+def _text(value: object, _home: str = "") -> str:
+    text = msgspec.convert(value, str)
+    if "\0" in text:
+        raise ValueError("a NUL byte")
+    return text
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(_text(word) for word in msgspec.convert(value, list[str]))
+
+
+def _run(value: object, _home: str) -> Code | Argv:
+    if isinstance(value, str) and value.strip():
+        return Code(_text(value))
+    words = _texts(value)
+    if not words or not words[0]:
+        raise ValueError("no command")
+    return Argv(words)
+
+
+def _triggers(value: object, _home: str) -> tuple[Trigger, ...]:
+    triggers = tuple(dict.fromkeys(msgspec.convert(value, list[Trigger])))
+    if not triggers:
+        raise ValueError("no trigger")
+    return triggers
+
+
+def _scope(value: object, _home: str) -> Scope:
+    return msgspec.convert(value, Scope)
+
+
+def _ids(value: object, _home: str) -> tuple[str, ...]:
+    ids = _texts(value)
+    if not all(map(is_id, ids)):
+        raise ValueError("not an id")
+    return ids
+
+
+def _watch(value: object, home: str) -> tuple[str, ...]:
+    return tuple(_watched(word, home) for word in _texts(value))
+
+
+def _watched(word: str, home: str) -> str:
+    scheme, colon, name = word.partition(":")
+    if not (colon and scheme == "command"):
+        return _path(word, home)
+    if not name or "/" in name:
+        raise ValueError("not the name of a command")
+    return word
+
+
+def _path(value: object, home: str) -> str:
+    """An absolute path, from one that may begin with the home folder."""
+    text = _text(value)
+    for prefix in ("~", "$HOME", "${HOME}"):
+        if text == prefix or text.startswith(f"{prefix}/"):
+            text = home + text[len(prefix) :]
+    if not text.startswith("/"):
+        raise ValueError("not an absolute path")
+    return text.rstrip("/") or "/"
+
+
+def _flag(value: object, _home: str) -> bool:
+    return msgspec.convert(value, bool)
+
+
+def _variables(value: object, _home: str) -> dict[str, str]:
+    variables = msgspec.convert(value, dict[str, str])
+    if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII) for name in variables):
+        raise ValueError("not the name of a variable")
+    return {name: _text(text) for name, text in variables.items()}
+
+
+def _whole(least: int, most: int) -> Callable[[Any, str], int]:
+    def read(value: object, _home: str) -> int:
+        number = msgspec.convert(value, int)
+        if not least <= number <= most:
+            raise ValueError("out of range")
+        return number
+
+    return read
+
+
+def _seconds(least: float) -> Callable[[Any, str], float]:
+    def read(value: object, _home: str) -> float:
+        seconds = parse_duration(value)
+        if seconds < least:
+            raise ValueError("too short")
+        return seconds
+
+    return read
+
+
+def _bytes(least: int) -> Callable[[Any, str], int]:
+    def read(value: object, _home: str) -> int:
+        size = parse_size(value)
+        if size < least:
+            raise ValueError("too small")
+        return size
+
+    return read
+
+
+_DURATION = "a duration such as '20s', '5m', '2h', '90d', or a number of seconds"
+_TRIGGERS = ", ".join(f"'{trigger}'" for trigger in Trigger)
+_SCOPES = ", ".join(f"'{scope}'" for scope in Scope)
+_PATH = "an absolute path, or one that begins with ~/ or $HOME/"
+
+JOB_KEYS: dict[str, Key] = {
+    "run": Key("run", "zsh code as a string, or a command and its arguments as an array", _run),
+    "on": Key("on", f"an array of triggers: {_TRIGGERS}", _triggers),
+    "once_per": Key("once_per", f"one of {_SCOPES}", _scope),
+    "watch": Key("watch", f"an array of 'command:NAME', globs or files, each {_PATH}", _watch),
+    "after": Key("after", "an array of ids of jobs", _ids),
+    "timeout": Key("timeout_s", f"{_DURATION}, at least 0.1 s", _seconds(0.1)),
+    "idempotent": Key("idempotent", "true or false", _flag),
+    "attempts": Key("attempts", "a whole number from 1 to 100", _whole(1, 100)),
+    "background": Key("background", "true or false", _flag),
+    "env": Key("env", "a table of strings, its keys names of variables", _variables),
+    "description": Key("description", "a string", _text),
+}
+"""Every key of a job."""
+
+SETTING_KEYS: dict[str, Key] = {
+    "idle_after": Key("idle_after_s", f"{_DURATION}, at least 1 s", _seconds(1)),
+    "jobs_at_once": Key("jobs_at_once", "a whole number from 1 to 64", _whole(1, 64)),
+    "default_timeout": Key("default_timeout_s", f"{_DURATION}, at least 0.1 s", _seconds(0.1)),
+    "kill_grace": Key("kill_grace_s", _DURATION, _seconds(0)),
+    "keep_runs": Key("keep_runs_s", f"{_DURATION}, at least 60 s", _seconds(60)),
+    "output_limit": Key(
+        "output_limit_bytes", "a size such as '1MiB', at least 32 KiB", _bytes(32 << 10)
+    ),
+    "exit_after": Key("exit_after_s", f"{_DURATION}, at least 1 s", _seconds(1)),
+    "log": Key("log", _PATH, _path),
+    "state_dir": Key("state_dir", _PATH, _path),
+}
+"""Every key of config.toml."""

@@ -1,0 +1,168 @@
+"""What a shell registered, from its words to values.
+
+A shell must be brief, so it sends what `zf::defer::register` and `zdefer` were called with much
+as it stands, and the functions that all of that can reach in one heap. What each job says, and
+which of the functions it needs, is found out here; and since the next shell of the same user
+says the same, byte by byte, what was found out last is kept.
+
+Both lists have the same form: of each element its length in bytes, NUL, the element; joined by
+NUL. The functions' has names and bodies, in turns. A job's words are joined by NUL:
+
+    defer ID FUNCTION TRIGGER DESCRIPTION...
+    words add ID [--once-per SCOPE] -- CALL...
+    add id=ID on=TRIGGER once_per=SCOPE [after= watch= timeout= function= env=]... -- CALL...
+
+Strings are bytes decoded with `surrogateescape`.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import WireError
+from .script import quote
+
+SINGLE = frozenset({"id", "on", "once_per", "timeout"})
+REPEATED = {"after": "after", "watch": "watch", "env": "env", "function": "functions"}
+"""Fields of `add` that may come more than once -> of a Register."""
+_BETWEEN = str.maketrans(dict.fromkeys(" \0\t\n;&|()<>{}[]$\"'`=!,\\", " "))
+"""What may stand around the name of a function in the text of another; the shim has the same."""
+
+
+class Function(Struct, frozen=True):
+    """A function that travels with a visit."""
+
+    name: str
+    body: str
+    """Its source, as `$functions` has it."""
+
+
+class Register(Struct, frozen=True):
+    """One job as a shell declared it; its values are still to be judged."""
+
+    id: str
+    call: tuple[str, ...]
+    """One word is zsh code, several are a command or function and its arguments."""
+    on: str = "postprompt"
+    once_per: str = "shell"
+    after: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
+    timeout: str = ""
+    env: tuple[str, ...] = ()
+    """`NAME=VALUE`; what has no value was not set in the shell."""
+    functions: tuple[str, ...] = ()
+    """Names of those that it needs, of the functions that came with it."""
+    description: str = ""
+
+
+@lru_cache(maxsize=8)
+def read(functions: str, jobs: str) -> tuple[tuple[Function, ...], tuple[Register, ...]]:
+    """The two lists of one visit; WireError where they are none."""
+    elements = _elements(functions)
+    if len(elements) % 2:
+        raise WireError(f"functions: a name without a body: {elements[-1][:40]!r}")
+    bodies = dict(zip(elements[::2], elements[1::2], strict=True))
+    reach = _Reach(bodies)
+    said = [element.split("\0") for element in _elements(jobs)]
+    return (
+        tuple(Function(name, body) for name, body in bodies.items()),
+        tuple(_register(words, reach) for words in _without_repetitions(said)),
+    )
+
+
+def _without_repetitions(said: list[list[str]]) -> list[list[str]]:
+    """zf::defer::register takes a job once for a trigger, and the first stays."""
+    first: dict[tuple[str, ...], list[str]] = {}
+    for number, words in enumerate(said):
+        repeats = words[0] == "defer" and len(words) > 3
+        first.setdefault((words[1], words[3]) if repeats else (str(number),), words)
+    return list(first.values())
+
+
+def _elements(text: str) -> list[str]:
+    found = []
+    data = text.encode("utf-8", "surrogateescape")
+    at = 0
+    while at < len(data):
+        length, _, _ = data[at : at + 8].partition(b"\0")
+        start = at + len(length) + 1
+        if not length.isdigit() or start + int(length) > len(data):
+            raise WireError(f"a list whose lengths are wrong: {data[at : at + 40]!r}")
+        at = start + int(length)
+        found.append(data[start:at].decode("utf-8", "surrogateescape"))
+        if data[at : at + 1] not in (b"", b"\0"):
+            raise WireError(f"a list whose lengths are wrong: {data[at : at + 40]!r}")
+        at += 1
+    return found
+
+
+def _register(words: list[str], reach: "_Reach") -> Register:
+    match words:
+        case ["defer", job, function, trigger, *description]:
+            return Register(
+                id=job,
+                call=(quote(function),),
+                on=trigger,
+                functions=reach([function]),
+                description=" ".join(description),
+            )
+        case ["words", "add", job, "--", *call] if call:
+            return Register(id=job, call=tuple(call), functions=reach(_called(call)))
+        case ["words", "add", job, "--once-per", scope, "--", *call] if call:
+            return Register(
+                id=job, call=tuple(call), once_per=scope, functions=reach(_called(call))
+            )
+        case ["add", *rest] if "--" in rest[:-1]:
+            split = rest.index("--")
+            return _of_fields(rest[:split], rest[split + 1 :], reach)
+    raise WireError(f"not the words of a job: {' '.join(words)[:40]!r}")
+
+
+def _of_fields(fields: list[str], call: list[str], reach: "_Reach") -> Register:
+    found: dict[str, Any] = {"call": call}
+    for word in fields:
+        name, equals, value = word.partition("=")
+        if equals and name in REPEATED:
+            found.setdefault(REPEATED[name], []).append(value)
+        elif equals and name in SINGLE - found.keys():
+            found[name] = value
+        else:
+            raise WireError(f"not a field of a job, or a second one: {word[:40]!r}")
+    found["functions"] = reach([*_called(call), *found.get("functions", ())])
+    try:
+        return msgspec.convert(found, Register)
+    except msgspec.ValidationError as error:
+        raise WireError(f"not the fields of a job: {error}") from None
+
+
+def _called(call: list[str]) -> Iterable[str]:
+    return _names(call[0]) if len(call) == 1 else call[:1]
+
+
+def _names(text: str) -> Iterable[str]:
+    """What may be a name in a text: calls inside `$(…)`, quotes and here-documents as well."""
+    return text.translate(_BETWEEN).split(" ")
+
+
+class _Reach:
+    """Which functions a name leads to, and what they call, as far as text can tell."""
+
+    def __init__(self, bodies: Mapping[str, str]) -> None:
+        self._bodies = bodies
+        self._calls: dict[str, list[str]] = {}
+
+    def __call__(self, names: Iterable[str]) -> tuple[str, ...]:
+        found = dict.fromkeys(name for name in names if name in self._bodies)
+        new = list(found)
+        while new:
+            name = new.pop(0)
+            if name not in self._calls:
+                words = dict.fromkeys(_names(self._bodies[name]))
+                self._calls[name] = [word for word in words if word in self._bodies]
+            more = [word for word in self._calls[name] if word not in found]
+            found |= dict.fromkeys(more)
+            new += more
+        return tuple(found)

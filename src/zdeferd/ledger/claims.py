@@ -1,0 +1,314 @@
+"""From an event to claims, each function inside one ledger transaction.
+
+A visit is recorded once by its (nonce, seq). A shell's first postprompt makes the
+jobs of the files due and what it registered; a later one only what it registered
+since, in that message or before it. An idle trigger makes the idle jobs of the files
+due, for the shell that was heard of last, and all that shells have registered for
+idle. What is due is claimed under the key of its scope, or was claimed before and is
+left alone. Registrations are consumed when they are considered: one occurrence each.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain
+from typing import NamedTuple
+
+from ..errors import ConfigError
+from ..jobs import environment, script
+from ..jobs.cycles import find_cycle
+from ..jobs.keys import declared_job, is_id
+from ..jobs.registrations import Register
+from ..model import Batch, Code, Job, Run, Scope, Sink, Trigger, Work
+from ..telemetry import projection
+from ..wire import messages
+from .store import Ledger, Registration, Shell
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What claims depend on besides the ledger."""
+
+    now: float
+    boot: str
+    day: str
+    """The local date, ISO 8601."""
+    jobs: Mapping[str, Job]
+    """The jobs of the files, in order."""
+    default_log: str
+    fingerprint: Callable[[tuple[str, ...], Mapping[str, str]], str]
+
+
+@dataclass
+class Claimed:
+    """What a transaction brought: for the dispatcher's picture and the answer."""
+
+    runs: list[Run] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """`id: reason` of declarations that were not taken."""
+    lines: bool = False
+    """Telemetry was written to the ledger."""
+
+
+def take_visit(ledger: Ledger, visit: messages.Visit, facts: Facts) -> Claimed:
+    """Record a visit and claim what it makes due; a redelivered one brings nothing."""
+    hello = visit.hello
+    known = ledger.shell(hello.nonce)
+    if known is not None and hello.seq <= known.seq:
+        return Claimed()
+    env = environment.cut_env(messages.split_map(visit.context.environment))
+    shell = Shell(
+        nonce=hello.nonce,
+        seq=hello.seq,
+        prompted=visit.postprompt or (known is not None and known.prompted),
+        env=env,
+        sink=projection.sink(env, facts.default_log),
+    )
+    ledger.save_shell(shell, facts.now)
+    claimed = Claimed()
+    declared = _declare(ledger, visit, facts, claimed)
+    if visit.postprompt:
+        first = known is None or not known.prompted
+        _postprompt(ledger, shell, first, declared, facts, claimed)
+    if visit.idle:
+        take_idle(ledger, facts, claimed, caller=shell)
+    return claimed
+
+
+def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -> Run:
+    """A run of `job` now, under a key of its own, outside every batch."""
+    shell = _last_heard(ledger)
+    if not env and shell is not None:
+        env = shell.env
+    sink = projection.sink(env, facts.default_log)
+    key = f"run:{uuid.uuid4().hex}"
+    run = _run(job, key, job.on[0], "", sink, None, facts)
+    claimed = ledger.claim(run, Work(job=job, env=env))
+    assert claimed is not None, "the key is new"
+    return claimed
+
+
+# --- declarations --------------------------------------------------------------
+
+
+def _declare(ledger: Ledger, visit: messages.Visit, facts: Facts, claimed: Claimed) -> list[Job]:
+    """Keep what the visit declares; returns the jobs for a postprompt in the same message.
+
+    Those are considered at once. All others wait for their trigger as registrations.
+    """
+    at_once = []
+    bodies = {function.name: function.body for function in visit.functions}
+    nonce = visit.hello.nonce
+    jobs: dict[str, Job] = {}
+    for record in visit.jobs:
+        try:
+            functions = tuple((name, bodies[name]) for name in record.functions if name in bodies)
+            job = _job_of(record, functions, visit.context.options, visit.context.fpath)
+        except ConfigError as error:
+            _refuse(ledger, visit, record.id, str(error), facts, claimed)
+        else:
+            jobs[job.id] = job
+    for oversize in visit.oversize:
+        reason = f"{oversize.id}: {oversize.bytes} bytes are too many to send; use a job file"
+        _refuse(ledger, visit, oversize.id, reason, facts, claimed)
+    edges = {job.id: job.after for job in chain(facts.jobs.values(), jobs.values())}
+    cycle = set(find_cycle(edges) or ())
+    for job in jobs.values():
+        refusal = _refusal(job, facts.jobs, cycle)
+        ledger.declare_job(job, nonce, facts.now, refusal)
+        if refusal:
+            claimed.refused.append(f"{job.id}: {refusal}")
+            continue
+        for trigger in job.on:
+            if trigger is Trigger.POSTPROMPT and visit.postprompt:
+                at_once.append(job)
+            else:
+                ledger.register(nonce, trigger, job)
+    return at_once
+
+
+def _refuse(
+    ledger: Ledger, visit: messages.Visit, job_id: str, reason: str, facts: Facts, claimed: Claimed
+) -> None:
+    """What cannot be a job is remembered by its id, if that is one, for who asks why."""
+    claimed.refused.append(reason)
+    if is_id(job_id):
+        ledger.refuse_job(job_id, visit.hello.nonce, facts.now, reason)
+
+
+def _refusal(job: Job, files: Mapping[str, Job], cycle: set[str]) -> str | None:
+    if job.id in files:
+        return f"declared in {files[job.id].source}, which stands"
+    if job.id in cycle:
+        return f"waits for itself through `after`: {', '.join(sorted(cycle))}"
+    return None
+
+
+@lru_cache(maxsize=128)  # the next shell of this user says the same
+def _job_of(
+    record: Register, functions: tuple[tuple[str, str], ...], options: str, fpath: str
+) -> Job:
+    if functions or len(record.call) == 1:  # a command needs nothing of the shell's
+        kind = messages.split(options), messages.split(fpath)
+    else:
+        kind = (), ()
+    source = script.compose(record.call, dict(functions), *kind)
+    return declared_job(
+        id=record.id,
+        run=Code(source),
+        on=(record.on,),
+        once_per=record.once_per,
+        after=record.after,
+        watch=record.watch,
+        timeout=record.timeout,
+        env=messages.as_map(record.env),
+        description=record.description,
+    )
+
+
+# --- triggers ------------------------------------------------------------------
+
+
+def _postprompt(
+    ledger: Ledger,
+    shell: Shell,
+    first: bool,
+    declared: list[Job],
+    facts: Facts,
+    claimed: Claimed,
+) -> None:
+    registered = ledger.registrations(Trigger.POSTPROMPT, shell.nonce)
+    if not (first or registered or declared):
+        return
+    jobs = [job for job in facts.jobs.values() if first and Trigger.POSTPROMPT in job.on]
+    jobs += [registration.job for registration in registered]
+    jobs += declared
+    batch = ledger.new_batch(Trigger.POSTPROMPT, shell.nonce, shell.sink, facts.now)
+    for job in jobs:
+        claimed.runs += _claim(ledger, job, shell, _due(ledger, job, shell, facts), batch, facts)
+    _drop(ledger, registered)
+    claimed.batches.append(batch)
+
+
+def take_idle(
+    ledger: Ledger, facts: Facts, claimed: Claimed, caller: Shell | None = None
+) -> Claimed:
+    """Claim what the idle trigger makes due; a batch for each sink that gets a run."""
+    by_sink: dict[Sink, list[tuple[Shell, Job]]] = {}
+    for shell, job in _idle_candidates(ledger, facts, caller):
+        by_sink.setdefault(shell.sink, []).append((shell, job))
+    # Batch by batch, so that the order of runs and the order of batches never disagree.
+    for sink, candidates in by_sink.items():
+        batch = None
+        for shell, job in candidates:
+            due = due_now(ledger, job, shell, facts)
+            if due is not None:
+                batch = batch or ledger.new_batch(Trigger.IDLE, shell.nonce, sink, facts.now)
+                claimed.runs += _claim(ledger, job, shell, due, batch, facts)
+        claimed.batches += [batch] if batch else []
+    _drop(ledger, ledger.registrations(Trigger.IDLE))
+    return claimed
+
+
+def idle_waits(ledger: Ledger, facts: Facts) -> bool:
+    """Whether an idle trigger would claim anything now."""
+    return any(
+        due_now(ledger, job, shell, facts) is not None
+        for shell, job in _idle_candidates(ledger, facts, None)
+    )
+
+
+def idle_daily(ledger: Ledger, facts: Facts) -> bool:
+    """Whether a new day can make something due for the idle trigger."""
+    candidates = _idle_candidates(ledger, facts, None)
+    return any(job.once_per is Scope.DAY for _, job in candidates)
+
+
+def _idle_candidates(
+    ledger: Ledger, facts: Facts, caller: Shell | None
+) -> Iterable[tuple[Shell, Job]]:
+    """Jobs of the files for the caller or the shell heard of last, then registrations."""
+    of_files = [job for job in facts.jobs.values() if Trigger.IDLE in job.on]
+    last = (caller or _last_heard(ledger)) if of_files else None
+    if last is not None:
+        for job in of_files:
+            yield last, job
+    for registration in ledger.registrations(Trigger.IDLE):
+        shell = ledger.shell(registration.shell)
+        if shell is not None:
+            yield shell, registration.job
+
+
+def _last_heard(ledger: Ledger) -> Shell | None:
+    shells = ledger.latest_shells()
+    return next((s for s in shells if s.env.get("ZSH_IDLE_ENABLE") != "0"), None)
+
+
+def _drop(ledger: Ledger, registrations: Iterable[Registration]) -> None:
+    for registration in registrations:
+        ledger.drop_registration(registration.id)
+
+
+# --- claims --------------------------------------------------------------------
+
+
+class Due(NamedTuple):
+    """The scope key under which a job is due, and for scope change what it saw."""
+
+    key: str
+    fingerprint: str = ""
+
+
+def due_now(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
+    """How `job` is due for `shell` now; None where its scope is spent."""
+    due = _due(ledger, job, shell, facts)
+    return due if due and not ledger.is_claimed(job.id, due.key) else None
+
+
+def _due(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
+    """The same, but for a key that may be spent: to claim it is to find out."""
+    if job.once_per is not Scope.CHANGE:
+        return Due(scope_key(job.once_per, shell.nonce, facts))
+    seen, generation = ledger.fingerprint(job.id)
+    now = facts.fingerprint(job.watch, shell.env)
+    return Due(f"change:{generation + 1}", now) if now != seen else None
+
+
+def scope_key(scope: Scope, nonce: str, facts: Facts) -> str:
+    """The key of every scope but `change`, whose keys count generations."""
+    spans = {Scope.SHELL: nonce, Scope.BOOT: facts.boot, Scope.DAY: facts.day}
+    return f"{scope}:{spans[scope]}" if scope in spans else str(scope)
+
+
+def _claim(
+    ledger: Ledger, job: Job, shell: Shell, due: Due | None, batch: Batch, facts: Facts
+) -> list[Run]:
+    """The run, in a list; an empty one where it is not due, or the key was claimed before."""
+    if due is None:
+        return []
+    run = _run(job, due.key, batch.trigger, shell.nonce, shell.sink, batch.id, facts)
+    claimed = ledger.claim(run, Work(job=job, env=shell.env))
+    if claimed is None:
+        return []
+    if due.fingerprint:
+        ledger.save_fingerprint(job.id, due.fingerprint, int(due.key.removeprefix("change:")))
+    return [claimed]
+
+
+def _run(
+    job: Job, key: str, trigger: Trigger, shell: str, sink: Sink, batch: int | None, facts: Facts
+) -> Run:
+    return Run(
+        id=0,
+        job=job.id,
+        key=key,
+        trigger=trigger,
+        batch=batch,
+        sink=sink,
+        claimed_at=facts.now,
+        after=job.after,
+        attempts=job.attempts if job.idempotent else 1,
+        shell=shell,
+    )

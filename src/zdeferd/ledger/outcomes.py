@@ -1,0 +1,44 @@
+"""From the start and the end of a run to its rows and its telemetry lines.
+
+Each function belongs inside one ledger transaction, so that a line exists exactly
+where the fact that it reports does: the telemetry is a projection of the ledger.
+"""
+
+from ..model import Batch, Ending, Run, Trigger
+from ..telemetry import projection
+from .store import Ledger
+
+
+def begin(ledger: Ledger, run: Run, boot: str, now: float) -> None:
+    """The decision to start `run`; for the first of an idle batch, IDLE:START."""
+    ledger.dispatch(run.id, boot, now)
+    if run.batch is None or run.trigger is not Trigger.IDLE:
+        return
+    if ledger.start_batch(run.batch, now):
+        tasks = ledger.batch_totals(run.batch).live
+        _add(ledger, projection.idle_start_lines(run.sink, tasks, now), None, now)
+
+
+def end(ledger: Ledger, run: Run, ending: Ending) -> Batch | None:
+    """The one outcome of `run`; its batch as it stands now, None where that has ended."""
+    ledger.end_run(run.id, ending)
+    in_batch = run.batch is not None
+    lines = projection.run_lines(run.job, run.trigger, ending, run.sink, in_batch=in_batch)
+    _add(ledger, lines, run.id, ending.ended_at)
+    batch = ledger.batch(run.batch) if run.batch is not None else None
+    return None if batch is None or close_batch(ledger, batch, ending.ended_at) else batch
+
+
+def close_batch(ledger: Ledger, batch: Batch, now: float) -> bool:
+    """If nothing of the batch is left to run: its closing line, and True."""
+    totals = ledger.batch_totals(batch.id)
+    if totals.live:
+        return False
+    ledger.end_batch(batch.id, now)
+    _add(ledger, projection.batch_end_lines(batch, totals, now), None, now)
+    return True
+
+
+def _add(ledger: Ledger, lines: list[tuple[str, bytes]], run: int | None, now: float) -> None:
+    for path, text in lines:
+        ledger.add_line(path, text, run, now)

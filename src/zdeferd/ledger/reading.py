@@ -1,0 +1,250 @@
+"""The ledger as zdeferctl reads it: read-only, with or without a daemon.
+
+Owns every query of the reading verbs. Opens the SQLite file with `mode=ro`, so that
+no verb can change the truth, and answers with plain dictionaries whose keys are the
+columns of ledger.sql. A ledger that does not exist yet reads as an empty one.
+
+Assumes the schema of ledger.sql (user_version 1); a newer one is refused, for a
+guess about unknown columns would be a lie. Imports no msgspec: `status` must be
+fast, so definitions stay JSON until a verb asks for them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import LedgerError
+from ..machine.paths import check_regular
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Row = dict[str, Any]
+
+SCHEMA_VERSION = 1
+
+_LIVE = "state != 'ended'"
+_RUN = (
+    "id, job, key, trigger, shell, batch, after, attempts, claimed_at, state, cancelling,"
+    " attempt, boot, dispatched_at, started_at, ended_at, outcome, rc, wall_ms, cpu_user_ms,"
+    " cpu_system_ms, max_rss_kib, block_in, block_out, switches_voluntary,"
+    " switches_involuntary, output_bytes, output_dropped_bytes"
+)
+
+
+class View:
+    """One read-only look at the ledger; every method is one query."""
+
+    def __init__(self, connection: sqlite3.Connection | None) -> None:
+        self._connection = connection
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a ledger at all."""
+        return self._connection is not None
+
+    def live_runs(self) -> list[Row]:
+        """Runs that have not ended, in the order of their claims; `sink` is JSON."""
+        return self._rows(f"SELECT {_RUN}, sink FROM runs WHERE {_LIVE} ORDER BY id")
+
+    def runs(
+        self, job: str | None = None, outcome: str | None = None, limit: int = 20
+    ) -> list[Row]:
+        """The newest `limit` runs, newest first."""
+        return self._rows(
+            f"SELECT {_RUN} FROM runs WHERE (:job IS NULL OR job = :job)"
+            " AND (:outcome IS NULL OR outcome = :outcome)"
+            " ORDER BY id DESC LIMIT :limit",
+            {"job": job, "outcome": outcome, "limit": limit},
+        )
+
+    def run(self, run_id: int) -> Row | None:
+        """One run, or None."""
+        return self._row(f"SELECT {_RUN} FROM runs WHERE id = ?", (run_id,))
+
+    def payload(self, run_id: int) -> str | None:
+        """What a live run executes, as JSON; None once it has ended."""
+        row = self._row("SELECT work FROM payloads WHERE run = ?", (run_id,))
+        return None if row is None else str(row["work"])
+
+    def last_run(self, job: str) -> Row | None:
+        """The newest run of a job, or None."""
+        rows = self.runs(job=job, limit=1)
+        return rows[0] if rows else None
+
+    def last_runs(self) -> dict[str, Row]:
+        """The newest run of every job, by job."""
+        rows = self._rows(
+            f"SELECT {_RUN} FROM runs WHERE id IN (SELECT max(id) FROM runs GROUP BY job)"
+        )
+        return {row["job"]: row for row in rows}
+
+    def outcomes(self, since: float) -> dict[str, int]:
+        """How many runs ended since that instant, by outcome."""
+        rows = self._rows(
+            "SELECT outcome, count(*) AS n FROM runs WHERE ended_at >= ? GROUP BY outcome", (since,)
+        )
+        return {row["outcome"]: row["n"] for row in rows}
+
+    def declarations(self) -> list[Row]:
+        """Jobs that shells declared: id, definition (JSON), declared_at, shell, refused."""
+        return self._rows("SELECT * FROM jobs ORDER BY id")
+
+    def declaration(self, job: str) -> Row | None:
+        """The last declaration of a job by a shell, or None."""
+        return self._row("SELECT * FROM jobs WHERE id = ?", (job,))
+
+    def refused_declarations(self, since: float) -> list[str]:
+        """The jobs of which a shell's last declaration, since then, was refused."""
+        rows = self._rows(
+            "SELECT id FROM jobs WHERE refused IS NOT NULL AND declared_at >= ? ORDER BY id",
+            (since,),
+        )
+        return [row["id"] for row in rows]
+
+    def registrations(self, job: str) -> list[Row]:
+        """What shells registered of a job and no event has made due yet."""
+        return self._rows(
+            "SELECT id, shell, trigger FROM registrations WHERE job = ? ORDER BY id", (job,)
+        )
+
+    def claim(self, job: str, key: str) -> Row | None:
+        """The claim on (job, scope key), or None: it may still run."""
+        return self._row("SELECT * FROM claims WHERE job = ? AND key = ?", (job, key))
+
+    def fingerprint(self, job: str) -> Row | None:
+        """What a job of scope change saw last: fingerprint, generation."""
+        return self._row("SELECT * FROM fingerprints WHERE job = ?", (job,))
+
+    def open_batches(self) -> list[Row]:
+        """Batches that have not ended: id, trigger, sink (JSON)."""
+        return self._rows("SELECT id, trigger, sink FROM batches WHERE ended_at IS NULL")
+
+    def shells(self) -> Row:
+        """`shells` seen, `seen_at` of the last visit, `prompted_at` of the last with a prompt."""
+        row = self._row(
+            "SELECT count(*) AS shells, max(seen_at) AS seen_at,"
+            " max(CASE WHEN prompted THEN seen_at END) AS prompted_at FROM shells"
+        )
+        return row or {"shells": 0, "seen_at": None, "prompted_at": None}
+
+    def last_prompted_shell(self) -> str | None:
+        """The nonce of the shell that was heard of last and has shown a prompt, or None."""
+        row = self._row("SELECT nonce FROM shells WHERE prompted ORDER BY seen_at DESC LIMIT 1")
+        return None if row is None else str(row["nonce"])
+
+    def unwritten_lines(self) -> list[Row]:
+        """Telemetry not known to be in its file: path, state, lines, problem."""
+        return self._rows(
+            "SELECT path, state, count(*) AS lines, max(problem) AS problem"
+            " FROM lines GROUP BY path, state ORDER BY path, state"
+        )
+
+    def job_ids(self) -> list[str]:
+        """Every job that the ledger has heard of."""
+        rows = self._rows("SELECT id FROM jobs UNION SELECT job FROM runs ORDER BY 1")
+        return [row["id"] for row in rows]
+
+    def damage(self) -> str:
+        """What SQLite finds wrong with the file, in its words; empty: nothing."""
+        row = self._row("PRAGMA quick_check(1)") or {"quick_check": "ok"}
+        return "" if row["quick_check"] == "ok" else str(row["quick_check"])
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _rows(self, sql: str, values: Any = ()) -> list[Row]:
+        if self._connection is None:
+            return []
+        try:
+            return [dict(row) for row in self._connection.execute(sql, values)]
+        except sqlite3.Error as error:
+            raise LedgerError(f"ledger cannot be read: {error}; {_REMEDY}") from None
+
+    def _row(self, sql: str, values: Any = ()) -> Row | None:
+        rows = self._rows(sql, values)
+        return rows[0] if rows else None
+
+
+_REMEDY = "see `zdeferctl doctor`"
+
+
+@contextmanager
+def reading(path: str) -> Iterator[View]:
+    """A view of the ledger at `path`, closed at the end; LedgerError or UnsafePath: unreadable."""
+    view = open_view(path)
+    try:
+        yield view
+    finally:
+        view.close()
+
+
+def open_view(path: str) -> View:
+    """A view of the ledger at `path`; an empty one where there is no file."""
+    if not os.path.lexists(path):
+        return View(None)
+    check_regular(path)  # SQLite would wait for ever at a FIFO
+    try:
+        connection, version = _connect(path)
+    except sqlite3.Error as error:
+        raise LedgerError(f"ledger cannot be read: {path} ({error}); {_REMEDY}") from None
+    if version == 0:  # a daemon made the file and died before the schema was in it
+        connection.close()
+        return View(None)
+    if version > SCHEMA_VERSION:
+        connection.close()
+        raise LedgerError(
+            f"ledger is from a newer zdeferd: {path} (schema {version}, this zdeferctl knows"
+            f" {SCHEMA_VERSION}); use the zdeferctl that was installed with the daemon"
+        )
+    connection.row_factory = sqlite3.Row
+    return View(connection)
+
+
+def _connect(path: str) -> tuple[sqlite3.Connection, int]:
+    """The connection and the schema version.
+
+    A write-ahead log needs its `-shm` file even to read. On a file system that we
+    cannot write to and where no writer left one, the file is read as immutable.
+    """
+    try:
+        return _connect_with(path, "mode=ro")
+    except sqlite3.OperationalError:
+        if os.access(os.path.dirname(path), os.W_OK) or not os.access(path, os.R_OK):
+            raise
+        return _connect_with(path, "mode=ro&immutable=1")
+
+
+def _connect_with(path: str, options: str) -> tuple[sqlite3.Connection, int]:
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    connection = sqlite3.connect(f"file:{quoted}?{options}", uri=True, timeout=2.0)
+    try:
+        return connection, connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.Error:
+        connection.close()
+        raise
+
+
+def daemon_pid(lock: str) -> int | None:
+    """The process that holds the daemon's lock file, 0 if it has not said; None: none runs."""
+    try:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(lock, flags)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        text = os.read(descriptor, 32).strip()
+        return int(text) if text.isdigit() else 0
+    else:
+        return None
+    finally:
+        os.close(descriptor)

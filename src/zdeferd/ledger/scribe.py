@@ -1,0 +1,115 @@
+"""Writes the ledger's telemetry lines to their files, in the background.
+
+Owns the one flush at a time that sharedlog.py asks for. Woken when lines may be due;
+what cannot be written stays in the ledger with its reason and is tried again when new
+lines are due, after a while (AGAIN_S, doubled each time), or by the next daemon.
+"""
+
+import asyncio
+
+from ..machine.journal import Journal
+from ..telemetry.sharedlog import Intent, PendingLine, flush
+from .committer import Committer
+from .store import Ledger, Line
+
+AGAIN_S = (30.0, 3600.0)
+"""The first and the longest wait for a log that could not be written."""
+
+
+class Scribe:
+    """The background writer of the shared logs."""
+
+    def __init__(self, committer: Committer, journal: Journal) -> None:
+        self._ledger, self._committer = _Lines(committer, journal), committer
+        self._journal = journal
+        self._due = False
+        self._writing: asyncio.Future[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self._again_s = AGAIN_S[0]
+
+    @property
+    def resting(self) -> bool:
+        """Nothing is being written."""
+        return self._writing is None or self._writing.done()
+
+    def wake(self) -> None:
+        """There may be lines to write."""
+        self._due = True
+        self._forget_again()
+        if self.resting:
+            self._writing = asyncio.ensure_future(self._write())
+
+    async def close(self) -> None:
+        """Write what is due, as far as that is possible now."""
+        self.wake()
+        if self._writing is not None:
+            await self._writing
+        self._forget_again()
+
+    async def _write(self) -> None:
+        written = True
+        while self._due:
+            self._due = False
+            try:
+                written = await self._write_all()
+            except Exception as error:  # noqa: BLE001 - telemetry must never stop the daemon
+                self._journal.fault(error)
+                written = False
+        if written:
+            self._again_s = AGAIN_S[0]
+        else:
+            self._again = asyncio.get_running_loop().call_later(self._again_s, self.wake)
+            self._again_s = min(self._again_s * 2, AGAIN_S[1])
+
+    def _forget_again(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+
+    async def _write_all(self) -> bool:
+        """Turn by turn (each takes 200 lines a file), until a turn changes nothing.
+
+        False: lines are left for another time.
+        """
+        before: list[Line] = []
+        while True:
+            lines = await self._committer.transact(lambda ledger: ledger.open_lines())
+            if not lines or lines == before:
+                return not lines
+            await flush(self._ledger, map(_pending, lines))
+            before = lines
+
+
+class _Lines:
+    """What `flush` asks of the ledger (sharedlog.LineLedger)."""
+
+    def __init__(self, committer: Committer, journal: Journal) -> None:
+        self._committer, self._journal = committer, journal
+
+    async def advance(self, marked: int | None, begun: tuple[int, Intent] | None) -> None:
+        def transaction(ledger: Ledger) -> None:
+            if marked is not None:
+                ledger.mark_line(marked)
+            if begun is not None:
+                ledger.begin_line(begun[0], *begun[1])
+
+        await self._committer.transact(transaction)
+
+    async def put_back(self, line: int, problem: str) -> None:
+        self._journal.once(problem)
+        await self._committer.transact(lambda ledger: ledger.put_back_line(line, problem))
+
+    async def note(self, line: int, problem: str) -> None:
+        self._journal.once(problem)
+        await self._committer.transact(lambda ledger: ledger.note_line(line, problem))
+
+    async def lose(self, line: int, problem: str) -> None:
+        self._journal.once(problem)
+        await self._committer.transact(lambda ledger: ledger.lose_line(line, problem))
+
+
+def _pending(line: Line) -> PendingLine:
+    begun = None
+    if line.state == "writing" and line.device is not None:
+        begun = Intent(line.device, line.inode or 0, line.offset or 0)
+    return PendingLine(line.id, line.path, line.text, begun)

@@ -1,0 +1,402 @@
+"""The ledger: the one durable truth, in SQLite (WAL, synchronous=FULL).
+
+`Ledger` is the store: small named statements from ledger.sql behind methods that
+take and return values of model.py. It knows no rules; claims.py and ledger/outcomes.py
+compose its methods into transactions, which committer.py runs. Assumes one daemon
+(daemon/main.py holds the lock) and any number of read-only readers.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import LedgerError, UnsafePath
+from ..machine.paths import check_private_file
+from ..model import Batch, BatchTotals, Ending, Job, Run, Sink, State, Trigger, Work
+from .packing import pack_again, pack_work, unpack
+
+SCHEMA_VERSION = 1
+"""`PRAGMA user_version`; a ledger with a larger one is refused untouched."""
+
+
+def load_statements() -> dict[str, str]:
+    """Every statement of ledger.sql under its name."""
+    text = files(__package__).joinpath("ledger.sql").read_text()
+    blocks = text.split("-- name: ")[1:]
+    heads = (block.partition("\n") for block in blocks)
+    return {name: body for name, _, body in heads}
+
+
+class Shell(NamedTuple):
+    """A shell as the ledger last heard of it."""
+
+    nonce: str
+    seq: int
+    prompted: bool
+    env: dict[str, str]
+    sink: Sink
+
+
+class Registration(NamedTuple):
+    """A job that a shell declared and that is not yet due."""
+
+    id: int
+    shell: str
+    job: Job
+
+
+class Line(Struct, frozen=True):
+    """A telemetry line that is not yet known to be in its file."""
+
+    id: int
+    path: str
+    text: bytes
+    state: str
+    device: int | None
+    inode: int | None
+    offset: int | None
+
+
+class Ledger:
+    """The store. Every method is one statement or a few that belong together."""
+
+    def __init__(self, path: str) -> None:
+        """Open `path`, creating it where there is none; LedgerError says what is wrong."""
+        self._sql = load_statements()
+        try:
+            _check_files(path)
+            self.identity = _make_private(path)
+            """Device and inode of the file that was opened."""
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.row_factory = sqlite3.Row
+            self._prepare(path)
+        except UnsafePath as error:
+            raise LedgerError(f"cannot open the ledger: {error}") from None
+        except OSError as error:
+            raise LedgerError(f"cannot open the ledger: {path}: {error.strerror}") from None
+        except sqlite3.Error as error:
+            raise LedgerError(
+                f"cannot open the ledger: {path}: {error}; `zdeferctl doctor` says what to do"
+            ) from None
+
+    def _prepare(self, path: str) -> None:
+        self._db.execute("PRAGMA busy_timeout = 5000")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise LedgerError(
+                f"the ledger is from a newer zdeferd (schema {version}, this one knows "
+                f"{SCHEMA_VERSION}): {path}; upgrade zdeferd, or move the file away"
+            )
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        if version == 0:
+            self._db.executescript(
+                f"BEGIN IMMEDIATE; {self._sql['schema']}; "
+                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, durable at the end."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part of a transaction that can fail alone."""
+        self._db.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK TO part")
+            raise
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("RELEASE part")
+
+    def close(self) -> None:
+        """Close the connection; a clean close also empties the WAL."""
+        self._db.close()
+
+    def _run(self, name: str, **values: object) -> sqlite3.Cursor:
+        return self._db.execute(self._sql[name], values)
+
+    def _one(self, name: str, **values: object) -> Any:
+        return self._run(name, **values).fetchone()
+
+    # shells and what they declared
+
+    def shell(self, nonce: str) -> Shell | None:
+        """The shell, if it has visited before."""
+        row = self._one("shell", nonce=nonce)
+        return _shell(row) if row else None
+
+    def latest_shells(self) -> list[Shell]:
+        """The last 32 shells that visited, newest first."""
+        return [_shell(row) for row in self._run("latest_shells")]
+
+    def save_shell(self, shell: Shell, now: float) -> None:
+        """Record a visit."""
+        self._run(
+            "save_shell",
+            nonce=shell.nonce,
+            seq=shell.seq,
+            now=now,
+            prompted=shell.prompted,
+            env=pack_again(shell.env),
+            sink=pack_again(shell.sink),
+        )
+
+    def declare_job(self, job: Job, shell: str, now: float, refused: str | None = None) -> None:
+        """Keep the last declaration of a shell's job, or why it was refused.
+
+        The same again changes nothing: most shells say what the one before has said.
+        """
+        self._run(
+            "declare_job",
+            id=job.id,
+            definition=pack_again(job),
+            now=now,
+            shell=shell,
+            refused=refused,
+        )
+
+    def refuse_job(self, job_id: str, shell: str, now: float, refused: str) -> None:
+        """Keep why a shell's declaration that is no job was refused."""
+        self._run("refuse_job", id=job_id, now=now, shell=shell, refused=refused)
+
+    def declared_job(self, job_id: str) -> Job | None:
+        """The last declaration of a shell's job."""
+        row = self._one("declared_job", id=job_id)
+        return unpack(row["definition"], Job) if row else None
+
+    def register(self, shell: str, trigger: Trigger, job: Job) -> None:
+        """Remember a declaration until its trigger; a repeated one changes nothing."""
+        self._run("register", shell=shell, trigger=trigger, job=job.id, definition=pack_again(job))
+
+    def registrations(self, trigger: Trigger, shell: str | None = None) -> list[Registration]:
+        """What is registered for `trigger`, by one shell or by all, in order."""
+        if shell is None:
+            rows = self._run("registrations_of_all", trigger=trigger)
+        else:
+            rows = self._run("registrations_of_shell", trigger=trigger, shell=shell)
+        return [Registration(r["id"], r["shell"], unpack(r["definition"], Job)) for r in rows]
+
+    def drop_registration(self, registration: int) -> None:
+        """It has been considered."""
+        self._run("drop_registration", id=registration)
+
+    # claims, runs, batches
+
+    def is_claimed(self, job: str, key: str) -> bool:
+        """Whether the scope key has been spent."""
+        return self._one("is_claimed", job=job, key=key) is not None
+
+    def claim(self, run: Run, work: Work) -> Run | None:
+        """The run with its new id, or None where (job, key) is already claimed."""
+        if self.is_claimed(run.job, run.key):
+            return None
+        cursor = self._run(
+            "insert_run",
+            job=run.job,
+            key=run.key,
+            trigger=run.trigger,
+            shell=run.shell,
+            batch=run.batch,
+            sink=pack_again(run.sink),
+            after=" ".join(run.after),
+            attempts=run.attempts,
+            now=run.claimed_at,
+        )
+        claimed = msgspec.structs.replace(run, id=cursor.lastrowid)
+        self._run("claim", job=run.job, key=run.key, run=claimed.id, now=run.claimed_at)
+        self._run("insert_payload", run=claimed.id, work=pack_work(work))
+        return claimed
+
+    def number_runs_after(self, highest: int) -> None:
+        """No new run gets a number up to that one.
+
+        A ledger that was begun anew, or brought back from a copy, would else give a run the
+        folder of another, in which there may be an outcome already.
+        """
+        self._run("begin_run_numbers")
+        self._run("number_runs_after", highest=highest)
+
+    def fingerprint(self, job: str) -> tuple[str, int]:
+        """The last fingerprint and its generation; ("", 0) where there is none."""
+        row = self._one("fingerprint", job=job)
+        return (row["fingerprint"], row["generation"]) if row else ("", 0)
+
+    def save_fingerprint(self, job: str, fingerprint: str, generation: int) -> None:
+        """What the job saw when it was claimed."""
+        self._run("save_fingerprint", job=job, fingerprint=fingerprint, generation=generation)
+
+    def new_batch(self, trigger: Trigger, shell: str, sink: Sink, now: float) -> Batch:
+        """A new batch, with no runs yet."""
+        cursor = self._run(
+            "open_batch", trigger=trigger, shell=shell, sink=pack_again(sink), now=now
+        )
+        return Batch(id=cursor.lastrowid or 0, trigger=trigger, sink=sink)
+
+    def start_batch(self, batch: int, now: float) -> bool:
+        """True the first time: its IDLE:START is due now."""
+        return self._run("start_batch", id=batch, now=now).rowcount == 1
+
+    def end_batch(self, batch: int, now: float) -> None:
+        """Its last run has ended."""
+        self._run("end_batch", id=batch, now=now)
+
+    def batch_totals(self, batch: int) -> BatchTotals:
+        """What the batch has come to."""
+        return BatchTotals(*self._one("batch_totals", id=batch))
+
+    def open_batches(self) -> list[Batch]:
+        """Batches that have not ended."""
+        return [_batch(row) for row in self._run("open_batches")]
+
+    def batch(self, batch: int) -> Batch | None:
+        """The batch, if it has not ended."""
+        row = self._one("open_batch_by_id", id=batch)
+        return _batch(row) if row else None
+
+    def live_runs(self) -> list[Run]:
+        """Runs that have not ended, in order of their claims."""
+        return [_live_run(row) for row in self._run("live_runs")]
+
+    def work(self, run: int) -> Work:
+        """What a live run executes."""
+        row = self._one("work", run=run)
+        if row is None:
+            raise LedgerError(f"the ledger holds no payload: run {run}")
+        return unpack(row["work"], Work)
+
+    def dispatch(self, run: int, boot: str, now: float) -> None:
+        """The decision to start it."""
+        self._run("dispatch", id=run, boot=boot, now=now)
+
+    def recall(self, run: int, attempt: int) -> None:
+        """Back to claimed, for `attempt`."""
+        self._run("recall", id=run, attempt=attempt)
+
+    def set_cancelling(self, run: int) -> None:
+        """Somebody asked for its end."""
+        self._run("set_cancelling", id=run)
+
+    def end_run(self, run: int, ending: Ending) -> None:
+        """Its one outcome."""
+        values = msgspec.structs.asdict(ending) | msgspec.structs.asdict(ending.cost)
+        del values["cost"]
+        self._run("end_run", id=run, **values)
+        self._run("drop_payload", run=run)
+
+    def ended_run(self, run: int) -> tuple[str, int | None] | None:
+        """(outcome, rc) of a run that has ended."""
+        row = self._one("ended_run", id=run)
+        return (row["outcome"], row["rc"]) if row else None
+
+    # telemetry lines
+
+    def add_line(self, path: str, text: bytes, run: int | None, now: float) -> None:
+        """A line that is due."""
+        self._run("add_line", path=path, text=text, run=run, now=now)
+
+    def open_lines(self) -> list[Line]:
+        """Lines not yet marked, in order; at most 200 of each file."""
+        return [Line(**dict(row)) for row in self._run("open_lines")]
+
+    def begin_line(self, line: int, device: int, inode: int, offset: int) -> None:
+        """It is about to be appended to that file, not before that offset."""
+        self._run("begin_line", id=line, device=device, inode=inode, offset=offset)
+
+    def put_back_line(self, line: int, problem: str) -> None:
+        """It is certainly not in its file, and why it cannot be written now."""
+        self._run("put_back_line", id=line, problem=problem)
+
+    def mark_line(self, line: int) -> None:
+        """It is in its file."""
+        self._run("mark_line", id=line)
+
+    def note_line(self, line: int, problem: str) -> None:
+        """Why nobody can tell now whether it is in its file."""
+        self._run("note_line", id=line, problem=problem)
+
+    def lose_line(self, line: int, problem: str) -> None:
+        """It may or may not have reached a file that is gone: never append it again."""
+        self._run("lose_line", id=line, problem=problem)
+
+    # growth
+
+    def prune(self, before: float, boot: str) -> list[int]:
+        """Forget what ended before that instant (500 runs at most); the runs forgotten."""
+        runs = [row["id"] for row in self._run("prunable_runs", before=before)]
+        for run in runs:
+            self._run("prune_run", id=run)
+        self._run("prune_claims", before=before, boot=f"boot:{boot}")
+        for name in ("prune_batches", "prune_shells", "prune_lines"):
+            self._run(name, before=before)
+        self._run("prune_registrations")
+        return runs
+
+
+def _check_files(path: str) -> None:
+    """UnsafePath where SQLite would follow a link of somebody's, or use a file of theirs."""
+    for file in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal"):
+        if os.path.lexists(file):
+            check_private_file(file)
+
+
+def _make_private(path: str) -> tuple[int, int]:
+    """SQLite makes a file as the umask says, and its `-wal` and `-shm` with the file's mode."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(path, flags, 0o600)
+    try:
+        found = os.fstat(fd)
+    finally:
+        os.close(fd)
+    return found.st_dev, found.st_ino
+
+
+def _shell(row: Any) -> Shell:
+    env, sink = unpack(row["env"], dict[str, str]), unpack(row["sink"], Sink)
+    return Shell(row["nonce"], row["seq"], bool(row["prompted"]), env, sink)
+
+
+def _batch(row: Any) -> Batch:
+    return Batch(
+        id=row["id"],
+        trigger=Trigger(row["trigger"]),
+        sink=unpack(row["sink"], Sink),
+        started_at=row["started_at"],
+        spent_ms=row["spent_ms"],
+    )
+
+
+def _live_run(row: Any) -> Run:
+    return Run(
+        id=row["id"],
+        job=row["job"],
+        key=row["key"],
+        trigger=Trigger(row["trigger"]),
+        batch=row["batch"],
+        sink=unpack(row["sink"], Sink),
+        claimed_at=row["claimed_at"],
+        after=tuple(row["after"].split()),
+        state=State(row["state"]),
+        attempt=row["attempt"],
+        boot=row["boot"],
+        cancelling=bool(row["cancelling"]),
+        attempts=row["attempts"],
+        shell=row["shell"],
+    )

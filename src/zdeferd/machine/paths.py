@@ -1,0 +1,206 @@
+"""Where everything of zdeferd lives, and whether a path is safely ours.
+
+The socket rule stands three times in this project (here, in the shim, in the docs) and a
+test compares them: `$ZDEFERD_SOCKET`, else `$XDG_RUNTIME_DIR/zdeferd/sock` (not on macOS),
+else `$HOME/.local/state/zdeferd/run/sock`. A value that is empty or relative counts as
+unset. Paths are joined as text, so that zsh and Python give the same bytes.
+
+Assumes a POSIX system; imports nothing heavy, because `zdeferctl status` starts with it.
+"""
+
+import os
+import pwd
+import stat
+import sys
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from ..errors import UnsafePath
+
+SOCKET_PATH_LIMIT = 107
+"""Bytes of a socket's path on Linux (unix(7): 108 with the final NUL)."""
+SOCKET_PATH_LIMIT_DARWIN = 103
+STATE_SETTING = "state_dir in config.toml"
+SOCKET_SETTING = "ZDEFERD_SOCKET, for the shells and the daemon,"
+"""How advice names what moves the state folder and the socket."""
+
+
+class Paths(NamedTuple):
+    """Every path of one user's zdeferd, absolute."""
+
+    home: str
+    socket: str
+    config_file: str
+    jobs_dir: str
+    state: str
+    ledger: str
+    lock: str
+    runs: str
+    shared_log: str
+    """The shared log where neither a shell nor the settings name one."""
+    daemon_log: str
+    autostart: str
+    """The marker that lets the shim start the daemon; the setting `state_dir` does not move
+    it, because the shim reads no settings."""
+
+
+def locate(
+    env: Mapping[str, str], state_dir_setting: str = "", platform: str = sys.platform
+) -> Paths:
+    """The paths that `env` and the setting `state_dir` (empty: none) lead to."""
+    config = config_dir(env)
+    default_state = state_dir(env)
+    state = state_dir_setting or default_state
+    return Paths(
+        home=home_dir(env),
+        socket=socket_path(env, platform),
+        config_file=f"{config}/config.toml",
+        jobs_dir=f"{config}/jobs.d",
+        state=state,
+        ledger=f"{state}/ledger.sqlite3",
+        lock=f"{state}/lock",
+        runs=f"{state}/runs",
+        shared_log=f"{state}/deferred.log",
+        daemon_log=f"{state}/zdeferd.log",
+        autostart=f"{default_state}/autostart",
+    )
+
+
+def socket_path(env: Mapping[str, str], platform: str = sys.platform) -> str:
+    """The socket's path by the rule above; its length is `check_socket_path`'s business."""
+    if own := _absolute(env, "ZDEFERD_SOCKET"):
+        return own
+    runtime = _absolute(env, "XDG_RUNTIME_DIR")
+    if runtime and platform != "darwin":
+        return f"{runtime}/zdeferd/sock"
+    return f"{home_dir(env)}/.local/state/zdeferd/run/sock"
+
+
+def config_dir(env: Mapping[str, str]) -> str:
+    """The folder of config.toml and jobs.d."""
+    base = _absolute(env, "XDG_CONFIG_HOME") or f"{home_dir(env)}/.config"
+    return f"{base}/zdeferd"
+
+
+def state_dir(env: Mapping[str, str]) -> str:
+    """The folder of the ledger, the runs and the logs, unless the settings name another."""
+    base = _absolute(env, "XDG_STATE_HOME") or f"{home_dir(env)}/.local/state"
+    return f"{base}/zdeferd"
+
+
+def home_dir(env: Mapping[str, str]) -> str:
+    """`$HOME`, else the home folder of the user database, else `/`."""
+    if home := _absolute(env, "HOME"):
+        return home
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir or "/"
+    except KeyError:
+        return "/"
+
+
+def _absolute(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "")
+    return value if value.startswith("/") else ""
+
+
+def check_runtime_dir(env: Mapping[str, str], platform: str = sys.platform) -> None:
+    """UnsafePath where the socket would lie in a runtime folder of somebody else.
+
+    `su` and `sudo` leave `$XDG_RUNTIME_DIR` as it was; its owner could replace what is in it.
+    """
+    runtime = _absolute(env, "XDG_RUNTIME_DIR")
+    if not runtime or platform == "darwin" or _absolute(env, "ZDEFERD_SOCKET"):
+        return
+    try:
+        owner = os.stat(runtime).st_uid
+    except OSError:
+        return  # what is missing can be made, or refuses itself
+    if owner != os.getuid():
+        raise UnsafePath(
+            f"$XDG_RUNTIME_DIR is not yours: {runtime}: uid {owner}; unset it, or start a login "
+            "shell of this user (su -, sudo -i)"
+        )
+
+
+def check_socket_path(path: str, platform: str = sys.platform) -> None:
+    """UnsafePath where the kernel would refuse (or cut) the path of a socket."""
+    limit = SOCKET_PATH_LIMIT_DARWIN if platform == "darwin" else SOCKET_PATH_LIMIT
+    length = len(os.fsencode(path))
+    if length > limit:
+        raise UnsafePath(
+            f"socket path too long: {path}: {length} bytes, at most {limit}; "
+            "set ZDEFERD_SOCKET to a shorter path, for the shells and the daemon"
+        )
+
+
+def ensure_private_dir(path: str) -> None:
+    """Make `path` (and its parents) with mode 0700; UnsafePath if it is not ours alone."""
+    try:
+        _make_dirs(path)
+    except OSError as error:
+        raise UnsafePath(f"cannot make folder: {path}: {error.strerror}") from None
+    check_private_dir(path)
+
+
+def check_private_dir(path: str) -> None:
+    """UnsafePath unless `path` is a folder, no symlink, owned by us, closed to others."""
+    _check_private(path, "folder", stat.S_ISDIR, "700")
+
+
+def check_private_file(path: str) -> None:
+    """UnsafePath unless `path` is a regular file, no symlink, owned by us, closed to others."""
+    _check_private(path, "file", stat.S_ISREG, "600")
+
+
+def check_regular(path: str) -> None:
+    """UnsafePath unless `path` is a regular file and no symlink, whoever owns it."""
+    _check_kind(path, "file", stat.S_ISREG)
+
+
+def check_ours_to_read(path: str, found: os.stat_result) -> None:
+    """UnsafePath where somebody else could change the configuration at `path`.
+
+    Owned by us or by root (a packaged or generated one); nobody else may write to it.
+    """
+    if found.st_uid not in (os.getuid(), 0):
+        raise UnsafePath(
+            f"not owned by you: {path}: uid {found.st_uid}; replace it by a file of your own"
+        )
+    if stat.S_IMODE(found.st_mode) & 0o022:
+        mode = f"{stat.S_IMODE(found.st_mode):04o}"
+        raise UnsafePath(f"others can write to it: {path}: mode {mode}; chmod go-w {path}")
+
+
+def _make_dirs(path: str) -> None:
+    """`mkdir -p` in which every new folder is 0700 (os.makedirs does that for the last only)."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        parent = os.path.dirname(path.rstrip("/"))
+        if parent in ("", path):
+            raise
+        _make_dirs(parent)
+        os.mkdir(path, 0o700)
+
+
+def _check_kind(path: str, what: str, is_kind: Callable[[int], bool]) -> os.stat_result:
+    try:
+        found = os.lstat(path)
+    except OSError as error:
+        raise UnsafePath(f"cannot look at {what}: {path}: {error.strerror}") from None
+    if stat.S_ISLNK(found.st_mode):
+        raise UnsafePath(f"symlinks are not followed here: {path}; replace it by a real {what}")
+    if not is_kind(found.st_mode):
+        raise UnsafePath(f"not a {what}: {path}; move it out of the way")
+    return found
+
+
+def _check_private(path: str, what: str, is_kind: Callable[[int], bool], mode: str) -> None:
+    found = _check_kind(path, what, is_kind)
+    if found.st_uid != os.getuid():
+        raise UnsafePath(f"not owned by you: {path}: uid {found.st_uid}; move it out of the way")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        actual = f"{stat.S_IMODE(found.st_mode):04o}"
+        raise UnsafePath(f"open to others: {path}: mode {actual}; chmod {mode} {path}")

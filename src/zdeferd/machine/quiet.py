@@ -1,0 +1,139 @@
+"""Quiet time: since when has the user not touched a keyboard.
+
+The kernel moves a tty's access time with keystrokes, in steps of 8 s, so the access
+times of all ttys that this user owns (ssh and tmux clients have one too) tell when the
+last key was pressed, with no hook in any shell. They are wall-clock times: after a
+suspend they look hours old, after a jump of the clock they mean nothing. A `Probe`
+therefore keeps a snapshot of the clocks and counts a resume or a jump as activity.
+
+It looks only when asked. Assumes Linux or macOS names of ttys; where there is no tty
+at all, the user has been quiet for ever.
+"""
+
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from ..rules.schedule import TTY_RESOLUTION_S
+
+JUMP_S = 1.0
+"""A clock that moved by more than this against another was set, or stood still."""
+
+
+class Clocks(NamedTuple):
+    """One reading, in seconds."""
+
+    real: float
+    """The wall clock."""
+    awake: float
+    """Stands still in suspend."""
+    since_boot: float
+    """Goes on in suspend."""
+
+
+def quiet_s(now: float, atimes: Iterable[float], resumed_at: float, jumped_at: float) -> float:
+    """For how long, at least, the user has been quiet; never negative."""
+    return max(0.0, now - last_activity(now, atimes, resumed_at, jumped_at) - TTY_RESOLUTION_S)
+
+
+def last_activity(
+    now: float, atimes: Iterable[float], resumed_at: float, jumped_at: float
+) -> float:
+    """The last instant (seconds since the epoch) at which the user may have been there.
+
+    0.0 for the last two: never. An access time in the future was written before the clock
+    was set back: `jumped_at` stands for it.
+    """
+    known = [atime for atime in atimes if atime <= now + TTY_RESOLUTION_S]
+    return min(now, max(resumed_at, jumped_at, *known))
+
+
+def has_resumed(before: Clocks, after: Clocks) -> bool:
+    """Whether the machine was suspended between two readings."""
+    asleep = (after.since_boot - after.awake) - (before.since_boot - before.awake)
+    return asleep > JUMP_S
+
+
+def has_jumped(before: Clocks, after: Clocks) -> bool:
+    """Whether the wall clock was set between two readings."""
+    moved = (after.real - after.since_boot) - (before.real - before.since_boot)
+    return abs(moved) > JUMP_S
+
+
+class Probe:
+    """Looks at the ttys and the clocks when asked."""
+
+    def __init__(
+        self,
+        read_clocks: Callable[[], Clocks] | None = None,
+        read_atimes: Callable[[], list[float]] | None = None,
+    ) -> None:
+        self._read_clocks = read_clocks or clocks
+        self._read_atimes = read_atimes or (lambda: tty_atimes(os.getuid()))
+        self._before = self._read_clocks()
+        self._resumed_at = self._jumped_at = 0.0
+
+    def last_activity(self) -> float:
+        """The last instant at which the user may have been there, as far as known now."""
+        now, atimes = self._look()
+        return last_activity(now, atimes, self._resumed_at, self._jumped_at)
+
+    def quiet_s(self) -> float:
+        """For how long, at least, the user has been quiet."""
+        now, atimes = self._look()
+        return quiet_s(now, atimes, self._resumed_at, self._jumped_at)
+
+    def _look(self) -> tuple[float, list[float]]:
+        now, atimes = self._note_clocks(), self._read_atimes()
+        # Written before a jump back that came before this probe: when, nobody can tell.
+        if not self._jumped_at and any(atime > now + TTY_RESOLUTION_S for atime in atimes):
+            self._jumped_at = now
+        return now, atimes
+
+    def _note_clocks(self) -> float:
+        """Now; a resume or a jump since the last look is taken to have been now."""
+        before, self._before = self._before, self._read_clocks()
+        now = self._before.real
+        if has_jumped(before, self._before):
+            self._jumped_at, self._resumed_at = now, 0.0  # an instant of the old time
+        if has_resumed(before, self._before):
+            self._resumed_at = now
+        return now
+
+
+def clocks() -> Clocks:
+    """The clocks of this machine; where it cannot tell suspend, there seems to be none."""
+    monotonic = time.clock_gettime(time.CLOCK_MONOTONIC)
+    if sys.platform == "darwin":  # there CLOCK_MONOTONIC goes on in suspend
+        awake, since_boot = time.clock_gettime(time.CLOCK_UPTIME_RAW), monotonic
+    else:
+        boottime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+        awake, since_boot = monotonic, time.clock_gettime(boottime)
+    return Clocks(time.time(), awake, since_boot)
+
+
+def tty_atimes(uid: int, dev: str = "/dev") -> list[float]:
+    """Access times of the ttys that `uid` owns: pseudo-terminals and consoles."""
+    ptys = (entry for entry in _entries(f"{dev}/pts") if entry.name.isdigit())
+    consoles = (entry for entry in _entries(dev) if len(entry.name) > 3)
+    named = [*ptys, *(entry for entry in consoles if entry.name.startswith("tty"))]
+    found = (_stat(entry) for entry in named)
+    return [s.st_atime for s in found if s and s.st_uid == uid and stat.S_ISCHR(s.st_mode)]
+
+
+def _entries(folder: str) -> list["os.DirEntry[str]"]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _stat(entry: "os.DirEntry[str]") -> os.stat_result | None:
+    try:
+        return entry.stat(follow_symlinks=False)
+    except OSError:  # closed in the meantime
+        return None

@@ -1,0 +1,1 @@
+"""By which rule? Pure: no clock, no IO, no asyncio."""

@@ -1,0 +1,146 @@
+"""What to do now, and when to look again: a pure function of the picture and `now`.
+
+Two lanes, one for idle batches and one for all else, so that an idle job never
+holds up a postprompt job; each starts at most `jobs_at_once` jobs, first in first
+out by claim. A run waits for live runs of the jobs it names in `after` that were
+claimed before it or in its own batch; with cycles inside a batch refused at
+declaration, no two runs can wait for each other. Idle batches that share a log take turns.
+"""
+
+from collections.abc import Container, Iterable, Mapping
+from itertools import chain
+
+from msgspec import Struct
+
+from ..model import Batch, Run, Trigger
+
+TTY_RESOLUTION_S = 8.0
+"""A tty's access time is at most this much behind its last key (Linux, tty_io.c)."""
+
+
+class Picture(Struct, frozen=True, kw_only=True):
+    """All that a decision depends on, but the time."""
+
+    waiting: Mapping[int, Run]
+    """Claimed runs in the order in which they are to start."""
+    running: Mapping[int, Run]
+    """Dispatched runs."""
+    batches: Mapping[int, Batch]
+    """Batches that have not ended."""
+    jobs_at_once: int
+    idle_at: float | None = None
+    """The earliest instant at which the user can have been quiet for long enough, as
+    far as the last look at the ttys tells; None: no idle job waits."""
+    day_ends_at: float | None = None
+    """The next local midnight, where an idle job of scope day would be due then."""
+    hold_until: float = 0.0
+    """Starting runs failed: start none of `held` before then."""
+    held: Container[int] = frozenset()
+    leave_at: float | None = None
+    """When to exit if nothing happens; None: stay."""
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What `decide` found."""
+
+    dispatch: tuple[Run, ...] = ()
+    miss: tuple[Run, ...] = ()
+    """Left out because their batch is past its budget."""
+    look_at_ttys: bool = False
+    """`idle_at` has come: look, then fire the idle trigger or move `idle_at`."""
+    new_day: bool = False
+    leave: bool = False
+    wake_at: float | None = None
+    """The next instant at which something could become true."""
+
+
+def lane(run: Run) -> Trigger:
+    """Idle for runs of an idle batch; what a user asked for by hand never waits there."""
+    return run.trigger if run.batch is not None else Trigger.POSTPROMPT
+
+
+def decide(picture: Picture, now: float) -> Decision:
+    """What to do at `now` (seconds since the epoch)."""
+    dispatch, miss = _starts(picture, now)
+    leave = picture.leave_at is not None and not (picture.waiting or picture.running)
+    leave = leave and picture.idle_at is None
+    instants = [picture.idle_at, picture.day_ends_at]
+    if picture.waiting and picture.hold_until > now:
+        instants.append(picture.hold_until)
+    if leave:
+        instants.append(picture.leave_at)
+    return Decision(
+        dispatch=dispatch,
+        miss=miss,
+        look_at_ttys=_has_come(picture.idle_at, now),
+        new_day=_has_come(picture.day_ends_at, now),
+        leave=leave and _has_come(picture.leave_at, now),
+        wake_at=min((at for at in instants if at is not None and at > now), default=None),
+    )
+
+
+def _has_come(instant: float | None, now: float) -> bool:
+    return instant is not None and instant <= now
+
+
+def _starts(picture: Picture, now: float) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+    """The runs to start and those to leave out, lanes filled first in first out."""
+    free = dict.fromkeys(_lanes(picture), picture.jobs_at_once)
+    for run in picture.running.values():
+        free[lane(run)] = free.get(lane(run), picture.jobs_at_once) - 1
+    dispatch: list[Run] = []
+    miss: list[Run] = []
+    for run in picture.waiting.values():
+        if max(free.values()) <= 0:
+            break
+        if (
+            free.setdefault(lane(run), picture.jobs_at_once) <= 0
+            or waits_for(run, picture) is not None
+        ):
+            continue
+        if over_budget(run, picture.batches):
+            miss.append(run)
+        elif picture.hold_until <= now or run.id not in picture.held:
+            dispatch.append(run)
+            free[lane(run)] -= 1
+    return tuple(dispatch), tuple(miss)
+
+
+def _lanes(picture: Picture) -> list[Trigger]:
+    """Those in which something may wait: a run is in the idle lane by its open batch."""
+    triggers = {batch.trigger for batch in picture.batches.values()}
+    return [Trigger.POSTPROMPT, *({Trigger.IDLE} & triggers)]
+
+
+def waits_for(run: Run, picture: Picture) -> str | None:
+    """The job that `run` waits for, or `an earlier idle batch`; None: nothing but its turn."""
+    if run.after:
+        for other in chain(picture.running.values(), picture.waiting.values()):
+            if other.job in run.after and _precedes(other, run):
+                return other.job
+    if lane(run) is Trigger.IDLE and _batch_blocked(run, picture.batches.values()):
+        return "an earlier idle batch"
+    return None
+
+
+def _precedes(other: Run, run: Run) -> bool:
+    same_batch = run.batch is not None and other.batch == run.batch
+    return other.id != run.id and (other.id < run.id or same_batch)
+
+
+def _batch_blocked(run: Run, batches: Iterable[Batch]) -> bool:
+    return any(
+        batch.trigger is Trigger.IDLE
+        and run.batch is not None
+        and batch.id < run.batch
+        and batch.sink.log == run.sink.log
+        for batch in batches
+    )
+
+
+def over_budget(run: Run, batches: Mapping[int, Batch]) -> bool:
+    """Whether the run's idle batch has used up its cumulative limit."""
+    batch = batches.get(run.batch) if run.batch is not None else None
+    if batch is None or batch.trigger is not Trigger.IDLE or not batch.sink.idle_budget_ms:
+        return False
+    return batch.spent_ms > batch.sink.idle_budget_ms

@@ -1,0 +1,68 @@
+"""What a run folder's verdict means for the run: the judgement of *Exactly once*, points 2 to 4.
+
+Pure: a verdict of runs/judge.py in, an event of lifecycle.py and, where the run
+ends, its ending out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..model import Cost, Ending, Outcome, Run
+from ..runs.judge import Ended, NeverStarted, Vanished, Verdict, Withdrawn
+from .lifecycle import Event
+
+RC_TIMED_OUT = 124
+RC_CANCELLED = 143
+RC_ABANDONED = 255
+
+
+def settle(run: Run, verdict: Verdict, boot: str, now: float) -> tuple[Event, Ending | None]:
+    """The event that the verdict is for `run`, and its ending (None: it goes on)."""
+    if isinstance(verdict, Ended):
+        return Event.FINISH, _finished(verdict.outcome)
+    if isinstance(verdict, Withdrawn):
+        # Also where the daemon died before it could record why.
+        return Event.CANCEL, not_again(run, Outcome.CANCELLED, now)
+    if isinstance(verdict, NeverStarted) and run.boot == boot:
+        if run.cancelling:
+            return Event.CANCEL, not_again(run, Outcome.CANCELLED, now)
+        return Event.RECALL, None
+    if isinstance(verdict, (NeverStarted, Vanished)):
+        if run.attempt < run.attempts and not run.cancelling:
+            return Event.RETRY, None
+        return Event.VANISH, Ending(
+            outcome=Outcome.ABANDONED, rc=RC_ABANDONED, started_at=now, ended_at=now
+        )
+    raise TypeError(f"a run whose runner lives cannot be settled: {verdict}")
+
+
+def not_again(run: Run, outcome: Outcome, now: float) -> Ending:
+    """The ending of a run that is cancelled or missed before the start of its attempt.
+
+    A later attempt than the first says that one was started and vanished: that has a line.
+    """
+    if run.attempt == 1:
+        return Ending(outcome=outcome, ended_at=now)
+    rc = RC_CANCELLED if outcome is Outcome.CANCELLED else RC_ABANDONED
+    return Ending(outcome=outcome, rc=rc, started_at=now, ended_at=now)
+
+
+def _finished(record: Mapping[str, Any]) -> Ending:
+    """The runner's own record, in the words of the ledger."""
+    outcome, rc = {
+        "timeout": (Outcome.TIMED_OUT, RC_TIMED_OUT),
+        "cancel": (Outcome.CANCELLED, RC_CANCELLED),
+    }.get(record["ended_by"], (Outcome.FAILED, record["rc"]))
+    if outcome is Outcome.FAILED and rc == 0:
+        outcome = Outcome.SUCCEEDED
+    return Ending(
+        outcome=outcome,
+        rc=rc,
+        started_at=record["started_at"],
+        ended_at=record["ended_at"],
+        cost=msgspec.convert(record, Cost),
+        output_bytes=record["output_bytes"],
+        output_dropped_bytes=record["output_dropped_bytes"],
+    )

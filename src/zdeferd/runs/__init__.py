@@ -1,0 +1,1 @@
+"""What becomes of runs: the daemon's loop."""

@@ -1,0 +1,240 @@
+"""The daemon's side of the spawner and the runners.
+
+Owns the spawner process and, for each dispatched run, a reading end of the FIFO
+`alive` in its run folder: the runner holds the other end for its life, so its end
+is seen as end of file, whoever forked it and whenever this daemon was started.
+What then happened is judged from the run folder alone (runs/judge.py). A spawner
+that dies is replaced at the next start; its runners live on.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import crashpoints
+from ..attempts import records
+from ..errors import ZdeferdError
+from ..model import Argv, Job, Settings, Work
+from . import judge as runfolder
+
+OnEnd = Callable[[int, int, runfolder.Verdict], None]
+"""Called with (run, attempt, verdict) when a run's runner is gone or never came."""
+
+
+JUDGE_AGAIN_S = 1.0
+"""A run folder that cannot be looked into now is looked into again this much later."""
+
+
+@dataclass
+class _Watched:
+    """A dispatched run's `alive`, as long as somebody may hold it."""
+
+    attempt: int
+    fd: int
+    started: bool = False
+    """Its runner has said, or left a mark, that the job was started."""
+    refusal: str | None = None
+    """Why its runner did not start the job."""
+
+
+class Executor:
+    """Starts, adopts and cancels runs. All methods belong to the event loop's thread."""
+
+    def __init__(
+        self,
+        runs: str,
+        on_end: OnEnd,
+        nofile: tuple[int, int],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._runs, self._on_end, self._nofile, self._loop = runs, on_end, nofile, loop
+        self._alive: dict[int, _Watched] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Future[None] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+
+    def folder(self, run: int) -> str:
+        """Where the run keeps its locks, its output and its outcome."""
+        return os.path.join(self._runs, str(run))
+
+    def make_folder(self, run: int) -> None:
+        """Comes before the run is recorded as dispatched; OSError, UnsafePath.
+
+        So the folder of a dispatched run is missing only where somebody has removed it.
+        """
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self._runs, 0o700)
+        runfolder.make(self.folder(run))
+
+    async def start(self, run: int, attempt: int, work: Work, settings: Settings) -> None:
+        """Ask for a process; its end, or its failure to start, arrives at `on_end`."""
+        try:
+            self._watch(run, attempt)
+            crashpoints.reached("daemon.start-prepared")
+            writer = await self._spawner()
+            request = self._request(run, attempt, work, settings)
+            writer.write(json.dumps(request).encode() + b"\n")
+            crashpoints.reached("daemon.start-asked")
+        except (OSError, ZdeferdError) as error:
+            verdict = runfolder.NeverStarted(f"cannot start a process: {error}")
+            self._loop.call_soon(self._ended, run, attempt, verdict)
+
+    def adopt(self, run: int, attempt: int) -> None:
+        """Take over a run dispatched by an earlier daemon of this boot."""
+        verdict: runfolder.Verdict
+        try:
+            os.lstat(self.folder(run))
+            verdict = self._verdict(run, self._watch(run, attempt))
+            crashpoints.reached("daemon.adopted")
+        except FileNotFoundError:
+            verdict = runfolder.Vanished()  # `make_folder` made it, and somebody removed it
+        except OSError:
+            # Whether it runs cannot be seen now, and must not be guessed.
+            self._loop.call_later(JUDGE_AGAIN_S, self.adopt, run, attempt)
+            return
+        except ZdeferdError as error:
+            verdict = runfolder.NeverStarted(f"cannot open its run folder: {error}")
+        if not isinstance(verdict, runfolder.Running):
+            self._loop.call_soon(self._ended, run, attempt, verdict)
+
+    def cancel(self, run: int, attempt: int) -> None:
+        """End a dispatched run; how it ended arrives at `on_end`."""
+        crashpoints.reached("daemon.cancel-committed")
+        if runfolder.tombstone(self.folder(run), attempt):
+            self._loop.call_soon(self._ended, run, attempt, runfolder.Withdrawn())
+        else:
+            runfolder.cancel(self.folder(run))
+
+    async def close(self) -> None:
+        """Let go of everything; the runners live on."""
+        for run in list(self._alive):
+            self._unwatch(run)
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None:
+            await self._process.wait()
+
+    # runners
+
+    def _watch(self, run: int, attempt: int) -> _Watched:
+        self._unwatch(run)
+        watched = _Watched(attempt, runfolder.prepare(self.folder(run)))
+        self._alive[run] = watched
+        self._loop.add_reader(watched.fd, self._readable, run, watched)
+        return watched
+
+    def _unwatch(self, run: int) -> None:
+        watched = self._alive.pop(run, None)
+        if watched is not None:
+            self._loop.remove_reader(watched.fd)
+            os.close(watched.fd)
+
+    def _readable(self, run: int, watched: _Watched) -> None:
+        with contextlib.suppress(BlockingIOError):
+            said = os.read(watched.fd, 4096)
+            if said.startswith(b"refused "):
+                watched.refusal = said[len(b"refused ") :].decode(errors="replace").strip()
+            elif said == b"":
+                self._judge(run, watched)
+            elif b"started\n" in said:
+                watched.started = True
+
+    def _judge(self, run: int, watched: _Watched) -> None:
+        if self._alive.get(run) is not watched:
+            return
+        verdict = self._verdict(run, watched)
+        if not isinstance(verdict, runfolder.Running):
+            self._ended(run, watched.attempt, verdict)
+
+    def _look_again(self, run: int, watched: _Watched) -> None:
+        if self._alive.get(run) is watched:
+            self._loop.add_reader(watched.fd, self._readable, run, watched)  # it may be at work
+            self._judge(run, watched)
+
+    def _verdict(self, run: int, watched: _Watched) -> runfolder.Verdict:
+        try:
+            verdict = runfolder.judge(self.folder(run), watched.attempt)
+        except OSError:
+            # No descriptor is left, or the disk is sick. An end that was seen stays: not at once.
+            self._loop.remove_reader(watched.fd)
+            self._loop.call_later(JUDGE_AGAIN_S, self._look_again, run, watched)
+            return runfolder.Running()
+        if isinstance(verdict, runfolder.Running):
+            watched.started |= "job_pid" in records.marks(self.folder(run), watched.attempt)
+        elif isinstance(verdict, runfolder.NeverStarted) and watched.started:
+            return runfolder.Vanished()  # somebody has removed the folder, with the mark in it
+        elif isinstance(verdict, runfolder.NeverStarted) and watched.refusal:
+            return runfolder.NeverStarted(watched.refusal)
+        return verdict
+
+    def _ended(self, run: int, attempt: int, verdict: runfolder.Verdict) -> None:
+        watched = self._alive.get(run)
+        if watched is not None and watched.attempt != attempt:
+            return
+        self._unwatch(run)
+        self._on_end(run, attempt, verdict)
+
+    # the spawner
+
+    async def _spawner(self) -> asyncio.StreamWriter:
+        if self._writer is not None and not self._writer.is_closing():
+            return self._writer
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                "-S",
+                str(Path(__file__).parents[1] / "attempts/spawner.py"),
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                env={"PATH": os.environ.get("PATH", os.defpath)} | crashpoints.environment(),
+                cwd="/",
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._reading = asyncio.ensure_future(self._answers(reader, self._writer))
+        return self._writer
+
+    async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Failures to fork; at the spawner's end, whatever it may have left unstarted."""
+        with contextlib.suppress(OSError):
+            while line := await reader.readline():
+                answer = json.loads(line)
+                if "error" in answer:
+                    run = int(os.path.basename(answer["folder"]))
+                    self._ended(run, answer["attempt"], runfolder.NeverStarted(answer["error"]))
+        writer.close()
+        for run, watched in list(self._alive.items()):
+            self._judge(run, watched)
+
+    def _request(self, run: int, attempt: int, work: Work, settings: Settings) -> dict[str, Any]:
+        job = work.job
+        timeout_s = settings.default_timeout_s if job.timeout_s is None else job.timeout_s
+        return {
+            "folder": self.folder(run),
+            "attempt": attempt,
+            **_command(job),
+            "env": work.env | job.env,
+            "cwd": work.env.get("HOME", "/"),
+            "timeout_ms": round(timeout_s * 1000),
+            "grace_ms": round(settings.kill_grace_s * 1000),
+            "output_limit_bytes": settings.output_limit_bytes,
+            "background": job.background,
+            "nofile": self._nofile,
+        }
+
+
+def _command(job: Job) -> dict[str, Any]:
+    if isinstance(job.run, Argv):
+        return {"argv": job.run.words, "script": None}
+    return {"argv": None, "script": job.run.source}

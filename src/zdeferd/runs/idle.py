@@ -1,0 +1,72 @@
+"""When the idle trigger fires: once an idle job waits and the user has been quiet.
+
+It looks at the ttys at computed instants only, and only while a job waits: the last
+activity can move to a later time, never to an earlier one, so nothing can come true
+before the instant that the last look gave. Whether a job waits is asked of the ledger
+after whatever can change the answer: a visit, an idle batch, new settings, a new day.
+"""
+
+import time
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+
+from ..ledger import claims
+from ..ledger.claims import Claimed, Facts
+from ..ledger.committer import Committer
+from ..machine.quiet import Probe
+from ..model import Job, Scope, Trigger
+from ..rules.schedule import TTY_RESOLUTION_S
+
+AGAIN_S = 60.0
+"""After the ledger could not be read or written."""
+
+
+class IdleWatch:
+    """Knows the next instant to look, and fires."""
+
+    def __init__(self, committer: Committer, probe: Probe | None = None) -> None:
+        self._committer = committer
+        self._probe = probe or Probe()
+        self._answered = self._daily = False
+        self.look_at: float | None = None
+        """The earliest instant at which to fire; None: no idle job waits."""
+
+    def ask(self) -> None:
+        """Something has changed: whether a job waits must be asked again."""
+        self._answered = False
+
+    async def answer(self, facts: Facts, idle_after_s: float) -> None:
+        """Ask the ledger, if need be."""
+        if self._answered:
+            return
+        self._answered = True
+        self.look_at = facts.now + AGAIN_S
+        waits, self._daily = await self._committer.transact(
+            lambda ledger: (claims.idle_waits(ledger, facts), claims.idle_daily(ledger, facts))
+        )
+        self.look_at = self._quiet_at(idle_after_s) if waits else None
+
+    async def look(self, facts: Facts, idle_after_s: float) -> Claimed:
+        """`look_at` has come: what the trigger claims, nothing where the user was there."""
+        self.look_at = self._quiet_at(idle_after_s)
+        if self.look_at > facts.now:
+            return Claimed()
+        self.look_at = facts.now + AGAIN_S
+        claimed = await self._committer.transact(
+            lambda ledger: claims.take_idle(ledger, facts, Claimed())
+        )
+        self.ask()
+        return claimed
+
+    def day_ends_at(self, jobs: Iterable[Job]) -> float | None:
+        """The next local midnight, where that makes an idle job due that does not wait now."""
+        daily = self._daily or any(
+            Trigger.IDLE in job.on and job.once_per is Scope.DAY for job in jobs
+        )
+        if not daily or self.look_at is not None:
+            return None
+        tomorrow = date.fromtimestamp(time.time()) + timedelta(days=1)
+        return datetime.combine(tomorrow, datetime.min.time()).timestamp()
+
+    def _quiet_at(self, idle_after_s: float) -> float:
+        return self._probe.last_activity() + TTY_RESOLUTION_S + idle_after_s

@@ -1,0 +1,314 @@
+"""A run's folder, from the daemon's side: what became of an attempt, and how to stop one.
+
+Owns the judgement. What is true of an attempt stands in three things that cannot lie
+after a crash: the lock of the runner's life (`lock`, flock), `started.<attempt>` (O_EXCL)
+and `outcome.json` (rename). runner.py makes them, in this order: `alive` open (inherited
+from the spawner), lock, started, the job, outcome, unlock, `alive` closed.
+
+**Who judges holds the lock**, shared, so that judges do not take each other for a runner;
+a runner holds it alone. While a judge holds it no runner gets past its first step, so
+what the judge sees is still so when it acts. The races, each with what decides it:
+
+* A runner meets a judge's lock: it sees that the lock is shared, so no runner has it, and
+  waits. It then goes by what it finds: `started.<attempt>` taken (a tombstone), or `alive`
+  gone or another one (discarded): it ends. Two runners of one attempt: the lock, then
+  O_EXCL, let one through.
+* A judge comes before the runner has the lock: the spawner had `alive` open before it
+  forked, so the FIFO has a writer: Running, and its end will be seen.
+* A judge comes while a killed runner's files are being closed, in any order: the lock is
+  held and `alive` has no writer: nothing is about to start, so wait for the lock.
+* A runner ends by itself: unlocked before `alive` ends, so who saw the end judges right.
+* Cancelling a runner that is about to start: the mark `cancelled` is made, then its pid is
+  looked for; the runner writes its pid, then looks for the mark. One sees the other.
+  SIGTERM is blocked until a runner can act on it. `tombstone` is for one that never came.
+
+So: `prepare` first, then `judge`; what changes after a verdict Running ends `alive`.
+
+Assumes one judging daemon a user (its own lock sees to that) on a local file system.
+Standard library only. A verdict holds for this boot: after another one, only Ended counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..attempts import processes as system
+from ..attempts import records
+from ..attempts.runner import ALIVE, CANCELLED, JOB_LOCK, LOCK, open_file
+from ..crashpoints import reached
+from ..errors import UnsafePath
+
+GRACE_S = 5.0
+"""How long leftovers have between TERM and KILL."""
+LAST_WAIT_S = 10.0
+WITHDRAWN = "withdrawn"
+"""What a tombstone, a symbolic link in place of `started.<attempt>`, points to."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeverStarted:
+    """No process of this attempt was made; another may be. `tombstone` makes it Withdrawn."""
+
+    reason: str = "its runner never came"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """It has not started and never can: somebody decided that, and it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A runner is at work or on its way; `alive` ends when it is gone."""
+
+    pid: int | None = None
+    """The runner's; None: not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The runner recorded this outcome."""
+
+    outcome: dict[str, Any]
+    """`outcome.json`: version, attempt, ended_by (`exit`, `timeout`, `cancel`), rc (0-255),
+    started_at, ended_at (s), the fields of model.Cost, output_bytes, output_dropped_bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """It started, and its runner is gone without a record. `end_leftovers` comes next."""
+
+
+Verdict = NeverStarted | Withdrawn | Running | Ended | Vanished
+
+
+def make(folder: str) -> None:
+    """Make the folder, where it is not there yet. OSError, UnsafePath."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    _check_ours(os.lstat(folder), stat.S_ISDIR, f"not a folder of yours: {folder}")
+
+
+def highest(runs: str) -> int:
+    """The largest number that a folder in `runs` has; 0: there is none."""
+    try:
+        names = os.listdir(runs)
+    except FileNotFoundError:
+        return 0
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
+def prepare(folder: str) -> int:
+    """Make the folder and its `alive`; returns that FIFO's reading end (non-blocking).
+
+    It is readable when the runner says something and at end of file when it is gone; a
+    reader that was opened after that end never sees one, so judge after preparing. Good
+    for a first start, a further attempt and an adoption alike. OSError, UnsafePath.
+    """
+    make(folder)
+    path = f"{folder}/{ALIVE}"
+    with contextlib.suppress(FileExistsError):
+        os.mkfifo(path, 0o600)
+    fd = open_file(path, os.O_RDONLY)
+    try:
+        _check_ours(os.fstat(fd), stat.S_ISFIFO, f"not a FIFO of yours: {path}")
+    except UnsafePath:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _check_ours(found: os.stat_result, is_kind: Callable[[int], bool], refusal: str) -> None:
+    if not is_kind(found.st_mode) or found.st_uid != os.getuid():
+        raise UnsafePath(f"{refusal}; remove it")
+
+
+def judge(folder: str, attempt: int) -> Verdict:
+    """What became of this attempt, as far as this boot knows.
+
+    What the runner has said on `alive` so far may be read away. OSError: the folder
+    cannot be used.
+    """
+    try:
+        with _judging(folder) as free:
+            if not free:
+                return Running(records.runner(folder, attempt))
+            if outcome := records.outcome(folder, attempt):
+                return Ended(outcome)
+            if _withdrawn(folder, attempt):
+                return Withdrawn()
+            if records.marks(folder, attempt):
+                return Vanished()
+            _free_attempt(folder, attempt)
+            return Running() if _has_writer(folder) else NeverStarted()
+    except FileNotFoundError:
+        return NeverStarted("its folder is gone")
+
+
+def tombstone(folder: str, attempt: int) -> bool:
+    """Make sure that this attempt never starts. False: it has, or may be about to. OSError."""
+    try:
+        with _judging(folder) as free:
+            if not free or records.outcome(folder, attempt):
+                return False
+            if not _withdrawn(folder, attempt) and not records.marks(folder, attempt):
+                _free_attempt(folder, attempt)
+                # A link is made whole or not at all, and O_EXCL never follows it.
+                os.symlink(WITHDRAWN, f"{folder}/started.{attempt}")
+                reached("daemon.tombstone-made")
+            return _withdrawn(folder, attempt)
+    except FileNotFoundError:
+        return True  # without its folder no runner starts
+
+
+def cancel(folder: str) -> bool:
+    """Ask the run's runner to end its job. True: it was told; it will record `cancel`.
+
+    False: no runner is known. One that is about to start will still see that it must not,
+    and one that has ended says so by `alive`: either way, judge then.
+    """
+    with contextlib.suppress(OSError):
+        os.close(open_file(f"{folder}/{CANCELLED}", os.O_WRONLY | os.O_CREAT))
+    reached("daemon.cancel-marked")
+    try:
+        with _judging(folder) as free:
+            pid = None if free else records.runner(folder, records.latest(folder))
+        if pid is None:
+            return False
+        handle = system.Handle(pid)
+    except OSError:
+        return False
+    with contextlib.closing(handle):
+        ours = not system.LINUX or system.has_open(pid, os.stat(f"{folder}/{LOCK}"))
+        return ours and handle.send(signal.SIGTERM)
+
+
+def end_leftovers(folder: str, grace_s: float = GRACE_S) -> bool:
+    """End what a vanished runner's job left running: TERM, `grace_s` seconds, KILL.
+
+    Ends who holds `job.lock`, the sessions of these, the job's own session while its
+    leader is still that process, and the children of all of them; never another process.
+    Blocks for up to the grace and LAST_WAIT_S: for a thread. False: something is left.
+    """
+    # A stopped process would meet TERM only when somebody wakes it: CONT.
+    gently, surely = (signal.SIGTERM, signal.SIGCONT), (signal.SIGKILL,)
+    for numbers, patience_s in ((gently, grace_s), (surely, LAST_WAIT_S)):
+        deadline = time.monotonic() + patience_s
+        while left := _leftovers(folder):
+            if not system.end(left, deadline - time.monotonic(), *numbers):
+                break
+    return not left
+
+
+def discard(folder: str) -> None:
+    """Remove all but what the job printed, once its outcome is in the ledger. OSError."""
+    try:
+        with _judging(folder) as free:
+            if not free:
+                return
+            # `alive` first: whoever comes late finds no run here.
+            for name in sorted(os.listdir(folder), key=lambda name: name != ALIVE):
+                if name != "output":
+                    os.unlink(f"{folder}/{name}")
+                    reached("daemon.discarding")
+        os.rmdir(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def remove(folder: str) -> None:
+    """Remove a run's folder, its output too; not while a runner is at work in it."""
+    discard(folder)
+    if not os.path.exists(f"{folder}/{ALIVE}"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _judging(folder: str) -> Iterator[bool]:
+    """Hold the folder's lock with other judges: True. A runner has it: False."""
+    fd = open_file(f"{folder}/{LOCK}", os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if _has_writer(folder):
+                yield False
+                return
+            fcntl.flock(fd, fcntl.LOCK_SH)  # its files are just being closed
+        yield True
+    finally:
+        os.close(fd)
+
+
+def _has_writer(folder: str) -> bool:
+    """Whether a runner, or the spawner for one, has `alive` open."""
+    try:
+        fd = open_file(f"{folder}/{ALIVE}", os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    try:
+        while os.read(fd, 4096):
+            pass
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _withdrawn(folder: str, attempt: int) -> bool:
+    try:
+        return os.readlink(f"{folder}/started.{attempt}") == WITHDRAWN
+    except OSError:
+        return False
+
+
+def _free_attempt(folder: str, attempt: int) -> None:
+    """Remove the mark of a runner that died in making it, before there was a job."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{folder}/started.{attempt}")
+
+
+def _leftovers(folder: str) -> list[system.Process]:
+    try:
+        job_lock = f"{folder}/{JOB_LOCK}"
+        marks, lock = records.marks(folder, records.latest(folder)), os.stat(job_lock)
+    except FileNotFoundError:
+        return []
+    if not system.LINUX:  # who holds a file is not told there, only that somebody does
+        return system.session_of(marks.get("job_pid", -1)) if _held(job_lock) else []
+    table = system.processes()
+    sure = [process for process in table.values() if system.has_open(process.pid, lock)]
+    leader = table.get(marks.get("job_pid", -1))
+    if leader and leader.started == marks.get("job_started"):
+        sure.append(leader)
+    sessions = {process.session for process in sure} - {os.getsid(0)}
+    members = [process for process in table.values() if process.session in sessions]
+    below = system.tree_of(*(process.pid for process in sure + members))
+    found = {process.pid: process for process in (*sure, *members, *below)}
+    spared = (os.getpid(), 1)
+    return [one for pid, one in found.items() if pid not in spared and one.state != "Z"]
+
+
+def _held(path: str) -> bool:
+    fd = open_file(path, os.O_RDWR)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,1 @@
+"""The lines that other programs read."""

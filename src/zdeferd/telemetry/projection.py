@@ -1,0 +1,123 @@
+"""Telemetry: where a shell wants its lines, and the lines of what the ledger says.
+
+The lines are a projection of the ledger: each function here turns a row that has
+been decided into `(file, line)` pairs, plain ones for the shared log (lines.py) and
+objects for the JSON sidecar where the shell asked for it (sidecar.py).
+docs/telemetry.md is the reference.
+"""
+
+import posixpath
+import re
+from collections.abc import Mapping
+
+from ..model import Batch, BatchTotals, Ending, Outcome, Sink, Trigger
+from .lines import (
+    SAMPLE_PATTERN,
+    Deferred,
+    IdleJob,
+    IdleStart,
+    IdleSummary,
+    Phase,
+    PlainLine,
+    Segment,
+    text,
+)
+from .sidecar import json_object
+
+TOTAL = "deferred_total"
+"""The segment that sums up a postprompt batch."""
+
+Line = tuple[str, bytes]
+"""A file, and what is appended to it (without its newline)."""
+
+
+def sink(env: Mapping[str, str], default_log: str) -> Sink:
+    """Where a shell with this environment wants its telemetry, and how."""
+    log = _path(env, "PERF_SEGMENT_LOG") or default_log
+    sample = env.get("PERF_SAMPLE_CONTEXT", "")
+    return Sink(
+        log=log,
+        sidecar=_sidecar(env, log),
+        sample=sample if re.fullmatch(SAMPLE_PATTERN, sample, re.ASCII) else "unknown",
+        idle_budget_ms=_limit_ms(env, "ZSH_IDLE_HARD_BUDGET_MS"),
+        idle_soft_timeout_ms=_limit_ms(env, "ZSH_IDLE_TASK_TIMEOUT_MS"),
+    )
+
+
+def _sidecar(env: Mapping[str, str], log: str) -> str | None:
+    """None unless ZSH_LOG_STRUCTURED=1; never the shared log itself."""
+    if env.get("ZSH_LOG_STRUCTURED") != "1":
+        return None
+    named = _path(env, "PERF_SEGMENT_JSON_LOG")
+    if named and posixpath.normpath(named) != posixpath.normpath(log):
+        return named
+    stem, extension = posixpath.splitext(log)
+    return f"{log}.jsonl" if extension == ".jsonl" else f"{stem}.jsonl"
+
+
+def _path(env: Mapping[str, str], name: str) -> str:
+    """An absolute path; one that is not UTF-8 counts as unset (the ledger keeps it as text)."""
+    value = env.get(name, "")
+    return value if value.startswith("/") and value.isprintable() else ""
+
+
+def _limit_ms(env: Mapping[str, str], name: str) -> int:
+    value = env.get(name, "")
+    return int(value) if re.fullmatch(r"[0-9]{1,12}", value, re.ASCII) else 0
+
+
+# --- projections of the ledger -------------------------------------------------
+
+
+def reported(ending: Ending) -> tuple[int, int] | None:
+    """`ms` and `rc` as the outcome's row in the contract says; None: it has no line."""
+    if ending.outcome is Outcome.ABANDONED:
+        return 0, 255
+    if ending.rc is None:
+        return None
+    fixed = {Outcome.TIMED_OUT: 124, Outcome.CANCELLED: 143}
+    return ending.cost.wall_ms, fixed.get(ending.outcome, ending.rc)
+
+
+def run_lines(job: str, trigger: Trigger, ending: Ending, sink: Sink, in_batch: bool) -> list[Line]:
+    """The lines of a run that has ended; none if it never started."""
+    found = reported(ending)
+    if found is None:
+        return []
+    ms, rc = found
+    lines: list[PlainLine] = [Deferred(job, ms, rc)]
+    if in_batch and trigger is Trigger.IDLE:
+        limit = sink.idle_soft_timeout_ms
+        lines.append(IdleJob(job, ms, rc, timeout=0 < limit < ms))
+    return _addressed(lines, trigger, sink, ending.ended_at)
+
+
+def idle_start_lines(sink: Sink, tasks: int, now: float) -> list[Line]:
+    """The lines that open an idle batch of `tasks` runs."""
+    return _addressed([IdleStart(sink.idle_budget_ms, tasks)], Trigger.IDLE, sink, now)
+
+
+def batch_end_lines(batch: Batch, totals: BatchTotals, now: float) -> list[Line]:
+    """The lines that close a batch; none for an idle batch that never began."""
+    sink = batch.sink
+    if batch.trigger is Trigger.POSTPROMPT:
+        total = Segment(TOTAL, totals.ms, Phase.POSTPROMPT, sink.sample)
+        return _addressed([total], batch.trigger, sink, now)
+    if batch.started_at is None:
+        return []
+    summary = IdleSummary(
+        tasks=totals.tasks,
+        ok=totals.ok,
+        err=totals.tasks - totals.ok,
+        elapsed_ms=max(0, round((now - batch.started_at) * 1000)),
+        budget_exceeded=totals.missed > 0 or 0 < sink.idle_budget_ms < totals.ms,
+    )
+    return _addressed([summary], batch.trigger, sink, now)
+
+
+def _addressed(lines: list[PlainLine], trigger: Trigger, sink: Sink, now: float) -> list[Line]:
+    out = [(sink.log, text(line)) for line in lines]
+    if sink.sidecar is not None:
+        phase, ts = Phase(trigger), int(now * 1000)
+        out += [(sink.sidecar, json_object(line, phase, ts)) for line in lines]
+    return out

@@ -1,0 +1,120 @@
+"""Every job that is declared, by files and by shells: what is in force, what was refused.
+
+A problem of jobs/files.py is a text, `file:line: job.key: found …`; its place is read back here.
+"""
+
+import re
+import shlex
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from ..jobs.files import Loaded, load
+from ..ledger.packing import unpack
+from ..ledger.reading import View
+from ..machine.paths import Paths
+from ..model import Argv, Code, Job
+from .render import count
+
+
+class Declared(NamedTuple):
+    """One job: its declaration in force (None: none is), why another was refused."""
+
+    id: str
+    job: Job | None
+    refused: str | None = None
+    """Why the declaration was not taken, or a shell's of an id that is a file's job."""
+    declared_at: float | None = None
+    """When a shell first declared it as it is; None: none has."""
+    source: str = "shell"
+    """The file that declares it, or `shell`."""
+
+
+def declared(view: View, paths: Paths) -> tuple[dict[str, Declared], Loaded]:
+    """Every job by its id, those of files first and in their order; and the configuration."""
+    loaded = load(paths)
+    found = {job.id: Declared(job.id, job, source=job.source) for job in loaded.jobs.values()}
+    for problem in in_order(loaded.problems):
+        where = _PLACE.match(problem)
+        if where and where["job"] and where["file"].startswith(f"{paths.jobs_dir}/"):
+            found.setdefault(where["job"], Declared(where["job"], None, problem, None, where[1]))
+    for row in view.declarations():
+        item = found.get(row["id"])
+        if item is None:
+            found[row["id"]] = of_shell(row)
+        elif item.job and row["refused"]:
+            found[item.id] = item._replace(refused=row["refused"], declared_at=row["declared_at"])
+    return found, loaded
+
+
+_PLACE = re.compile(r"(?P<file>.+?\.toml)(?::(?P<line>\d+))?: (?:(?P<job>[^\s:.]+)[^\s:]*: )?")
+
+
+def command_of(job: Job) -> str:
+    """What a job runs, on one line: of a shell's job the call, without what travels with it."""
+    if isinstance(job.run, Argv):
+        return shlex.join(job.run.words)
+    lines = job.run.source.strip().splitlines()
+    if job.source != "shell":
+        return lines[0] + (f" … ({len(lines)} lines)" if len(lines) > 1 else "")
+    call = lines[-1].rpartition("unset zdeferd_on zdeferd_off; ")[2]
+    if call.startswith("eval $'") and "\\" not in call:
+        return call[len("eval $'") : -1]
+    return _PLAINLY_QUOTED.sub(r"\1", call)
+
+
+_PLAINLY_QUOTED = re.compile(r"\$'([\w./:=+@%,-]+)'")
+
+
+def in_order(problems: Iterable[str]) -> list[str]:
+    """Problems by their lines, the files in the order in which they were read."""
+    places = [(_PLACE.match(problem), problem) for problem in problems]
+    files = list(dict.fromkeys(place and place["file"] for place, _ in places))
+
+    def line(item: tuple[re.Match[str] | None, str]) -> tuple[int, int]:
+        place = item[0]
+        return files.index(place and place["file"]), int(place["line"] or 0) if place else 0
+
+    return [problem for _, problem in sorted(places, key=line)]
+
+
+def tally(problems: Iterable[str], paths: Paths) -> str:
+    """How many problems there are, and where: one line; empty for none."""
+    listed = list(problems)
+    if not listed:
+        return ""
+    settings = any(problem.startswith(paths.config_file) for problem in listed)
+    return f"{count(len(listed), 'problem')} in {'settings and ' * settings}job files"
+
+
+def of_shell(row: dict[str, object]) -> Declared:
+    """A row of the ledger's `jobs`; a definition of another version reads as none."""
+    refused = row["refused"]
+    job = None
+    if refused is None:
+        try:
+            job = unpack(str(row["definition"]), Job)
+        except (ValueError, msgspec.DecodeError):
+            refused = "it was declared to another version of zdeferd; the next shell mends it"
+    return Declared(str(row["id"]), job, refused, row["declared_at"])  # type: ignore[arg-type]
+
+
+def document(job: Job) -> dict[str, object]:
+    """A job as its JSON document, under the keys of docs/jobs.md with units."""
+    run = {"code": job.run.source} if isinstance(job.run, Code) else {"argv": list(job.run.words)}
+    return {
+        "job": job.id,
+        "run": run,
+        "on": list(job.on),
+        "once_per": job.once_per,
+        "watch": list(job.watch),
+        "after": list(job.after),
+        "timeout_s": job.timeout_s,
+        "idempotent": job.idempotent,
+        "attempts": job.attempts,
+        "background": job.background,
+        "env": sorted(job.env),
+        "description": job.description,
+        "source": job.source,
+    }

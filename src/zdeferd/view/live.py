@@ -1,0 +1,86 @@
+"""How live runs stand where no daemon follows them: judged from their folders, read-only.
+
+The ledger learns of an end from a daemon only. Without one a dispatched run is looked at
+as a judge of runs/judge.py would look, under the same shared lock, but for an instant and
+without making, changing or waiting for anything. What was recorded is laid over the
+ledger's row; `found` says what it was: `running`, `ended`, `vanished`, `not_started`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+
+from ..ledger.reading import daemon_pid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..cli.call import Document
+    from ..machine.paths import Paths
+
+
+def as_found(rows: Iterable[Document], paths: Paths) -> list[Document]:
+    """The rows; those that a daemon sent off and none follows as their folders have them."""
+    made = [dict(row) for row in rows]
+    lost = [row for row in made if row["state"] == "dispatched"]
+    if lost and daemon_pid(paths.lock) is None:
+        for row in lost:
+            row |= _look(f"{paths.runs}/{row['id']}", row["attempt"])
+    return made
+
+
+def still_run(rows: Iterable[Document], paths: Paths) -> list[int]:
+    """The numbers of those that a process works at, as far as can be known."""
+    found = as_found(rows, paths)
+    return [
+        row["id"]
+        for row in found
+        if row["state"] == "dispatched" and row.get("found", "running") == "running"
+    ]
+
+
+def _look(folder: str, attempt: int) -> Document:
+    try:
+        lock = _open(f"{folder}/lock")
+    except OSError:
+        return {"found": "not_started"}
+    try:
+        if not _free(lock):
+            return {"found": "running"}
+        return _without_runner(folder, attempt)  # and while we look no runner begins
+    finally:
+        os.close(lock)
+
+
+def _without_runner(folder: str, attempt: int) -> Document:
+    from ..attempts import records  # only who needs it pays for it
+
+    if outcome := records.outcome(folder, attempt):
+        told = {name: outcome[name] for name in (*records.COUNTS, "started_at", "ended_at")}
+        return {"found": "ended"} | told
+    if not records.marks(folder, attempt):
+        return {"found": "not_started"}
+    with suppress(OSError):
+        job_lock = _open(f"{folder}/job.lock")  # the job's own, inherited
+        try:
+            if not _free(job_lock):
+                return {"found": "running"}
+        finally:
+            os.close(job_lock)
+    return {"found": "vanished"}
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _free(descriptor: int) -> bool:
+    """Whether nobody holds the file's lock; then we do, shared, until it is closed."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,106 @@
+"""Runs as documents and as table rows: the one place that knows how a run is shown.
+
+A document's keys carry their units: instants end in `_at_s` (seconds since the
+epoch), block counts in `_512b` (units of 512 bytes). docs/cli-json.md lists them.
+"""
+
+from __future__ import annotations
+
+from .render import Style, ago, clock, duration, kib, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..cli.call import Document
+
+_RENAMED = {
+    "id": "run",
+    "claimed_at": "claimed_at_s",
+    "dispatched_at": "dispatched_at_s",
+    "started_at": "started_at_s",
+    "ended_at": "ended_at_s",
+    "block_in": "block_in_512b",
+    "block_out": "block_out_512b",
+}
+_HEADS = ("RUN", "JOB", "STATE", "RC", "QUEUED", "WALL", "CPU", "PEAK")
+_RIGHT = frozenset({0, 3, 5, 6, 7})
+_NOTES = {
+    "ended": "ended, not taken in yet: the next daemon does that",
+    "vanished": "vanished: its process has gone without a record; the next daemon sees to it",
+}
+
+
+def document(row: Document) -> Document:
+    """A row of `runs` as its JSON document."""
+    made = {_RENAMED.get(key, key): value for key, value in row.items() if key != "sink"}
+    made["after"] = row["after"].split()
+    made["cancelling"] = bool(row["cancelling"])
+    made.setdefault("found", None)
+    return made
+
+
+def word(row: Document) -> str:
+    """What a run is doing, or how it ended, in one word; view/live.py has those of `found`."""
+    if row["outcome"]:
+        return str(row["outcome"])
+    if row.get("found") in _NOTES:
+        return str(row["found"])
+    if row.get("found") == "not_started":
+        return "waiting"
+    if row["cancelling"]:
+        return "cancelling"
+    return "running" if row["state"] == "dispatched" else "waiting"
+
+
+def wall_ms(row: Document, now: float) -> float | None:
+    """The run's wall time, so far for a running one; None where it never ran."""
+    if row["state"] == "dispatched" and row.get("found", "running") == "running":
+        return (now - float(row["dispatched_at"] or now)) * 1000
+    return row["wall_ms"] if row["started_at"] is not None else None
+
+
+def cpu_ms(row: Document) -> int | None:
+    """User and system time together; None where the run has not ended by itself."""
+    if row["started_at"] is None or row["cpu_user_ms"] is None:
+        return None
+    return int(row["cpu_user_ms"]) + int(row["cpu_system_ms"] or 0)
+
+
+def runs_table(rows: list[Document], now: float, style: Style) -> str:
+    """Runs under their heads, in the order given, and what their words mean.
+
+    A column with nothing in it is left out.
+    """
+    lines = [_cells(row, now, style) for row in rows]
+    kept = [index for index in range(len(_HEADS)) if any(line[index] for line in lines)]
+    heads, *cells = ([line[index] for index in kept] for line in (_HEADS, *lines))
+    made = table(heads, cells, style, frozenset(map(kept.index, _RIGHT & set(kept))))
+    return "\n".join([made, *notes(rows)])
+
+
+def notes(rows: list[Document]) -> list[str]:
+    """What is to be said of runs that ended with no daemon there."""
+    words = {word(row) for row in rows}
+    return [note for name, note in _NOTES.items() if name in words]
+
+
+def _cells(row: Document, now: float, style: Style) -> list[str]:
+    ran = row["started_at"] is not None
+    return [
+        str(row["id"]),
+        style.bold(row["job"]),
+        style.state(word(row)),
+        "" if row["rc"] is None else str(row["rc"]),
+        clock(row["claimed_at"], now),
+        duration(wall_ms(row, now)),
+        duration(cpu_ms(row)),
+        kib(row["max_rss_kib"]) if ran and row["max_rss_kib"] else "",
+    ]
+
+
+def last_words(row: Document | None, now: float, style: Style) -> str:
+    """How a job's latest run stands: `succeeded 5 min ago`; `never` where there is none."""
+    if row is None:
+        return style.dim("never")
+    if row["ended_at"] is None:
+        return style.state(word(row))
+    return f"{style.state(word(row))} {style.dim(ago(row['ended_at'], now))}"

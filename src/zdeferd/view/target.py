@@ -1,0 +1,76 @@
+"""What a verb is about: a run by its number, a job by its id; and errors that help."""
+
+from __future__ import annotations
+
+from ..errors import ZdeferdError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..cli.call import Document
+    from ..ledger.reading import View
+    from ..machine.paths import Paths
+
+
+class NoSuchRun(ZdeferdError):
+    """No such run; `zdeferctl runs` lists them."""
+
+
+class NoSuchJob(ZdeferdError):
+    """No such job; `zdeferctl jobs` lists them."""
+
+
+def job_id(text: str) -> str:
+    """A job's id, for argparse (model.py has the pattern; this is its meaning)."""
+    from argparse import ArgumentTypeError
+
+    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    if not text or len(text) > 64 or set(text) - allowed or text[0] == "-":
+        raise ArgumentTypeError(f"not a job's id: {text}; expected a-z, 0-9 and -, at most 64")
+    return text
+
+
+def run_or_job(text: str) -> str:
+    """Either of the two, for argparse."""
+    return text if is_number(text) else job_id(text)
+
+
+def is_number(text: str) -> bool:
+    """Whether `text` can name a run."""
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def find_run(view: View, run: int) -> Document:
+    """The run's row, or NoSuchRun."""
+    row = view.run(run)
+    if row is None:
+        raise NoSuchRun(f"no such run: {run}; `zdeferctl runs` lists them")
+    return row
+
+
+def latest_run(view: View, paths: Paths, target: str, started: bool = False) -> Document:
+    """A run by its number, or a job's newest: with `started` the newest that has, if any has."""
+    if is_number(target):
+        return find_run(view, int(target))
+    rows = view.runs(job=target)
+    if rows:
+        return next((r for r in rows if started and r["dispatched_at"]), rows[0])
+    check_job(view, paths, target)
+    raise ZdeferdError(f"job has not run yet: {target}; `zdeferctl why {target}` says why")
+
+
+def check_job(view: View, paths: Paths, job: str) -> None:
+    """NoSuchJob where neither a file nor a shell has declared it and it never ran."""
+    from .jobs import declared  # whoever is right does not wait for it
+
+    known = [*declared(view, paths)[0], *view.job_ids()]
+    if job not in known:
+        raise no_such_job(job, known)
+
+
+def no_such_job(job: str, known: list[str]) -> NoSuchJob:
+    """The error for an unknown job, with the id that was probably meant."""
+    from ..cli import nearest
+
+    hint = nearest(job, known)
+    remedy = f"did you mean {hint}?" if hint else "`zdeferctl jobs` lists all jobs"
+    return NoSuchJob(f"no such job: {job}; {remedy}")

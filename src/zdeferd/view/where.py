@@ -1,0 +1,26 @@
+"""Where this user's zdeferd lives, the setting `state_dir` included.
+
+Most users do not set it, and then the answer costs nothing; else config.toml is
+read by the daemon's own rules, so that both always look in the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..machine.paths import Paths, locate
+
+
+def find_paths(env: Mapping[str, str]) -> Paths:
+    """Every path, with the setting `state_dir` honoured."""
+    paths = locate(env)
+    try:
+        with open(paths.config_file, "rb") as file:
+            names_it = b"state_dir" in file.read()
+    except OSError:
+        names_it = False
+    if not names_it:
+        return paths
+    from ..jobs.files import load  # its imports would cost every `status` 40 ms
+
+    return locate(env, load(paths).settings.state_dir)

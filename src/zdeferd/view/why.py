@@ -1,0 +1,248 @@
+"""Why a job does not run now: one sentence, from facts alone.
+
+`why` is a pure function: the verb `why` fetches the facts (ledger, configuration, ttys,
+lock) and prints the answer. The order of the questions is the order in which they
+matter to the user: what happens right now, is the job declared at all, has its scope
+been spent, and only then what it waits for.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from ..model import Job, Outcome, Scope, Trigger
+from .render import clock, duration
+
+
+class Code(StrEnum):
+    """The kinds of answer; `zdeferctl why --json` has them as `code`."""
+
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    NEXT = "next"
+    WAITS_FOR_TURN = "waits_for_turn"
+    WAITS_FOR_JOB = "waits_for_job"
+    WAITS_FOR_IDLE = "waits_for_idle"
+    WAITS_FOR_PROMPT = "waits_for_prompt"
+    WAITS_FOR_DAEMON = "waits_for_daemon"
+    ALREADY_RAN = "already_ran"
+    INPUTS_UNCHANGED = "inputs_unchanged"
+    REFUSED = "refused"
+    UNDECLARED = "undeclared"
+    UNKNOWN = "unknown"
+
+
+class Live(Struct, frozen=True, kw_only=True):
+    """The job's run that has not ended."""
+
+    run: int
+    running: bool
+    since: float
+    """When it was dispatched, or else claimed."""
+    ended: bool = False
+    """It ended while no daemon ran; the next one takes that in."""
+    cancelling: bool = False
+    waits_for: str | None = None
+    """Another job and its run, or `an earlier idle batch`."""
+    ahead: tuple[str, ...] = ()
+    """The jobs before it in its lane and their runs, running ones first."""
+    lane: Trigger = Trigger.POSTPROMPT
+
+
+class Past(Struct, frozen=True, kw_only=True):
+    """A run that has ended, or a claim whose run the ledger has forgotten."""
+
+    run: int
+    at: float
+    outcome: str = ""
+    rc: int | None = None
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """All that the answer depends on."""
+
+    id: str
+    now: float
+    daemon: bool
+    """Whether a daemon runs."""
+    activated: bool = False
+    """Whether a visit would start one."""
+    job: Job | None = None
+    """The declaration in force."""
+    source: str = "shell"
+    """The file that declares it, or `shell`."""
+    refused: str | None = None
+    """Why that declaration was not taken, or a shell's beside a file's job."""
+    refused_at: float | None = None
+    """When a shell made the declaration that was refused."""
+    nearest: str | None = None
+    """The id that was probably meant."""
+    live: Live | None = None
+    spent: Past | None = None
+    """The run that holds the claim on the scope as it is now."""
+    this_shell: bool = False
+    """Scope shell: `spent` is about the shell that asks; else about the last one seen."""
+    last: Past | None = None
+    """The latest run, whatever its scope key."""
+    registered: frozenset[Trigger] = frozenset()
+    """Triggers that a shell's registration of this job waits for."""
+    prompted_at: float | None = None
+    """When a shell last showed its first prompt, as far as the ledger knows."""
+    quiet_s: float | None = None
+    """How long the user has been quiet; None: not known."""
+    idle_after_s: float = 60.0
+
+
+class Answer(Struct, frozen=True):
+    """The answer: its kind, its sentence, and the run it speaks of."""
+
+    code: Code
+    sentence: str
+    run: int | None = None
+
+
+START = "start it with `zdeferctl start`"
+
+
+def why(facts: Facts) -> Answer:
+    """What the job waits for, or why it will not run again."""
+    answer = _answer(facts)
+    if facts.job is None or not facts.refused:
+        return answer
+    when = clock(facts.refused_at, facts.now)
+    beside = f"A shell's declaration of the same id, at {when}, was refused: {facts.refused}."
+    return Answer(answer.code, f"{answer.sentence} {beside}", answer.run)
+
+
+def _answer(facts: Facts) -> Answer:
+    if facts.live is not None:
+        return _live(facts, facts.live)
+    if facts.job is None:
+        return _undeclared(facts)
+    if facts.spent is not None:
+        return _spent(facts, facts.job, facts.spent)
+    return _not_yet(facts, facts.job)
+
+
+def _live(facts: Facts, live: Live) -> Answer:
+    age = duration((facts.now - live.since) * 1000)
+    code, says = _says(facts, live, age)
+    return Answer(code, f"(run {live.run}) {says}.", live.run)
+
+
+def _says(facts: Facts, live: Live, age: str) -> tuple[Code, str]:
+    if live.ended:
+        return Code.WAITS_FOR_DAEMON, f"has ended, which the next daemon takes in; {START}"
+    if live.cancelling:
+        return Code.CANCELLING, "is being cancelled"
+    if live.running:
+        return Code.RUNNING, f"has been running for {age}"
+    if not facts.daemon:
+        later = "is queued and starts when the daemon is back, which does not run now"
+        return Code.WAITS_FOR_DAEMON, f"{later}; {START}"
+    if live.waits_for is not None:
+        return Code.WAITS_FOR_JOB, f"waits for {live.waits_for} to end; queued {age} ago"
+    return _turn(live, age)
+
+
+def _turn(live: Live, age: str) -> tuple[Code, str]:
+    if not live.ahead:
+        return Code.NEXT, "is next and about to start"
+    place, lane = ordinal(len(live.ahead) + 1), f"{live.lane} lane"
+    behind = ", ".join(live.ahead[:3])
+    more = len(live.ahead) - 3
+    behind += f" and {more} more" if more > 0 else ""
+    says = f"waits for its turn: {place} in the {lane}, behind {behind}; queued {age} ago"
+    return Code.WAITS_FOR_TURN, says
+
+
+def _undeclared(facts: Facts) -> Answer:
+    if facts.refused and facts.source != "shell":
+        return Answer(Code.REFUSED, f"is refused: {facts.refused}.")
+    if facts.refused:
+        return Answer(Code.REFUSED, f"is refused as a shell declared it: {facts.refused}.")
+    if facts.last is not None:
+        ending = ended(facts.last, facts.now)
+        return Answer(
+            Code.UNDECLARED,
+            f"is no longer declared by a file or a shell; it last ran as {ending}.",
+            facts.last.run,
+        )
+    hint = f"did you mean {facts.nearest}?" if facts.nearest else "`zdeferctl jobs` lists all jobs."
+    return Answer(Code.UNKNOWN, f"is not a job that zdeferd has heard of; {hint}")
+
+
+_AGAIN = {
+    Scope.BOOT: ("this boot", "it is due again after the next boot"),
+    Scope.DAY: ("today", "it is due again tomorrow"),
+    Scope.EVER: ("once", "it never runs again by itself"),
+    Scope.SHELL: ("for this shell", "each new shell runs it again"),
+    Scope.CHANGE: ("for its inputs as they are", "it is due again when they change"),
+}
+
+
+def _spent(facts: Facts, job: Job, past: Past) -> Answer:
+    by_hand = f"run it now with `zdeferctl run {facts.id}`"
+    if job.once_per is Scope.CHANGE:
+        sentence = (
+            f"has nothing to do: its inputs are unchanged since {ended(past, facts.now)};"
+            f" it is due again when they change; {by_hand}."
+        )
+        return Answer(Code.INPUTS_UNCHANGED, sentence, past.run)
+    span, again = _AGAIN[job.once_per]
+    if job.once_per is Scope.SHELL and not facts.this_shell:
+        span = "for the last shell"
+    sentence = f"already ran {span} as {ended(past, facts.now)}; {again}; {by_hand}."
+    return Answer(Code.ALREADY_RAN, sentence, past.run)
+
+
+def _not_yet(facts: Facts, job: Job) -> Answer:
+    idle = Trigger.IDLE in (facts.registered or frozenset(job.on))
+    postprompt = Trigger.POSTPROMPT in (facts.registered or frozenset(job.on))
+    from_shell = job.source == "shell"
+    if from_shell and not facts.registered:
+        return _next_shell(facts, "waits for the next shell that declares it")
+    if idle:
+        return _idle(facts, postprompt)
+    if from_shell:
+        return _next_shell(facts, "is registered and waits for its shell to show a prompt")
+    return _next_shell(facts, "waits for the first prompt of a new shell")
+
+
+def _idle(facts: Facts, or_prompt: bool) -> Answer:
+    if not facts.daemon:
+        sentence = f"waits for idle, which only the daemon can see, and none runs; {START}."
+        return Answer(Code.WAITS_FOR_DAEMON, sentence)
+    wanted = duration(facts.idle_after_s * 1000)
+    known = facts.quiet_s is not None and facts.quiet_s < facts.idle_after_s
+    quiet = f" (so far {duration((facts.quiet_s or 0) * 1000)})" if known else ""
+    other = ", or for the first prompt of a new shell" if or_prompt else ""
+    sentence = f"waits for idle: {wanted} without a key pressed{quiet}{other}."
+    return Answer(Code.WAITS_FOR_IDLE, sentence)
+
+
+def _next_shell(facts: Facts, waits: str) -> Answer:
+    if facts.last is not None:
+        then, run = f"it last ran as {ended(facts.last, facts.now)}", facts.last.run
+    elif facts.prompted_at is not None:
+        then, run = f"the last shell's came at {clock(facts.prompted_at, facts.now)}", None
+    else:
+        then, run = "no shell has shown one to zdeferd yet", None
+    reached = facts.daemon or facts.activated
+    tail = "." if reached else f"; the daemon does not run: {START}."
+    return Answer(Code.WAITS_FOR_PROMPT, f"{waits}; {then}{tail}", run)
+
+
+def ended(past: Past, now: float) -> str:
+    """`run 12 at 09:14:03 (succeeded)`: how a past run is spoken of."""
+    words = past.outcome.replace("_", " ")
+    if past.rc is not None and past.outcome == Outcome.FAILED:
+        words += f", rc {past.rc}"
+    return f"run {past.run} at {clock(past.at, now)}" + (f" ({words})" if words else "")
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th … 11th."""
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}" + {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

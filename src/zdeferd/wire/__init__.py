@@ -1,0 +1,1 @@
+"""What shells and zdeferctl send, and how it arrives."""

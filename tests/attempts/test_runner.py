@@ -1,0 +1,423 @@
+"""What a job finds, how it ends, and what is written down about it: with real processes."""
+
+import errno
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.spawning import PATH, Spawner, until, wait_gone
+
+from zdeferd.attempts import launch, runner, supervise
+from zdeferd.runs import judge as runfolder
+
+
+@pytest.fixture
+def spawner(home: Path) -> Iterator[Spawner]:
+    with Spawner(home) as spawner:
+        yield spawner
+
+
+# --- how it ended -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "rc"),
+    [("true", 0), ("exit 3", 3), ("exit 255", 255), ("kill -9 $$", 137), ("kill -TERM $$", 143)],
+)
+def test_the_exit_code_is_the_jobs_own(spawner: Spawner, script: str, rc: int) -> None:
+    outcome = spawner.start(script=script).outcome()
+    assert (outcome["ended_by"], outcome["rc"]) == ("exit", rc)
+    assert outcome["started_at"] <= outcome["ended_at"]
+
+
+def test_a_command_that_does_not_exist_is_127(spawner: Spawner) -> None:
+    run = spawner.start(argv=["no-such-command", "-x"])
+    assert run.outcome()["rc"] == 127
+    assert run.output() == b"zdeferd: command not found: no-such-command\n"
+    assert spawner.start(2, argv=["/no/such/file"]).outcome()["rc"] == 127
+    assert spawner.start(3, argv=[""]).outcome()["rc"] == 127
+
+
+def test_what_cannot_be_executed_is_126(spawner: Spawner, home: Path) -> None:
+    (home / "plain").write_text("echo hello\n")
+    env = {"PATH": f"{home}:{PATH}"}
+    assert spawner.start(argv=["plain"], env=env).outcome()["rc"] == 126
+    assert spawner.start(2, argv=[str(home)]).outcome()["rc"] == 126
+    assert spawner.start(3, argv=["true", "\0"]).outcome()["rc"] == 126
+    lost = spawner.start(4, argv=["true"], cwd=str(home / "gone"))
+    assert lost.outcome()["rc"] == 126
+    assert b"cannot enter its folder" in lost.output()
+
+
+def test_a_program_without_an_interpreter_line_goes_to_sh(spawner: Spawner, home: Path) -> None:
+    (home / "bare").write_text('echo "$0 $1"\n')
+    (home / "bare").chmod(0o755)
+    run = spawner.start(argv=["bare", "x"], env={"PATH": f"{home}:{PATH}"})
+    assert run.outcome()["rc"] == 0
+    assert run.output() == f"{home}/bare x\n".encode()
+
+
+# --- what a job finds ---------------------------------------------------------------
+
+
+def test_the_environment_is_exact(spawner: Spawner) -> None:
+    env = {"PATH": PATH, "EMPTY": "", "BYTES": os.fsdecode(b"\xff\n="), "GIT_ASKPASS": "mine"}
+    run = spawner.start(argv=["env", "-0"], env=env)
+    assert run.outcome()["rc"] == 0
+    found = {os.fsdecode(item) for item in run.output().split(b"\0")[:-1]}
+    wanted = launch.NO_PROMPTS | env
+    assert found == {f"{key}={value}" for key, value in wanted.items()}
+
+
+LOOK = """
+import json, os, resource, sys
+fds = "/proc/self/fd"
+status = dict(line.split(":\\t", 1) for line in open("/proc/self/status"))
+mask = os.umask(0)
+print(json.dumps({
+    "sid": os.getsid(0) == os.getpid(), "cwd": os.getcwd(), "umask": mask,
+    "nofile": resource.getrlimit(resource.RLIMIT_NOFILE), "nice": os.getpriority(0, 0),
+    "signals": [int(status[name], 16) & 0x7fffffff for name in ("SigBlk", "SigIgn")],
+    "fds": sorted(int(n) for n in os.listdir(fds) if os.path.exists(fds + "/" + n)),
+    "stdin": os.readlink("/proc/self/fd/0"), "same": os.path.sameopenfile(1, 2),
+}))
+"""
+
+
+def test_what_a_job_wakes_up_with(spawner: Spawner, home: Path) -> None:
+    # Signals 1 to 31: libc keeps two above them for itself. Python ignores two of its own.
+    run = spawner.start(argv=[sys.executable, "-I", "-S", "-c", LOOK], nofile=[512, 2048])
+    assert run.outcome()["rc"] == 0, run.output()
+    found = json.loads(run.output())
+    ignored = 1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1)
+    assert found == {
+        "sid": True,
+        "cwd": str(home),
+        "umask": 0o022,
+        "nofile": [512, 2048],
+        "nice": 19,
+        "signals": [0, ignored],
+        "fds": [0, 1, 2, launch.JOB_LOCK_FD],
+        "stdin": "/dev/null",
+        "same": True,
+    }
+
+
+def test_a_job_weighs_little_although_its_session_is_its_own(spawner: Spawner) -> None:
+    if not Path("/proc/self/autogroup").exists():
+        pytest.skip("this kernel has no autogroups")
+    phone, gate = spawner.telephone(), spawner.telephone()
+    run = spawner.start(script=f"echo $$ >> {phone}; read line < {gate}")
+    pid = phone.line()
+    until(lambda: Path(f"/proc/{pid}/autogroup").read_text().endswith(" nice 19\n"))
+    assert os.getpriority(os.PRIO_PROCESS, int(pid)) == 19
+    with gate.path.open("w") as opened:
+        opened.write("go\n")
+    assert run.outcome()["rc"] == 0
+
+
+def test_files_of_the_folder_are_private(spawner: Spawner) -> None:
+    run = spawner.start(script="print hello")
+    run.outcome()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in Path(run.folder).iterdir()}
+    assert set(modes.values()) == {0o600}
+    assert {"alive", "lock", "job.lock", "script", "started.1", "output", "outcome.json"} == set(
+        modes
+    )
+
+
+# --- ending a tree --------------------------------------------------------------------
+
+FAMILY = """
+echo $$ >> {phone}
+(setsid sh -c 'echo $$ >> {phone}; exec sleep 1000' &)
+( ( sh -c 'echo $$ >> {phone}; exec sleep 1000' & ) & )
+zsh -fc 'lock={fd}; exec {{lock}}>&-; trap "" TERM; echo $$ >> {phone}; sleep 1000' &
+"""
+"""The main process; a session of its own; an orphan; one without our lock that ignores TERM."""
+
+
+def family(phone: object) -> str:
+    return FAMILY.format(phone=phone, fd=launch.JOB_LOCK_FD)
+
+
+def test_a_time_limit_ends_the_whole_tree(spawner: Spawner) -> None:
+    phone = spawner.telephone()
+    script = family(phone) + "sleep 1000"
+    run = spawner.start(script=script, timeout_ms=400, grace_ms=100)
+    members = [phone.pidfd() for _ in range(4)]
+    outcome = run.outcome()
+    assert (outcome["ended_by"], outcome["rc"]) == ("timeout", 124)
+    assert 400 <= outcome["wall_ms"] < 5000
+    for member in members:
+        wait_gone(member)
+
+
+def test_term_comes_first_and_is_heard(spawner: Spawner) -> None:
+    phone = spawner.telephone()
+    script = f"trap 'print bye; exit 0' TERM; echo ready >> {phone}; while :; do sleep 0.01; done"
+    run = spawner.start(script=script, timeout_ms=300, grace_ms=10_000)
+    assert phone.line() == "ready"
+    assert run.outcome()["rc"] == 124
+    assert run.output() == b"bye\n"
+
+
+def test_a_stopped_job_hears_term_too(spawner: Spawner) -> None:
+    run = spawner.start(script="kill -STOP $$", timeout_ms=100, grace_ms=15_000)
+    assert run.outcome()["wall_ms"] < 5000
+
+
+def test_what_outlives_the_main_process_is_ended(spawner: Spawner) -> None:
+    phone = spawner.telephone()
+    run = spawner.start(script=family(phone) + "exit 7", grace_ms=100)
+    members = [phone.pidfd() for _ in range(4)][1:]
+    outcome = run.outcome()
+    assert (outcome["ended_by"], outcome["rc"]) == ("exit", 7)
+    for member in members:
+        wait_gone(member)
+
+
+def test_a_flushing_child_may_finish(spawner: Spawner, home: Path) -> None:
+    script = "print text > >(read line; sleep 0.02; print -r -- $line > copy)"
+    assert spawner.start(script=script).outcome()["rc"] == 0
+    assert (home / "copy").read_text() == "text\n"
+
+
+def test_background_work_is_left_alone_and_may_print(spawner: Spawner) -> None:
+    phone, gate = spawner.telephone(), spawner.telephone()
+    script = f"""
+    ( trap '' HUP; echo $sysparams[pid] >> {phone}; read line < {gate}
+      print {{1..20000}} && echo printed >> {phone}; sleep 1000 ) &!
+    """
+    run = spawner.start(script="zmodload zsh/system;" + script, background=True)
+    leftover = phone.pidfd()
+    assert run.outcome()["rc"] == 0
+    with gate.path.open("w") as opened:
+        opened.write("go\n")
+    assert phone.line() == "printed"
+    signal.pidfd_send_signal(leftover, signal.SIGKILL)
+    wait_gone(leftover)
+
+
+def test_cancelling(spawner: Spawner) -> None:
+    phone = spawner.telephone()
+    run = spawner.start(script=family(phone) + "sleep 1000", grace_ms=100)
+    members = [phone.pidfd() for _ in range(4)]
+    assert runfolder.cancel(run.folder)
+    outcome = run.outcome()
+    assert (outcome["ended_by"], outcome["rc"]) == ("cancel", 143)
+    for member in members:
+        wait_gone(member)
+    assert not runfolder.cancel(run.folder)
+
+
+# --- cost ---------------------------------------------------------------------------
+
+BURN = """
+import os, sys, time
+def burn(seconds):
+    while sum(os.times()[:2]) < seconds: sum(range(10_000))
+    with open(sys.argv[1], "a") as file: file.write(f"{sum(os.times()[:2])}\\n")
+def orphan():
+    if os.fork() == 0:
+        if os.fork() == 0:
+            os.setsid()
+            burn(0.4)
+        os._exit(0)
+orphan(); orphan(); burn(0.2)
+while len(open(sys.argv[1]).readlines()) < 3: time.sleep(0.01)
+"""
+
+
+def test_cpu_of_orphans_is_counted(spawner: Spawner, home: Path) -> None:
+    argv = [sys.executable, "-I", "-S", "-c", BURN, str(home / "burnt")]
+    outcome = spawner.start(argv=argv).outcome()
+    burnt_ms = 1000 * sum(map(float, (home / "burnt").read_text().split()))
+    counted_ms = outcome["cpu_user_ms"] + outcome["cpu_system_ms"]
+    assert counted_ms == pytest.approx(burnt_ms, rel=0.05)
+    assert outcome["wall_ms"] >= 200
+
+
+def test_memory_and_switches_have_their_units(spawner: Spawner) -> None:
+    code = "import time; x = bytearray(64 << 20); time.sleep(0.01)"
+    outcome = spawner.start(argv=[sys.executable, "-I", "-S", "-c", code]).outcome()
+    assert 64 << 10 <= outcome["max_rss_kib"] < 128 << 10
+    assert outcome["switches_voluntary"] >= 1
+
+
+# --- output ---------------------------------------------------------------------------
+
+
+def test_output_is_bounded_and_keeps_both_ends(spawner: Spawner) -> None:
+    limit = 100_000
+    run = spawner.start(argv=["seq", "7000000"], output_limit_bytes=limit)
+    outcome = run.outcome()
+    assert outcome["rc"] == 0
+    assert outcome["output_bytes"] == 54_888_896
+    assert outcome["output_dropped_bytes"] == 54_888_896 - limit
+    head, mark, tail = run.output().partition(b"\n[zdeferd: 54788896 bytes left out]\n")
+    assert mark
+    assert head.startswith(b"1\n2\n3\n")
+    assert tail.endswith(b"6999999\n7000000\n")
+    assert len(head) + len(tail) == limit
+
+
+def test_both_streams_keep_their_order(spawner: Spawner) -> None:
+    run = spawner.start(script="print one; print -u2 two; print three")
+    assert run.outcome()["output_dropped_bytes"] == 0
+    assert run.output() == b"one\ntwo\nthree\n"
+
+
+# --- one start, whatever dies -----------------------------------------------------------
+
+
+def test_a_second_start_is_refused(spawner: Spawner) -> None:
+    phone, gate = spawner.telephone(), spawner.telephone()
+    script = f"echo ran >> {phone}; read line < {gate}"
+    first = spawner.start(script=script)
+    assert phone.line() == "ran"
+    while_it_runs = spawner.start(script=script)
+    with gate.path.open("w") as opened:
+        opened.write("go\n")
+    assert first.outcome()["rc"] == 0
+    afterwards = spawner.start(script=script).wait_gone()
+    assert b"refused" in afterwards.said
+    assert b"started\n" not in while_it_runs.said + afterwards.said
+    assert spawner.start(attempt=2, script="exit 4").outcome()["rc"] == 4
+
+
+def test_a_runners_death_is_seen_and_its_job_is_ended(spawner: Spawner) -> None:
+    phone = spawner.telephone()
+    run = spawner.start(script=family(phone) + "sleep 1000").wait_started()
+    members = [phone.pidfd() for _ in range(4)]
+    bystander = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ, setsid=True)
+    os.kill(run.answer["pid"], signal.SIGKILL)
+    assert run.verdict() == runfolder.Vanished()
+    assert runfolder.end_leftovers(run.folder, grace_s=0.2)
+    for member in members:
+        wait_gone(member)
+    assert os.waitpid(bystander, os.WNOHANG) == (0, 0)
+    os.kill(bystander, signal.SIGKILL)
+    os.waitpid(bystander, 0)
+    assert run.verdict() == runfolder.Vanished()
+
+
+def test_the_daemons_death_costs_nothing(spawner: Spawner) -> None:
+    phone, gate = spawner.telephone(), spawner.telephone()
+    script = f"echo ran >> {phone}; read line < {gate}; print {{1..100000}}; exit 5"
+    run = spawner.start(script=script).wait_started()
+    assert phone.line() == "ran"
+    os.close(run.alive)
+    spawner.leave()
+    run.alive = runfolder.prepare(run.folder)  # the next daemon adopts it
+    verdict = runfolder.judge(run.folder, 1)
+    assert verdict == runfolder.Running(run.answer["pid"])
+    with gate.path.open("w") as opened:
+        opened.write("go\n")
+    assert run.outcome()["rc"] == 5
+
+
+def test_a_folder_that_is_removed_does_not_hurt_the_job(spawner: Spawner, home: Path) -> None:
+    phone, gate = spawner.telephone(), spawner.telephone()
+    script = f"echo ran >> {phone}; read line < {gate}; print text; : > done"
+    run = spawner.start(script=script)
+    assert phone.line() == "ran"
+    for path in Path(run.folder).iterdir():
+        path.unlink()
+    Path(run.folder).rmdir()
+    with gate.path.open("w") as opened:
+        opened.write("go\n")
+    assert run.verdict() == runfolder.NeverStarted("its folder is gone")
+    assert (home / "done").exists()
+
+
+# --- full disks and tables ------------------------------------------------------------
+
+
+def let_write(pid: int, most: int) -> None:
+    """A process that can write no file beyond `most` bytes: EFBIG, as a full disk's ENOSPC."""
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, hard))
+
+
+def test_on_a_full_disk_nothing_is_started(spawner: Spawner) -> None:
+    let_write(spawner.process.pid, 0)
+    run = spawner.start(script="exit 3")
+    assert run.verdict() == runfolder.NeverStarted()
+    assert b"refused cannot write" in run.said
+    let_write(spawner.process.pid, resource.RLIM_INFINITY)
+    assert spawner.start(script="exit 3").outcome()["rc"] == 3
+
+
+def test_a_disk_that_fills_up_costs_the_output_only(spawner: Spawner) -> None:
+    gate = spawner.telephone()
+    run = spawner.start(script=f"read line < {gate}; print {{1..9999}}; exit 3").wait_started()
+    let_write(run.answer["pid"], runner.OUTCOME_ROOM)
+    with gate.path.open("w") as opened:
+        opened.write("go\n")
+    outcome = run.outcome()
+    assert outcome["rc"] == 3
+    assert outcome["output_bytes"] == 48_888
+    assert len(run.output()) == 1024 == outcome["output_bytes"] - outcome["output_dropped_bytes"]
+
+
+def test_an_outcome_that_cannot_be_written_is_tried_again(spawner: Spawner) -> None:
+    phone, gate = spawner.telephone(), spawner.telephone()
+    run = spawner.start(script=f"echo $$ >> {phone}; read line < {gate}; exit 3")
+    job = phone.pidfd()
+    let_write(run.answer["pid"], 0)
+    with gate.path.open("w") as opened:
+        opened.write("go\n")
+    wait_gone(job)
+    assert isinstance(runfolder.judge(run.folder, 1), runfolder.Running)
+    let_write(run.answer["pid"], resource.RLIM_INFINITY)
+    assert run.outcome()["rc"] == 3
+
+
+def test_without_a_process_to_be_had_nothing_is_started(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_process(*_: object) -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(launch, "_posix_spawn", no_process)
+    os.close(runfolder.prepare(str(home / "1")))
+    request: Any = {"folder": str(home / "1"), "attempt": 1, "script": None, "argv": ["true"]}
+    request |= {"env": {"PATH": PATH}, "cwd": os.getcwd(), "nofile": [-1, -1]}
+    alive = runner.open_alive(str(home / "1"))
+    signals: Any = type("Signals", (), {"cancelled": False})
+    before = os.umask(0o022), os.getcwd()
+    with pytest.raises(runner.Refused, match="cannot make a process"):
+        runner.Attempt(request, alive, signals).run()
+    os.umask(before[0])
+    os.chdir(before[1])
+    os.close(alive)
+    assert not (home / "1/started.1").exists()
+
+
+# --- what cannot be ended -----------------------------------------------------------------
+
+
+def test_what_survives_kill_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is not ours to signal must not hold its slot for ever."""
+
+    class Deaf(supervise.Supervision):
+        def _signal_all(self, *numbers: int) -> None:
+            self.told = [*getattr(self, "told", []), *numbers]
+
+    monkeypatch.setattr(supervise, "LAST_WAIT_S", 0.05)
+    output: Any = type("Output", (), {"pipe": os.open(os.devnull, 0), "read": lambda _: False})()
+    output.finish = lambda: None
+    signals: Any = type("Signals", (), {"cancelled": False, "fd": os.pipe()[0]})()
+    request: Any = {"timeout_ms": 50, "grace_ms": 50, "background": False}
+    deaf = Deaf(request, signals, output, 1, time.monotonic())
+    facts = deaf.run()
+    assert (facts["ended_by"], facts["rc"]) == ("timeout", 124)
+    assert deaf.told == [signal.SIGTERM, signal.SIGCONT, signal.SIGKILL]

@@ -1,0 +1,173 @@
+"""The world in trouble: noise on the socket, a full disk, a read-only home."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.daemon import Daemon, Peer, attempts, visit
+
+from zdeferd.wire import messages
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03\x00NULL" + bytes(48)
+
+
+@pytest.fixture
+def daemon(home: Path) -> Iterator[Daemon]:
+    made = Daemon(home)
+    yield made
+    made.close()
+
+
+def serves(daemon: Daemon) -> bool:
+    with Peer(daemon.socket) as peer:
+        return isinstance(peer.request(messages.Ping()), messages.Pong)
+
+
+def run(daemon: Daemon, module: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    daemon.errors.touch()
+    return subprocess.run(
+        [sys.executable, "-m", module, *words],
+        env=daemon.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def ctl(daemon: Daemon, *words: str) -> "subprocess.CompletedProcess[str]":
+    return run(daemon, "zdeferd.cli", *words)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        os.urandom(1 << 16),
+        GREETING[:11],
+        GREETING,
+        GREETING + b"\x04\x05hello",
+        GREETING + b"\x02" + b"\xff" * 8,
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
+    ids=["nothing", "64 KiB", "half a greeting", "greeting", "bad READY", "huge", "HTTP"],
+)
+def test_noise_on_the_socket_hurts_nobody(daemon: Daemon, data: bytes) -> None:
+    daemon.start()
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.connect(str(daemon.socket))
+        raw.setblocking(False)
+        try:
+            raw.send(data)
+        except OSError:
+            pass  # it hung up on the noise
+        assert serves(daemon)
+    assert serves(daemon)
+    assert not (daemon.state / "deferred.log").exists()
+
+
+@pytest.fixture
+def small_disk(daemon: Daemon) -> Iterator[Path]:
+    """A disk of 16 MiB under the state folder."""
+    daemon.state.mkdir(mode=0o700, parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "tmpfs", str(daemon.state)]
+    subprocess.run(mount, check=True)
+    yield daemon.state
+    daemon.close()
+    for _ in attempts():
+        if subprocess.run(["umount", str(daemon.state)], check=False).returncode == 0:
+            return
+
+
+@needs_root
+def test_a_full_disk_is_said_and_heals(daemon: Daemon, small_disk: Path) -> None:
+    daemon.start()
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(1 << 12)):
+                pass
+        except OSError:
+            pass  # full
+    with Peer(daemon.socket) as peer:
+        peer.send(visit("n1", 1, {f"job-{i}": "true # " + "x" * 8000 for i in range(40)}))
+        assert not peer.socket.poll(300), "what is not durable is not answered"
+        assert serves(daemon)
+        said = ctl(daemon, "doctor").stdout + ctl(daemon, "status").stdout
+        assert "disk" in said or "full" in said
+        filler.unlink()
+        for i in range(40):
+            assert peer.ask(visit("n1", i + 1, {f"job-{i}": "true"}))[0] == b"ok"
+    daemon.wait_until_done(40)
+
+
+@needs_root
+def test_a_read_only_home_is_said_and_still_read(daemon: Daemon, small_disk: Path) -> None:
+    daemon.start()
+    with Peer(daemon.socket) as peer:
+        peer.ask(visit("n1", 1, {"x": "true"}))
+    daemon.wait_until_done(1)
+    daemon.stop()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    refused = run(daemon, "zdeferd.daemon")
+    assert refused.returncode == 1
+    assert "Read-only file system" in refused.stderr
+    doctor = ctl(daemon, "doctor")
+    assert (doctor.returncode, "ead-only" in doctor.stdout) == (1, True)
+    runs = ctl(daemon, "runs")
+    assert (runs.returncode, runs.stdout.count("succeeded")) == (0, 1)
+
+
+def test_an_unwritable_log_is_said_by_doctor_and_status(daemon: Daemon) -> None:
+    log = daemon.home / "missing/seg.log"
+    daemon.start()
+    with Peer(daemon.socket) as peer:
+        peer.ask(visit("n1", 1, {"x": "true"}, {"PERF_SEGMENT_LOG": str(log)}))
+    daemon.wait_for("SELECT count(*) > 0 FROM lines WHERE problem IS NOT NULL", 1)
+    doctor = ctl(daemon, "doctor")
+    assert doctor.returncode == 0, "a warning: nothing is lost"
+    assert "missing" in doctor.stdout
+    status = ctl(daemon, "status", "--json")
+    assert "missing" in json.dumps(json.loads(status.stdout)["problems"])
+
+
+def test_a_state_folder_that_cannot_be_made_is_refused_with_a_remedy(daemon: Daemon) -> None:
+    (daemon.home / ".local").write_text("in the way")
+    done = run(daemon, "zdeferd.daemon")
+    assert done.returncode == 1
+    assert done.stderr.startswith("zdeferd: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_open_to_others_is_refused_with_a_remedy(daemon: Daemon) -> None:
+    daemon.state.mkdir(parents=True)
+    daemon.state.chmod(0o755)
+    done = run(daemon, "zdeferd.daemon")
+    assert (done.returncode, "chmod 700" in done.stderr) == (1, True)
+
+
+def test_a_newer_ledger_is_refused_and_left_alone(daemon: Daemon) -> None:
+    daemon.start()
+    daemon.stop()
+    ledger = daemon.state / "ledger.sqlite3"
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sqlite3; sqlite3.connect({str(ledger)!r}).execute('PRAGMA user_version=99')",
+        ],
+        check=True,
+    )
+    before = ledger.read_bytes()
+    done = run(daemon, "zdeferd.daemon")
+    assert done.returncode == 1
+    assert "newer zdeferd" in done.stderr
+    assert ledger.read_bytes() == before
+    shutil.rmtree(daemon.state)

@@ -1,0 +1,484 @@
+"""Settings and jobs from files: what is taken, what is refused, what stays in force."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from zdeferd.errors import ConfigError
+from zdeferd.jobs import files as config
+from zdeferd.jobs.files import Loaded, line_of
+from zdeferd.jobs.keys import JOB_KEYS, SETTING_KEYS, declared_job
+from zdeferd.machine.paths import locate
+from zdeferd.model import Argv, Code, Job, Scope, Settings, Trigger
+
+
+class Files:
+    """The configuration of one user, written by the test."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = str(home)
+        self.folder = home / ".config/zdeferd"
+        (self.folder / "jobs.d").mkdir(parents=True)
+
+    def settings(self, text: str) -> None:
+        (self.folder / "config.toml").write_text(text)
+
+    def jobs(self, text: str, name: str = "a.toml") -> Path:
+        path = self.folder / "jobs.d" / name
+        path.write_text(text)
+        return path
+
+    def load(self, previous: Loaded | None = None) -> Loaded:
+        return config.load(locate({"HOME": self.home}), previous)
+
+    def problems(self, previous: Loaded | None = None) -> list[str]:
+        """What was refused, with the folder's name left out."""
+        found = self.load(previous).problems
+        return [re.sub(rf"{self.folder}/(jobs\.d/)?", "", problem) for problem in found]
+
+
+@pytest.fixture
+def files(home: Path) -> Iterator[Files]:
+    umask = os.umask(0o022)
+    yield Files(home)
+    os.umask(umask)
+
+
+def test_nothing_there_means_defaults(home: Path) -> None:
+    assert config.load(locate({"HOME": str(home)})) == Loaded(Settings(), {}, ())
+
+
+# --- settings ------------------------------------------------------------------
+
+
+def test_every_setting(files: Files) -> None:
+    files.settings(
+        """
+        idle_after = "90s"
+        jobs_at_once = 2
+        default_timeout = "5m"
+        kill_grace = 1.5
+        keep_runs = "30d"
+        output_limit = "64KiB"
+        exit_after = 60
+        log = "~/log/deferred.log"
+        state_dir = "$HOME/state/"
+        """
+    )
+    assert files.load() == Loaded(
+        Settings(
+            idle_after_s=90,
+            jobs_at_once=2,
+            default_timeout_s=300,
+            kill_grace_s=1.5,
+            keep_runs_s=30 * 86400,
+            output_limit_bytes=65536,
+            exit_after_s=60,
+            log=f"{files.home}/log/deferred.log",
+            state_dir=f"{files.home}/state",
+        ),
+        {},
+        (),
+    )
+
+
+def test_keys_and_model_agree() -> None:
+    assert [key.field for key in SETTING_KEYS.values()] == list(Settings.__struct_fields__)
+    own = [name for name in Job.__struct_fields__ if name not in ("id", "source")]
+    assert [key.field for key in JOB_KEYS.values()] == own
+
+
+def test_bad_settings_are_all_named_with_their_lines(files: Files) -> None:
+    files.settings('idle_after = "soon"\njobs_at_onc = 3\noutput_limit = "1KiB"\nlog = "x"\n')
+    assert files.problems() == [
+        "config.toml:1: idle_after: found 'soon'; expected a duration such as '20s', '5m', "
+        "'2h', '90d', or a number of seconds, at least 1 s",
+        "config.toml:2: jobs_at_onc: found an unknown key; expected `jobs_at_once`, perhaps",
+        "config.toml:3: output_limit: found '1KiB'; expected a size such as '1MiB', "
+        "at least 32 KiB",
+        "config.toml:4: log: found 'x'; expected an absolute path, or one that begins with "
+        "~/ or $HOME/",
+    ]
+
+
+def test_bad_settings_leave_the_last_good_ones_whole(files: Files) -> None:
+    files.settings("jobs_at_once = 2")
+    good = files.load()
+    files.settings("jobs_at_once = 3\nidle_after = true")
+    again = files.load(good)
+    assert again.settings.jobs_at_once == 2
+    assert len(again.problems) == 1
+
+
+def test_at_the_start_what_is_right_counts(files: Files) -> None:
+    files.settings('state_dir = "/s"\njobs_at_once = 0')
+    assert files.load().settings == Settings(state_dir="/s")
+
+
+def test_removed_settings_are_defaults_again(files: Files) -> None:
+    files.settings("jobs_at_once = 2")
+    good = files.load()
+    (files.folder / "config.toml").unlink()
+    assert files.load(good).settings == Settings()
+
+
+# --- jobs ----------------------------------------------------------------------
+
+
+def test_every_key_of_a_job(files: Files) -> None:
+    path = files.jobs(
+        """
+        [docker-completion]
+        run = "docker completion zsh"
+        on = ["postprompt", "idle"]
+        once_per = "change"
+        watch = ["command:docker", "~/x", "${HOME}/y/*", "/z"]
+        after = ["folder"]
+        timeout = "20s"
+        idempotent = true
+        attempts = 2
+        background = true
+        env = { A = "1" }
+        description = "completions"
+
+        [folder]
+        run = ["mkdir", "-p", "/tmp/x"]
+        """
+    )
+    loaded = files.load()
+    assert loaded.problems == ()
+    assert list(loaded.jobs.values()) == [
+        Job(
+            id="docker-completion",
+            run=Code("docker completion zsh"),
+            on=(Trigger.POSTPROMPT, Trigger.IDLE),
+            once_per=Scope.CHANGE,
+            watch=("command:docker", f"{files.home}/x", f"{files.home}/y/*", "/z"),
+            after=("folder",),
+            timeout_s=20.0,
+            idempotent=True,
+            attempts=2,
+            background=True,
+            env={"A": "1"},
+            description="completions",
+            source=str(path),
+        ),
+        Job(id="folder", run=Argv(("mkdir", "-p", "/tmp/x")), source=str(path)),
+    ]
+
+
+def test_jobs_come_in_order_of_files_and_places(files: Files) -> None:
+    files.jobs("b = { run = 'x' }\n[a]\nrun = 'x'\n", "10-z.toml")
+    files.jobs("[z]\nrun = 'x'\n", "09.toml")
+    files.jobs("[no]\nrun = 'x'\n", "notes.txt")
+    files.jobs("[no]\nrun = 'x'\n", ".hidden.toml")
+    assert list(files.load().jobs) == ["z", "b", "a"]
+
+
+def test_idempotent_alone_means_three_attempts(files: Files) -> None:
+    files.jobs("[a]\nrun = 'x'\nidempotent = true")
+    assert files.load().jobs["a"].attempts == 3
+
+
+BAD_KEYS = [
+    ("run = []", "run: found []; expected zsh code as a string, or a command and"),
+    ("run = ' '", "run: found ' '; expected zsh code"),
+    ("run = ['']", "run: found ['']; expected"),
+    ("run = ['a', 1]", "run: found ['a', 1]; expected"),
+    ('run = "a\\u0000b"', "run: found 'a\\x00b'; expected"),
+    ("on = 'idle'", "on: found 'idle'; expected an array of triggers: 'postprompt', 'idle'"),
+    ("on = []", "on: found []; expected an array"),
+    ("on = ['boot']", "on: found ['boot']; expected an array"),
+    ("once_per = 'week'", "once_per: found 'week'; expected one of 'shell', 'boot', 'day'"),
+    ("once_per = 'change'", "once_per: found 'change' without `watch`; expected `watch`"),
+    ("watch = ['/x']", "watch: found a list to watch; expected once_per = 'change'"),
+    ("watch = ['x']\nonce_per = 'change'", "watch: found ['x']; expected an array of 'command:"),
+    ("watch = ['command:']\nonce_per = 'change'", "watch: found ['command:']; expected"),
+    ("watch = ['command:/x']\nonce_per = 'change'", "watch: found ['command:/x']; expected"),
+    ("watch = []\nonce_per = 'change'", "watch: found []; expected something to watch"),
+    ("after = ['A']", "after: found ['A']; expected an array of ids"),
+    ("timeout = '20'", None),
+    ("timeout = '20 parsecs'", "timeout: found '20 parsecs'; expected a duration such as"),
+    ("timeout = 0", "timeout: found 0; expected"),
+    ("timeout = nan", "timeout: found nan; expected"),
+    ("timeout = -1", "timeout: found -1; expected"),
+    ("idempotent = 1", "idempotent: found 1; expected true or false"),
+    ("attempts = 2", "attempts: found 2; expected idempotent = true beside it"),
+    ("attempts = 0", "attempts: found 0; expected a whole number from 1 to 100"),
+    ("attempts = true", "attempts: found true; expected"),
+    ("env = { 'A B' = '1' }", "env: found {'A B': '1'}; expected a table of strings"),
+    ("env = { A = 1 }", "env: found {'A': 1}; expected a table of strings"),
+    ("description = 1", "description: found 1; expected a string"),
+    ("output = '/x'", "output: found a key that is not supported by this version"),
+    ("when = {}", "when: found a key that is not supported by this version"),
+    ("timout = '20s'", "timout: found an unknown key; expected `timeout`, perhaps"),
+    ("zzz = 1", "zzz: found an unknown key; expected one of run, on, once_per"),
+]
+
+
+@pytest.mark.parametrize(("text", "problem"), BAD_KEYS)
+def test_bad_key_is_refused_with_its_line(files: Files, text: str, problem: str | None) -> None:
+    key = text.split(" ")[0]
+    run = "" if key == "run" else "run = 'x'\n"
+    files.jobs(f"[good]\nrun = 'x'\n[bad]\n{run}{text}\n")
+    problems = files.problems()
+    assert list(files.load().jobs) == ["good", "bad"][: 1 + (problem is None)]
+    if problem is not None:
+        [found] = problems
+        where, _, rest = found.partition(": bad.")
+        lines = f"[good]\nrun = 'x'\n[bad]\n{run}{text}\n".split("\n")
+        assert rest.startswith(problem)
+        assert lines[int(where.removeprefix("a.toml:")) - 1].startswith(rest.split(":")[0])
+
+
+def test_all_problems_of_all_files_at_once(files: Files) -> None:
+    files.settings("jobs_at_once = 0")
+    files.jobs("[a]\ntimeout = 0\nidempotent = 2\n", "a.toml")
+    files.jobs("[b]\nrun = \n", "b.toml")
+    files.jobs("top = 1\n[B]\nrun = 'x'\n", "c.toml")
+    assert [problem.split("; ")[0] for problem in files.problems()] == [
+        "config.toml:1: jobs_at_once: found 0",
+        "a.toml:2: a.timeout: found 0",
+        "a.toml:3: a.idempotent: found 2",
+        "a.toml:1: a.run: found nothing",
+        "b.toml:2: found a TOML error, Invalid value",
+        "c.toml:1: top: found 1",
+        "c.toml:2: B: found 'B'",
+    ]
+
+
+def test_syntax_error_at_the_end_of_the_file_names_the_last_line(files: Files) -> None:
+    files.jobs('[a]\nrun = "x')
+    assert files.problems()[0].startswith("a.toml:2: found a TOML error")
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"[a]\nrun = '\xff'\n", "a.toml:2: found bytes that are not UTF-8; expected UTF-8"),
+        (b"#" * ((1 << 20) + 1), "a.toml: found 1048577 bytes; expected at most 1048576"),
+        (b"a = " + b"[" * 9999, "a.toml: found values nested too deeply; expected plain tables"),
+    ],
+)
+def test_unreadable_files(files: Files, data: bytes, problem: str) -> None:
+    files.jobs("").write_bytes(data)
+    assert files.problems() == [problem]
+
+
+def test_an_id_of_another_file_is_taken(files: Files) -> None:
+    files.jobs("[a]\nrun = 'first'\n", "1.toml")
+    files.jobs("[b]\nrun = 'x'\n[a]\nrun = 'second'\n", "2.toml")
+    loaded = files.load()
+    assert loaded.jobs["a"].run == Code("first")
+    assert list(loaded.jobs) == ["a", "b"]
+    assert files.problems() == [
+        "2.toml:3: a: found an id that is taken; expected another id than in 1.toml"
+    ]
+
+
+# --- what stays in force -------------------------------------------------------
+
+
+def test_a_bad_job_stays_as_it_was_and_others_change(files: Files) -> None:
+    files.jobs("[a]\nrun = 'old'\n[b]\nrun = 'old'\n")
+    good = files.load()
+    files.jobs("[a]\nrun = 'new'\n[b]\nrun = 'new'\ntimeout = 0\n")
+    again = files.load(good)
+    assert [job.run for job in again.jobs.values()] == [Code("new"), Code("old")]
+    assert len(again.problems) == 1
+
+
+def test_a_bad_file_leaves_its_jobs_as_they_were(files: Files) -> None:
+    files.jobs("[a]\nrun = 'old'\n[b]\nrun = 'old'\n")
+    good = files.load()
+    files.jobs("[a]\nrun = \n")
+    assert files.load(good).jobs == good.jobs
+
+
+def test_removed_jobs_are_gone(files: Files) -> None:
+    files.jobs("[a]\nrun = 'x'\n[b]\nrun = 'x'\n")
+    path = files.jobs("[c]\nrun = 'x'\n", "c.toml")
+    good = files.load()
+    files.jobs("[a]\nrun = 'x'\n")
+    path.unlink()
+    assert list(files.load(good).jobs) == ["a"]
+
+
+def test_an_unsafe_folder_leaves_all_jobs_as_they_were(files: Files) -> None:
+    files.jobs("[a]\nrun = 'x'\n")
+    good = files.load()
+    folder = files.folder / "jobs.d"
+    folder.chmod(0o777)
+    again = files.load(good)
+    assert again.jobs == good.jobs
+    assert again.problems == (f"others can write to it: {folder}: mode 0777; chmod go-w {folder}",)
+
+
+# --- cycles --------------------------------------------------------------------
+
+
+def test_a_cycle_is_refused_by_name_and_the_rest_stays(files: Files) -> None:
+    files.jobs(
+        "[a]\nrun='x'\nafter=['b']\n[b]\nrun='x'\nafter=['c', 'no-such-job']\n"
+        "[c]\nrun='x'\nafter=['a']\n[d]\nrun='x'\nafter=['a']\n"
+    )
+    assert list(files.load().jobs) == ["d"]
+    assert files.problems()[0] == (
+        "a.toml: a.after: found a cycle, a -> b -> c -> a; expected no job that waits for itself"
+    )
+
+
+def test_a_job_that_waits_for_itself_is_a_cycle(files: Files) -> None:
+    files.jobs("[a]\nrun='x'\nafter=['a']\n")
+    assert "a -> a" in files.problems()[0]
+
+
+def test_only_what_closed_the_cycle_is_taken_back(files: Files) -> None:
+    files.jobs("[a]\nrun='x'\nafter=['b']\n[b]\nrun='x'\n")
+    good = files.load()
+    files.jobs("[a]\nrun='x'\nafter=['b']\n[b]\nrun='x'\nafter=['a']\n[c]\nrun='y'\n")
+    again = files.load(good)
+    assert {id_: job.after for id_, job in again.jobs.items()} == {"a": ("b",), "b": (), "c": ()}
+    assert [problem.split(": ")[1] for problem in again.problems] == ["b.after"]
+
+
+def test_what_was_good_alone_but_not_together_is_dropped(files: Files) -> None:
+    first = files.jobs("[a]\nrun='x'\nafter=['b']\n", "1.toml")
+    one = files.load()
+    first.unlink()
+    files.jobs("[b]\nrun='x'\nafter=['a']\n", "2.toml")
+    both = Loaded(Settings(), {**one.jobs, **files.load().jobs}, ())
+    files.jobs("[a]\nrun='x'\nafter=['b']\n", "1.toml")
+    assert files.load(both).jobs == {}
+
+
+# --- safety --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_file_that_others_can_write_to_is_refused(files: Files, mode: int) -> None:
+    path = files.jobs("[a]\nrun = 'x'\n")
+    path.chmod(mode)
+    assert files.load().jobs == {}
+    assert files.problems() == [
+        f"others can write to it: a.toml: mode {mode:04o}; chmod go-w a.toml"
+    ]
+
+
+def test_a_file_that_others_can_read_is_fine(files: Files) -> None:
+    files.jobs("[a]\nrun = 'x'\n").chmod(0o644)
+    assert list(files.load().jobs) == ["a"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
+def test_a_foreign_file_is_refused(files: Files) -> None:
+    os.chown(files.jobs("[a]\nrun = 'x'\n"), 12345, -1)
+    assert files.problems()[0].startswith("not owned by you: a.toml: uid 12345;")
+
+
+def test_symlinks_are_followed_and_what_they_lead_to_is_checked(files: Files, home: Path) -> None:
+    dotfiles = home / "dotfiles"
+    dotfiles.mkdir()
+    (dotfiles / "jobs.toml").write_text("[a]\nrun = 'x'\n")
+    (files.folder / "jobs.d/a.toml").symlink_to(dotfiles / "jobs.toml")
+    assert list(files.load().jobs) == ["a"]
+    dotfiles.chmod(0o777)
+    assert files.load().jobs == {}
+    (dotfiles / "jobs.toml").unlink()
+    assert files.problems() == ["a.toml: found a symlink to nothing; expected a file"]
+
+
+def test_what_is_no_file_is_refused_at_once(files: Files) -> None:
+    os.mkfifo(files.folder / "jobs.d/fifo.toml")
+    (files.folder / "jobs.d/folder.toml").mkdir()
+    assert files.problems() == [
+        "fifo.toml: found something that is not a regular file; expected a file",
+        "folder.toml: found something that is not a regular file; expected a file",
+    ]
+
+
+# --- declared by a shell -------------------------------------------------------
+
+
+def test_a_shell_s_declaration() -> None:
+    job = declared_job(
+        id="a",
+        run=Code("x"),
+        on=["idle"],
+        once_per="change",
+        watch=["/x"],
+        after=["b"],
+        timeout="20s",
+        env={"A": "1"},
+    )
+    assert job == Job(
+        id="a",
+        run=Code("x"),
+        on=(Trigger.IDLE,),
+        once_per=Scope.CHANGE,
+        watch=("/x",),
+        after=("b",),
+        timeout_s=20.0,
+        env={"A": "1"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"id": "a/b"}, "id: found 'a/b'; expected an id"),
+        ({"id": "a\n"}, "id: found 'a\\n'; expected an id"),
+        ({"on": ["boot"]}, "a.on: found"),
+        ({"once_per": "week"}, "a.once_per: found 'week'"),
+        ({"once_per": "change"}, "a.watch: found []; expected something"),
+        ({"watch": ["/x"]}, "a.watch: found a list"),
+        ({"timeout": "soon"}, "a.timeout: found 'soon'"),
+        ({"after": ["A"]}, "a.after: found"),
+        ({"env": {"A-B": ""}}, "a.env: found"),
+    ],
+)
+def test_a_shell_s_bad_declaration(bad: dict[str, object], message: str) -> None:
+    good = {"id": "a", "run": Code("x"), "on": ["idle"], "once_per": "shell"}
+    with pytest.raises(ConfigError) as caught:
+        declared_job(**{**good, **bad})  # type: ignore[arg-type]
+    assert str(caught.value).startswith(message)
+
+
+# --- lines ---------------------------------------------------------------------
+
+TEXT = '''# timeout = 1
+[a]
+run = """
+timeout = 2
+[b]
+"""
+"timeout" = 3
+[ "b" ]   # the second
+env.X = "1"
+[c.env]
+Y = "2"
+[e]
+more = { x = 1 }
+'''
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        (("a",), 2),
+        (("a", "run"), 3),
+        (("a", "timeout"), 7),
+        (("b",), 8),
+        (("b", "env"), 9),
+        (("c", "env"), 10),
+        (("c", "env", "Y"), 11),
+        (("e", "more", "x"), 13),
+        (("f",), None),
+        ((), None),
+    ],
+)
+def test_line_of_a_key(keys: tuple[str, ...], line: int | None) -> None:
+    assert line_of(TEXT, keys) == line

@@ -1,0 +1,297 @@
+"""Claims on a real ledger: scopes, redelivery, second prompts, idle triggers, refusals."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace as with_
+
+from zdeferd.jobs.registrations import Register
+from zdeferd.ledger import claims, outcomes
+from zdeferd.ledger.claims import Claimed, Facts
+from zdeferd.ledger.store import Ledger
+from zdeferd.model import Code, Ending, Job, Outcome, Scope, Trigger
+from zdeferd.wire import messages
+
+SHELL = "HOME=/h\0PATH=/bin"
+
+
+@pytest.fixture
+def ledger(home: Path) -> Iterator[Ledger]:
+    opened = Ledger(str(home / "ledger"))
+    yield opened
+    opened.close()
+
+
+def facts(*jobs: Job, **fields: Any) -> Facts:
+    values: dict[str, Any] = {
+        "now": 1000.0,
+        "boot": "b1",
+        "day": "2026-01-02",
+        "jobs": {job.id: job for job in jobs},
+        "default_log": "/log",
+        "fingerprint": lambda watch, env: "same",
+    }
+    return Facts(**(values | fields))
+
+
+def job(name: str, once_per: Scope = Scope.BOOT, *, idle: bool = False, **fields: Any) -> Job:
+    on = (Trigger.IDLE,) if idle else (Trigger.POSTPROMPT,)
+    return Job(id=name, run=Code("true"), on=on, once_per=once_per, source="/j.toml", **fields)
+
+
+def visit(nonce: str = "n1", seq: int = 1, *ids: str, **fields: Any) -> messages.Visit:
+    declared = fields.pop("job", {})
+    values: dict[str, Any] = {
+        "hello": messages.Hello(protocol=2, nonce=nonce, seq=seq),
+        "context": messages.ShellContext(environment=fields.pop("environment", SHELL)),
+        "functions": (),
+        "jobs": tuple(Register(id=name, call=("true",), **declared) for name in ids),
+        "oversize": (),
+        "postprompt": True,
+        "idle": False,
+    }
+    return messages.Visit(**(values | fields))
+
+
+def names(claimed: Claimed) -> list[str]:
+    return [run.job for run in claimed.runs]
+
+
+def keys(claimed: Claimed) -> list[str]:
+    return [run.key for run in claimed.runs]
+
+
+def test_files_first_then_what_the_shell_registered_in_order(ledger: Ledger) -> None:
+    taken = claims.take_visit(ledger, visit("n1", 1, "z", "a"), facts(job("file")))
+    assert names(taken) == ["file", "z", "a"]
+    assert {run.batch for run in taken.runs} == {taken.batches[0].id}
+    assert ledger.live_runs() == taken.runs
+
+
+def test_a_redelivered_visit_changes_nothing(ledger: Ledger) -> None:
+    claims.take_visit(ledger, visit("n1", 1, "a"), facts(job("f", Scope.DAY)))
+    tomorrow = facts(job("f", Scope.DAY), day="2026-01-03")
+    assert claims.take_visit(ledger, visit("n1", 1, "a"), tomorrow) == Claimed()
+
+
+def test_a_second_postprompt_starts_only_what_was_registered_since(ledger: Ledger) -> None:
+    claims.take_visit(ledger, visit("n1", 1, "a"), facts(job("f")))
+    again = claims.take_visit(ledger, visit("n1", 2), facts(job("f"), job("new")))
+    assert again == Claimed()
+    later = claims.take_visit(ledger, visit("n1", 3, "b"), facts(job("new")))
+    assert names(later) == ["b"]
+
+
+def test_registrations_wait_for_the_event_of_a_later_message(ledger: Ledger) -> None:
+    first = claims.take_visit(ledger, visit("n1", 1, "a", postprompt=False), facts(job("f")))
+    assert first == Claimed()
+    second = claims.take_visit(ledger, visit("n1", 2, "b"), facts(job("f")))
+    assert names(second) == ["f", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "same", "other"),
+    [
+        (Scope.BOOT, {"day": "2026-01-03"}, {"boot": "b2"}),
+        (Scope.DAY, {"boot": "b2"}, {"day": "2026-01-03"}),
+        (Scope.EVER, {"boot": "b2", "day": "2026-01-03"}, None),
+        (Scope.CHANGE, {"boot": "b2"}, {"fingerprint": lambda watch, env: "other"}),
+    ],
+)
+def test_a_scope_is_claimed_once_and_again_in_the_next_span(
+    ledger: Ledger, scope: Scope, same: dict[str, Any], other: dict[str, Any] | None
+) -> None:
+    f = job("f", scope)
+    assert names(claims.take_visit(ledger, visit("n1"), facts(f))) == ["f"]
+    assert names(claims.take_visit(ledger, visit("n2"), facts(f))) == []
+    assert names(claims.take_visit(ledger, visit("n3"), facts(f, **same))) == []
+    if other:
+        assert names(claims.take_visit(ledger, visit("n4"), facts(f, **other))) == ["f"]
+
+
+def test_scope_shell_runs_in_every_shell(ledger: Ledger) -> None:
+    f = job("f", Scope.SHELL)
+    assert keys(claims.take_visit(ledger, visit("n1"), facts(f))) == ["shell:n1"]
+    assert keys(claims.take_visit(ledger, visit("n2"), facts(f))) == ["shell:n2"]
+
+
+def test_going_back_to_an_old_version_is_a_change_too(ledger: Ledger) -> None:
+    f, found = job("f", Scope.CHANGE, watch=("/x",)), []
+    for number, version in enumerate(["v1", "v2", "v1", "v1"]):
+        seen = facts(f, fingerprint=lambda watch, env, version=version: version)
+        found += keys(claims.take_visit(ledger, visit(f"n{number}"), seen))
+    assert found == ["change:1", "change:2", "change:3"]
+
+
+def test_the_fingerprint_is_taken_with_the_shells_environment(ledger: Ledger) -> None:
+    asked: list[tuple[tuple[str, ...], str]] = []
+
+    def look(watch: tuple[str, ...], env: Mapping[str, str]) -> str:
+        asked.append((watch, env["PATH"]))
+        return "v"
+
+    f = job("f", Scope.CHANGE, watch=("command:git",))
+    claims.take_visit(ledger, visit(), facts(f, fingerprint=look))
+    assert asked == [(("command:git",), "/bin")]
+
+
+def test_an_empty_postprompt_batch_is_still_a_batch(ledger: Ledger) -> None:
+    taken = claims.take_visit(ledger, visit(), facts())
+    assert (taken.runs, len(taken.batches)) == ([], 1)
+    assert outcomes.close_batch(ledger, taken.batches[0], 1001.0)
+    assert [line.text for line in ledger.open_lines()] == [
+        b"SEGMENT name=deferred_total ms=0 phase=postprompt sample=unknown"
+    ]
+
+
+# --- idle ----------------------------------------------------------------------
+
+
+def test_the_idle_trigger_takes_file_jobs_and_registrations(ledger: Ledger) -> None:
+    idle = facts(job("f", idle=True))
+    for nonce in ("n1", "n2"):
+        claims.take_visit(ledger, visit(nonce, 1, "tidy", job={"on": "idle"}), idle)
+    assert claims.idle_waits(ledger, idle)
+    taken = claims.take_idle(ledger, idle, Claimed())
+    assert [(r.job, r.key) for r in taken.runs] == [
+        ("f", "boot:b1"),
+        ("tidy", "shell:n1"),
+        ("tidy", "shell:n2"),
+    ]
+    assert len(taken.batches) == 1
+    assert not claims.idle_waits(ledger, idle)
+    assert claims.take_idle(ledger, idle, Claimed()) == Claimed()
+
+
+def test_each_sink_gets_its_own_idle_batch_with_runs_in_a_row(ledger: Ledger) -> None:
+    for number in (1, 2, 3):
+        env = f"{SHELL}\0PERF_SEGMENT_LOG=/log{number % 2}"
+        arrival = visit(f"n{number}", 1, "tidy", job={"on": "idle"}, environment=env)
+        claims.take_visit(ledger, arrival, facts())
+    taken = claims.take_idle(ledger, facts(), Claimed())
+    assert [(r.shell, r.sink.log) for r in taken.runs] == [
+        ("n1", "/log1"),
+        ("n3", "/log1"),
+        ("n2", "/log0"),
+    ]
+    assert [run.batch for run in taken.runs] == sorted(run.batch or 0 for run in taken.runs)
+
+
+def test_a_daily_idle_job_waits_again_the_next_day(ledger: Ledger) -> None:
+    f = job("f", Scope.DAY, idle=True)
+    claims.take_visit(ledger, visit(), facts(f))
+    claims.take_idle(ledger, facts(f), Claimed())
+    assert not claims.idle_waits(ledger, facts(f))
+    assert claims.idle_waits(ledger, facts(f, day="2026-01-03"))
+
+
+def test_a_shell_with_idle_work_switched_off_lends_its_name_to_none(ledger: Ledger) -> None:
+    f = job("f", idle=True)
+    claims.take_visit(ledger, visit(environment=f"{SHELL}\0ZSH_IDLE_ENABLE=0"), facts(f))
+    assert not claims.idle_waits(ledger, facts(f))
+
+
+def test_an_idle_event_of_a_shell_is_the_same_trigger(ledger: Ledger) -> None:
+    arrival = visit("n1", 1, idle=True, postprompt=False)
+    assert names(claims.take_visit(ledger, arrival, facts(job("f", idle=True)))) == ["f"]
+
+
+# --- refusals ------------------------------------------------------------------
+
+
+def test_a_file_stands_against_a_shells_declaration(ledger: Ledger) -> None:
+    taken = claims.take_visit(ledger, visit("n1", 1, "f", "g"), facts(job("f", Scope.EVER)))
+    assert [(run.job, run.key) for run in taken.runs] == [("f", "ever"), ("g", "shell:n1")]
+    assert taken.refused == ["f: declared in /j.toml, which stands"]
+
+
+def test_what_a_shell_corrects_is_for_a_run_by_hand(ledger: Ledger) -> None:
+    """Its own turn is spent; `zdefer add` says so, and what to do."""
+    wrong, right = (Register(id="a", call=(f"print {word}",)) for word in ("wrong", "right"))
+    assert len(claims.take_visit(ledger, visit("n1", 1, jobs=(wrong,)), facts()).runs) == 1
+    assert claims.take_visit(ledger, visit("n1", 2, jobs=(right,)), facts()).runs == []
+    assert "right" in repr(ledger.declared_job("a"))
+
+
+def test_a_command_needs_nothing_of_the_shells(ledger: Ledger) -> None:
+    context = messages.ShellContext(environment=SHELL, options="extendedglob", fpath="/functions")
+    command, code = Register(id="a", call=("git", "gc")), Register(id="b", call=("git gc",))
+    claims.take_visit(ledger, visit(jobs=(command, code), context=context), facts())
+    assert "extendedglob" not in repr(ledger.declared_job("a"))
+    assert "extendedglob" in repr(ledger.declared_job("b"))
+
+
+def test_a_cycle_through_a_shells_job_is_refused(ledger: Ledger) -> None:
+    taken = claims.take_visit(
+        ledger, visit("n1", 1, "a", job={"after": ("f",)}), facts(job("f", after=("a",)))
+    )
+    assert names(taken) == ["f"]
+    assert taken.refused == ["a: waits for itself through `after`: a, f"]
+
+
+@pytest.mark.parametrize(
+    "bad", [{"on": "never"}, {"once_per": "week"}, {"timeout": "soon"}, {"after": ("A B",)}]
+)
+def test_one_bad_declaration_does_not_hurt_the_others(ledger: Ledger, bad: Any) -> None:
+    good = Register(id="good", call=("true",))
+    arrival = visit("n1", 1, jobs=(Register(id="bad", call=("true",), **bad), good))
+    taken = claims.take_visit(ledger, arrival, facts())
+    assert names(taken) == ["good"]
+    assert taken.refused[0].startswith("bad.")
+
+
+@pytest.mark.parametrize("bad", ["", "A", "a/b", "a\nb", "../x", "-a", "a" * 65])
+def test_an_id_that_is_none_claims_nothing(ledger: Ledger, bad: str) -> None:
+    taken = claims.take_visit(ledger, visit("n1", 1, bad), facts())
+    assert (taken.runs, len(taken.refused)) == ([], 1)
+
+
+# --- by hand, and ends ---------------------------------------------------------
+
+
+def test_a_run_by_hand_has_a_key_of_its_own_and_the_last_shells_environment(
+    ledger: Ledger,
+) -> None:
+    f = job("f", Scope.EVER)
+    claims.take_visit(ledger, visit(), facts(f))
+    first = claims.claim_by_hand(ledger, f, {}, facts(f, now=1001.0))
+    second = claims.claim_by_hand(ledger, f, {"PATH": "/mine"}, facts(f, now=1002.0))
+    assert first.key != second.key
+    assert first.batch is None
+    assert ledger.work(first.id).env == {"HOME": "/h", "PATH": "/bin"}
+    assert ledger.work(second.id).env == {"PATH": "/mine"}
+
+
+def test_the_last_end_of_a_batch_writes_its_total(ledger: Ledger) -> None:
+    taken = claims.take_visit(ledger, visit("n1", 1, "a", "b"), facts())
+    ending = Ending(outcome=Outcome.FAILED, rc=3, started_at=1.0, ended_at=2.0)
+    for run, wall_ms in zip(taken.runs, (5, 7), strict=True):
+        outcomes.begin(ledger, run, "b1", 1.0)
+        cost = with_(ending.cost, wall_ms=wall_ms)
+        outcomes.end(ledger, run, with_(ending, cost=cost))
+    assert [line.text for line in ledger.open_lines()] == [
+        b"DEFERRED id=a ms=5 rc=3",
+        b"DEFERRED id=b ms=7 rc=3",
+        b"SEGMENT name=deferred_total ms=12 phase=postprompt sample=unknown",
+    ]
+    assert (ledger.live_runs(), ledger.open_batches()) == ([], [])
+
+
+def test_an_idle_batch_is_opened_by_its_first_start_and_closed_by_its_last_end(
+    ledger: Ledger,
+) -> None:
+    claims.take_visit(ledger, visit("n1", 1, "a", "b", job={"on": "idle"}), facts())
+    first, second = claims.take_idle(ledger, facts(), Claimed()).runs
+    outcomes.begin(ledger, first, "b1", 10.0)
+    ending = Ending(outcome=Outcome.SUCCEEDED, rc=0, started_at=10.0, ended_at=12.0)
+    outcomes.end(ledger, first, ending)
+    outcomes.end(ledger, second, Ending(outcome=Outcome.MISSED, ended_at=12.5))
+    texts = [line.text for line in ledger.open_lines() if not line.text.startswith(b"SEG")]
+    assert texts == [
+        b"IDLE:START budget=0ms tasks=2",
+        b"DEFERRED id=a ms=0 rc=0",
+        b"IDLE:TASK id=a ms=0 rc=0",
+        b"IDLE:SUMMARY tasks=1 ok=1 err=0 elapsed=2500 budget_exceeded=1",
+    ]

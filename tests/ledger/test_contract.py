@@ -1,0 +1,307 @@
+"""What a ledger is, whoever keeps it: one suite for SQLite and for the twin in memory.
+
+First the promises by name, over both; then the same random statements to both, in
+transactions that are committed or rolled back, and every read compared.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from support.ledger import MemoryLedger
+
+from zdeferd.errors import LedgerError
+from zdeferd.ledger.packing import pack, pack_work, unpack
+from zdeferd.ledger.store import Ledger, Shell
+from zdeferd.model import Code, Cost, Ending, Job, Outcome, Run, Sink, State, Trigger, Work
+
+SINK = Sink(log="/log", sample="s", idle_budget_ms=5)
+JOB = Job(id="a", run=Code("true"), watch=("/x",), env={"K": "v"})
+WORK = Work(job=JOB, env={"HOME": "/h", "odd": "\udcff"})
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def ledger(request: pytest.FixtureRequest, home: Path) -> Iterator[Ledger]:
+    made = Ledger(str(home / "ledger")) if request.param == "sqlite" else MemoryLedger()
+    yield made
+    made.close()
+
+
+def run(job: str = "a", key: str = "ever", **fields: Any) -> Run:
+    values: dict[str, Any] = {
+        "id": 0,
+        "job": job,
+        "key": key,
+        "trigger": Trigger.POSTPROMPT,
+        "batch": None,
+        "sink": SINK,
+        "claimed_at": 1.0,
+        "after": ("b", "c"),
+        "shell": "n1",
+    }
+    return Run(**(values | fields))
+
+
+def claimed(ledger: Ledger, **fields: Any) -> Run:
+    made = ledger.claim(run(**fields), WORK)
+    assert made is not None
+    return made
+
+
+def ending(outcome: Outcome = Outcome.SUCCEEDED, at: float = 9.0, ms: int = 7) -> Ending:
+    started = None if outcome is Outcome.MISSED else at - 1
+    rc = None if started is None else int(outcome is not Outcome.SUCCEEDED)
+    cost = Cost(wall_ms=ms, max_rss_kib=3)
+    return Ending(outcome=outcome, rc=rc, started_at=started, ended_at=at, cost=cost)
+
+
+def test_the_twin_has_every_method_of_its_own() -> None:
+    public = {name for name in vars(Ledger) if not name.startswith("_")}
+    assert public <= vars(MemoryLedger).keys()
+
+
+def test_a_claim_is_made_once(ledger: Ledger) -> None:
+    first = claimed(ledger, key="day:1")
+    assert ledger.claim(run(key="day:1"), WORK) is None
+    assert claimed(ledger, key="day:2").id > first.id
+    assert ledger.is_claimed("a", "day:1")
+    assert not ledger.is_claimed("b", "day:1")
+    assert [one.key for one in ledger.live_runs()] == ["day:1", "day:2"]
+
+
+def test_work_is_packed_as_anything_else_is() -> None:
+    """From parts that are kept: none may be forgotten when Work has another one."""
+    work = Work(job=WORK.job, env={"A": "\udcff"})
+    assert pack_work(work) == pack_work(work) == pack(work)
+    assert unpack(pack_work(work), Work) == work
+
+
+def test_a_claim_outlives_its_run(ledger: Ledger) -> None:
+    one = claimed(ledger)
+    ledger.end_run(one.id, ending())
+    assert ledger.claim(run(), WORK) is None
+    assert ledger.live_runs() == []
+
+
+def test_what_fails_leaves_nothing_behind(ledger: Ledger) -> None:
+    with suppress(ZeroDivisionError), ledger.transaction():
+        claimed(ledger)
+        ledger.add_line("/log", b"x", None, 1.0)
+        raise ZeroDivisionError
+    assert (ledger.live_runs(), ledger.open_lines()) == ([], [])
+    assert claimed(ledger).id == 1
+
+
+def test_a_part_fails_alone(ledger: Ledger) -> None:
+    with ledger.transaction():
+        claimed(ledger, job="before")
+        with suppress(ZeroDivisionError), ledger.savepoint():
+            claimed(ledger, job="inside")
+            raise ZeroDivisionError
+        claimed(ledger, job="behind")
+    assert [one.job for one in ledger.live_runs()] == ["before", "behind"]
+
+
+def test_a_run_through_its_life(ledger: Ledger) -> None:
+    one = claimed(ledger, attempts=2)
+    ledger.dispatch(one.id, "boot", 2.0)
+    (live,) = ledger.live_runs()
+    assert (live.state, live.boot, live.attempt) == (State.DISPATCHED, "boot", 1)
+    ledger.set_cancelling(one.id)
+    ledger.recall(one.id, 2)
+    (live,) = ledger.live_runs()
+    assert (live.state, live.attempt, live.cancelling) == (State.CLAIMED, 2, True)
+    assert ledger.work(one.id) == WORK
+    assert ledger.ended_run(one.id) is None
+    ledger.end_run(one.id, ending(Outcome.FAILED))
+    assert ledger.ended_run(one.id) == ("failed", 1)
+    with pytest.raises(LedgerError):
+        ledger.work(one.id)
+
+
+def test_a_batch_adds_up(ledger: Ledger) -> None:
+    batch = ledger.new_batch(Trigger.IDLE, "n1", SINK, 1.0)
+    outcomes = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.MISSED)
+    for number, outcome in enumerate(outcomes):
+        one = claimed(ledger, batch=batch.id, key=f"day:{number}")
+        ledger.end_run(one.id, ending(outcome, ms=7 if number < 2 else 0))
+    claimed(ledger, batch=batch.id)
+    assert ledger.batch_totals(batch.id) == (1, 2, 1, 1, 14)
+    assert ledger.start_batch(batch.id, 3.0)
+    assert not ledger.start_batch(batch.id, 4.0)
+    (opened,) = ledger.open_batches()
+    assert (opened.started_at, opened.spent_ms, opened.sink) == (3.0, 14, SINK)
+    ledger.end_batch(batch.id, 5.0)
+    assert (ledger.open_batches(), ledger.batch(batch.id)) == ([], None)
+
+
+def test_a_registration_is_kept_once_and_in_order(ledger: Ledger) -> None:
+    for name in ("b", "a", "b"):
+        ledger.register("n1", Trigger.IDLE, Job(id=name, run=Code("true")))
+    ledger.register("n2", Trigger.IDLE, JOB)
+    ledger.register("n1", Trigger.POSTPROMPT, JOB)
+    idle = ledger.registrations(Trigger.IDLE)
+    assert [(one.shell, one.job.id) for one in idle] == [("n1", "b"), ("n1", "a"), ("n2", "a")]
+    ledger.drop_registration(idle[0].id)
+    assert [one.job.id for one in ledger.registrations(Trigger.IDLE, "n1")] == ["a"]
+    assert ledger.registrations(Trigger.POSTPROMPT, "n2") == []
+
+
+def test_the_shell_heard_of_last_comes_first(ledger: Ledger) -> None:
+    for number, name in enumerate(("n1", "n2", "n3")):
+        ledger.save_shell(Shell(name, 1, False, {}, SINK), float(number))
+    again = Shell("n1", 2, True, {"HOME": "/h"}, SINK)
+    ledger.save_shell(again, 9.0)
+    assert [shell.nonce for shell in ledger.latest_shells()] == ["n1", "n3", "n2"]
+    assert ledger.shell("n1") == again
+    assert ledger.shell("n4") is None
+
+
+def test_a_line_until_it_is_marked(ledger: Ledger) -> None:
+    for text in (b"one", b"two", b"three"):
+        ledger.add_line("/log", text, None, 1.0)
+    first, second, third = ledger.open_lines()
+    ledger.begin_line(first.id, 1, 2, 3)
+    begun = ledger.open_lines()[0]
+    assert (begun.state, begun.device, begun.inode, begun.offset) == ("writing", 1, 2, 3)
+    ledger.put_back_line(first.id, "full")
+    assert ledger.open_lines()[0].state == "pending"
+    ledger.mark_line(first.id)
+    ledger.lose_line(second.id, "gone")
+    assert [line.text for line in ledger.open_lines()] == [b"three"]
+    ledger.note_line(third.id, "cannot look")
+    assert ledger.open_lines() == [third]
+
+
+def test_no_file_holds_up_another(ledger: Ledger) -> None:
+    with ledger.transaction():
+        for number in range(201):
+            ledger.add_line("/stuck", b"%d" % number, None, 1.0)
+        ledger.add_line("/free", b"x", None, 1.0)
+    lines = ledger.open_lines()
+    assert len(lines) == 201
+    assert lines[-1].path == "/free"
+
+
+def test_pruning_forgets_what_can_never_matter_again(ledger: Ledger) -> None:
+    for key in ("ever", "day:1", "shell:n1", "boot:old", "boot:now", "run:x", "change:1"):
+        one = claimed(ledger, key=key, batch=None)
+        ledger.end_run(one.id, ending(at=5.0))
+    kept = claimed(ledger, key="day:2")
+    ledger.register("n1", Trigger.IDLE, JOB)
+    assert ledger.prune(8.0, "now") == list(range(1, kept.id))
+    spent = ("ever", "day:1", "shell:n1", "boot:old", "boot:now", "run:x")
+    assert [key for key in spent if ledger.is_claimed("a", key)] == ["ever", "boot:now"]
+    assert [one.id for one in ledger.live_runs()] == [kept.id]
+    assert ledger.registrations(Trigger.IDLE) == []
+
+
+# --- the same statements to both ---------------------------------------------------
+
+NAMES, NONCES, NUMBERS = st.sampled_from("abc"), st.sampled_from(["n1", "n2"]), st.integers(1, 6)
+KEYS = st.sampled_from(["ever", "day:1", "day:2", "boot:b1", "boot:b2", "shell:n1", "run:1"])
+TRIGGERS, INSTANTS = st.sampled_from(Trigger), st.integers(1, 20).map(float)
+ENDINGS = st.builds(ending, st.sampled_from(Outcome), INSTANTS, st.integers(0, 50))
+RUNS = st.builds(run, NAMES, KEYS, batch=st.none() | NUMBERS, claimed_at=INSTANTS)
+JOBS = st.builds(lambda name: Job(id=name, run=Code("true")), NAMES)
+SHELLS = st.builds(
+    lambda nonce, seq: Shell(nonce, seq, seq > 1, {"HOME": "/h"}, SINK), NONCES, st.integers(1, 3)
+)
+TEXT = st.sampled_from([b"x", b"y"])
+PATHS = st.sampled_from(["/l1", "/l2"])
+PROBLEMS = st.just("why")
+
+
+def _call(name: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.tuples(st.just(name), *arguments)
+
+
+WRITES = st.one_of(
+    _call("save_shell", SHELLS, INSTANTS),
+    _call("declare_job", JOBS, NONCES, INSTANTS, st.none() | st.just("refused")),
+    _call("register", NONCES, TRIGGERS, JOBS),
+    _call("drop_registration", NUMBERS),
+    _call("claim", RUNS, st.just(WORK)),
+    _call("save_fingerprint", NAMES, st.sampled_from(["f", "g"]), NUMBERS),
+    _call("new_batch", TRIGGERS, NONCES, st.just(SINK), INSTANTS),
+    _call("start_batch", NUMBERS, INSTANTS),
+    _call("end_batch", NUMBERS, INSTANTS),
+    _call("dispatch", NUMBERS, st.just("b1"), INSTANTS),
+    _call("recall", NUMBERS, NUMBERS),
+    _call("set_cancelling", NUMBERS),
+    _call("end_run", NUMBERS, ENDINGS),
+    _call("add_line", PATHS, TEXT, st.none() | NUMBERS, INSTANTS),
+    _call("begin_line", NUMBERS, NUMBERS, NUMBERS, NUMBERS),
+    _call("put_back_line", NUMBERS, PROBLEMS),
+    _call("mark_line", NUMBERS),
+    _call("note_line", NUMBERS, PROBLEMS),
+    _call("lose_line", NUMBERS, PROBLEMS),
+    _call("prune", INSTANTS, st.just("b1")),
+)
+
+
+class SameStatements(RuleBasedStateMachine):
+    """Both ledgers, side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory(prefix="zd.", dir="/tmp")
+        self.real = Ledger(f"{self._folder.name}/ledger")
+        self.twin = MemoryLedger()
+
+    @rule(calls=st.lists(WRITES, min_size=1, max_size=8), commit=st.booleans())
+    def transaction(self, calls: list[tuple[Any, ...]], commit: bool) -> None:
+        assert self._played(self.real, calls, commit) == self._played(self.twin, calls, commit)
+
+    def _played(self, ledger: Ledger, calls: list[tuple[Any, ...]], commit: bool) -> list[Any]:
+        results: list[Any] = []
+        with suppress(ZeroDivisionError), ledger.transaction():
+            for number, (name, *arguments) in enumerate(calls):
+                with suppress(KeyError), ledger.savepoint():
+                    results.append(getattr(ledger, name)(*arguments))
+                    if number % 3 == 2:
+                        raise KeyError("this part fails")
+            if not commit:
+                raise ZeroDivisionError
+        return results
+
+    @invariant()
+    def they_read_the_same(self) -> None:
+        assert _everything(self.real) == _everything(self.twin)
+
+    def teardown(self) -> None:
+        self.real.close()
+        self._folder.cleanup()
+
+
+def _everything(ledger: Ledger) -> dict[str, Any]:
+    numbers = range(1, 7)
+    return {
+        "shells": ledger.latest_shells(),
+        "jobs": [ledger.declared_job(name) for name in "abc"],
+        "registrations": [ledger.registrations(on, of) for on in Trigger for of in (None, "n1")],
+        "runs": ledger.live_runs(),
+        "ended": [ledger.ended_run(number) for number in numbers],
+        "payloads": [_or_error(ledger.work, number) for number in numbers],
+        "batches": ledger.open_batches(),
+        "totals": [ledger.batch_totals(number) for number in numbers],
+        "fingerprints": [ledger.fingerprint(name) for name in "abc"],
+        "lines": ledger.open_lines(),
+    }
+
+
+def _or_error(read: Callable[[int], Any], number: int) -> Any:
+    try:
+        return read(number)
+    except LedgerError as error:
+        return str(error)
+
+
+TestSameStatements = SameStatements.TestCase
+TestSameStatements.settings = settings(max_examples=40, stateful_step_count=10)

@@ -1,0 +1,161 @@
+"""decide(): lanes, order, `after`, budgets and instants, from literal pictures."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from zdeferd.model import Batch, Run, Sink, State, Trigger
+from zdeferd.rules import schedule
+from zdeferd.rules.schedule import Picture, decide
+
+LOG = Sink(log="/log")
+OTHER_LOG = Sink(log="/other")
+NOW = 1000.0
+
+
+def run(number: int, job: str = "", batch: int | None = 1, **fields: Any) -> Run:
+    values: dict[str, Any] = {"trigger": Trigger.POSTPROMPT, "sink": LOG, "claimed_at": NOW}
+    return Run(id=number, job=job or f"job-{number}", key="ever", batch=batch, **(values | fields))
+
+
+def idle(number: int, batch: int = 9, sink: Sink = LOG, **fields: Any) -> Run:
+    return run(number, batch=batch, trigger=Trigger.IDLE, sink=sink, **fields)
+
+
+def batch(number: int, sink: Sink = LOG, spent_ms: int = 0) -> Batch:
+    return Batch(id=number, trigger=Trigger.IDLE, sink=sink, spent_ms=spent_ms)
+
+
+def picture(
+    waiting: list[Run], running: list[Run] | None = None, batches: Any = (), **fields: Any
+) -> Picture:
+    values: dict[str, Any] = {"jobs_at_once": 1} | fields
+    return Picture(
+        waiting={r.id: r for r in waiting},
+        running={r.id: r for r in running or ()},
+        batches={b.id: b for b in batches},
+        **values,
+    )
+
+
+def started(p: Picture, now: float = NOW) -> list[int]:
+    return [r.id for r in decide(p, now).dispatch]
+
+
+def test_first_in_first_out_up_to_the_limit() -> None:
+    waiting = [run(1), run(2), run(3)]
+    assert started(picture(waiting)) == [1]
+    assert started(picture(waiting, jobs_at_once=2)) == [1, 2]
+    assert started(picture(waiting, [run(0)])) == []
+
+
+def test_an_idle_job_never_holds_up_a_postprompt_job() -> None:
+    assert started(picture([run(5)], [idle(1)], [batch(9)])) == [5]
+    assert started(picture([idle(1), run(5)], batches=[batch(9)])) == [1, 5]
+
+
+def test_a_run_asked_for_by_hand_does_not_wait_in_the_idle_lane() -> None:
+    by_hand = run(5, batch=None, trigger=Trigger.IDLE)
+    assert started(picture([by_hand], [idle(1)], [batch(9)])) == [5]
+
+
+def test_after_waits_for_earlier_runs_and_for_its_own_batch() -> None:
+    later_in_batch = [run(1, after=("folder",)), run(2, "folder")]
+    assert started(picture(later_in_batch)) == [2]
+    assert started(picture([run(1, after=("folder",))], [run(2, "folder")], jobs_at_once=2)) == []
+    claimed_later = [run(1, after=("folder",)), run(2, "folder", batch=2)]
+    assert started(picture(claimed_later)) == [1]
+    assert started(picture([run(3, after=("nobody",))])) == [3]
+
+
+def test_a_job_that_waits_is_passed_by_others() -> None:
+    assert started(picture([run(1, after=("job-2",)), run(3), run(2)])) == [3]
+
+
+def test_idle_batches_of_one_log_take_turns() -> None:
+    two = [idle(1, batch=9), idle(2, batch=10)]
+    batches = [batch(9), batch(10)]
+    assert started(picture(two, batches=batches, jobs_at_once=4)) == [1]
+    two[1] = idle(2, batch=10, sink=OTHER_LOG)
+    batches[1] = batch(10, OTHER_LOG)
+    assert started(picture(two, batches=batches, jobs_at_once=4)) == [1, 2]
+
+
+def test_past_its_budget_a_batch_starts_nothing_more() -> None:
+    sink = Sink(log="/log", idle_budget_ms=50)
+    waiting = [idle(1, sink=sink), idle(2, sink=sink)]
+    spent = decide(picture(waiting, batches=[batch(9, sink, 51)]), NOW)
+    assert [r.id for r in spent.miss] == [1, 2]
+    assert spent.dispatch == ()
+    assert started(picture(waiting, batches=[batch(9, sink, 50)])) == [1]
+
+
+def test_a_hold_starts_none_that_failed_and_says_when_to_look_again() -> None:
+    held = picture([run(1)], hold_until=NOW + 4, held={1})
+    decision = decide(held, NOW)
+    assert (decision.dispatch, decision.wake_at) == ((), NOW + 4)
+    assert decide(held, NOW + 4).dispatch == (run(1),)
+
+
+def test_a_hold_keeps_no_other_run_back() -> None:
+    decision = decide(picture([run(2), run(1)], hold_until=NOW + 4, held={1}), NOW)
+    assert (decision.dispatch, decision.wake_at) == ((run(2),), NOW + 4)
+
+
+def test_the_next_instant_is_the_earliest_that_can_matter() -> None:
+    decision = decide(picture([], idle_at=NOW + 50, day_ends_at=NOW + 9, leave_at=NOW + 5), NOW)
+    assert decision.wake_at == NOW + 9, "an idle job that waits keeps the daemon here"
+    assert decide(picture([], leave_at=NOW + 5), NOW).wake_at == NOW + 5
+    assert decide(picture([]), NOW).wake_at is None, "with nothing pending nothing wakes it"
+    assert decide(picture([run(1)], [run(0)], leave_at=NOW - 5), NOW).wake_at is None
+
+
+def test_leaving_looking_and_the_new_day_come_at_their_instants() -> None:
+    assert decide(picture([], leave_at=NOW), NOW).leave
+    assert not decide(picture([], [run(1)], leave_at=NOW), NOW).leave
+    assert decide(picture([], idle_at=NOW), NOW).look_at_ttys
+    assert decide(picture([], day_ends_at=NOW), NOW).new_day
+
+
+runs = st.lists(
+    st.builds(
+        run,
+        st.integers(1, 30),
+        st.sampled_from(["a", "b", "c", "d"]),
+        st.sampled_from([None, 1, 2, 3]),
+        trigger=st.sampled_from(Trigger),
+    ),
+    max_size=12,
+    unique_by=lambda r: r.id,
+)
+
+
+@given(runs, st.integers(1, 4))
+def test_no_set_of_runs_without_cycles_stands_still(waiting: list[Run], limit: int) -> None:
+    """`a` before `b` before `c` before `d`: whatever is live, something can start."""
+    order = ["a", "b", "c", "d"]
+    # As claims.py numbers them: batch by batch, those asked for by hand at any point.
+    numbered = [replace(r, id=i) for i, r in enumerate(sorted(waiting, key=lambda r: r.batch or 2))]
+    chained = [
+        run(r.id, r.job, r.batch, trigger=r.trigger, after=tuple(order[: order.index(r.job)]))
+        for r in numbered
+    ]
+    batches = [
+        batch(b) for b in {r.batch for r in chained if r.trigger is Trigger.IDLE and r.batch}
+    ]
+    live = picture(chained, batches=batches, jobs_at_once=limit)
+    while live.waiting:
+        decision = decide(live, NOW)
+        assert decision.dispatch
+        for trigger in Trigger:
+            assert sum(schedule.lane(r) is trigger for r in decision.dispatch) <= limit
+        done = {r.id for r in decision.dispatch}
+        rest = [r for r in live.waiting.values() if r.id not in done]
+        open_ones = {r.batch for r in rest}
+        live = picture(rest, batches=[b for b in batches if b.id in open_ones], jobs_at_once=limit)
+
+
+def test_a_dispatched_run_counts_where_it_runs() -> None:
+    assert started(picture([idle(2)], [idle(1, state=State.DISPATCHED)], [batch(9)])) == []

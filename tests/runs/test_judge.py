@@ -1,0 +1,334 @@
+"""Judging a run from its folder: each verdict, and each race between who judges and who runs."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.spawning import LIMIT_S, Spawner, Started, until, wait_gone
+
+from zdeferd.attempts import processes, records
+from zdeferd.errors import UnsafePath
+from zdeferd.runs import judge as runfolder
+from zdeferd.runs.judge import Ended, NeverStarted, Running, Vanished
+
+MARK = b'{"pid": 1, "started_at": 1.0}\n'
+OUTCOME: dict[str, Any] = {
+    "version": 1,
+    "attempt": 1,
+    "ended_by": "exit",
+    "started_at": 1.0,
+    "ended_at": 2,
+    **dict.fromkeys(records.COUNTS, 0),
+}
+
+
+@pytest.fixture
+def spawner(home: Path) -> Iterator[Spawner]:
+    with Spawner(home) as spawner:
+        yield spawner
+
+
+@pytest.fixture
+def folder(home: Path) -> Path:
+    os.close(runfolder.prepare(str(home / "7")))
+    return home / "7"
+
+
+def verdict(folder: Path, attempt: int = 1) -> runfolder.Verdict:
+    return runfolder.judge(str(folder), attempt)
+
+
+# --- prepare ----------------------------------------------------------------------
+
+
+def test_preparing_twice_changes_nothing(home: Path) -> None:
+    first, second = (runfolder.prepare(str(home / "1")) for _ in range(2))
+    assert os.path.sameopenfile(first, second)
+    assert not os.get_inheritable(first)
+    assert (home / "1").stat().st_mode & 0o777 == 0o700
+    assert (home / "1/alive").stat().st_mode & 0o777 == 0o600
+    os.close(first)
+    os.close(second)
+
+
+def test_what_is_not_a_fifo_is_refused(home: Path) -> None:
+    (home / "1").mkdir()
+    (home / "1/alive").touch()
+    with pytest.raises(UnsafePath, match="not a FIFO"):
+        runfolder.prepare(str(home / "1"))
+    (home / "1/alive").unlink()
+    (home / "1/alive").symlink_to("/dev/null")
+    with pytest.raises(OSError, match="symbolic links"):
+        runfolder.prepare(str(home / "1"))
+
+
+# --- judge ------------------------------------------------------------------------
+
+
+def test_nothing_happened(folder: Path) -> None:
+    assert verdict(folder) == NeverStarted()
+    assert verdict(folder / "gone") == NeverStarted("its folder is gone")
+
+
+def test_started_and_nothing_more_is_vanished(folder: Path) -> None:
+    (folder / "started.1").write_bytes(MARK)
+    assert verdict(folder) == Vanished()
+    assert verdict(folder, 2) == NeverStarted()
+
+
+@pytest.mark.parametrize("text", [b"", b"{", MARK[:-1], b"[1]\n"])
+def test_a_runner_that_died_in_making_its_mark_started_nothing(folder: Path, text: bytes) -> None:
+    (folder / "started.1").write_bytes(text)
+    assert verdict(folder) == NeverStarted()
+    assert not (folder / "started.1").exists()  # so the attempt is free again
+
+
+def test_an_outcome_is_its_attempts_alone(folder: Path) -> None:
+    (folder / "started.1").write_bytes(MARK)
+    (folder / "outcome.json").write_text(json.dumps(OUTCOME))
+    assert verdict(folder) == Ended(OUTCOME)
+    (folder / "started.2").write_bytes(MARK)
+    assert verdict(folder, 2) == Vanished()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b" " * 1024,
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"attempt": 1}',
+        json.dumps(OUTCOME).encode()[:-1],
+        json.dumps(OUTCOME | {"version": 2}).encode(),
+        json.dumps(OUTCOME | {"rc": 256}).encode(),
+        json.dumps(OUTCOME | {"rc": -1}).encode(),
+        json.dumps(OUTCOME | {"rc": "0"}).encode(),
+        json.dumps(OUTCOME | {"wall_ms": 1.5}).encode(),
+        json.dumps(OUTCOME | {"ended_by": "magic"}).encode(),
+        json.dumps(OUTCOME | {"ended_at": None}).encode(),
+    ],
+)
+def test_a_record_that_is_not_whole_is_none(folder: Path, text: bytes) -> None:
+    (folder / "started.1").write_bytes(MARK)
+    (folder / "outcome.json").write_bytes(text)
+    assert verdict(folder) == Vanished()
+
+
+def test_a_runner_on_its_way_is_running(folder: Path) -> None:
+    writer = os.open(folder / "alive", os.O_RDWR)
+    assert verdict(folder) == Running()
+    os.close(writer)
+    assert verdict(folder) == NeverStarted()
+
+
+def test_judges_do_not_take_each_other_for_a_runner(folder: Path) -> None:
+    with runfolder._judging(str(folder)) as free, runfolder._judging(str(folder)) as too:
+        assert free
+        assert too
+        assert verdict(folder) == NeverStarted()
+
+
+HOLD = """
+import fcntl, os, sys
+lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_runner_whose_files_are_just_being_closed_is_waited_for(folder: Path) -> None:
+    """Killed: `alive` may be closed before the lock. Nobody would wake who judged `running`."""
+    (folder / "started.1").write_bytes(MARK)
+    command = [sys.executable, "-I", "-S", "-c", HOLD, str(folder / "lock")]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as dying,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert dying.stdout is not None
+        assert dying.stdin is not None
+        assert dying.stdout.readline() == b"held\n"
+        judging = pool.submit(verdict, folder)
+        until(lambda: waits_for_lock(os.getpid()))
+        dying.stdin.close()
+        assert judging.result(LIMIT_S) == Vanished()
+
+
+# --- alive ------------------------------------------------------------------------
+
+
+def test_alive_ends_exactly_when_the_runner_is_gone(spawner: Spawner) -> None:
+    gate = spawner.telephone()
+    run = spawner.start(script=f"read line < {gate}").wait_started()
+    late = runfolder.prepare(run.folder)
+    for fd in (run.alive, late):
+        with pytest.raises(BlockingIOError):
+            os.read(fd, 1)
+    assert verdict(Path(run.folder)) == Running(run.answer["pid"])
+    with gate.path.open("w") as opened:
+        opened.write("go\n")
+    assert run.outcome()["rc"] == 0
+    assert os.read(late, 1) == b""
+    os.close(late)
+
+
+# --- races: the one who judges first decides --------------------------------------
+
+
+def judged_while_asked(spawner: Spawner) -> tuple[Started, int]:
+    """A runner that waits for a judge, and the judge's lock."""
+    (spawner.runs / "1").mkdir()
+    lock = os.open(spawner.runs / "1/lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    run = spawner.start(script="exit 3")
+    until(lambda: waits_for_lock(run.answer["pid"]))
+    return run, lock
+
+
+def waits_for_lock(pid: int) -> bool:
+    waiting = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return any(line[1] == "->" and int(line[5]) == pid for line in waiting)
+
+
+def test_a_runner_waits_for_a_judge_and_starts(spawner: Spawner) -> None:
+    run, lock = judged_while_asked(spawner)
+    assert verdict(Path(run.folder)) == Running()
+    os.close(lock)
+    assert run.outcome()["rc"] == 3
+
+
+def test_a_tombstone_is_final(spawner: Spawner) -> None:
+    run, lock = judged_while_asked(spawner)
+    assert runfolder.tombstone(run.folder, 1)
+    os.close(lock)
+    assert run.verdict() == runfolder.Withdrawn()
+    assert b"refused attempt 1 has been started or withdrawn" in run.said
+    assert runfolder.tombstone(run.folder, 1)
+    assert spawner.start(attempt=2, script="exit 4").outcome()["rc"] == 4
+
+
+def test_a_run_that_is_over_is_not_started_late(spawner: Spawner) -> None:
+    run, lock = judged_while_asked(spawner)
+    Path(run.folder, "output").write_text("kept")
+    runfolder.discard(run.folder)
+    os.close(lock)
+    run.wait_gone()
+    assert b"refused the run is over" in run.said
+    assert os.listdir(run.folder) == ["output"]
+
+
+def test_a_runner_that_is_about_to_start_sees_that_it_is_cancelled(spawner: Spawner) -> None:
+    run, lock = judged_while_asked(spawner)
+    assert not runfolder.cancel(run.folder)
+    os.close(lock)
+    assert run.verdict() == NeverStarted()
+    assert b"refused cancelled" in run.said
+
+
+def test_sigterm_in_a_runners_first_instants_is_not_lost(spawner: Spawner) -> None:
+    run, lock = judged_while_asked(spawner)
+    os.kill(run.answer["pid"], signal.SIGTERM)
+    os.close(lock)
+    assert run.verdict() == NeverStarted()
+
+
+# --- tombstone, cancel, discard, remove ---------------------------------------------
+
+
+def test_a_tombstone_comes_too_late(folder: Path, spawner: Spawner) -> None:
+    gate = spawner.telephone()
+    run = spawner.start(script=f"read line < {gate}").wait_started()
+    assert not runfolder.tombstone(run.folder, 1)
+    with gate.path.open("w") as opened:
+        opened.write("go\n")
+    run.outcome()
+    assert not runfolder.tombstone(run.folder, 1)
+    (folder / "started.1").write_bytes(MARK)
+    assert not runfolder.tombstone(str(folder), 1)
+    assert runfolder.tombstone(str(folder / "gone"), 1)
+
+
+def test_only_a_runner_that_holds_the_lock_is_told_to_end(folder: Path) -> None:
+    """The pid in the folder is of a process that has nothing to do with the run any more."""
+    bystander = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ)
+    (folder / "started.1").write_text(json.dumps({"pid": bystander}) + "\n")
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    writer = os.open(folder / "alive", os.O_RDWR)
+    assert not runfolder.cancel(str(folder))
+    assert os.waitpid(bystander, os.WNOHANG) == (0, 0)
+    os.kill(bystander, signal.SIGKILL)
+    os.waitpid(bystander, 0)
+    assert not runfolder.cancel(str(folder))
+    os.close(writer)
+    os.close(lock)
+
+
+def test_discarding_keeps_only_what_was_printed(spawner: Spawner) -> None:
+    loud, quiet = spawner.start(1, script="print hello"), spawner.start(2, script="true")
+    assert loud.outcome()["rc"] == quiet.outcome()["rc"] == 0
+    for run in (loud, quiet, quiet):
+        runfolder.discard(run.folder)
+    assert os.listdir(loud.folder) == ["output"]
+    assert not os.path.exists(quiet.folder)
+    runfolder.remove(loud.folder)
+    runfolder.remove(loud.folder)
+    assert not os.path.exists(loud.folder)
+    spawner.started.clear()
+
+
+def test_a_running_run_is_neither_discarded_nor_removed(spawner: Spawner) -> None:
+    gate = spawner.telephone()
+    run = spawner.start(script=f"read line < {gate}; exit 2").wait_started()
+    runfolder.discard(run.folder)
+    runfolder.remove(run.folder)
+    with gate.path.open("w") as opened:
+        opened.write("go\n")
+    assert run.outcome()["rc"] == 2
+
+
+# --- leftovers ----------------------------------------------------------------------
+
+
+def test_leftovers_are_found_by_session_where_they_gave_up_the_lock(spawner: Spawner) -> None:
+    phone = spawner.telephone()
+    shut = f"import os; os.closerange(3, 1024); os.system('exec sleep 1000 # {phone}')"
+    script = f"echo $$ >> {phone}; exec {sys.executable} -I -S -c {json.dumps(shut)}"
+    run = spawner.start(script=script).wait_started()
+    leader = phone.pidfd()
+    until(lambda: "job_pid" in run.marks())
+    until(lambda: not processes.has_open(run.marks()["job_pid"], job_lock(run.folder)))
+    os.kill(run.answer["pid"], signal.SIGKILL)
+    assert run.verdict() == Vanished()
+    assert runfolder.end_leftovers(run.folder)
+    wait_gone(leader)
+
+
+def job_lock(folder: str) -> os.stat_result:
+    return os.stat(f"{folder}/job.lock")
+
+
+def test_a_later_process_under_the_leaders_number_is_left_alone(folder: Path) -> None:
+    bystander = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ, setsid=True)
+    mark = {"pid": 1, "job_pid": bystander, "job_started": 1}
+    (folder / "started.1").write_text(json.dumps(mark) + "\n")
+    (folder / "job.lock").touch()
+    assert runfolder.end_leftovers(str(folder))
+    assert os.waitpid(bystander, os.WNOHANG) == (0, 0)
+    os.kill(bystander, signal.SIGKILL)
+    os.waitpid(bystander, 0)
+
+
+def test_without_a_job_there_are_no_leftovers(folder: Path) -> None:
+    assert runfolder.end_leftovers(str(folder))
+    assert runfolder.end_leftovers(str(folder / "gone"))

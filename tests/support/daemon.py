@@ -1,0 +1,192 @@
+"""A real daemon in a private home, and a libzmq peer that speaks as a shell does."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from zdeferd.wire import messages
+
+LIMIT_S = 20.0
+"""No single event takes longer, or the test fails."""
+ASK_LEDGER = """import os, sqlite3, sys
+path = os.environ["HOME"] + "/.local/state/zdeferd/ledger.sqlite3"
+db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+claimed = "SELECT count(*) FROM claims c JOIN runs r ON r.id = c.run "
+dispatched = claimed + "WHERE c.job = ? AND r.state = 'dispatched'"
+sys.exit(db.execute(dispatched, sys.argv[1:]).fetchone()[0] == 0)
+"""
+"""A job that succeeds only where its own claim and dispatch are committed: `ask.py JOB`."""
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """The environment of a user whose home is `home`."""
+    paths = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run")}
+    (home / "run").mkdir(mode=0o700, exist_ok=True)
+    return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | paths | more
+
+
+class Daemon:
+    """`zdeferd` in the foreground, as a child of the test."""
+
+    def __init__(self, home: Path, **env: str) -> None:
+        self.home, self.env = home, environment(home, **env)
+        self.state = home / ".local/state/zdeferd"
+        self.config = home / ".config/zdeferd"
+        self.socket = home / "run/zdeferd/sock"
+        self.errors = home / "stderr"
+        self.command = [sys.executable, "-m", "zdeferd.daemon"]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def write_jobs(self, text: str, name: str = "jobs.toml") -> None:
+        """A file of jobs.d."""
+        folder = self.config / "jobs.d"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
+
+    def write_settings(self, text: str) -> None:
+        """The file config.toml."""
+        self.config.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.config / "config.toml").write_text(text)
+        (self.config / "config.toml").chmod(0o600)
+
+    def start(self) -> "Daemon":
+        """Start it and wait until it answers."""
+        with self.errors.open("ab") as errors:
+            self.process = subprocess.Popen(
+                self.command,
+                env=self.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                stderr=errors,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        with Peer(self.socket) as peer:
+            peer.request(messages.Ping())
+        return self
+
+    def kill(self, number: int = signal.SIGKILL) -> int:
+        """Send a signal and wait for the end."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(LIMIT_S)
+
+    def stop(self) -> int:
+        """End it as a service manager does."""
+        return self.kill(signal.SIGTERM)
+
+    def close(self) -> None:
+        """End it if it still runs, and what is left of its runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        self.end_runs()
+        assert "unforeseen" not in self.errors.read_text()
+
+    def end_runs(self) -> None:
+        """End the runners whose run folders are ours, then wait for their locks."""
+        from zdeferd.runs import judge
+
+        for folder in (self.state / "runs").glob("*"):
+            judge.cancel(str(folder))
+
+    def rows(self, sql: str, *values: object) -> list[Any]:
+        """What the ledger says."""
+        with contextlib.closing(
+            sqlite3.connect(f"file:{self.state}/ledger.sqlite3?mode=ro", uri=True)
+        ) as db:
+            return db.execute(sql, values).fetchall()
+
+    def wait_for(self, sql: str, expected: object) -> None:
+        """Until the one value of a query is `expected`."""
+        found: object = None
+        for _ in attempts():
+            with contextlib.suppress(sqlite3.OperationalError):  # there is no ledger yet
+                found = self.rows(sql)[0][0]
+            if found == expected:
+                return
+        raise AssertionError(f"{sql}: {found!r}, not {expected!r}\n{self.errors.read_text()}")
+
+    def wait_until_done(self, runs: int) -> None:
+        """Until that many runs have ended and all their lines are written."""
+        self.wait_for("SELECT count(*) FROM runs WHERE state = 'ended'", runs)
+        self.wait_for("SELECT count(*) FROM lines WHERE state != 'lost'", 0)
+
+    def log(self) -> list[str]:
+        """The shared log's lines."""
+        return (self.state / "deferred.log").read_text().splitlines()
+
+
+def attempts(limit_s: float = LIMIT_S) -> Iterator[None]:
+    """Turns of waiting for what nothing announces (another process's file), with a limit."""
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.01)  # the ledger and files of another process announce nothing here
+
+
+class Peer:
+    """A DEALER that connects to a daemon's socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._context = zmq.Context()
+        self.socket = self._context.socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        self.socket.connect(f"ipc://{path}")
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+        self._context.term()
+
+    def send(self, frames: list[bytes]) -> None:
+        """One message."""
+        self.socket.send_multipart(frames)
+
+    def receive(self, limit_s: float = LIMIT_S) -> list[bytes]:
+        """The next message."""
+        assert self.socket.poll(round(limit_s * 1000)), "no answer"
+        return self.socket.recv_multipart()
+
+    def ask(self, frames: list[bytes]) -> list[bytes]:
+        """A message and its answer."""
+        self.send(frames)
+        return self.receive()
+
+    def request(self, request: messages.Request) -> Any:
+        """A request and its reply."""
+        return messages.decode_reply(self.ask(messages.encode_request(request)))
+
+
+def visit(
+    nonce: str,
+    seq: int = 1,
+    jobs: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    event: bytes = b"postprompt",
+    **fields: str,
+) -> list[bytes]:
+    """The frames of a visit that registers `jobs` (id -> zsh code) with the same `fields`."""
+    variables = "\0".join(f"{name}={value}" for name, value in (environ or {}).items())
+    frames = [b"hello", b"protocol=2", f"nonce={nonce}".encode(), f"seq={seq}".encode()]
+    frames += [b"context", f"environment={variables}".encode()]
+    said = [f"{field}={value}" for field, value in fields.items()]
+    words = [("add", f"id={name}", *said, "--", code) for name, code in (jobs or {}).items()]
+    if words:
+        frames += [b"jobs", listed(*("\0".join(job).encode() for job in words))]
+    return [*frames, event] if event else frames
+
+
+def listed(*elements: bytes) -> bytes:
+    """The field of a record that holds a list: each with its length (jobs/registrations.py)."""
+    return b"list=" + b"\0".join(b"%d\0%s" % (len(element), element) for element in elements)

@@ -1,0 +1,299 @@
+"""The in-memory twin of `ledger.Ledger`: the same methods, values and rollbacks, no SQLite.
+
+Owns plain dictionaries, one a table. Rows are frozen values that are replaced, never
+changed, so a copy of the dictionaries is a snapshot, and a rollback puts it back. What it
+must have in common with the real one stands in test_ledger_contract.py, which runs one
+suite over both and then plays the same random statements to both.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from zdeferd.errors import LedgerError
+from zdeferd.ledger.store import Ledger, Line, Registration, Shell
+from zdeferd.model import Batch, BatchTotals, Ending, Job, Run, Sink, State, Trigger, Work
+
+
+class RunRow(NamedTuple):
+    """A run, its end included."""
+
+    run: Run
+    ending: Ending | None = None
+
+    @property
+    def wall_ms(self) -> int:
+        return self.ending.cost.wall_ms if self.ending else 0
+
+
+class BatchRow(NamedTuple):
+    """A batch, its end included."""
+
+    batch: Batch
+    ended_at: float | None = None
+
+
+class LineRow(NamedTuple):
+    """A line, and what `doctor` would say of it."""
+
+    line: Line
+    run: int | None
+    due_at: float
+    problem: str | None = None
+
+
+class Tables(NamedTuple):
+    """Everything that a transaction can change."""
+
+    shells: dict[str, tuple[Shell, float]]
+    jobs: dict[str, tuple[Job | None, str | None]]
+    registrations: dict[int, tuple[Registration, Trigger]]
+    claims: dict[tuple[str, str], tuple[int, float]]
+    fingerprints: dict[str, tuple[str, int]]
+    batches: dict[int, BatchRow]
+    runs: dict[int, RunRow]
+    payloads: dict[int, Work]
+    lines: dict[int, LineRow]
+    last: dict[str, int]
+    """The highest id that was ever given, by table."""
+
+    def copy(self) -> "Tables":
+        return Tables(*map(dict, self))  # type: ignore[arg-type]
+
+
+class MemoryLedger(Ledger):
+    """The store, without a file."""
+
+    def __init__(self) -> None:
+        # Not the base class's: there is nothing to open.
+        self.tables = Tables({}, {}, {}, {}, {}, {}, {}, {}, {}, {"runs": 0, "lines": 0})
+        self._in_transaction = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        assert not self._in_transaction, "one at a time"
+        self._in_transaction = True
+        try:
+            with self.savepoint():
+                yield
+        finally:
+            self._in_transaction = False
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        before = self.tables.copy()
+        try:
+            yield
+        except BaseException:
+            self.tables = before
+            raise
+
+    def close(self) -> None:
+        pass
+
+    # shells and what they declared
+
+    def shell(self, nonce: str) -> Shell | None:
+        row = self.tables.shells.get(nonce)
+        return row[0] if row else None
+
+    def latest_shells(self) -> list[Shell]:
+        rows = sorted(self.tables.shells.items(), key=lambda item: (item[1][1], item[0]))
+        return [shell for _, (shell, _) in rows[: -32 - 1 : -1]]
+
+    def save_shell(self, shell: Shell, now: float) -> None:
+        self.tables.shells[shell.nonce] = (shell, now)
+
+    def declare_job(self, job: Job, shell: str, now: float, refused: str | None = None) -> None:
+        self.tables.jobs[job.id] = (job, refused)
+
+    def refuse_job(self, job_id: str, shell: str, now: float, refused: str) -> None:
+        before = self.tables.jobs.get(job_id)
+        self.tables.jobs[job_id] = (before[0] if before else None, refused)
+
+    def declared_job(self, job_id: str) -> Job | None:
+        row = self.tables.jobs.get(job_id)
+        return row[0] if row else None
+
+    def register(self, shell: str, trigger: Trigger, job: Job) -> None:
+        table = self.tables.registrations
+        for registration, on in table.values():
+            if (registration.shell, on, registration.job.id) == (shell, trigger, job.id):
+                return
+        number = max(table, default=0) + 1
+        table[number] = (Registration(number, shell, job), trigger)
+
+    def registrations(self, trigger: Trigger, shell: str | None = None) -> list[Registration]:
+        rows = sorted(self.tables.registrations.items())
+        return [r for _, (r, on) in rows if on is trigger and shell in (None, r.shell)]
+
+    def drop_registration(self, registration: int) -> None:
+        self.tables.registrations.pop(registration, None)
+
+    # claims, runs, batches
+
+    def is_claimed(self, job: str, key: str) -> bool:
+        return (job, key) in self.tables.claims
+
+    def claim(self, run: Run, work: Work) -> Run | None:
+        if self.is_claimed(run.job, run.key):
+            return None
+        claimed = replace(run, id=self._next_id("runs"))
+        self.tables.runs[claimed.id] = RunRow(claimed)
+        self.tables.claims[run.job, run.key] = (claimed.id, run.claimed_at)
+        self.tables.payloads[claimed.id] = work
+        return claimed
+
+    def _next_id(self, table: str) -> int:
+        self.tables.last[table] += 1
+        return self.tables.last[table]
+
+    def number_runs_after(self, highest: int) -> None:
+        self.tables.last["runs"] = max(self.tables.last["runs"], highest)
+
+    def fingerprint(self, job: str) -> tuple[str, int]:
+        return self.tables.fingerprints.get(job, ("", 0))
+
+    def save_fingerprint(self, job: str, fingerprint: str, generation: int) -> None:
+        self.tables.fingerprints[job] = (fingerprint, generation)
+
+    def new_batch(self, trigger: Trigger, shell: str, sink: Sink, now: float) -> Batch:
+        batch = Batch(id=max(self.tables.batches, default=0) + 1, trigger=trigger, sink=sink)
+        self.tables.batches[batch.id] = BatchRow(batch)
+        return batch
+
+    def start_batch(self, batch: int, now: float) -> bool:
+        row = self.tables.batches.get(batch)
+        if row is None or row.batch.started_at is not None:
+            return False
+        self.tables.batches[batch] = row._replace(batch=replace(row.batch, started_at=now))
+        return True
+
+    def end_batch(self, batch: int, now: float) -> None:
+        if row := self.tables.batches.get(batch):
+            self.tables.batches[batch] = row._replace(ended_at=now)
+
+    def batch_totals(self, batch: int) -> BatchTotals:
+        rows = [row for row in self.tables.runs.values() if row.run.batch == batch]
+        endings = [row.ending for row in rows if row.ending is not None]
+        ran = [ending for ending in endings if ending.started_at is not None]
+        return BatchTotals(
+            live=len(rows) - len(endings),
+            tasks=len(ran),
+            ok=sum(ending.rc == 0 for ending in ran),
+            missed=sum(ending.outcome == "missed" for ending in endings),
+            ms=sum(row.wall_ms for row in rows),
+        )
+
+    def open_batches(self) -> list[Batch]:
+        found = (self.batch(number) for number in sorted(self.tables.batches))
+        return [batch for batch in found if batch is not None]
+
+    def batch(self, batch: int) -> Batch | None:
+        row = self.tables.batches.get(batch)
+        if row is None or row.ended_at is not None:
+            return None
+        runs = self.tables.runs.values()
+        return replace(row.batch, spent_ms=sum(r.wall_ms for r in runs if r.run.batch == batch))
+
+    def live_runs(self) -> list[Run]:
+        rows = sorted(self.tables.runs.items())
+        return [row.run for _, row in rows if row.run.state is not State.ENDED]
+
+    def work(self, run: int) -> Work:
+        if run not in self.tables.payloads:
+            raise LedgerError(f"the ledger holds no payload: run {run}")
+        return self.tables.payloads[run]
+
+    def dispatch(self, run: int, boot: str, now: float) -> None:
+        self._change(run, state=State.DISPATCHED, boot=boot)
+
+    def recall(self, run: int, attempt: int) -> None:
+        self._change(run, state=State.CLAIMED, attempt=attempt)
+
+    def set_cancelling(self, run: int) -> None:
+        self._change(run, cancelling=True)
+
+    def end_run(self, run: int, ending: Ending) -> None:
+        self._change(run, state=State.ENDED)
+        if row := self.tables.runs.get(run):
+            self.tables.runs[run] = row._replace(ending=ending)
+        self.tables.payloads.pop(run, None)
+
+    def _change(self, run: int, **fields: Any) -> None:
+        if row := self.tables.runs.get(run):
+            self.tables.runs[run] = row._replace(run=replace(row.run, **fields))
+
+    def ended_run(self, run: int) -> tuple[str, int | None] | None:
+        row = self.tables.runs.get(run)
+        ending = row.ending if row else None
+        return (ending.outcome, ending.rc) if ending else None
+
+    # telemetry lines
+
+    def add_line(self, path: str, text: bytes, run: int | None, now: float) -> None:
+        line = Line(self._next_id("lines"), path, text, "pending", None, None, None)
+        self.tables.lines[line.id] = LineRow(line, run, now)
+
+    def open_lines(self) -> list[Line]:
+        due = [row.line for row in self.tables.lines.values() if row.line.state != "lost"]
+        due.sort(key=lambda line: (line.path, line.id))
+        files = groupby(due, key=lambda line: line.path)
+        return sorted(
+            (line for _, lines in files for line in list(lines)[:200]), key=lambda line: line.id
+        )
+
+    def begin_line(self, line: int, device: int, inode: int, offset: int) -> None:
+        if row := self.tables.lines.get(line):
+            place = {"device": device, "inode": inode, "offset": offset}
+            self._change_line(line, row.problem, state="writing", **place)
+
+    def put_back_line(self, line: int, problem: str) -> None:
+        self._change_line(line, problem, state="pending")
+
+    def mark_line(self, line: int) -> None:
+        self.tables.lines.pop(line, None)
+
+    def note_line(self, line: int, problem: str) -> None:
+        self._change_line(line, problem)
+
+    def lose_line(self, line: int, problem: str) -> None:
+        self._change_line(line, problem, state="lost")
+
+    def _change_line(self, line: int, problem: str | None, **fields: Any) -> None:
+        if row := self.tables.lines.get(line):
+            changed = replace(row.line, **fields)
+            self.tables.lines[line] = row._replace(line=changed, problem=problem)
+
+    # growth
+
+    def prune(self, before: float, boot: str) -> list[int]:
+        tables = self.tables
+        rows = sorted(tables.runs.items())
+        runs = [run for run, row in rows if row.ending and row.ending.ended_at < before][:500]
+        for run in runs:
+            del tables.runs[run]
+        for claim in [c for c, (_, at) in tables.claims.items() if at < before]:
+            if _is_past(claim[1], boot):
+                del tables.claims[claim]
+        in_use = {row.run.batch for row in tables.runs.values()}
+        for number, batch in list(tables.batches.items()):
+            if batch.ended_at is not None and batch.ended_at < before and number not in in_use:
+                del tables.batches[number]
+        for nonce in [nonce for nonce, (_, at) in tables.shells.items() if at < before]:
+            del tables.shells[nonce]
+        for line in [line for line, row in tables.lines.items() if row.due_at < before]:
+            del tables.lines[line]
+        for number, (registration, _) in list(tables.registrations.items()):
+            if registration.shell not in tables.shells:
+                del tables.registrations[number]
+        return runs
+
+
+def _is_past(key: str, boot: str) -> bool:
+    return key.startswith(("shell:", "day:", "run:")) or (
+        key.startswith("boot:") and key != f"boot:{boot}"
+    )

@@ -1,0 +1,126 @@
+"""Messages: what is accepted, and that everything else is a WireError and nothing worse."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.daemon import listed
+
+from zdeferd.errors import WireError
+from zdeferd.jobs.registrations import Function, Register
+from zdeferd.wire import messages
+
+HELLO = [b"hello", b"protocol=2", b"nonce=n1", b"seq=1"]
+
+
+def test_a_whole_visit() -> None:
+    visit = messages.decode_visit(
+        [
+            *HELLO,
+            b"context",
+            b"environment=HOME=/h\0PATH=/bin",
+            b"functions",
+            listed(b"f", b"\tprint a=b"),
+            b"jobs",
+            listed(b"words\0add\0x\0--\0f\0one two"),
+            b"postprompt",
+            b"end",
+        ]
+    )
+    assert visit.hello == messages.Hello(protocol=2, nonce="n1", seq=1)
+    assert messages.split_map(visit.context.environment) == {"HOME": "/h", "PATH": "/bin"}
+    assert visit.functions == (Function(name="f", body="\tprint a=b"),)
+    assert visit.jobs == (Register(id="x", call=("f", "one two"), functions=("f",)),)
+    assert (visit.postprompt, visit.idle) == (True, False)
+
+
+def test_an_open_shell_goes_on_to_speak_version_1() -> None:
+    visit = messages.decode_visit(
+        [
+            *(b"hello", b"protocol=1", b"nonce=n1", b"seq=1"),
+            *(b"function", b"name=f", b"body=\tprint"),
+            *(b"job", b"id=x", b"call=f\0one two", b"functions=f", b"after=a\0b", b"env=A=b=c"),
+            b"postprompt",
+        ]
+    )
+    assert visit.hello.protocol in messages.UNDERSTOOD
+    assert visit.functions == (Function(name="f", body="\tprint"),)
+    call = Register("x", ("f", "one two"), after=("a", "b"), env=("A=b=c",), functions=("f",))
+    assert visit.jobs == (call,)
+
+
+def test_bytes_that_are_no_utf8_survive() -> None:
+    visit = messages.decode_visit([*HELLO, b"jobs", listed(b"add\0id=x\0--\0\xff\xfe")])
+    assert visit.jobs[0].call[0].encode("utf-8", "surrogateescape") == b"\xff\xfe"
+
+
+@pytest.mark.parametrize(
+    ("frames", "what"),
+    [
+        ([], "first record is not hello"),
+        ([b""], "unknown record: ''"),
+        ([b"nonce=1"], "field before any record"),
+        ([b"postprompt"], "first record is not hello"),
+        ([*HELLO, b"hullo"], "unknown record: 'hullo'"),
+        ([*HELLO, *HELLO], "repeated record: hello"),
+        ([*HELLO, b"context", b"context"], "repeated record: context"),
+        ([*HELLO, b"seq=2"], "repeated field: hello.seq"),
+        ([*HELLO, b"jobs", b"jobs"], "repeated record: jobs"),
+        ([*HELLO, b"jobs", b"list=4\0true"], "not the words of a job: 'true'"),
+        ([*HELLO, b"postprompt", b"x=1"], "postprompt: Object contains unknown field `x`"),
+        ([*HELLO, b"postprompt", b"record=idle"], "unknown field: postprompt.record"),
+        ([b"hello", b"protocol=one", b"nonce=n", b"seq=1"], "Expected `int`"),
+        ([*HELLO, *[b"idle"] * messages.MAX_FRAMES], "too many frames"),
+    ],
+)
+def test_what_is_refused(frames: list[bytes], what: str) -> None:
+    with pytest.raises(WireError, match=what.replace("(", r"\(")):
+        messages.decode_visit(frames)
+
+
+names = st.sampled_from([*(n.encode() for n in messages.RECORDS), b"record", b"x"])
+fields = st.builds(
+    lambda n, v: n + b"=" + v,
+    st.sampled_from([b"id", b"seq", b"call", b"x"]),
+    st.binary(max_size=20),
+)
+
+
+@given(st.lists(st.one_of(names, fields, st.binary(max_size=40)), max_size=20))
+def test_noise_is_a_visit_or_a_wire_error(frames: list[bytes]) -> None:
+    for start in ([], HELLO):
+        with contextlib.suppress(WireError):
+            assert isinstance(messages.decode_visit([*start, *frames]), messages.Visit)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        messages.Ping(),
+        messages.RunJob(job="x", env={"A": "b"}),
+        messages.CancelRun(run=3),
+        messages.AwaitRun(run=4),
+        messages.Reload(),
+        messages.Stop(),
+    ],
+)
+def test_requests_survive_the_trip(request_: messages.Request) -> None:
+    assert messages.decode_request(messages.encode_request(request_)) == request_
+
+
+@given(st.lists(st.binary(max_size=60), max_size=3))
+def test_a_request_of_noise_is_a_wire_error(frames: list[bytes]) -> None:
+    with pytest.raises(WireError):
+        messages.decode_request([b"request", *frames])
+
+
+def test_a_request_whose_verb_is_no_text_is_a_wire_error() -> None:
+    with pytest.raises(WireError):
+        messages.decode_request([b"request", b"\x81\xa4verb\xa4\x98ing"])
+
+
+def test_replies_and_refusals() -> None:
+    done = messages.Done(outcome="failed", rc=3)
+    assert messages.decode_reply(messages.encode_reply(done)) == done
+    assert messages.decode_reply([b"refused", b"no such job: x"]) == "no such job: x"
