@@ -117,6 +117,6 @@ def test_it_starts_light() -> None:
     command = [sys.executable, "-I", "-S", "-c", code]
     loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
     runpy_brings = {"typing", "importlib.machinery", "importlib.util", "pkgutil", "runpy"}
-    assert "zdeferd.supervision" in loaded
+    assert "zdeferd.attempts.supervise" in loaded
     heavy = {"dataclasses", "inspect", "subprocess", "socket", "asyncio", "pathlib", "msgspec"}
     assert not loaded & heavy - runpy_brings

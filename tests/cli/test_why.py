@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from support.user import User, call, claim, end, job
 
-from zdeferd.attempts.processes import boot_id
 from zdeferd.cli.why import listens
 from zdeferd.ledger.store import Shell
+from zdeferd.machine.boot import boot_id
 from zdeferd.model import Job, Outcome, Scope, Sink, Trigger
 from zdeferd.view.why import Code, Facts, Live, Past, ordinal, why
 

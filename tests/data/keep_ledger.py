@@ -24,6 +24,7 @@ from support.daemon import Daemon, Peer, attempts, visit  # noqa: E402
 from zdeferd.attempts import processes  # noqa: E402
 from zdeferd.crashpoints import VARIABLE  # noqa: E402
 from zdeferd.ledger.store import SCHEMA_VERSION  # noqa: E402
+from zdeferd.machine.boot import boot_id  # noqa: E402
 from zdeferd.runs import judge as runfolder  # noqa: E402
 from zdeferd.wire import messages  # noqa: E402
 
@@ -158,7 +159,7 @@ def keep(source: Path, target: Path) -> None:
         for table, column in (("runs", "boot"), ("runs", "key"), ("claims", "key")):
             db.execute(
                 f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
-                (processes.boot_id(), BOOT),
+                (boot_id(), BOOT),
             )
         db.commit()
         db.execute("VACUUM")

@@ -1,11 +1,10 @@
-"""The platform seam for processes: what Linux offers beyond POSIX, and its absence.
+"""Reads the process table and signals processes safely.
 
-Owns every use of /proc, prctl, ioprio and pidfd outside of the clocks (timers.py) and
-the keyboard (machine/quiet.py). Standard library only, and light: the spawner imports it under
-`python -I -S`, so no typing, no dataclasses, no psutil.
+Owns the uses of /proc/PID, pidfds and the subreaper. Standard library only, and light: the
+spawner imports it under `python -I -S`, so no typing, no dataclasses, no psutil.
 
 Assumes Linux 5.4 or macOS. Where a feature is missing the function does the next best
-thing and says which in its docstring; nothing here raises for a missing feature.
+thing and names it in its docstring; nothing here raises for a missing feature.
 """
 
 from __future__ import annotations
@@ -15,45 +14,15 @@ import os
 import resource
 import select
 import signal
-import struct
 import sys
 import time
 
 LINUX = sys.platform == "linux"
-_MACHINE = os.uname().machine
 # Looked up here, once: a runner, which is a fork, would pay for each lookup again.
-_LIBC = ctypes.CDLL(None)
-_syscall = _LIBC.syscall
-_prctl = _LIBC.prctl if LINUX else None
-
-# --- the machine ---------------------------------------------------------------
-
-
-def boot_id() -> str:
-    """A text that is new in every boot of this machine."""
-    if LINUX:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    return _output_of("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid").strip()
-
-
-def _output_of(*command: str) -> str:
-    import subprocess  # macOS only: a quarter of the spawner's start, were it at the top
-
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-
-# --- limits and priorities of this process -------------------------------------
-
+_prctl = ctypes.CDLL(None).prctl if LINUX else None
 _PR_SET_CHILD_SUBREAPER = 36
-_IOPRIO_LOWEST_BEST_EFFORT = (2 << 13) | 7
-_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "armv7l": 314, "i686": 289}
-"""ioprio_set(2) has no wrapper in libc; its number depends on the machine."""
-_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274, "riscv64": 274, "armv7l": 380, "i686": 351}
-_SCHED_OTHER, _SCHED_BATCH = 0, 3
-_SHORTEST_SLICE_NS, _LONGEST_SLICE_NS = 100_000, 100_000_000
-"""What sched_setattr(2) takes as the runtime of a fair task, from Linux 6.12 on; older ones
-take no notice of it."""
+
+# --- limits of this process ----------------------------------------------------
 
 
 def raise_nofile() -> tuple[int, int]:
@@ -74,67 +43,14 @@ def restore_nofile(limits: tuple[int, int]) -> None:
         pass  # a hard limit that has been lowered since cannot be raised again
 
 
+# --- the process table ---------------------------------------------------------
+
+
 def become_subreaper() -> bool:
-    """Orphans below this process become its children. False where there is no such thing."""
+    """Make orphans below this process its children. False where the system has no subreapers."""
     if _prctl is None:
         return False
     return bool(_prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
-
-
-def answer_soon() -> None:
-    """Let this process run soon after it wakes up, and no longer in all than its share.
-
-    A slice is a deadline: who asks for short ones comes before those that have been given
-    longer ones. Threads and children have it too, until `lower_priority`.
-    """
-    _set_slice(_SCHED_OTHER, os.getpriority(os.PRIO_PROCESS, 0), _SHORTEST_SLICE_NS)
-
-
-def lower_priority() -> None:
-    """Nice 19 and the lowest best-effort IO priority, for this process and its children.
-
-    With the longest slice, and as a batch, so that whoever else wakes up on this processor
-    runs at once: nice is a share, and without them it may be a slice of ours until then.
-    Where ioprio_set's number is not known Linux derives the same level from nice 19.
-    On macOS the launchd agent's ProcessType sees to IO.
-    """
-    os.setpriority(os.PRIO_PROCESS, 0, 19)
-    _set_slice(_SCHED_BATCH, 19, _LONGEST_SLICE_NS)
-    number = _IOPRIO_SET.get(_MACHINE) if LINUX else None
-    if number is not None:
-        _syscall(number, 1, 0, _IOPRIO_LOWEST_BEST_EFFORT)
-
-
-def _set_slice(policy: int, nice: int, slice_ns: int) -> None:
-    number = _SCHED_SETATTR.get(_MACHINE) if LINUX else None
-    if number is not None:
-        attributes = struct.pack("=IIQiIQQQ", 48, policy, 0, nice, 0, slice_ns, 0, 0)
-        _syscall(number, 0, attributes, 0)
-
-
-def lower_session(pid: int) -> bool:
-    """Nice 19 for the autogroup of the session that `pid` leads. False: try again later.
-
-    With autogroups (sched(7)) each session competes as one entity whatever the nice values
-    in it, so a job in a session of its own would weigh as much as the user's shell. The
-    kernel takes ten such changes a second from all its users.
-    """
-    try:
-        fd = os.open(f"/proc/{pid}/autogroup", os.O_WRONLY)
-    except OSError:
-        return True  # no autogroups here, or the process has ended
-    try:
-        os.write(fd, b"19")
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(fd)
-    return True
-
-
-# --- other processes -----------------------------------------------------------
 
 
 class Process:
@@ -181,6 +97,12 @@ def _processes_by_ps() -> dict[int, Process]:
             continue
         table[int(pid)] = Process(int(pid), state[0], int(parent), session, 0)
     return table
+
+
+def _output_of(*command: str) -> str:
+    import subprocess  # macOS only: at the top it would cost a quarter of the spawner's start
+
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def tree_of(*roots: int) -> list[Process]:

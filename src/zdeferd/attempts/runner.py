@@ -33,7 +33,7 @@ import signal
 import time
 
 from ..crashpoints import reached
-from . import processes
+from . import priority, processes
 from .launch import CannotStart, launch
 from .output import Output
 from .supervise import Signals, Supervision
@@ -89,7 +89,7 @@ def _leave_the_spawner() -> None:
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.close(null)
-    processes.lower_priority()
+    priority.lower_priority()
     processes.become_subreaper()
 
 

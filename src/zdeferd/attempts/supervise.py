@@ -23,7 +23,7 @@ import select
 import signal
 import time
 
-from . import processes
+from . import priority, processes
 from .output import Output
 
 TYPE_CHECKING = False
@@ -85,9 +85,9 @@ class Supervision:
         def over() -> bool:
             return self._ended() or self._signals.cancelled
 
-        if not processes.lower_session(self._pid):
+        if not priority.lower_session(self._pid):
             self._until(over, min(limit, self._began + LOWER_AGAIN_S))
-            processes.lower_session(self._pid)
+            priority.lower_session(self._pid)
         in_time = self._until(over, limit)
         ended_by = "exit" if self._ended() else "cancel" if in_time else "timeout"
         if not (ended_by == "exit" and self._request["background"]):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import time
 
-from ..attempts.processes import boot_id
 from ..ledger.packing import unpack
 from ..ledger.reading import View, daemon_pid, reading
+from ..machine.boot import boot_id
 from ..model import Batch, Run, Scope, Sink, State, Trigger
 from ..rules import schedule
 from ..view.jobs import Declared, declared

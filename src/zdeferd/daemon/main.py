@@ -21,12 +21,13 @@ from typing import Any
 import uvloop
 
 from .. import __version__, crashpoints
-from ..attempts import processes
+from ..attempts import priority, processes
 from ..errors import AlreadyRunning, LedgerError, RequestRefused, WireError, ZdeferdError
 from ..jobs import files
 from ..ledger.committer import Committer
 from ..ledger.store import Ledger
 from ..machine import mounts, paths
+from ..machine.boot import boot_id
 from ..machine.journal import Journal
 from ..machine.lock import take, write_pid
 from ..machine.timers import Alarm
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The program; its exit code."""
     options = _parser().parse_args(arguments)
     os.umask(0o077)  # the ledger and what SQLite puts beside it are the user's alone
-    processes.answer_soon()
+    priority.answer_soon()
     try:
         where = _locate()
         lock = take(where.lock)
@@ -142,7 +143,7 @@ class _Daemon:
         committer = Committer(ledger, loop)
         notifier = Notifier(os.environ, loop)
         self._dispatcher = Dispatcher(
-            self._paths, committer, processes.boot_id(), nofile, self._journal, loop
+            self._paths, committer, boot_id(), nofile, self._journal, loop
         )
         self._dispatcher.say_problems()
         self._listen_to_signals(loop)

@@ -2,8 +2,8 @@
 
 **Shells** speak in frames. A visit is one multipart message of records; a record is
 a frame that holds its name, followed by frames `field=value` (any bytes after the
-first `=`). Lists travel inside one field, joined by NUL; jobs/registrations.py has those of functions
-and jobs. The answer is one record.
+first `=`). Lists travel inside one field, joined by NUL; jobs/registrations.py has those of
+functions and jobs. The answer is one record.
 
 **zdeferctl** sends two frames, `request` and a MessagePack map with a `verb`; the
 answer is `reply` and a MessagePack map, or `refused` and a text.
