@@ -13,6 +13,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from support.daemon import Daemon
+from support.user import User
 
 hypothesis.settings.register_profile(
     "zdeferd", deadline=None, max_examples=60, derandomize="CI" in os.environ
@@ -42,3 +44,23 @@ def _nothing_of_the_developers() -> Iterator[None]:
     os.environ.clear()
     os.environ.update(before)
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def user(home: Path, monkeypatch: pytest.MonkeyPatch) -> User:
+    """A user with an empty home, and the environment that leads to it."""
+    made = User(home)
+    for name in list(os.environ):
+        if name.startswith("XDG_"):
+            monkeypatch.delenv(name)
+    for name, value in made.env.items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+@pytest.fixture
+def daemon(user: User) -> Iterator[Daemon]:
+    """A real daemon of that user, not started yet."""
+    made = Daemon(user.root)
+    yield made
+    made.close()

@@ -10,7 +10,7 @@ from support.user import NOW, User, call, claim, daemon_script, end, job
 
 from zdeferd.cli import VERBS
 from zdeferd.cli.call import JSON_SCHEMA_VERSION
-from zdeferd.view.why import Code
+from zdeferd.view.why import WhyCode
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli-json.md"
 ALWAYS = {"schema_version", "verb"}
@@ -100,7 +100,7 @@ def test_the_schema_version_and_the_codes_are_documented() -> None:
     assert f"**{JSON_SCHEMA_VERSION}**" in text
     row = re.search(r"^\| `code` \| (.*) \|$", text, re.MULTILINE)
     assert row
-    assert re.findall(r"`(\w+)`", row[1]) == [str(code) for code in Code]
+    assert re.findall(r"`(\w+)`", row[1]) == [str(code) for code in WhyCode]
 
 
 def test_a_failure_is_a_document_too(user: User) -> None:

@@ -17,6 +17,7 @@ import sys
 from .. import __version__
 from ..errors import NoDaemon, ZdeferdError
 from ..jobs.environment import absolute_folders
+from .codes import DONE, INTERRUPTED, NO, NO_DAEMON, USAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from .call import Call
 
 HELP_COLUMNS = 78
-DONE, NO, USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
 
 VERBS = {
     "status": "is zdeferd running, what runs now, what waits, what is wrong",
@@ -49,6 +49,9 @@ VERBS = {
     "demo": "watch it work: private daemon, real shells, example jobs",
 }
 """Every verb and its line of help, in the order of `zdeferctl --help`."""
+
+READS = frozenset({"status", "jobs", "runs", "show", "log", "why", "check"})
+"""The verbs that only read: they never import ZeroMQ, directly or not."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -162,6 +165,8 @@ def _no_verb(words: list[str]) -> int:
         print(usage(), file=sys.stderr)
         return USAGE
     kind = "option" if first.startswith("-") else "verb"
+    from ..view.target import nearest
+
     hint = nearest(first, VERBS)
     remedy = f"did you mean `zdeferctl {hint}`?" if hint else "`zdeferctl --help` lists them"
     return _fail(f"unknown {kind}: {first}; {remedy}", USAGE)
@@ -179,13 +184,6 @@ def usage() -> str:
         "  -h, --help     this help\n"
         "  -V, --version  the version"
     )
-
-
-def nearest(word: str, known: Sequence[str] | dict[str, str]) -> str | None:
-    """The known word that was probably meant, or None."""
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(word, list(known), 1, 0.6)), None)
 
 
 def _refuse(call: Call, message: str, code: int) -> int:

@@ -16,9 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
-    from typing import Any
 
-    Document = dict[str, Any]
+    from ..view.render import Document
 
 JSON_SCHEMA_VERSION = 1
 """Grows when a key of docs/cli-json.md changes its meaning or goes; new keys do not count."""

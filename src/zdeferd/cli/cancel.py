@@ -14,7 +14,7 @@ from ..view.target import check_job, find_run, is_number, run_or_job
 from ..view.where import find_paths
 from ..wire import messages
 from ..wire.client import request
-from . import DONE, NO
+from .codes import DONE, NO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from ..ledger.reading import View
     from ..machine.paths import Paths
-    from .call import Call, Document
+    from ..view.render import Document
+    from .call import Call
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from ..jobs.files import load
 from ..view.jobs import in_order
 from ..view.render import Style, count, home_short, printable
 from ..view.where import find_paths
-from . import DONE, NO
+from .codes import DONE, NO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from ..doctor import connection, files, machine
 from ..doctor.findings import Finding, Level, Scene
 from ..jobs.files import load
 from ..view.render import Style, count, home_short, printable
-from . import DONE, NO
+from .codes import DONE, NO
 from .demo.host import this_host
 
 TYPE_CHECKING = False

@@ -14,7 +14,7 @@ from ..doctor.files import loads_shim
 from ..install.plan import Host, install_plan
 from ..install.steps import AddLine, backup_of, carry_out, describe
 from ..view.render import Style, home_short
-from . import DONE
+from .codes import DONE
 from .demo.host import this_host
 
 TYPE_CHECKING = False

@@ -15,14 +15,15 @@ from ..view.render import Style, cut, home_short, printable, table, width
 from ..view.runs import document as run_document
 from ..view.runs import last_words
 from ..view.where import find_paths
-from . import DONE
+from .codes import DONE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
-    from .call import Call, Document
+    from ..view.render import Document
+    from .call import Call
 
 _HEADS = ("JOB", "ON", "ONCE PER", "FROM", "LAST RUN", "DESCRIPTION")
 

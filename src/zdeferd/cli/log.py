@@ -14,7 +14,7 @@ from ..errors import ZdeferdError
 from ..ledger.reading import daemon_pid, reading
 from ..view.target import latest_run, run_or_job
 from ..view.where import find_paths
-from . import DONE, USAGE
+from .codes import DONE, USAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from ..machine.paths import Paths
-    from .call import Call, Document
+    from ..view.render import Document
+    from .call import Call
 
 BLOCK_BYTES = 65536
 

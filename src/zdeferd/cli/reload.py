@@ -10,7 +10,7 @@ from ..view.render import Style, count, home_short, printable
 from ..view.where import find_paths
 from ..wire import messages
 from ..wire.client import request
-from . import DONE, NO
+from .codes import DONE, NO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

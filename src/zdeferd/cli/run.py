@@ -13,14 +13,13 @@ from ..errors import NoDaemon, RequestRefused
 from ..jobs.environment import cut_env
 from ..ledger.reading import reading
 from ..view.jobs import declared
-from ..view.render import duration, home_short
-from ..view.runs import wall_ms, word
-from ..view.target import job_id
+from ..view.render import Style, duration, home_short, kib
+from ..view.runs import cpu_ms, document, wall_ms, word
+from ..view.target import find_run, job_id
 from ..view.where import find_paths
 from ..wire import messages
 from ..wire.client import Client
-from . import INTERRUPTED
-from .runend import tell
+from .codes import DONE, INTERRUPTED, NO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..machine.paths import Paths
+    from ..view.render import Document
     from .call import Call
 
 
@@ -89,3 +89,28 @@ def _progress(call: Call, paths: Paths, run: int) -> Callable[[], None] | None:
 
 def _later(run: int) -> str:
     return f"see `zdeferctl show {run}`, end it with `zdeferctl cancel {run}`"
+
+
+# --- how it ended --------------------------------------------------------------
+
+
+def tell(call: Call, paths: Paths, run: int) -> int:
+    """Print a run that has ended, with its cost; -> 0 where it succeeded, else 1."""
+    with reading(paths.ledger) as view:
+        row = find_run(view, run)
+    code = DONE if row["outcome"] == "succeeded" else NO
+    return call.answer({"run": document(row)}, lambda style: _line(row, style), code)
+
+
+def _line(row: Document, style: Style) -> str:
+    rc = f" (rc {row['rc']})" if row["rc"] else ""
+    parts = [f"{style.bold(row['job'])} {style.state(str(row['outcome']))}{rc}"]
+    if row["started_at"] is not None:
+        parts.append(f"in {duration(row['wall_ms'])}")
+    cost = [f"run {row['id']}"]
+    if cpu_ms(row) is not None:
+        cost += [f"cpu {duration(cpu_ms(row))}", f"peak {kib(row['max_rss_kib'])}"]
+    line = " ".join(parts) + style.dim(f"  ({', '.join(cost)})")
+    if row["outcome"] == "failed":
+        line += f"\nits output: zdeferctl log {row['id']}"
+    return line

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from ..ledger.reading import View
     from ..machine.paths import Paths
-    from .call import Call, Document
+    from ..view.render import Document
+    from .call import Call
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

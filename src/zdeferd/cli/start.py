@@ -18,7 +18,7 @@ from ..install.steps import Command, carry_out
 from ..ledger.reading import daemon_pid
 from ..wire import messages
 from ..wire.client import request
-from . import DONE
+from .codes import DONE
 from .demo.host import this_host
 
 TYPE_CHECKING = False

@@ -27,7 +27,7 @@ from ..install.steps import (
 from ..ledger.reading import daemon_pid, reading
 from ..view.live import still_run
 from ..view.render import Style, home_short
-from . import DONE
+from .codes import DONE
 from .demo.host import this_host
 from .stop import stop
 
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..install.plan import Host
-    from .call import Call, Document
+    from ..view.render import Document
+    from .call import Call
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

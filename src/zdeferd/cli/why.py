@@ -6,38 +6,25 @@ code is 1 where there is no such job, or its declaration is refused.
 
 from __future__ import annotations
 
-import os
-import time
-
-from ..ledger.packing import unpack
-from ..ledger.reading import View, daemon_pid, reading
-from ..machine.boot import boot_id
-from ..model import Batch, Run, Scope, Sink, State, Trigger
-from ..rules import schedule
-from ..view.jobs import Declared, declared
-from ..view.live import as_found
+from ..ledger.reading import reading
+from ..view.facts import gather
 from ..view.render import Style, home_short, printable
-from ..view.runs import word
 from ..view.target import job_id
 from ..view.where import find_paths
-from ..view.why import Code, Facts, Live, Past, why
-from . import DONE, NO, nearest
+from ..view.why import WhyCode, why
+from .codes import DONE, NO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
-    from ..jobs.files import Loaded
-    from ..machine.paths import Paths
-    from ..model import Job
-    from .call import Call, Document
+    from .call import Call
 
-_NO_ANSWER = frozenset({Code.UNKNOWN, Code.REFUSED})
+_NO_ANSWER = frozenset({WhyCode.UNKNOWN, WhyCode.REFUSED})
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Which job."""
+    """Add the argument that names the job."""
     parser.add_argument("job", metavar="JOB", type=job_id, help="its id, as `jobs` lists it")
 
 
@@ -45,7 +32,7 @@ def perform(call: Call) -> int:
     """Print the sentence; -> 0, or 1 for an unknown or refused job."""
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
-        facts = gather(call, paths, view)
+        facts = gather(call.args.job, call.now, call.env, paths, view)
     answer = why(facts)
     document = {
         "job": facts.id,
@@ -59,155 +46,3 @@ def perform(call: Call) -> int:
         return f"{style.bold(facts.id)} {printable(sentence)}"
 
     return call.answer(document, text, NO if answer.code in _NO_ANSWER else DONE)
-
-
-def gather(call: Call, paths: Paths, view: View) -> Facts:
-    """Everything that the answer depends on, as of now."""
-    name = call.args.job
-    jobs, loaded = declared(view, paths)
-    item = jobs.get(name) or Declared(name, None)
-    last = view.last_run(name)
-    idle = item.job is not None and Trigger.IDLE in item.job.on
-    return Facts(
-        id=name,
-        now=call.now,
-        daemon=daemon_pid(paths.lock) is not None,
-        activated=os.path.exists(paths.autostart) or listens(paths.socket),
-        job=item.job,
-        source=item.source,
-        refused=item.refused,
-        refused_at=item.declared_at,
-        nearest=nearest(name, [*jobs, *view.job_ids()]),
-        live=_live(as_found(view.live_runs(), paths), view, name, loaded),
-        spent=None if item.job is None else _spent(view, item.job, call.now, call.env),
-        this_shell=bool(call.env.get("ZDEFERD_NONCE")),
-        last=None if last is None else _past(last),
-        registered=frozenset(Trigger(r["trigger"]) for r in view.registrations(name)),
-        prompted_at=view.shells()["prompted_at"],
-        quiet_s=_quiet_s() if idle else None,
-        idle_after_s=loaded.settings.idle_after_s,
-    )
-
-
-def listens(socket: str) -> bool:
-    """Whether somebody listens at the socket (Linux): a service manager, where no daemon runs."""
-    try:
-        with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as file:
-            return any(line.endswith(f" {socket}\n") for line in file)
-    except OSError:
-        return False
-
-
-def _quiet_s() -> float:
-    from ..machine.quiet import Probe
-
-    return Probe().quiet_s()
-
-
-def _past(row: Document) -> Past:
-    at = row["ended_at"] or row["claimed_at"]
-    return Past(run=row["id"], at=at, outcome=row["outcome"] or "", rc=row["rc"])
-
-
-# --- the claim on the scope as it is now ---------------------------------------
-
-
-def _spent(view: View, job: Job, now: float, env: Mapping[str, str]) -> Past | None:
-    if job.once_per is Scope.CHANGE:
-        return _unchanged(view, job, env)
-    key = _scope_key(view, job.once_per, now, env)
-    claim = None if key is None else view.claim(job.id, key)
-    if claim is None:
-        return None
-    row = view.run(claim["run"])
-    if row is None:  # pruned by age; the claim stays
-        return Past(run=claim["run"], at=claim["claimed_at"])
-    return _past(row)
-
-
-def _scope_key(view: View, scope: Scope, now: float, env: Mapping[str, str]) -> str | None:
-    if scope is Scope.SHELL:
-        nonce = env.get("ZDEFERD_NONCE") or view.last_prompted_shell()
-        return None if nonce is None else f"shell:{nonce}"
-    if scope is Scope.BOOT:
-        return f"boot:{boot_id()}"
-    if scope is Scope.DAY:
-        return time.strftime("day:%Y-%m-%d", time.localtime(now))
-    return str(scope)
-
-
-def _unchanged(view: View, job: Job, env: Mapping[str, str]) -> Past | None:
-    """The run that saw the inputs as they are now."""
-    from ..jobs.fingerprint import fingerprint
-
-    seen = view.fingerprint(job.id)
-    if seen is None or seen["fingerprint"] != fingerprint(job.watch, env):
-        return None
-    claim = view.claim(job.id, f"change:{seen['generation']}")
-    row = None if claim is None else view.run(claim["run"])
-    return None if row is None else _past(row)
-
-
-# --- the run that has not ended ------------------------------------------------
-
-
-def _live(rows: list[Document], view: View, name: str, loaded: Loaded) -> Live | None:
-    row = next((row for row in rows if row["job"] == name), None)
-    if row is None:
-        return None
-    picture = _picture(rows, view, loaded)
-    run = picture.waiting.get(row["id"]) or picture.running[row["id"]]
-    lane = schedule.lane(run)
-    before = [
-        *(other for other in picture.running.values() if schedule.lane(other) is lane),
-        *(o for o in picture.waiting.values() if schedule.lane(o) is lane and o.id < run.id),
-    ]
-    full = len(before) >= loaded.settings.jobs_at_once
-    return Live(
-        run=run.id,
-        running=word(row) == "running",
-        ended=word(row) in ("ended", "vanished"),
-        since=row["dispatched_at"] or row["claimed_at"],
-        cancelling=run.cancelling,
-        waits_for=_waits_for(run, picture),
-        ahead=tuple(f"{other.job} (run {other.id})" for other in before) if full else (),
-        lane=lane,
-    )
-
-
-def _waits_for(run: Run, picture: schedule.Picture) -> str | None:
-    """What it waits for, with the run's number where it is a job: the oldest of that job."""
-    job = schedule.waits_for(run, picture)
-    runs = (*picture.running.values(), *picture.waiting.values())
-    numbers = [other.id for other in runs if other.job == job and other.id != run.id]
-    return f"{job} (run {min(numbers)})" if numbers else job
-
-
-def _picture(rows: list[Document], view: View, loaded: Loaded) -> schedule.Picture:
-    """The daemon's picture, as the ledger has it."""
-    runs = [_run(row) for row in rows]
-    batches = [
-        Batch(id=row["id"], trigger=Trigger(row["trigger"]), sink=unpack(row["sink"], Sink))
-        for row in view.open_batches()
-    ]
-    return schedule.Picture(
-        waiting={run.id: run for run in runs if run.state is State.CLAIMED},
-        running={run.id: run for run in runs if run.state is State.DISPATCHED},
-        batches={batch.id: batch for batch in batches},
-        jobs_at_once=loaded.settings.jobs_at_once,
-    )
-
-
-def _run(row: Document) -> Run:
-    return Run(
-        id=row["id"],
-        job=row["job"],
-        key=row["key"],
-        trigger=Trigger(row["trigger"]),
-        batch=row["batch"],
-        sink=unpack(row["sink"], Sink),
-        claimed_at=row["claimed_at"],
-        after=tuple(row["after"].split()),
-        state=State(row["state"]),
-        cancelling=bool(row["cancelling"]),
-    )

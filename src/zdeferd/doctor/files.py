@@ -7,13 +7,13 @@ import stat
 from collections.abc import Iterator
 
 from .. import __version__
-from ..cli.status import log_problems, state_problems
 from ..errors import LedgerError, LogUnavailable, ZdeferdError
 from ..install.plan import STOPPED, install_plan, installed_service
 from ..install.steps import Write, calls_shim, lines_of, sources_shim
 from ..ledger.reading import reading
 from ..machine.paths import check_private_dir, check_private_file
 from ..telemetry.sharedlog import open_log
+from ..view.health import log_problems, state_problems
 from ..view.jobs import tally
 from ..view.render import count
 from .findings import Check, Finding, Level, Scene, finding_of, refused

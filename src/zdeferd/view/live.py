@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..cli.call import Document
     from ..machine.paths import Paths
+    from .render import Document
 
 
 def as_found(rows: Iterable[Document], paths: Paths) -> list[Document]:

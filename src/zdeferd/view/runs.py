@@ -10,7 +10,7 @@ from .render import Style, ago, clock, duration, kib, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..cli.call import Document
+    from .render import Document
 
 _RENAMED = {
     "id": "run",

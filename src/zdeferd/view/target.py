@@ -6,9 +6,11 @@ from ..errors import ZdeferdError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..cli.call import Document
+    from collections.abc import Iterable
+
     from ..ledger.reading import View
     from ..machine.paths import Paths
+    from .render import Document
 
 
 class NoSuchRun(ZdeferdError):
@@ -69,8 +71,13 @@ def check_job(view: View, paths: Paths, job: str) -> None:
 
 def no_such_job(job: str, known: list[str]) -> NoSuchJob:
     """The error for an unknown job, with the id that was probably meant."""
-    from ..cli import nearest
-
     hint = nearest(job, known)
     remedy = f"did you mean {hint}?" if hint else "`zdeferctl jobs` lists all jobs"
     return NoSuchJob(f"no such job: {job}; {remedy}")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant, or None."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, list(known), 1, 0.6)), None)

@@ -14,7 +14,7 @@ from ..model import Job, Outcome, Scope, Trigger
 from .render import clock, duration
 
 
-class Code(StrEnum):
+class WhyCode(StrEnum):
     """The kinds of answer; `zdeferctl why --json` has them as `code`."""
 
     RUNNING = "running"
@@ -58,7 +58,7 @@ class Past(Struct, frozen=True, kw_only=True):
     rc: int | None = None
 
 
-class Facts(Struct, frozen=True, kw_only=True):
+class WhyFacts(Struct, frozen=True, kw_only=True):
     """All that the answer depends on."""
 
     id: str
@@ -96,7 +96,7 @@ class Facts(Struct, frozen=True, kw_only=True):
 class Answer(Struct, frozen=True):
     """The answer: its kind, its sentence, and the run it speaks of."""
 
-    code: Code
+    code: WhyCode
     sentence: str
     run: int | None = None
 
@@ -104,7 +104,7 @@ class Answer(Struct, frozen=True):
 START = "start it with `zdeferctl start`"
 
 
-def why(facts: Facts) -> Answer:
+def why(facts: WhyFacts) -> Answer:
     """What the job waits for, or why it will not run again."""
     answer = _answer(facts)
     if facts.job is None or not facts.refused:
@@ -114,7 +114,7 @@ def why(facts: Facts) -> Answer:
     return Answer(answer.code, f"{answer.sentence} {beside}", answer.run)
 
 
-def _answer(facts: Facts) -> Answer:
+def _answer(facts: WhyFacts) -> Answer:
     if facts.live is not None:
         return _live(facts, facts.live)
     if facts.job is None:
@@ -124,52 +124,52 @@ def _answer(facts: Facts) -> Answer:
     return _not_yet(facts, facts.job)
 
 
-def _live(facts: Facts, live: Live) -> Answer:
+def _live(facts: WhyFacts, live: Live) -> Answer:
     age = duration((facts.now - live.since) * 1000)
     code, says = _says(facts, live, age)
     return Answer(code, f"(run {live.run}) {says}.", live.run)
 
 
-def _says(facts: Facts, live: Live, age: str) -> tuple[Code, str]:
+def _says(facts: WhyFacts, live: Live, age: str) -> tuple[WhyCode, str]:
     if live.ended:
-        return Code.WAITS_FOR_DAEMON, f"has ended, which the next daemon takes in; {START}"
+        return WhyCode.WAITS_FOR_DAEMON, f"has ended, which the next daemon takes in; {START}"
     if live.cancelling:
-        return Code.CANCELLING, "is being cancelled"
+        return WhyCode.CANCELLING, "is being cancelled"
     if live.running:
-        return Code.RUNNING, f"has been running for {age}"
+        return WhyCode.RUNNING, f"has been running for {age}"
     if not facts.daemon:
         later = "is queued and starts when the daemon is back, which does not run now"
-        return Code.WAITS_FOR_DAEMON, f"{later}; {START}"
+        return WhyCode.WAITS_FOR_DAEMON, f"{later}; {START}"
     if live.waits_for is not None:
-        return Code.WAITS_FOR_JOB, f"waits for {live.waits_for} to end; queued {age} ago"
+        return WhyCode.WAITS_FOR_JOB, f"waits for {live.waits_for} to end; queued {age} ago"
     return _turn(live, age)
 
 
-def _turn(live: Live, age: str) -> tuple[Code, str]:
+def _turn(live: Live, age: str) -> tuple[WhyCode, str]:
     if not live.ahead:
-        return Code.NEXT, "is next and about to start"
+        return WhyCode.NEXT, "is next and about to start"
     place, lane = ordinal(len(live.ahead) + 1), f"{live.lane} lane"
     behind = ", ".join(live.ahead[:3])
     more = len(live.ahead) - 3
     behind += f" and {more} more" if more > 0 else ""
     says = f"waits for its turn: {place} in the {lane}, behind {behind}; queued {age} ago"
-    return Code.WAITS_FOR_TURN, says
+    return WhyCode.WAITS_FOR_TURN, says
 
 
-def _undeclared(facts: Facts) -> Answer:
+def _undeclared(facts: WhyFacts) -> Answer:
     if facts.refused and facts.source != "shell":
-        return Answer(Code.REFUSED, f"is refused: {facts.refused}.")
+        return Answer(WhyCode.REFUSED, f"is refused: {facts.refused}.")
     if facts.refused:
-        return Answer(Code.REFUSED, f"is refused as a shell declared it: {facts.refused}.")
+        return Answer(WhyCode.REFUSED, f"is refused as a shell declared it: {facts.refused}.")
     if facts.last is not None:
         ending = ended(facts.last, facts.now)
         return Answer(
-            Code.UNDECLARED,
+            WhyCode.UNDECLARED,
             f"is no longer declared by a file or a shell; it last ran as {ending}.",
             facts.last.run,
         )
     hint = f"did you mean {facts.nearest}?" if facts.nearest else "`zdeferctl jobs` lists all jobs."
-    return Answer(Code.UNKNOWN, f"is not a job that zdeferd has heard of; {hint}")
+    return Answer(WhyCode.UNKNOWN, f"is not a job that zdeferd has heard of; {hint}")
 
 
 _AGAIN = {
@@ -181,22 +181,22 @@ _AGAIN = {
 }
 
 
-def _spent(facts: Facts, job: Job, past: Past) -> Answer:
+def _spent(facts: WhyFacts, job: Job, past: Past) -> Answer:
     by_hand = f"run it now with `zdeferctl run {facts.id}`"
     if job.once_per is Scope.CHANGE:
         sentence = (
             f"has nothing to do: its inputs are unchanged since {ended(past, facts.now)};"
             f" it is due again when they change; {by_hand}."
         )
-        return Answer(Code.INPUTS_UNCHANGED, sentence, past.run)
+        return Answer(WhyCode.INPUTS_UNCHANGED, sentence, past.run)
     span, again = _AGAIN[job.once_per]
     if job.once_per is Scope.SHELL and not facts.this_shell:
         span = "for the last shell"
     sentence = f"already ran {span} as {ended(past, facts.now)}; {again}; {by_hand}."
-    return Answer(Code.ALREADY_RAN, sentence, past.run)
+    return Answer(WhyCode.ALREADY_RAN, sentence, past.run)
 
 
-def _not_yet(facts: Facts, job: Job) -> Answer:
+def _not_yet(facts: WhyFacts, job: Job) -> Answer:
     idle = Trigger.IDLE in (facts.registered or frozenset(job.on))
     postprompt = Trigger.POSTPROMPT in (facts.registered or frozenset(job.on))
     from_shell = job.source == "shell"
@@ -209,19 +209,19 @@ def _not_yet(facts: Facts, job: Job) -> Answer:
     return _next_shell(facts, "waits for the first prompt of a new shell")
 
 
-def _idle(facts: Facts, or_prompt: bool) -> Answer:
+def _idle(facts: WhyFacts, or_prompt: bool) -> Answer:
     if not facts.daemon:
         sentence = f"waits for idle, which only the daemon can see, and none runs; {START}."
-        return Answer(Code.WAITS_FOR_DAEMON, sentence)
+        return Answer(WhyCode.WAITS_FOR_DAEMON, sentence)
     wanted = duration(facts.idle_after_s * 1000)
     known = facts.quiet_s is not None and facts.quiet_s < facts.idle_after_s
     quiet = f" (so far {duration((facts.quiet_s or 0) * 1000)})" if known else ""
     other = ", or for the first prompt of a new shell" if or_prompt else ""
     sentence = f"waits for idle: {wanted} without a key pressed{quiet}{other}."
-    return Answer(Code.WAITS_FOR_IDLE, sentence)
+    return Answer(WhyCode.WAITS_FOR_IDLE, sentence)
 
 
-def _next_shell(facts: Facts, waits: str) -> Answer:
+def _next_shell(facts: WhyFacts, waits: str) -> Answer:
     if facts.last is not None:
         then, run = f"it last ran as {ended(facts.last, facts.now)}", facts.last.run
     elif facts.prompted_at is not None:
@@ -230,7 +230,7 @@ def _next_shell(facts: Facts, waits: str) -> Answer:
         then, run = "no shell has shown one to zdeferd yet", None
     reached = facts.daemon or facts.activated
     tail = "." if reached else f"; the daemon does not run: {START}."
-    return Answer(Code.WAITS_FOR_PROMPT, f"{waits}; {then}{tail}", run)
+    return Answer(WhyCode.WAITS_FOR_PROMPT, f"{waits}; {then}{tail}", run)
 
 
 def ended(past: Past, now: float) -> str:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from ..call import Call, Document
+    from ...view.render import Document
+    from ..call import Call
 
 SHELLS = 5
 PROMPT = "zdefer-demo> "

@@ -1,0 +1,12 @@
+"""The exit codes of zdeferctl."""
+
+DONE = 0
+"""Done, or the answer is yes."""
+NO = 1
+"""The answer is no, the job failed, or the call did."""
+USAGE = 2
+"""The arguments are wrong."""
+NO_DAEMON = 3
+"""No daemon answers."""
+INTERRUPTED = 130
+"""Ctrl-C."""
