@@ -5,14 +5,16 @@ folder in /tmp that goes at the end (short, because an ipc path has 107 bytes), 
 the contracts name is unset, so that a developer's shell cannot colour a result.
 """
 
+import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+import uvloop
 from support.daemon import Daemon
 from support.user import User
 
@@ -22,6 +24,20 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("zdeferd")
 
 CLEARED = ("ZDEFERD_", "PERF_", "ZSH_", "XDG_", "ZDOTDIR", "NOTIFY_SOCKET", "LISTEN_", "NO_COLOR")
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Return the loops of a test: those that its mark names, else asyncio's own."""
+    mark = item.get_closest_marker("asyncio")
+    names = (mark.kwargs if mark else {}).get("loop_factories", ["asyncio"])
+    return {name: LOOPS[name] for name in names}
 
 
 @pytest.fixture

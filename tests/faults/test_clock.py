@@ -5,6 +5,7 @@ dispatcher is told as its alarm would tell it.
 """
 
 import asyncio
+import datetime
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from zdeferd.machine import paths
 from zdeferd.machine.journal import Journal
 from zdeferd.machine.quiet import Clocks, Probe
 from zdeferd.rules.schedule import TTY_RESOLUTION_S
+from zdeferd.runs import dispatcher
 from zdeferd.runs.dispatcher import Dispatcher
 from zdeferd.wire import messages
 
@@ -115,76 +117,69 @@ def near(instant: float) -> Callable[[float | None], bool]:
 
 
 @pytest.mark.parametrize("jump", [DAY_S, -DAY_S], ids=["forward", "back"])
-def test_a_set_clock_counts_as_activity_and_puts_nothing_off(
+@pytest.mark.asyncio
+async def test_a_set_clock_counts_as_activity_and_puts_nothing_off(
     home: Path, clock: Clock, jump: float
 ) -> None:
-    async def scenario() -> None:
-        touched = [time.time()]
-        async with bench(home, clock, touched) as made:
-            await made.prompt({"tidy": "true"}, on="idle")
-            await made.armed(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
-            clock.turn(jump)
-            made.dispatcher.wake()  # the timer is cancelled by the kernel
-            await made.armed(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
-            assert await made.rows("SELECT count(*) FROM runs") == [(0,)]
-
-    asyncio.run(scenario())
+    touched = [time.time()]
+    async with bench(home, clock, touched) as made:
+        await made.prompt({"tidy": "true"}, on="idle")
+        await made.armed(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
+        clock.turn(jump)
+        made.dispatcher.wake()  # the timer is cancelled by the kernel
+        await made.armed(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
+        assert await made.rows("SELECT count(*) FROM runs") == [(0,)]
 
 
-def test_a_resume_counts_as_activity(home: Path, clock: Clock) -> None:
-    async def scenario() -> None:
-        touched = [time.time()]
-        async with bench(home, clock, touched) as made:
-            await made.prompt({"tidy": "true"}, on="idle")
-            await made.armed(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
-            clock.sleep(3600)
-            made.dispatcher.wake()  # its instant passed in the sleep
-            await made.armed(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
-            assert await made.rows("SELECT count(*) FROM runs") == [(0,)]
-
-    asyncio.run(scenario())
+@pytest.mark.asyncio
+async def test_a_resume_counts_as_activity(home: Path, clock: Clock) -> None:
+    touched = [time.time()]
+    async with bench(home, clock, touched) as made:
+        await made.prompt({"tidy": "true"}, on="idle")
+        await made.armed(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
+        clock.sleep(3600)
+        made.dispatcher.wake()  # its instant passed in the sleep
+        await made.armed(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
+        assert await made.rows("SELECT count(*) FROM runs") == [(0,)]
 
 
 DAILY = '[daily]\nrun = "true"\non = ["postprompt"]\nonce_per = "day"\n'
 
 
-def test_a_date_is_spent_once_however_often_it_comes(home: Path, clock: Clock) -> None:
-    async def scenario() -> None:
-        async with bench(home, clock, [], DAILY) as made:
-            for jump in (0.0, DAY_S, -DAY_S, DAY_S, -DAY_S):
-                clock.turn(jump)
-                made.dispatcher.wake()
-                await made.prompt({})
-            assert await made.rows("SELECT count(*) FROM runs WHERE job = 'daily'") == [(2,)]
+class Today(datetime.date):
+    """The date of the clock that the test turns."""
 
-    # Dates come from the clock that the test turns.
-    import datetime
-
-    class Today(datetime.date):
-        @classmethod
-        def today(cls) -> "Today":
-            return cls.fromtimestamp(time.time())
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zdeferd.dispatcher.date", Today)
-        asyncio.run(scenario())
+    @classmethod
+    def today(cls) -> "Today":
+        return cls.fromtimestamp(time.time())
 
 
-def test_a_hold_is_no_longer_for_a_clock_that_was_set_back(home: Path, clock: Clock) -> None:
-    async def scenario() -> None:
-        async with bench(home, clock, []) as made:
-            runs = Path(made.dispatcher.paths.runs)
-            runs.rmdir()
-            runs.write_text("in the way")  # no run folder can be made: starts are put off
-            await made.prompt({"a": "true"})
-            await made.armed(lambda at: at is not None)
-            runs.unlink()
-            clock.turn(-DAY_S)
+@pytest.mark.asyncio
+async def test_a_date_is_spent_once_however_often_it_comes(
+    home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "date", Today)
+    async with bench(home, clock, [], DAILY) as made:
+        for jump in (0.0, DAY_S, -DAY_S, DAY_S, -DAY_S):
+            clock.turn(jump)
             made.dispatcher.wake()
-            (run,) = [row[0] for row in await made.rows("SELECT id FROM runs")]
-            ending = made.dispatcher.ends.when_ended(run)
-            if ending is not None:
-                await asyncio.wait_for(ending, LIMIT_S)
-            assert await made.rows("SELECT outcome FROM runs") == [("succeeded",)]
+            await made.prompt({})
+        assert await made.rows("SELECT count(*) FROM runs WHERE job = 'daily'") == [(2,)]
 
-    asyncio.run(scenario())
+
+@pytest.mark.asyncio
+async def test_a_hold_is_no_longer_for_a_clock_that_was_set_back(home: Path, clock: Clock) -> None:
+    async with bench(home, clock, []) as made:
+        runs = Path(made.dispatcher.paths.runs)
+        runs.rmdir()
+        runs.write_text("in the way")  # no run folder can be made: starts are put off
+        await made.prompt({"a": "true"})
+        await made.armed(lambda at: at is not None)
+        runs.unlink()
+        clock.turn(-DAY_S)
+        made.dispatcher.wake()
+        (run,) = [row[0] for row in await made.rows("SELECT id FROM runs")]
+        ending = made.dispatcher.ends.when_ended(run)
+        if ending is not None:
+            await asyncio.wait_for(ending, LIMIT_S)
+        assert await made.rows("SELECT outcome FROM runs") == [("succeeded",)]

@@ -18,7 +18,7 @@ def test_a_fault_is_news_again_an_hour_after_it_struck_last(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     now = time.monotonic()
-    monkeypatch.setattr("zdeferd.journal.time.monotonic", lambda: now)
+    monkeypatch.setattr("zdeferd.machine.journal.time.monotonic", lambda: now)
     said = Journal()
     for _ in range(3):
         said.once("the disk is sick")
@@ -32,28 +32,26 @@ def test_a_fault_is_news_again_an_hour_after_it_struck_last(
     assert said.problems == ["the disk is sick"]
 
 
-def test_a_log_that_could_not_be_written_is_tried_again_by_itself(
+@pytest.mark.asyncio
+async def test_a_log_that_could_not_be_written_is_tried_again_by_itself(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scribe, "AGAIN_S", (0.01, 0.02))
     log = home / "logs/seg.log"
 
-    async def scenario() -> None:
-        committer = Committer(Ledger(str(home / "ledger.sqlite3")), asyncio.get_running_loop())
-        line = b"DEFERRED id=a ms=1 rc=0"
-        await committer.transact(lambda ledger: ledger.add_line(str(log), line, None, 0.0))
-        said = Journal()
-        made = Scribe(committer, said)
-        made.wake()
-        assert made._writing is not None
-        await made._writing
-        assert said.problems
-        log.parent.mkdir()
-        async with asyncio.timeout(LIMIT_S):
-            while await committer.transact(lambda ledger: ledger.open_lines()):
-                pass
-        assert log.read_bytes() == line + b"\n"
-        await made.close()
-        await committer.close()
-
-    asyncio.run(scenario())
+    committer = Committer(Ledger(str(home / "ledger.sqlite3")), asyncio.get_running_loop())
+    line = b"DEFERRED id=a ms=1 rc=0"
+    await committer.transact(lambda ledger: ledger.add_line(str(log), line, None, 0.0))
+    said = Journal()
+    made = Scribe(committer, said)
+    made.wake()
+    assert made._writing is not None
+    await made._writing
+    assert said.problems
+    log.parent.mkdir()
+    async with asyncio.timeout(LIMIT_S):
+        while await committer.transact(lambda ledger: ledger.open_lines()):
+            pass
+    assert log.read_bytes() == line + b"\n"
+    await made.close()
+    await committer.close()

@@ -8,24 +8,15 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
-import uvloop
 
 from zdeferd.machine import timers
 from zdeferd.machine.timers import Alarm, LoopTimer
 
 LIMIT_S = 10.0
 KINDS = ["LoopTimer", "TimerFd"] if sys.platform == "linux" else ["LoopTimer"]
-Run = Callable[[Coroutine[Any, Any, None]], None]
-
-
-@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    run: Run = request.param
-    return run
+on_both_loops = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
 
 @pytest.fixture(params=KINDS)
@@ -52,85 +43,76 @@ class Bell:
 
 
 @pytest.mark.usefixtures("kind")
-def test_it_comes_and_comes_again(run: Run) -> None:
-    async def scene() -> None:
-        bell = Bell()
-        alarm = Alarm(asyncio.get_running_loop(), bell)
-        at = time.time() + 0.02
-        alarm.arm(at)
-        await bell.wait()
-        assert time.time() >= at - 0.01
-        alarm.arm(at)  # the same instant again, now past
-        await bell.wait()
-        alarm.arm(0.0)
-        await bell.wait()
-        assert bell.rung == 3
-        alarm.close()
-
-    run(scene())
+@on_both_loops
+async def test_it_comes_and_comes_again() -> None:
+    bell = Bell()
+    alarm = Alarm(asyncio.get_running_loop(), bell)
+    at = time.time() + 0.02
+    alarm.arm(at)
+    await bell.wait()
+    assert time.time() >= at - 0.01
+    alarm.arm(at)  # the same instant again, now past
+    await bell.wait()
+    alarm.arm(0.0)
+    await bell.wait()
+    assert bell.rung == 3
+    alarm.close()
 
 
 @pytest.mark.usefixtures("kind")
-def test_what_is_moved_or_taken_back_does_not_come(run: Run) -> None:
-    async def scene() -> None:
-        first, second = Bell(), Bell()
-        loop = asyncio.get_running_loop()
-        taken_back, moved, closed = (Alarm(loop, first) for _ in range(3))
-        for alarm in (taken_back, moved, closed):
-            alarm.arm(time.time() - 1)
-        taken_back.arm(None)
-        moved.arm(time.time() + 3600)
-        closed.close()
-        last = Alarm(loop, second)
-        last.arm(time.time())
-        await second.wait()
-        assert first.rung == 0
-        for alarm in (taken_back, moved, last):
-            alarm.close()
-
-    run(scene())
+@on_both_loops
+async def test_what_is_moved_or_taken_back_does_not_come() -> None:
+    first, second = Bell(), Bell()
+    loop = asyncio.get_running_loop()
+    taken_back, moved, closed = (Alarm(loop, first) for _ in range(3))
+    for alarm in (taken_back, moved, closed):
+        alarm.arm(time.time() - 1)
+    taken_back.arm(None)
+    moved.arm(time.time() + 3600)
+    closed.close()
+    last = Alarm(loop, second)
+    last.arm(time.time())
+    await second.wait()
+    assert first.rung == 0
+    for alarm in (taken_back, moved, last):
+        alarm.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux's")
-def test_no_system_call_where_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.asyncio
+async def test_no_system_call_where_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     monkeypatch.setattr(timers, "_settime", lambda _fd, at_ns: calls.append(at_ns))
-
-    async def scene() -> None:
-        alarm = Alarm(asyncio.get_running_loop(), Bell())
-        for at in (None, 5.0, 5.0, None, None, 6.5):
-            alarm.arm(at)
-        alarm.close()
-        alarm.close()
-
-    asyncio.run(scene())
+    alarm = Alarm(asyncio.get_running_loop(), Bell())
+    for at in (None, 5.0, 5.0, None, None, 6.5):
+        alarm.arm(at)
+    alarm.close()
+    alarm.close()
     assert calls == [5 * 10**9, 0, 6_500_000_000]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux's")
-def test_a_jump_of_the_clock_calls_back_and_the_alarm_can_be_set_again(
+@pytest.mark.asyncio
+async def test_a_jump_of_the_clock_calls_back_and_the_alarm_can_be_set_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def scene() -> None:
-        bell = Bell()
-        alarm = Alarm(asyncio.get_running_loop(), bell)
-        real = os.read
+    bell = Bell()
+    alarm = Alarm(asyncio.get_running_loop(), bell)
+    real = os.read
 
-        def cancelled(fd: int, size: int) -> bytes:
-            real(fd, size)
-            raise OSError(errno.ECANCELED, "the clock was set")
+    def cancelled(fd: int, size: int) -> bytes:
+        real(fd, size)
+        raise OSError(errno.ECANCELED, "the clock was set")
 
-        at = time.time()
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "read", cancelled)
-            alarm.arm(at)
-            await bell.wait()
+    at = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "read", cancelled)
         alarm.arm(at)
         await bell.wait()
-        assert bell.rung == 2
-        alarm.close()
-
-    asyncio.run(scene())
+    alarm.arm(at)
+    await bell.wait()
+    assert bell.rung == 2
+    alarm.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux's")

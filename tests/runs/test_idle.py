@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.daemon import environment, visit
 
 from zdeferd.ledger.committer import Committer
@@ -73,46 +74,40 @@ async def bench(home: Path, touched: list[float], settings: str) -> AsyncIterato
         await committer.close()
 
 
-def test_it_looks_at_the_computed_instant_and_fires_when_quiet(home: Path) -> None:
-    async def scenario() -> None:
-        now = time.time()
-        touched = [now]
-        async with bench(home, touched, 'idle_after = "60s"') as made:
-            await made.visit("n1", 1, {"tidy": "true"}, on="idle")
-            at = await made.next_instant(lambda at: at is not None)
-            assert at == now + 8 + 60, "the resolution of a tty, and idle_after"
-            touched[0] = now - 3600
-            made.dispatcher.wake()
-            made.dispatcher.reload()  # asks again where nothing waits to be looked at before
-            await made.next_instant(lambda at: at is None)
-            assert await made.rows("SELECT job, trigger FROM runs") == [("tidy", "idle")]
-
-    asyncio.run(scenario())
+@pytest.mark.asyncio
+async def test_it_looks_at_the_computed_instant_and_fires_when_quiet(home: Path) -> None:
+    now = time.time()
+    touched = [now]
+    async with bench(home, touched, 'idle_after = "60s"') as made:
+        await made.visit("n1", 1, {"tidy": "true"}, on="idle")
+        at = await made.next_instant(lambda at: at is not None)
+        assert at == now + 8 + 60, "the resolution of a tty, and idle_after"
+        touched[0] = now - 3600
+        made.dispatcher.wake()
+        made.dispatcher.reload()  # asks again where nothing waits to be looked at before
+        await made.next_instant(lambda at: at is None)
+        assert await made.rows("SELECT job, trigger FROM runs") == [("tidy", "idle")]
 
 
-def test_a_touch_moves_the_instant_and_nothing_fires(home: Path) -> None:
-    async def scenario() -> None:
-        touched = [time.time() - 68.0 + 0.3]
-        async with bench(home, touched, 'idle_after = "60s"') as made:
-            await made.visit("n1", 1, {"tidy": "true"}, on="idle")
-            first = await made.next_instant(lambda at: at is not None)
-            touched[0] = time.time()
-            passed = asyncio.Event()
-            asyncio.get_running_loop().call_later((first or 0) - time.time() + 0.01, passed.set)
-            await passed.wait()
-            made.dispatcher.wake()
-            second = await made.next_instant(lambda at: at != first)
-            assert second == touched[0] + 68
-            assert await made.rows("SELECT count(*) FROM runs") == [(0,)]
-
-    asyncio.run(scenario())
+@pytest.mark.asyncio
+async def test_a_touch_moves_the_instant_and_nothing_fires(home: Path) -> None:
+    touched = [time.time() - 68.0 + 0.3]
+    async with bench(home, touched, 'idle_after = "60s"') as made:
+        await made.visit("n1", 1, {"tidy": "true"}, on="idle")
+        first = await made.next_instant(lambda at: at is not None)
+        touched[0] = time.time()
+        passed = asyncio.Event()
+        asyncio.get_running_loop().call_later((first or 0) - time.time() + 0.01, passed.set)
+        await passed.wait()
+        made.dispatcher.wake()
+        second = await made.next_instant(lambda at: at != first)
+        assert second == touched[0] + 68
+        assert await made.rows("SELECT count(*) FROM runs") == [(0,)]
 
 
-def test_with_no_idle_job_the_ttys_are_never_looked_at(home: Path) -> None:
-    async def scenario() -> None:
-        async with bench(home, [], "") as made:
-            made.dispatcher._idle._probe = None  # type: ignore[assignment]
-            await made.visit("n1", 1)
-            await made.next_instant(lambda at: at is None)
-
-    asyncio.run(scenario())
+@pytest.mark.asyncio
+async def test_with_no_idle_job_the_ttys_are_never_looked_at(home: Path) -> None:
+    async with bench(home, [], "") as made:
+        made.dispatcher._idle._probe = None  # type: ignore[assignment]
+        await made.visit("n1", 1)
+        await made.next_instant(lambda at: at is None)

@@ -40,8 +40,8 @@ class Book:
         self.transactions = 0
         self.steps_left: int | None = None
 
-    def flush(self) -> bool:
-        return asyncio.run(flush(self, list(self.lines.values())))
+    async def flush(self) -> bool:
+        return await flush(self, list(self.lines.values()))
 
     def step(self) -> None:
         if self.steps_left is not None:
@@ -91,31 +91,35 @@ def log(home: Path) -> Path:
 # --- without trouble -----------------------------------------------------------
 
 
-def test_lines_in_order_and_one_transaction_more_than_lines(log: Path) -> None:
+@pytest.mark.asyncio
+async def test_lines_in_order_and_one_transaction_more_than_lines(log: Path) -> None:
     book = Book(*((log, b"%d" % n) for n in range(5)))
-    assert book.flush()
+    assert await book.flush()
     assert log.read_bytes() == b"0\n1\n2\n3\n4\n"
     assert (book.lines, book.transactions) == ({}, 6)
     assert log.stat().st_mode & 0o777 == 0o600
 
 
-def test_files_have_nothing_to_do_with_each_other(home: Path) -> None:
+@pytest.mark.asyncio
+async def test_files_have_nothing_to_do_with_each_other(home: Path) -> None:
     a, b, c = home / "a", home / "none/b", home / "c"
     book = Book((a, b"1"), (b, b"2"), (c, b"3"), (b, b"4"), (a, b"5"))
-    assert not book.flush()
+    assert not await book.flush()
     assert (a.read_bytes(), c.read_bytes()) == (b"1\n5\n", b"3\n")
     assert list(book.lines) == [2, 4]
     assert book.problems == {2: f"the log's folder is missing: {home}/none; make it"}
     b.parent.mkdir()
-    assert book.flush()
+    assert await book.flush()
     assert b.read_bytes() == b"2\n4\n"
 
 
-def test_nothing_to_do() -> None:
-    assert Book().flush()
+@pytest.mark.asyncio
+async def test_nothing_to_do() -> None:
+    assert await Book().flush()
 
 
-def test_each_line_is_one_write(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.asyncio
+async def test_each_line_is_one_write(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writes: list[bytes] = []
     real = os.write
 
@@ -125,7 +129,7 @@ def test_each_line_is_one_write(log: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     log.write_bytes(b"torn")
     monkeypatch.setattr(os, "write", write)
-    Book((log, b"1"), (log, b"2")).flush()
+    await Book((log, b"1"), (log, b"2")).flush()
     assert writes == [b"\n1\n", b"2\n"]
 
 
@@ -143,7 +147,8 @@ def test_lines_of_others_in_between_are_left_alone(log: Path) -> None:
 
 
 @pytest.mark.parametrize("before", [b"", b"old\n", b"torn"])
-def test_a_crash_at_any_step_costs_no_line_and_doubles_none(
+@pytest.mark.asyncio
+async def test_a_crash_at_any_step_costs_no_line_and_doubles_none(
     log: Path, monkeypatch: pytest.MonkeyPatch, before: bytes
 ) -> None:
     texts = [b"same", b"same", b"other"]
@@ -155,10 +160,10 @@ def test_a_crash_at_any_step_costs_no_line_and_doubles_none(
         monkeypatch.setattr(asyncio, "to_thread", book.in_thread)
         book.steps_left = crashes
         try:
-            assert book.flush()
+            assert await book.flush()
         except Crash:
             book.steps_left = None
-            assert book.flush()
+            assert await book.flush()
             crashes += 1
             assert log.read_bytes() == expected
             assert not book.lines
@@ -227,11 +232,12 @@ def test_a_rotated_log_is_found(log: Path) -> None:
     assert settle(str(log), where, LINE) is Settled.THERE
 
 
-def test_a_line_missing_from_a_rotated_log_goes_to_the_new_one(log: Path) -> None:
+@pytest.mark.asyncio
+async def test_a_line_missing_from_a_rotated_log_goes_to_the_new_one(log: Path) -> None:
     book = Book((log, LINE))
     book.lines[1] = book.lines[1]._replace(intent=begun(log))
     log.rename(log.with_name("perf.log.1"))
-    assert book.flush()
+    assert await book.flush()
     assert log.read_bytes() == LINE + b"\n"
     assert log.with_name("perf.log.1").read_bytes() == b""
 
@@ -249,7 +255,8 @@ def with_its_folder(log: Path) -> None:
 
 
 @pytest.mark.parametrize("fate", [emptied, deleted, with_its_folder])
-def test_where_nobody_can_tell_the_line_is_not_written_again(
+@pytest.mark.asyncio
+async def test_where_nobody_can_tell_the_line_is_not_written_again(
     home: Path, fate: Callable[[Path], None]
 ) -> None:
     log = home / "logs/perf.log"
@@ -258,13 +265,14 @@ def test_where_nobody_can_tell_the_line_is_not_written_again(
     book = Book((log, LINE), (log, b"next"))
     book.lines[1] = book.lines[1]._replace(intent=begun(log))
     fate(log)
-    book.flush()
+    await book.flush()
     assert book.lost == [1]
     assert book.problems[1] == f"the log it was begun in is gone: {log}"
     assert not log.exists() or log.read_bytes() == b"next\n"
 
 
-def test_a_line_that_cannot_be_looked_for_stays_in_doubt(
+@pytest.mark.asyncio
+async def test_a_line_that_cannot_be_looked_for_stays_in_doubt(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book = Book((log, LINE), (log, b"next"))
@@ -275,10 +283,10 @@ def test_a_line_that_cannot_be_looked_for_stays_in_doubt(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", refused)
-        assert not book.flush()
+        assert not await book.flush()
     assert book.lines[1].intent
     assert book.problems == {1: f"cannot look into the log: {log}: Permission denied"}
-    assert book.flush()
+    assert await book.flush()
     assert log.read_bytes() == LINE + b"\nnext\n"
 
 
@@ -332,11 +340,12 @@ def full_disk(log: Path, room: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("before", [b"old\n", b"torn"])
 @pytest.mark.parametrize("room", [0, 1, 5])
-def test_a_full_disk_leaves_no_piece(log: Path, before: bytes, room: int) -> None:
+@pytest.mark.asyncio
+async def test_a_full_disk_leaves_no_piece(log: Path, before: bytes, room: int) -> None:
     log.write_bytes(before)
     book = Book((log, LINE))
     with full_disk(log, room):
-        assert not book.flush()
+        assert not await book.flush()
     assert log.read_bytes() == before
     assert "cannot write the log" in book.problems[1]
     assert book.lines[1].intent is None
@@ -353,13 +362,15 @@ def short_then(monkeypatch: pytest.MonkeyPatch, then: Callable[[int, bytes], int
     monkeypatch.setattr(os, "write", write)
 
 
-def test_a_short_write_is_completed(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.asyncio
+async def test_a_short_write_is_completed(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     short_then(monkeypatch, os.write)
-    assert Book((log, LINE)).flush()
+    assert await Book((log, LINE)).flush()
     assert log.read_bytes() == LINE + b"\n"
 
 
-def test_nothing_of_others_is_cut(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.asyncio
+async def test_nothing_of_others_is_cut(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.lseek
 
     def lseek(fd: int, offset: int, whence: int) -> int:
@@ -371,8 +382,8 @@ def test_nothing_of_others_is_cut(log: Path, monkeypatch: pytest.MonkeyPatch) ->
     short_then(monkeypatch, os.write)
     monkeypatch.setattr(os, "lseek", lseek)
     book = Book((log, LINE))
-    assert not book.flush()
+    assert not await book.flush()
     assert log.read_bytes() == LINE[:5] + b"SEGMENT\n"
     monkeypatch.undo()
-    assert book.flush()
+    assert await book.flush()
     assert log.read_bytes() == LINE[:5] + b"SEGMENT\n" + LINE + b"\n"
