@@ -83,7 +83,8 @@ status = dict(line.split(":\\t", 1) for line in open("/proc/self/status"))
 mask = os.umask(0)
 print(json.dumps({
     "sid": os.getsid(0) == os.getpid(), "cwd": os.getcwd(), "umask": mask,
-    "nofile": resource.getrlimit(resource.RLIMIT_NOFILE), "nice": os.getpriority(0, 0),
+    "nofile": resource.getrlimit(resource.RLIMIT_NOFILE),
+    "data": resource.getrlimit(resource.RLIMIT_DATA), "nice": os.getpriority(0, 0),
     "signals": [int(status[name], 16) & 0x7fffffff for name in ("SigBlk", "SigIgn")],
     "fds": sorted(int(n) for n in os.listdir(fds) if os.path.exists(fds + "/" + n)),
     "stdin": os.readlink("/proc/self/fd/0"), "same": os.path.sameopenfile(1, 2),
@@ -93,7 +94,8 @@ print(json.dumps({
 
 def test_what_a_job_wakes_up_with(spawner: Spawner, home: Path) -> None:
     # Signals 1 to 31: libc keeps two above them for itself. Python ignores two of its own.
-    run = spawner.start(argv=[sys.executable, "-I", "-S", "-c", LOOK], nofile=[512, 2048])
+    limits = {"nofile": [512, 2048], "data": [1 << 30, -1]}
+    run = spawner.start(argv=[sys.executable, "-I", "-S", "-c", LOOK], limits=limits)
     assert run.outcome()["rc"] == 0, run.output()
     found = json.loads(run.output())
     ignored = 1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1)
@@ -101,7 +103,7 @@ def test_what_a_job_wakes_up_with(spawner: Spawner, home: Path) -> None:
         "sid": True,
         "cwd": str(home),
         "umask": 0o022,
-        "nofile": [512, 2048],
+        **limits,
         "nice": 19,
         "signals": [0, ignored],
         "fds": [0, 1, 2, launch.JOB_LOCK_FD],
@@ -390,7 +392,7 @@ def test_without_a_process_to_be_had_nothing_is_started(
     monkeypatch.setattr(launch, "_posix_spawn", no_process)
     os.close(runfolder.prepare(str(home / "1")))
     request: Any = {"folder": str(home / "1"), "attempt": 1, "script": None, "argv": ["true"]}
-    request |= {"env": {"PATH": PATH}, "cwd": os.getcwd(), "nofile": [-1, -1]}
+    request |= {"env": {"PATH": PATH}, "cwd": os.getcwd(), "limits": {"nofile": [-1, -1]}}
     alive = runner.open_alive(str(home / "1"))
     signals: Any = type("Signals", (), {"cancelled": False})
     before = os.umask(0o022), os.getcwd()

@@ -94,7 +94,7 @@ async def bench(
     loop = asyncio.get_running_loop()
     committer = Committer(Ledger(where.ledger), loop)
     probe = Probe(clock.read, lambda: list(touched))
-    dispatcher = Dispatcher(where, committer, "b1", (256, 256), Journal(), loop, probe)
+    dispatcher = Dispatcher(where, committer, "b1", {"nofile": (256, 256)}, Journal(), loop, probe)
     queue: asyncio.Queue[float | None] = asyncio.Queue()
     serving = asyncio.ensure_future(dispatcher.serve(queue.put_nowait, lambda busy: None))
     try:

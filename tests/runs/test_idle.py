@@ -61,7 +61,7 @@ async def bench(home: Path, touched: list[float], settings: str) -> AsyncIterato
     loop = asyncio.get_running_loop()
     committer = Committer(Ledger(where.ledger), loop)
     probe = Probe(lambda: Clocks(time.time(), 0.0, 0.0), lambda: list(touched))
-    dispatcher = Dispatcher(where, committer, "b1", (256, 256), Journal(), loop, probe)
+    dispatcher = Dispatcher(where, committer, "b1", {"nofile": (256, 256)}, Journal(), loop, probe)
     armed: asyncio.Queue[float | None] = asyncio.Queue()
     serving = asyncio.ensure_future(dispatcher.serve(armed.put_nowait, lambda busy: None))
     try:

@@ -118,7 +118,7 @@ class Daemon:
             machine.paths,
             self.committer,
             machine.boot,
-            (1024, 4096),
+            {},
             TurnedJournal(machine),
             self.loop.own,
             Probe(self._look, lambda: list(machine.keyboard.atimes)),

@@ -2,7 +2,7 @@
 
 Owns what a job finds when it wakes up: a session of its own, no terminal, /dev/null as
 input, one pipe as output, all signals at their defaults, an empty signal mask, the umask
-022 (the user's own is not known here), the descriptor limit that the daemon found, and
+022 (the user's own is not known here), the limits that the daemon found, and
 exactly the environment of the request plus `NO_PROMPTS`.
 
 Standard library only; runs in the runner, and changes that process (folder, umask,
@@ -15,7 +15,7 @@ import errno
 import os
 import signal
 
-from . import processes
+from . import limits
 
 TYPE_CHECKING = False  # typing itself would cost the spawner a quarter of its start
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
         grace_ms: int
         output_limit_bytes: int
         background: bool
-        nofile: list[int]
-        """The soft and the hard descriptor limit."""
+        limits: dict[str, list[int]]
+        """Of each name in limits.py the soft and the hard limit."""
 
 
 NO_PROMPTS = {
@@ -83,9 +83,8 @@ def launch(request: Request, output: int, job_lock: int) -> int:
         message = f"cannot enter its folder: {request['cwd']}: {error.strerror}"
         raise CannotStart(NOT_EXECUTABLE, message) from None
     os.umask(0o022)
-    soft, hard = request["nofile"]
-    processes.restore_nofile((soft, hard))
-    actions = _descriptors(output, job_lock, soft)
+    limits.give_back(request["limits"])
+    actions = _descriptors(output, job_lock, request["limits"]["nofile"][0])
     try:
         return _spawn(argv, NO_PROMPTS | request["env"], actions)
     finally:

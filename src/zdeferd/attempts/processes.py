@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import select
 import signal
 import sys
@@ -22,35 +21,15 @@ LINUX = sys.platform == "linux"
 _prctl = ctypes.CDLL(None).prctl if LINUX else None
 _PR_SET_CHILD_SUBREAPER = 36
 
-# --- limits of this process ----------------------------------------------------
-
-
-def raise_nofile() -> tuple[int, int]:
-    """Raise the soft descriptor limit to the hard one; returns the limits before."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
-    except (OSError, ValueError):
-        pass  # macOS refuses "unlimited"; the soft limit then stays as it was
-    return before
-
-
-def restore_nofile(limits: tuple[int, int]) -> None:
-    """Give the descriptor limits back that `raise_nofile` found."""
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    except (OSError, ValueError):
-        pass  # a hard limit that has been lowered since cannot be raised again
-
-
-# --- the process table ---------------------------------------------------------
-
 
 def become_subreaper() -> bool:
     """Make orphans below this process its children. False where the system has no subreapers."""
     if _prctl is None:
         return False
     return bool(_prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+
+
+# --- the process table ---------------------------------------------------------
 
 
 class Process:

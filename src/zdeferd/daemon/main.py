@@ -21,7 +21,7 @@ from typing import Any
 import uvloop
 
 from .. import __version__, crashpoints
-from ..attempts import priority, processes
+from ..attempts import limits, priority
 from ..errors import AlreadyRunning, LedgerError, RequestRefused, WireError, ZdeferdError
 from ..jobs import files
 from ..ledger.committer import Committer
@@ -138,12 +138,12 @@ class _Daemon:
         """
         loop = asyncio.get_running_loop()
         loop.set_default_executor(_ready_threads())
-        nofile = processes.raise_nofile()
+        before = limits.set_own()
         ledger = self._open_ledger()
         committer = Committer(ledger, loop)
         notifier = Notifier(os.environ, loop)
         self._dispatcher = Dispatcher(
-            self._paths, committer, boot_id(), nofile, self._journal, loop
+            self._paths, committer, boot_id(), before, self._journal, loop
         )
         self._dispatcher.say_problems()
         self._listen_to_signals(loop)
@@ -161,7 +161,7 @@ class _Daemon:
         alarm.close()
         if self._lost is not None:
             # Closed by itself, SQLite would remove the files of whoever is at that path now.
-            processes.restore_nofile(nofile)
+            limits.give_back(before)
             return True
         await committer.close()
         return False

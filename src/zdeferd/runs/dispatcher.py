@@ -49,7 +49,7 @@ class Dispatcher:
         paths: Paths,
         committer: Committer,
         boot: str,
-        nofile: tuple[int, int],
+        limits: dict[str, tuple[int, int]],
         journal: Journal,
         loop: asyncio.AbstractEventLoop,
         probe: Probe | None = None,
@@ -67,7 +67,7 @@ class Dispatcher:
         self._live = LiveRuns()
         self._hold = Hold(self._live, journal)
         self.ends = Ends(
-            paths.runs, nofile, boot, self._live, self._inbox, self._hold, journal, loop
+            paths.runs, limits, boot, self._live, self._inbox, self._hold, journal, loop
         )
         self.executor = self.ends.executor
         self._heard_at = time.time()

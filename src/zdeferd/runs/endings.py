@@ -31,7 +31,7 @@ class Ends:
     def __init__(
         self,
         runs: str,
-        nofile: tuple[int, int],
+        limits: dict[str, tuple[int, int]],
         boot: str,
         live: LiveRuns,
         inbox: Inbox,
@@ -39,7 +39,7 @@ class Ends:
         journal: Journal,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.executor = Executor(runs, self._runner_ended, nofile, loop)
+        self.executor = Executor(runs, self._runner_ended, limits, loop)
         self._boot, self._live, self._inbox, self._hold = boot, live, inbox, hold
         self._journal, self._loop = journal, loop
         self._awaited: dict[int, set[asyncio.Future[Ending]]] = {}

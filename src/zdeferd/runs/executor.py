@@ -51,10 +51,10 @@ class Executor:
         self,
         runs: str,
         on_end: OnEnd,
-        nofile: tuple[int, int],
+        limits: dict[str, tuple[int, int]],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._runs, self._on_end, self._nofile, self._loop = runs, on_end, nofile, loop
+        self._runs, self._on_end, self._limits, self._loop = runs, on_end, limits, loop
         self._alive: dict[int, _Watched] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Future[None] | None = None
@@ -230,7 +230,7 @@ class Executor:
             "grace_ms": round(settings.kill_grace_s * 1000),
             "output_limit_bytes": settings.output_limit_bytes,
             "background": job.background,
-            "nofile": self._nofile,
+            "limits": self._limits,
         }
 
 

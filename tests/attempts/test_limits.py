@@ -1,0 +1,95 @@
+"""Limits: what the daemon takes for itself, and that it gives back what it found."""
+
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.daemon import Daemon, Peer, visit
+
+from zdeferd.attempts import limits
+
+UNLIMITED = resource.RLIM_INFINITY
+LOOK = """
+import json, resource
+from zdeferd.attempts import limits
+before = limits.set_own()
+own = {name: resource.getrlimit(number) for name, number in limits._NUMBERS.items()}
+limits.give_back(before)
+again = {name: resource.getrlimit(number) for name, number in limits._NUMBERS.items()}
+assert again == before
+print(*own["nofile"], *own["data"])
+"""
+
+
+@pytest.fixture
+def daemon(home: Path) -> Iterator[Daemon]:
+    made = Daemon(home)
+    yield made
+    made.close()
+
+
+def own_limits(nofile: tuple[int, int], data: tuple[int, int]) -> list[int]:
+    """Soft and hard of both, in a process that began with these."""
+
+    def begin() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, nofile)
+        resource.setrlimit(resource.RLIMIT_DATA, data)
+
+    command = [sys.executable, "-c", LOOK]
+    done = subprocess.run(command, preexec_fn=begin, capture_output=True, text=True, check=True)
+    return [int(word) for word in done.stdout.split()]
+
+
+def test_descriptors_up_to_the_hard_limit_and_half_a_gibibyte() -> None:
+    found = own_limits((256, 512), (UNLIMITED, UNLIMITED))
+    assert found == [512, 512, limits.DATA_BYTES, UNLIMITED]
+
+
+def test_a_lower_limit_of_data_stays() -> None:
+    most = 300 << 20
+    assert own_limits((256, 512), (most, 1 << 30)) == [512, 512, most, 1 << 30]
+    assert own_limits((256, 512), (most, most)) == [512, 512, most, most]
+
+
+@pytest.mark.parametrize(
+    ("platform", "before", "soft"),
+    [
+        ("linux", (1024, 524_288), 524_288),
+        ("linux", (1024, UNLIMITED), 10_240),
+        ("darwin", (256, UNLIMITED), 10_240),
+        ("darwin", (256, 2560), 2560),
+        ("darwin", (256, 1 << 20), 10_240),
+        ("darwin", (20_000, UNLIMITED), 20_000),
+        ("darwin", (UNLIMITED, UNLIMITED), UNLIMITED),
+    ],
+)
+def test_an_unlimited_hard_limit_is_not_asked_for(
+    platform: str, before: tuple[int, int], soft: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[int, tuple[int, int]] = {}
+    found = {resource.RLIMIT_NOFILE: before, resource.RLIMIT_DATA: (UNLIMITED, UNLIMITED)}
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(resource, "getrlimit", found.__getitem__)
+    monkeypatch.setattr(resource, "setrlimit", asked.__setitem__)
+    assert limits.set_own() == {"nofile": before, "data": (UNLIMITED, UNLIMITED)}
+    assert asked == {
+        resource.RLIMIT_NOFILE: (soft, before[1]),
+        resource.RLIMIT_DATA: (limits.DATA_BYTES, UNLIMITED),
+    }
+
+
+def test_the_daemon_has_them_and_its_jobs_do_not(daemon: Daemon) -> None:
+    limited = 'ulimit -S -n 300; ulimit -S -d 900000; exec "$@"'
+    daemon.command = ["sh", "-c", limited, "sh", *daemon.command]
+    process = daemon.start().process
+    assert process is not None
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    assert resource.prlimit(process.pid, resource.RLIMIT_DATA)[0] == limits.DATA_BYTES
+    with Peer(daemon.socket) as peer:
+        peer.ask(visit("n1", 1, {"x": "ulimit -n; ulimit -d"}))
+    daemon.wait_until_done(1)
+    assert (daemon.state / "runs/1/output").read_text().split() == ["300", "900000"]
