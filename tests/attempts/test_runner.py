@@ -15,7 +15,8 @@ import pytest
 from support.spawning import PATH, Spawner, until, wait_gone
 
 from zdeferd.attempts import launch, runner, supervise
-from zdeferd.runs import judge as runfolder
+from zdeferd.rules import verdicts
+from zdeferd.runs import judge, leftovers
 
 
 @pytest.fixture
@@ -212,12 +213,12 @@ def test_cancelling(spawner: Spawner) -> None:
     phone = spawner.telephone()
     run = spawner.start(script=family(phone) + "sleep 1000", grace_ms=100)
     members = [phone.pidfd() for _ in range(4)]
-    assert runfolder.cancel(run.folder)
+    assert judge.cancel(run.folder)
     outcome = run.outcome()
     assert (outcome["ended_by"], outcome["rc"]) == ("cancel", 143)
     for member in members:
         wait_gone(member)
-    assert not runfolder.cancel(run.folder)
+    assert not judge.cancel(run.folder)
 
 
 # --- cost ---------------------------------------------------------------------------
@@ -301,14 +302,14 @@ def test_a_runners_death_is_seen_and_its_job_is_ended(spawner: Spawner) -> None:
     members = [phone.pidfd() for _ in range(4)]
     bystander = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ, setsid=True)
     os.kill(run.answer["pid"], signal.SIGKILL)
-    assert run.verdict() == runfolder.Vanished()
-    assert runfolder.end_leftovers(run.folder, grace_s=0.2)
+    assert run.verdict() == verdicts.Vanished()
+    assert leftovers.end(run.folder, grace_s=0.2)
     for member in members:
         wait_gone(member)
     assert os.waitpid(bystander, os.WNOHANG) == (0, 0)
     os.kill(bystander, signal.SIGKILL)
     os.waitpid(bystander, 0)
-    assert run.verdict() == runfolder.Vanished()
+    assert run.verdict() == verdicts.Vanished()
 
 
 def test_the_daemons_death_costs_nothing(spawner: Spawner) -> None:
@@ -318,9 +319,9 @@ def test_the_daemons_death_costs_nothing(spawner: Spawner) -> None:
     assert phone.line() == "ran"
     os.close(run.alive)
     spawner.leave()
-    run.alive = runfolder.prepare(run.folder)  # the next daemon adopts it
-    verdict = runfolder.judge(run.folder, 1)
-    assert verdict == runfolder.Running(run.answer["pid"])
+    run.alive = judge.prepare(run.folder)  # the next daemon adopts it
+    verdict = judge.judge(run.folder, 1)
+    assert verdict == verdicts.Running(run.answer["pid"])
     with gate.path.open("w") as opened:
         opened.write("go\n")
     assert run.outcome()["rc"] == 5
@@ -336,7 +337,7 @@ def test_a_folder_that_is_removed_does_not_hurt_the_job(spawner: Spawner, home: 
     Path(run.folder).rmdir()
     with gate.path.open("w") as opened:
         opened.write("go\n")
-    assert run.verdict() == runfolder.NeverStarted("its folder is gone")
+    assert run.verdict() == verdicts.NeverStarted("its folder is gone")
     assert (home / "done").exists()
 
 
@@ -352,7 +353,7 @@ def let_write(pid: int, most: int) -> None:
 def test_on_a_full_disk_nothing_is_started(spawner: Spawner) -> None:
     let_write(spawner.process.pid, 0)
     run = spawner.start(script="exit 3")
-    assert run.verdict() == runfolder.NeverStarted()
+    assert run.verdict() == verdicts.NeverStarted()
     assert b"refused cannot write" in run.said
     let_write(spawner.process.pid, resource.RLIM_INFINITY)
     assert spawner.start(script="exit 3").outcome()["rc"] == 3
@@ -378,7 +379,7 @@ def test_an_outcome_that_cannot_be_written_is_tried_again(spawner: Spawner) -> N
     with gate.path.open("w") as opened:
         opened.write("go\n")
     wait_gone(job)
-    assert isinstance(runfolder.judge(run.folder, 1), runfolder.Running)
+    assert isinstance(judge.judge(run.folder, 1), verdicts.Running)
     let_write(run.answer["pid"], resource.RLIM_INFINITY)
     assert run.outcome()["rc"] == 3
 
@@ -390,7 +391,7 @@ def test_without_a_process_to_be_had_nothing_is_started(
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(launch, "_posix_spawn", no_process)
-    os.close(runfolder.prepare(str(home / "1")))
+    os.close(judge.prepare(str(home / "1")))
     request: Any = {"folder": str(home / "1"), "attempt": 1, "script": None, "argv": ["true"]}
     request |= {"env": {"PATH": PATH}, "cwd": os.getcwd(), "limits": {"nofile": [-1, -1]}}
     alive = runner.open_alive(str(home / "1"))

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from support.spawning import SPAWNER, Spawner, wait_gone
 
-from zdeferd.runs import judge as runfolder
+from zdeferd.rules import verdicts
+from zdeferd.runs import judge
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_its_death_costs_nothing(spawner: Spawner) -> None:
     run = spawner.start(script=f"read line < {gate}; print {{1..100000}}; exit 8").wait_started()
     spawner.process.kill()
     spawner.process.wait()
-    assert isinstance(runfolder.judge(run.folder, 1), runfolder.Running)
+    assert isinstance(judge.judge(run.folder, 1), verdicts.Running)
     with gate.path.open("w") as opened:
         opened.write("go\n")
     assert run.outcome()["rc"] == 8
@@ -77,7 +78,7 @@ def test_what_is_queued_for_a_daemon_that_is_gone_is_not_started(spawner: Spawne
     spawner.process.send_signal(signal.SIGCONT)
     assert spawner.process.wait(10) == 0
     for run in queued:
-        assert runfolder.judge(run.folder, 1) == runfolder.NeverStarted()
+        assert judge.judge(run.folder, 1) == verdicts.NeverStarted()
 
 
 def test_it_leaves_when_the_daemon_does_not_listen_any_more(spawner: Spawner) -> None:
@@ -97,8 +98,8 @@ def test_runners_hold_nothing_of_the_spawners(spawner: Spawner) -> None:
     assert not [name for name in held if name.startswith("socket:") or run.folder in name]
     assert {os.readlink(fds / str(fd)) for fd in (0, 1, 2)} == {"/dev/null"}
     holds = [os.pidfd_open(one.answer["pid"]) for one in (run, other)]
-    assert runfolder.cancel(run.folder)
-    assert runfolder.cancel(other.folder)
+    assert judge.cancel(run.folder)
+    assert judge.cancel(other.folder)
     for pidfd in holds:
         wait_gone(pidfd)
 

@@ -25,7 +25,8 @@ from zdeferd.attempts import processes  # noqa: E402
 from zdeferd.crashpoints import VARIABLE  # noqa: E402
 from zdeferd.ledger.store import SCHEMA_VERSION  # noqa: E402
 from zdeferd.machine.boot import boot_id  # noqa: E402
-from zdeferd.runs import judge as runfolder  # noqa: E402
+from zdeferd.rules import verdicts  # noqa: E402
+from zdeferd.runs import judge  # noqa: E402
 from zdeferd.wire import messages  # noqa: E402
 
 HOME = Path("/tmp/zdeferd-ledger")
@@ -81,8 +82,8 @@ class History:
         for _ in attempts():
             rows = self.daemon.rows("SELECT id FROM runs WHERE job = ?", job)
             folder = str(self.daemon.state / f"runs/{rows[0][0]}") if rows else ""
-            found = runfolder.judge(folder, 1) if os.path.isdir(folder) else None
-            if isinstance(found, runfolder.Running) and found.pid:
+            found = judge.judge(folder, 1) if os.path.isdir(folder) else None
+            if isinstance(found, verdicts.Running) and found.pid:
                 return rows[0][0], found.pid
         raise AssertionError(f"{job} does not run: {self.daemon.errors.read_text()}")
 

@@ -19,8 +19,7 @@ from zdeferd.ledger.committer import Committer
 from zdeferd.ledger.store import Ledger
 from zdeferd.machine import paths
 from zdeferd.machine.journal import Journal
-from zdeferd.machine.quiet import Clocks, Probe
-from zdeferd.rules.schedule import TTY_RESOLUTION_S
+from zdeferd.machine.quiet import TTY_RESOLUTION_S, Clocks, Probe
 from zdeferd.runs import dispatcher
 from zdeferd.runs.dispatcher import Dispatcher
 from zdeferd.wire import messages

@@ -10,7 +10,8 @@ import pytest
 from faults.world import lines_of, needs_linux, needs_mounts, prompt, until, wait_ended
 from support.daemon import Daemon, Peer, visit
 
-from zdeferd.runs import judge as runfolder
+from zdeferd.rules import verdicts
+from zdeferd.runs import judge, leftovers
 from zdeferd.wire import messages
 
 pytestmark = [needs_mounts, needs_linux]
@@ -46,8 +47,8 @@ class Machine(Daemon):
                 pid = int(marks.partition('"pid": ')[2].partition(",")[0])
                 os.kill(pid, 9)
             until(lambda folder=folder: not isinstance(  # type: ignore[misc]
-                runfolder.judge(str(folder), 1), runfolder.Running))  # fmt: skip
-            runfolder.end_leftovers(str(folder), grace_s=0.1)
+                judge.judge(str(folder), 1), verdicts.Running))  # fmt: skip
+            leftovers.end(str(folder), grace_s=0.1)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from zdeferd.model import Outcome, Run, Sink, State, Trigger
 from zdeferd.rules import verdicts
 from zdeferd.rules.lifecycle import OUTCOMES, Event
-from zdeferd.runs.judge import Ended, NeverStarted, Running, Vanished, Verdict, Withdrawn
+from zdeferd.rules.verdicts import Ended, NeverStarted, Running, Vanished, Verdict, Withdrawn
 from zdeferd.telemetry import projection
 
 SINK = Sink(log="/log")

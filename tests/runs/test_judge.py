@@ -16,8 +16,9 @@ from support.spawning import LIMIT_S, Spawner, Started, until, wait_gone
 
 from zdeferd.attempts import processes, records
 from zdeferd.errors import UnsafePath
-from zdeferd.runs import judge as runfolder
-from zdeferd.runs.judge import Ended, NeverStarted, Running, Vanished
+from zdeferd.rules import verdicts
+from zdeferd.rules.verdicts import Ended, NeverStarted, Running, Vanished
+from zdeferd.runs import judge, leftovers
 
 MARK = b'{"pid": 1, "started_at": 1.0}\n'
 OUTCOME: dict[str, Any] = {
@@ -38,19 +39,19 @@ def spawner(home: Path) -> Iterator[Spawner]:
 
 @pytest.fixture
 def folder(home: Path) -> Path:
-    os.close(runfolder.prepare(str(home / "7")))
+    os.close(judge.prepare(str(home / "7")))
     return home / "7"
 
 
-def verdict(folder: Path, attempt: int = 1) -> runfolder.Verdict:
-    return runfolder.judge(str(folder), attempt)
+def verdict(folder: Path, attempt: int = 1) -> verdicts.Verdict:
+    return judge.judge(str(folder), attempt)
 
 
 # --- prepare ----------------------------------------------------------------------
 
 
 def test_preparing_twice_changes_nothing(home: Path) -> None:
-    first, second = (runfolder.prepare(str(home / "1")) for _ in range(2))
+    first, second = (judge.prepare(str(home / "1")) for _ in range(2))
     assert os.path.sameopenfile(first, second)
     assert not os.get_inheritable(first)
     assert (home / "1").stat().st_mode & 0o777 == 0o700
@@ -63,11 +64,11 @@ def test_what_is_not_a_fifo_is_refused(home: Path) -> None:
     (home / "1").mkdir()
     (home / "1/alive").touch()
     with pytest.raises(UnsafePath, match="not a FIFO"):
-        runfolder.prepare(str(home / "1"))
+        judge.prepare(str(home / "1"))
     (home / "1/alive").unlink()
     (home / "1/alive").symlink_to("/dev/null")
     with pytest.raises(OSError, match="symbolic links"):
-        runfolder.prepare(str(home / "1"))
+        judge.prepare(str(home / "1"))
 
 
 # --- judge ------------------------------------------------------------------------
@@ -132,7 +133,7 @@ def test_a_runner_on_its_way_is_running(folder: Path) -> None:
 
 
 def test_judges_do_not_take_each_other_for_a_runner(folder: Path) -> None:
-    with runfolder._judging(str(folder)) as free, runfolder._judging(str(folder)) as too:
+    with judge._judging(str(folder)) as free, judge._judging(str(folder)) as too:
         assert free
         assert too
         assert verdict(folder) == NeverStarted()
@@ -170,7 +171,7 @@ def test_a_runner_whose_files_are_just_being_closed_is_waited_for(folder: Path) 
 def test_alive_ends_exactly_when_the_runner_is_gone(spawner: Spawner) -> None:
     gate = spawner.telephone()
     run = spawner.start(script=f"read line < {gate}").wait_started()
-    late = runfolder.prepare(run.folder)
+    late = judge.prepare(run.folder)
     for fd in (run.alive, late):
         with pytest.raises(BlockingIOError):
             os.read(fd, 1)
@@ -209,18 +210,18 @@ def test_a_runner_waits_for_a_judge_and_starts(spawner: Spawner) -> None:
 
 def test_a_tombstone_is_final(spawner: Spawner) -> None:
     run, lock = judged_while_asked(spawner)
-    assert runfolder.tombstone(run.folder, 1)
+    assert judge.tombstone(run.folder, 1)
     os.close(lock)
-    assert run.verdict() == runfolder.Withdrawn()
+    assert run.verdict() == verdicts.Withdrawn()
     assert b"refused attempt 1 has been started or withdrawn" in run.said
-    assert runfolder.tombstone(run.folder, 1)
+    assert judge.tombstone(run.folder, 1)
     assert spawner.start(attempt=2, script="exit 4").outcome()["rc"] == 4
 
 
 def test_a_run_that_is_over_is_not_started_late(spawner: Spawner) -> None:
     run, lock = judged_while_asked(spawner)
     Path(run.folder, "output").write_text("kept")
-    runfolder.discard(run.folder)
+    judge.discard(run.folder)
     os.close(lock)
     run.wait_gone()
     assert b"refused the run is over" in run.said
@@ -229,7 +230,7 @@ def test_a_run_that_is_over_is_not_started_late(spawner: Spawner) -> None:
 
 def test_a_runner_that_is_about_to_start_sees_that_it_is_cancelled(spawner: Spawner) -> None:
     run, lock = judged_while_asked(spawner)
-    assert not runfolder.cancel(run.folder)
+    assert not judge.cancel(run.folder)
     os.close(lock)
     assert run.verdict() == NeverStarted()
     assert b"refused cancelled" in run.said
@@ -248,14 +249,14 @@ def test_sigterm_in_a_runners_first_instants_is_not_lost(spawner: Spawner) -> No
 def test_a_tombstone_comes_too_late(folder: Path, spawner: Spawner) -> None:
     gate = spawner.telephone()
     run = spawner.start(script=f"read line < {gate}").wait_started()
-    assert not runfolder.tombstone(run.folder, 1)
+    assert not judge.tombstone(run.folder, 1)
     with gate.path.open("w") as opened:
         opened.write("go\n")
     run.outcome()
-    assert not runfolder.tombstone(run.folder, 1)
+    assert not judge.tombstone(run.folder, 1)
     (folder / "started.1").write_bytes(MARK)
-    assert not runfolder.tombstone(str(folder), 1)
-    assert runfolder.tombstone(str(folder / "gone"), 1)
+    assert not judge.tombstone(str(folder), 1)
+    assert judge.tombstone(str(folder / "gone"), 1)
 
 
 def test_only_a_runner_that_holds_the_lock_is_told_to_end(folder: Path) -> None:
@@ -265,11 +266,11 @@ def test_only_a_runner_that_holds_the_lock_is_told_to_end(folder: Path) -> None:
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     writer = os.open(folder / "alive", os.O_RDWR)
-    assert not runfolder.cancel(str(folder))
+    assert not judge.cancel(str(folder))
     assert os.waitpid(bystander, os.WNOHANG) == (0, 0)
     os.kill(bystander, signal.SIGKILL)
     os.waitpid(bystander, 0)
-    assert not runfolder.cancel(str(folder))
+    assert not judge.cancel(str(folder))
     os.close(writer)
     os.close(lock)
 
@@ -278,11 +279,11 @@ def test_discarding_keeps_only_what_was_printed(spawner: Spawner) -> None:
     loud, quiet = spawner.start(1, script="print hello"), spawner.start(2, script="true")
     assert loud.outcome()["rc"] == quiet.outcome()["rc"] == 0
     for run in (loud, quiet, quiet):
-        runfolder.discard(run.folder)
+        judge.discard(run.folder)
     assert os.listdir(loud.folder) == ["output"]
     assert not os.path.exists(quiet.folder)
-    runfolder.remove(loud.folder)
-    runfolder.remove(loud.folder)
+    judge.remove(loud.folder)
+    judge.remove(loud.folder)
     assert not os.path.exists(loud.folder)
     spawner.started.clear()
 
@@ -290,8 +291,8 @@ def test_discarding_keeps_only_what_was_printed(spawner: Spawner) -> None:
 def test_a_running_run_is_neither_discarded_nor_removed(spawner: Spawner) -> None:
     gate = spawner.telephone()
     run = spawner.start(script=f"read line < {gate}; exit 2").wait_started()
-    runfolder.discard(run.folder)
-    runfolder.remove(run.folder)
+    judge.discard(run.folder)
+    judge.remove(run.folder)
     with gate.path.open("w") as opened:
         opened.write("go\n")
     assert run.outcome()["rc"] == 2
@@ -310,7 +311,7 @@ def test_leftovers_are_found_by_session_where_they_gave_up_the_lock(spawner: Spa
     until(lambda: not processes.has_open(run.marks()["job_pid"], job_lock(run.folder)))
     os.kill(run.answer["pid"], signal.SIGKILL)
     assert run.verdict() == Vanished()
-    assert runfolder.end_leftovers(run.folder)
+    assert leftovers.end(run.folder, 5.0)
     wait_gone(leader)
 
 
@@ -323,12 +324,12 @@ def test_a_later_process_under_the_leaders_number_is_left_alone(folder: Path) ->
     mark = {"pid": 1, "job_pid": bystander, "job_started": 1}
     (folder / "started.1").write_text(json.dumps(mark) + "\n")
     (folder / "job.lock").touch()
-    assert runfolder.end_leftovers(str(folder))
+    assert leftovers.end(str(folder), 5.0)
     assert os.waitpid(bystander, os.WNOHANG) == (0, 0)
     os.kill(bystander, signal.SIGKILL)
     os.waitpid(bystander, 0)
 
 
 def test_without_a_job_there_are_no_leftovers(folder: Path) -> None:
-    assert runfolder.end_leftovers(str(folder))
-    assert runfolder.end_leftovers(str(folder / "gone"))
+    assert leftovers.end(str(folder), 5.0)
+    assert leftovers.end(str(folder / "gone"), 5.0)

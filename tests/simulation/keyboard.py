@@ -5,8 +5,7 @@ clock that goes on in suspend and cannot be set. Where the wall clock went forwa
 daemon noticed, a fresh access time looks old, and nobody could tell.
 """
 
-from zdeferd.machine.quiet import Clocks
-from zdeferd.rules.schedule import TTY_RESOLUTION_S
+from zdeferd.machine.quiet import TTY_RESOLUTION_S, Clocks
 
 JUMP_S = 0.5
 

@@ -81,13 +81,13 @@ def a_start_without_o_excl() -> Iterator[None]:
         yield
 
 
-def _judge_by_the_lock_alone(folder: str, attempt: int) -> judge.Verdict:
+def _judge_by_the_lock_alone(folder: str, attempt: int) -> verdicts.Verdict:
     with judge._judging(folder) as free:
         if not free or judge._has_writer(folder):
-            return judge.Running()
+            return verdicts.Running()
         if outcome := records.outcome(folder, attempt):
-            return judge.Ended(outcome)
-        return judge.NeverStarted()
+            return verdicts.Ended(outcome)
+        return verdicts.NeverStarted()
 
 
 @_breaks(Invariant.TRULY_ABANDONED, Invariant.NO_LOST_OUTCOME, Invariant.NO_LEFTOVERS)
@@ -138,7 +138,7 @@ def the_next_daemon_takes_all_for_lost() -> AbstractContextManager[Any]:
     settle = verdicts.settle
 
     def gloomy(run: Any, verdict: Any, boot: str, now: float) -> Any:
-        lost = judge.Vanished() if isinstance(verdict, judge.Ended) else verdict
+        lost = verdicts.Vanished() if isinstance(verdict, verdicts.Ended) else verdict
         return settle(run, lost, boot, now)
 
     return _instead(verdicts, "settle", gloomy)

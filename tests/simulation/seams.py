@@ -11,7 +11,7 @@ from typing import Any
 
 from zdeferd.attempts import records, runner
 from zdeferd.ledger import claims
-from zdeferd.runs import dispatcher, endings, executor, hold, idle, judge
+from zdeferd.runs import dispatcher, endings, executor, hold, idle, judge, leftovers
 from zdeferd.telemetry import sharedlog
 
 from .daemon import TurnedExecutor
@@ -39,7 +39,7 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
         (claims, "uuid"): SimpleNamespace(uuid4=machine.new_uuid),
         (dispatcher, "time"): clock,
         (dispatcher, "date"): today,
-        (dispatcher, "config"): settings,
+        (dispatcher, "files"): settings,
         (dispatcher, "fingerprint"): machine.fingerprint,
         (endings, "time"): clock,
         (endings, "Executor"): TurnedExecutor,
@@ -52,11 +52,11 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
         (judge, "fcntl"): calls,
         (judge, "shutil"): calls,
         (judge, "system"): system,
-        (judge, "end_leftovers"): machine.end_leftovers,
+        (leftovers, "end"): machine.end_leftovers,
         (runner, "os"): calls,
         (runner, "fcntl"): calls,
         (runner, "time"): clock,
-        (runner, "system"): system,
+        (runner, "processes"): system,
         (runner, "launch"): machine.launch,
         (runner, "Output"): _Output,
         (sharedlog, "os"): calls,

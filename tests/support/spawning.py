@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import zdeferd
-from zdeferd.runs import judge as runfolder
+from zdeferd.rules import verdicts
+from zdeferd.runs import judge, leftovers
 
 LIMIT_S = 20.0
 """No single event takes longer, or the test fails."""
@@ -90,15 +91,15 @@ class Started:
             self.said += data
         return self
 
-    def verdict(self) -> runfolder.Verdict:
+    def verdict(self) -> verdicts.Verdict:
         """What there is to judge when its runner is gone."""
         self.wait_gone()
-        return runfolder.judge(self.folder, self.attempt)
+        return judge.judge(self.folder, self.attempt)
 
     def outcome(self) -> dict[str, Any]:
         """The record that it left."""
         verdict = self.verdict()
-        assert isinstance(verdict, runfolder.Ended), (verdict, self.said)
+        assert isinstance(verdict, verdicts.Ended), (verdict, self.said)
         return verdict.outcome
 
     def output(self) -> bytes:
@@ -141,13 +142,11 @@ class Spawner:
         for started in self.started:
             # Once more where a runner was just about to start when it was told.
             for _ in range(3):
-                if not isinstance(
-                    runfolder.judge(started.folder, started.attempt), runfolder.Running
-                ):
+                if not isinstance(judge.judge(started.folder, started.attempt), verdicts.Running):
                     break
-                runfolder.cancel(started.folder)
+                judge.cancel(started.folder)
                 select.select([started.alive], [], [], LIMIT_S)
-            assert runfolder.end_leftovers(started.folder, grace_s=0.2)
+            assert leftovers.end(started.folder, grace_s=0.2)
             os.close(started.alive)
         for telephone in self.telephones:
             telephone.close()
@@ -171,7 +170,7 @@ class Spawner:
     def request(self, run: int = 1, attempt: int = 1, **fields: Any) -> Started:
         """Prepare and send a request, without waiting for its answer."""
         folder = str(self.runs / str(run))
-        started = Started(folder, attempt, runfolder.prepare(folder))
+        started = Started(folder, attempt, judge.prepare(folder))
         self.started.append(started)
         request = {
             "folder": folder,

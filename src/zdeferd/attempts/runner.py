@@ -239,7 +239,7 @@ class Attempt:
         try:
             os.write(started, json.dumps(mark).encode() + b"\n")
         except OSError:
-            pass  # only end_leftovers would like to know it
+            pass  # needed only to end what a vanished runner leaves
         os.close(started)
 
     def _stay_behind(self, output: Output) -> None:

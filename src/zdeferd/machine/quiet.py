@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ..rules.schedule import TTY_RESOLUTION_S
-
+TTY_RESOLUTION_S = 8.0
+"""A tty's access time is at most this much behind its last key (Linux, tty_io.c)."""
 JUMP_S = 1.0
 """A clock that moved by more than this against another was set, or stood still."""
 

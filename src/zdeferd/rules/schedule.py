@@ -14,9 +14,6 @@ from msgspec import Struct
 
 from ..model import Batch, Run, Trigger
 
-TTY_RESOLUTION_S = 8.0
-"""A tty's access time is at most this much behind its last key (Linux, tty_io.c)."""
-
 
 class Picture(Struct, frozen=True, kw_only=True):
     """All that a decision depends on, but the time."""

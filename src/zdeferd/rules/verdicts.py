@@ -1,21 +1,58 @@
-"""What a run folder's verdict means for the run: the judgement of *Exactly once*, points 2 to 4.
+"""Says what a verdict on an attempt means for its run: *Exactly once*, points 2 to 4.
 
-Pure: a verdict of runs/judge.py in, an event of lifecycle.py and, where the run
-ends, its ending out.
+Owns the five verdicts, which runs/judge.py reads from a run's folder. Pure: a verdict goes
+in; an event of lifecycle.py comes out and, where the run ends, its ending.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from ..model import Cost, Ending, Outcome, Run
-from ..runs.judge import Ended, NeverStarted, Vanished, Verdict, Withdrawn
 from .lifecycle import Event
 
 RC_TIMED_OUT = 124
 RC_CANCELLED = 143
 RC_ABANDONED = 255
+
+
+@dataclass(frozen=True, slots=True)
+class NeverStarted:
+    """No process of this attempt was made; another may be. A tombstone makes it Withdrawn."""
+
+    reason: str = "its runner never came"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The attempt has not started and never can: a tombstone says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A runner is at work or on its way; its FIFO `alive` ends when it is gone."""
+
+    pid: int | None = None
+    """The runner's; None: not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The runner recorded this outcome."""
+
+    outcome: dict[str, Any]
+    """`outcome.json`: version, attempt, ended_by (`exit`, `timeout`, `cancel`), rc (0-255),
+    started_at, ended_at (s), the fields of model.Cost, output_bytes, output_dropped_bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """The attempt started, and its runner is gone without a record."""
+
+
+Verdict = NeverStarted | Withdrawn | Running | Ended | Vanished
 
 
 def settle(run: Run, verdict: Verdict, boot: str, now: float) -> tuple[Event, Ending | None]:

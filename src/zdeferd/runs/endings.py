@@ -17,9 +17,9 @@ from ..errors import RequestRefused
 from ..ledger import outcomes
 from ..ledger.inbox import AGAIN_S, Inbox
 from ..machine.journal import Journal
-from ..model import Batch, Ending, Outcome, Run
+from ..model import Batch, Ending, Outcome, Run, Settings
 from ..rules import lifecycle, verdicts
-from . import judge
+from . import judge, leftovers
 from .executor import Executor
 from .hold import Hold
 from .live import LiveRuns
@@ -99,21 +99,21 @@ class Ends:
 
     # what became of an attempt
 
-    def _runner_ended(self, run_id: int, attempt: int, verdict: judge.Verdict) -> None:
+    def _runner_ended(self, run_id: int, attempt: int, verdict: verdicts.Verdict) -> None:
         run = self._live.running.get(run_id)
         if run is None or run.attempt != attempt or run_id in self._live.settling:
             return
         reached("daemon.end-seen")
         self._live.settle(run)
-        if isinstance(verdict, judge.Vanished):
+        if isinstance(verdict, verdicts.Vanished):
             folder = self.executor.folder(run_id)
-            over = self._loop.run_in_executor(None, judge.end_leftovers, folder)
+            over = self._loop.run_in_executor(None, leftovers.end, folder, Settings().kill_grace_s)
             over.add_done_callback(lambda done: self._leftovers_ended(done, run_id, verdict))
         else:
             self._settle_run(run, verdict)
 
     def _leftovers_ended(
-        self, done: asyncio.Future[bool], run_id: int, verdict: judge.Verdict
+        self, done: asyncio.Future[bool], run_id: int, verdict: verdicts.Verdict
     ) -> None:
         reached("daemon.leftovers-ended")
         if error := done.exception():
@@ -122,12 +122,12 @@ class Ends:
             self._journal.once(f"processes of a job cannot be ended: run {run_id}")
         self._settle_run(self._live.running[run_id], verdict)
 
-    def _settle_run(self, run: Run, verdict: judge.Verdict) -> None:
+    def _settle_run(self, run: Run, verdict: verdicts.Verdict) -> None:
         now = time.time()
         event, ending = verdicts.settle(run, verdict, self._boot, now)
         if run.id in self._adopted:  # the last daemon ended before it had asked for a runner
             self._adopted.discard(run.id)
-        elif event is lifecycle.Event.RECALL and isinstance(verdict, judge.NeverStarted):
+        elif event is lifecycle.Event.RECALL and isinstance(verdict, verdicts.NeverStarted):
             self._hold.failed(now, verdict.reason, [run.id])
         else:
             self._hold.worked()

@@ -22,9 +22,10 @@ from .. import crashpoints
 from ..attempts import records
 from ..errors import ZdeferdError
 from ..model import Argv, Job, Settings, Work
-from . import judge as runfolder
+from ..rules import verdicts
+from . import judge
 
-OnEnd = Callable[[int, int, runfolder.Verdict], None]
+OnEnd = Callable[[int, int, verdicts.Verdict], None]
 """Called with (run, attempt, verdict) when a run's runner is gone or never came."""
 
 
@@ -71,7 +72,7 @@ class Executor:
         """
         with contextlib.suppress(FileExistsError):
             os.mkdir(self._runs, 0o700)
-        runfolder.make(self.folder(run))
+        judge.make(self.folder(run))
 
     async def start(self, run: int, attempt: int, work: Work, settings: Settings) -> None:
         """Ask for a process; its end, or its failure to start, arrives at `on_end`."""
@@ -83,34 +84,34 @@ class Executor:
             writer.write(json.dumps(request).encode() + b"\n")
             crashpoints.reached("daemon.start-asked")
         except (OSError, ZdeferdError) as error:
-            verdict = runfolder.NeverStarted(f"cannot start a process: {error}")
+            verdict = verdicts.NeverStarted(f"cannot start a process: {error}")
             self._loop.call_soon(self._ended, run, attempt, verdict)
 
     def adopt(self, run: int, attempt: int) -> None:
         """Take over a run dispatched by an earlier daemon of this boot."""
-        verdict: runfolder.Verdict
+        verdict: verdicts.Verdict
         try:
             os.lstat(self.folder(run))
             verdict = self._verdict(run, self._watch(run, attempt))
             crashpoints.reached("daemon.adopted")
         except FileNotFoundError:
-            verdict = runfolder.Vanished()  # `make_folder` made it, and somebody removed it
+            verdict = verdicts.Vanished()  # `make_folder` made it, and somebody removed it
         except OSError:
             # Whether it runs cannot be seen now, and must not be guessed.
             self._loop.call_later(JUDGE_AGAIN_S, self.adopt, run, attempt)
             return
         except ZdeferdError as error:
-            verdict = runfolder.NeverStarted(f"cannot open its run folder: {error}")
-        if not isinstance(verdict, runfolder.Running):
+            verdict = verdicts.NeverStarted(f"cannot open its run folder: {error}")
+        if not isinstance(verdict, verdicts.Running):
             self._loop.call_soon(self._ended, run, attempt, verdict)
 
     def cancel(self, run: int, attempt: int) -> None:
         """End a dispatched run; how it ended arrives at `on_end`."""
         crashpoints.reached("daemon.cancel-committed")
-        if runfolder.tombstone(self.folder(run), attempt):
-            self._loop.call_soon(self._ended, run, attempt, runfolder.Withdrawn())
+        if judge.tombstone(self.folder(run), attempt):
+            self._loop.call_soon(self._ended, run, attempt, verdicts.Withdrawn())
         else:
-            runfolder.cancel(self.folder(run))
+            judge.cancel(self.folder(run))
 
     async def close(self) -> None:
         """Let go of everything; the runners live on."""
@@ -125,7 +126,7 @@ class Executor:
 
     def _watch(self, run: int, attempt: int) -> _Watched:
         self._unwatch(run)
-        watched = _Watched(attempt, runfolder.prepare(self.folder(run)))
+        watched = _Watched(attempt, judge.prepare(self.folder(run)))
         self._alive[run] = watched
         self._loop.add_reader(watched.fd, self._readable, run, watched)
         return watched
@@ -150,7 +151,7 @@ class Executor:
         if self._alive.get(run) is not watched:
             return
         verdict = self._verdict(run, watched)
-        if not isinstance(verdict, runfolder.Running):
+        if not isinstance(verdict, verdicts.Running):
             self._ended(run, watched.attempt, verdict)
 
     def _look_again(self, run: int, watched: _Watched) -> None:
@@ -158,23 +159,23 @@ class Executor:
             self._loop.add_reader(watched.fd, self._readable, run, watched)  # it may be at work
             self._judge(run, watched)
 
-    def _verdict(self, run: int, watched: _Watched) -> runfolder.Verdict:
+    def _verdict(self, run: int, watched: _Watched) -> verdicts.Verdict:
         try:
-            verdict = runfolder.judge(self.folder(run), watched.attempt)
+            verdict = judge.judge(self.folder(run), watched.attempt)
         except OSError:
             # No descriptor is left, or the disk is sick. An end that was seen stays: not at once.
             self._loop.remove_reader(watched.fd)
             self._loop.call_later(JUDGE_AGAIN_S, self._look_again, run, watched)
-            return runfolder.Running()
-        if isinstance(verdict, runfolder.Running):
+            return verdicts.Running()
+        if isinstance(verdict, verdicts.Running):
             watched.started |= "job_pid" in records.marks(self.folder(run), watched.attempt)
-        elif isinstance(verdict, runfolder.NeverStarted) and watched.started:
-            return runfolder.Vanished()  # somebody has removed the folder, with the mark in it
-        elif isinstance(verdict, runfolder.NeverStarted) and watched.refusal:
-            return runfolder.NeverStarted(watched.refusal)
+        elif isinstance(verdict, verdicts.NeverStarted) and watched.started:
+            return verdicts.Vanished()  # somebody has removed the folder, with the mark in it
+        elif isinstance(verdict, verdicts.NeverStarted) and watched.refusal:
+            return verdicts.NeverStarted(watched.refusal)
         return verdict
 
-    def _ended(self, run: int, attempt: int, verdict: runfolder.Verdict) -> None:
+    def _ended(self, run: int, attempt: int, verdict: verdicts.Verdict) -> None:
         watched = self._alive.get(run)
         if watched is not None and watched.attempt != attempt:
             return
@@ -212,7 +213,7 @@ class Executor:
                 answer = json.loads(line)
                 if "error" in answer:
                     run = int(os.path.basename(answer["folder"]))
-                    self._ended(run, answer["attempt"], runfolder.NeverStarted(answer["error"]))
+                    self._ended(run, answer["attempt"], verdicts.NeverStarted(answer["error"]))
         writer.close()
         for run, watched in list(self._alive.items()):
             self._judge(run, watched)

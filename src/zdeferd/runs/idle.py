@@ -13,9 +13,8 @@ from datetime import date, datetime, timedelta
 from ..ledger import claims
 from ..ledger.claims import Claimed, Facts
 from ..ledger.committer import Committer
-from ..machine.quiet import Probe
+from ..machine.quiet import TTY_RESOLUTION_S, Probe
 from ..model import Job, Scope, Trigger
-from ..rules.schedule import TTY_RESOLUTION_S
 
 AGAIN_S = 60.0
 """After the ledger could not be read or written."""

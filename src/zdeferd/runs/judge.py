@@ -1,31 +1,32 @@
-"""A run's folder, from the daemon's side: what became of an attempt, and how to stop one.
+"""Judges an attempt from its run's folder, and stops one.
 
-Owns the judgement. What is true of an attempt stands in three things that cannot lie
-after a crash: the lock of the runner's life (`lock`, flock), `started.<attempt>` (O_EXCL)
-and `outcome.json` (rename). runner.py makes them, in this order: `alive` open (inherited
-from the spawner), lock, started, the job, outcome, unlock, `alive` closed.
+Three things there cannot lie after a crash: the lock of the runner's life (`lock`, flock),
+`started.<attempt>` (O_EXCL) and `outcome.json` (rename). The runner makes them in this
+order: `alive` open (inherited from the spawner), lock, started, the job, outcome, unlock,
+`alive` closed.
 
-**Who judges holds the lock**, shared, so that judges do not take each other for a runner;
-a runner holds it alone. While a judge holds it no runner gets past its first step, so
-what the judge sees is still so when it acts. The races, each with what decides it:
+**A judge holds the lock**, shared, so that two judges do not take each other for a runner;
+a runner holds it exclusively. While a judge holds it no runner gets past its first step, so
+a verdict is still true when the judge acts on it. The races, each with what decides it:
 
 * A runner meets a judge's lock: it sees that the lock is shared, so no runner has it, and
-  waits. It then goes by what it finds: `started.<attempt>` taken (a tombstone), or `alive`
-  gone or another one (discarded): it ends. Two runners of one attempt: the lock, then
-  O_EXCL, let one through.
+  waits. Then it looks again: `started.<attempt>` exists (a tombstone), or `alive` is gone or
+  another file (discarded): it ends. Two runners of one attempt: the lock, then O_EXCL, let
+  one through.
 * A judge comes before the runner has the lock: the spawner had `alive` open before it
   forked, so the FIFO has a writer: Running, and its end will be seen.
-* A judge comes while a killed runner's files are being closed, in any order: the lock is
-  held and `alive` has no writer: nothing is about to start, so wait for the lock.
-* A runner ends by itself: unlocked before `alive` ends, so who saw the end judges right.
-* Cancelling a runner that is about to start: the mark `cancelled` is made, then its pid is
+* A judge comes while the kernel closes a killed runner's files, in any order: the lock is
+  held and `alive` has no writer: no start is possible, so wait for the lock.
+* A runner ends by itself: it unlocks before `alive` ends, so a judge that saw the end gets
+  the lock.
+* Cancelling a runner that is about to start: the mark `cancelled` is made, then the pid is
   looked for; the runner writes its pid, then looks for the mark. One sees the other.
-  SIGTERM is blocked until a runner can act on it. `tombstone` is for one that never came.
+  SIGTERM is blocked until a runner can act on it. `tombstone` is for a runner that never came.
 
-So: `prepare` first, then `judge`; what changes after a verdict Running ends `alive`.
+So: `prepare` first, then `judge`; a change after the verdict Running ends `alive`.
 
-Assumes one judging daemon a user (its own lock sees to that) on a local file system.
-Standard library only. A verdict holds for this boot: after another one, only Ended counts.
+Assumes one judging daemon a user (the daemon's own lock) on a local file system. A verdict
+holds for this boot: after another boot only Ended counts.
 """
 
 from __future__ import annotations
@@ -37,59 +38,17 @@ import os
 import shutil
 import signal
 import stat
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from ..attempts import processes as system
 from ..attempts import records
-from ..attempts.runner import ALIVE, CANCELLED, JOB_LOCK, LOCK, open_file
+from ..attempts.runner import ALIVE, CANCELLED, LOCK, open_file
 from ..crashpoints import reached
 from ..errors import UnsafePath
+from ..rules.verdicts import Ended, NeverStarted, Running, Vanished, Verdict, Withdrawn
 
-GRACE_S = 5.0
-"""How long leftovers have between TERM and KILL."""
-LAST_WAIT_S = 10.0
 WITHDRAWN = "withdrawn"
 """What a tombstone, a symbolic link in place of `started.<attempt>`, points to."""
-
-
-@dataclass(frozen=True, slots=True)
-class NeverStarted:
-    """No process of this attempt was made; another may be. `tombstone` makes it Withdrawn."""
-
-    reason: str = "its runner never came"
-
-
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
-    """It has not started and never can: somebody decided that, and it stands."""
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A runner is at work or on its way; `alive` ends when it is gone."""
-
-    pid: int | None = None
-    """The runner's; None: not known yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The runner recorded this outcome."""
-
-    outcome: dict[str, Any]
-    """`outcome.json`: version, attempt, ended_by (`exit`, `timeout`, `cancel`), rc (0-255),
-    started_at, ended_at (s), the fields of model.Cost, output_bytes, output_dropped_bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Vanished:
-    """It started, and its runner is gone without a record. `end_leftovers` comes next."""
-
-
-Verdict = NeverStarted | Withdrawn | Running | Ended | Vanished
 
 
 def make(folder: str) -> None:
@@ -193,23 +152,6 @@ def cancel(folder: str) -> bool:
         return ours and handle.send(signal.SIGTERM)
 
 
-def end_leftovers(folder: str, grace_s: float = GRACE_S) -> bool:
-    """End what a vanished runner's job left running: TERM, `grace_s` seconds, KILL.
-
-    Ends who holds `job.lock`, the sessions of these, the job's own session while its
-    leader is still that process, and the children of all of them; never another process.
-    Blocks for up to the grace and LAST_WAIT_S: for a thread. False: something is left.
-    """
-    # A stopped process would meet TERM only when somebody wakes it: CONT.
-    gently, surely = (signal.SIGTERM, signal.SIGCONT), (signal.SIGKILL,)
-    for numbers, patience_s in ((gently, grace_s), (surely, LAST_WAIT_S)):
-        deadline = time.monotonic() + patience_s
-        while left := _leftovers(folder):
-            if not system.end(left, deadline - time.monotonic(), *numbers):
-                break
-    return not left
-
-
 def discard(folder: str) -> None:
     """Remove all but what the job printed, once its outcome is in the ledger. OSError."""
     try:
@@ -280,35 +222,3 @@ def _free_attempt(folder: str, attempt: int) -> None:
     """Remove the mark of a runner that died in making it, before there was a job."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(f"{folder}/started.{attempt}")
-
-
-def _leftovers(folder: str) -> list[system.Process]:
-    try:
-        job_lock = f"{folder}/{JOB_LOCK}"
-        marks, lock = records.marks(folder, records.latest(folder)), os.stat(job_lock)
-    except FileNotFoundError:
-        return []
-    if not system.LINUX:  # who holds a file is not told there, only that somebody does
-        return system.session_of(marks.get("job_pid", -1)) if _held(job_lock) else []
-    table = system.processes()
-    sure = [process for process in table.values() if system.has_open(process.pid, lock)]
-    leader = table.get(marks.get("job_pid", -1))
-    if leader and leader.started == marks.get("job_started"):
-        sure.append(leader)
-    sessions = {process.session for process in sure} - {os.getsid(0)}
-    members = [process for process in table.values() if process.session in sessions]
-    below = system.tree_of(*(process.pid for process in sure + members))
-    found = {process.pid: process for process in (*sure, *members, *below)}
-    spared = (os.getpid(), 1)
-    return [one for pid, one in found.items() if pid not in spared and one.state != "Z"]
-
-
-def _held(path: str) -> bool:
-    fd = open_file(path, os.O_RDWR)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
