@@ -27,6 +27,7 @@ from pathlib import Path
 from zdeferd.install.share import share
 from zdeferd.ledger import claims
 from zdeferd.ledger.store import Ledger
+from zdeferd.runs import visits
 from zdeferd.wire import messages
 
 from .peers import compiled
@@ -174,8 +175,9 @@ def make_claims(count: int) -> None:
         )  # fmt: skip
         for number in range(count):
             visit = messages.decode_visit(_frames(number))
+            report = visits.report(visit, facts.jobs, facts.default_log)
             with ledger.transaction():
-                claimed = claims.take_visit(ledger, visit, facts)
+                claimed = claims.take_visit(ledger, report, facts)
             assert len(claimed.runs) == 1
         ledger.close()
 

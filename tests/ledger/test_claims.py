@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as with_
 
-from zdeferd.jobs.registrations import Register
 from zdeferd.ledger import claims, outcomes
-from zdeferd.ledger.claims import Claimed, Facts
+from zdeferd.ledger.claims import Claimed, Declaration, Facts, Refusal, Report
 from zdeferd.ledger.store import Ledger
 from zdeferd.model import Code, Ending, Job, Outcome, Scope, Trigger
-from zdeferd.wire import messages
+from zdeferd.telemetry import projection
 
-SHELL = "HOME=/h\0PATH=/bin"
+SHELL = {"HOME": "/h", "PATH": "/bin"}
 
 
 @pytest.fixture
@@ -41,18 +40,20 @@ def job(name: str, once_per: Scope = Scope.BOOT, *, idle: bool = False, **fields
     return Job(id=name, run=Code("true"), on=on, once_per=once_per, source="/j.toml", **fields)
 
 
-def visit(nonce: str = "n1", seq: int = 1, *ids: str, **fields: Any) -> messages.Visit:
-    declared = fields.pop("job", {})
+def visit(nonce: str = "n1", seq: int = 1, *ids: str, **fields: Any) -> Report:
+    """A postprompt of the shell `nonce` that declares the jobs `ids`, of scope shell."""
+    on = fields.pop("on", Trigger.POSTPROMPT)
+    env = SHELL | fields.pop("env", {})
+    jobs = (Job(id=name, run=Code("true"), on=(on,)) for name in ids)
     values: dict[str, Any] = {
-        "hello": messages.Hello(protocol=2, nonce=nonce, seq=seq),
-        "context": messages.ShellContext(environment=fields.pop("environment", SHELL)),
-        "functions": (),
-        "jobs": tuple(Register(id=name, call=("true",), **declared) for name in ids),
-        "oversize": (),
+        "nonce": nonce,
+        "seq": seq,
+        "env": env,
+        "sink": projection.sink(env, "/log"),
+        "declared": tuple(map(Declaration, jobs)),
         "postprompt": True,
-        "idle": False,
     }
-    return messages.Visit(**(values | fields))
+    return Report(**(values | fields))
 
 
 def names(claimed: Claimed) -> list[str]:
@@ -152,7 +153,7 @@ def test_an_empty_postprompt_batch_is_still_a_batch(ledger: Ledger) -> None:
 def test_the_idle_trigger_takes_file_jobs_and_registrations(ledger: Ledger) -> None:
     idle = facts(job("f", idle=True))
     for nonce in ("n1", "n2"):
-        claims.take_visit(ledger, visit(nonce, 1, "tidy", job={"on": "idle"}), idle)
+        claims.take_visit(ledger, visit(nonce, 1, "tidy", on=Trigger.IDLE), idle)
     assert claims.idle_waits(ledger, idle)
     taken = claims.take_idle(ledger, idle, Claimed())
     assert [(r.job, r.key) for r in taken.runs] == [
@@ -167,8 +168,8 @@ def test_the_idle_trigger_takes_file_jobs_and_registrations(ledger: Ledger) -> N
 
 def test_each_sink_gets_its_own_idle_batch_with_runs_in_a_row(ledger: Ledger) -> None:
     for number in (1, 2, 3):
-        env = f"{SHELL}\0PERF_SEGMENT_LOG=/log{number % 2}"
-        arrival = visit(f"n{number}", 1, "tidy", job={"on": "idle"}, environment=env)
+        env = {"PERF_SEGMENT_LOG": f"/log{number % 2}"}
+        arrival = visit(f"n{number}", 1, "tidy", on=Trigger.IDLE, env=env)
         claims.take_visit(ledger, arrival, facts())
     taken = claims.take_idle(ledger, facts(), Claimed())
     assert [(r.shell, r.sink.log) for r in taken.runs] == [
@@ -189,7 +190,7 @@ def test_a_daily_idle_job_waits_again_the_next_day(ledger: Ledger) -> None:
 
 def test_a_shell_with_idle_work_switched_off_lends_its_name_to_none(ledger: Ledger) -> None:
     f = job("f", idle=True)
-    claims.take_visit(ledger, visit(environment=f"{SHELL}\0ZSH_IDLE_ENABLE=0"), facts(f))
+    claims.take_visit(ledger, visit(env={"ZSH_IDLE_ENABLE": "0"}), facts(f))
     assert not claims.idle_waits(ledger, facts(f))
 
 
@@ -201,51 +202,33 @@ def test_an_idle_event_of_a_shell_is_the_same_trigger(ledger: Ledger) -> None:
 # --- refusals ------------------------------------------------------------------
 
 
-def test_a_file_stands_against_a_shells_declaration(ledger: Ledger) -> None:
-    taken = claims.take_visit(ledger, visit("n1", 1, "f", "g"), facts(job("f", Scope.EVER)))
-    assert [(run.job, run.key) for run in taken.runs] == [("f", "ever"), ("g", "shell:n1")]
+def test_a_refused_declaration_is_kept_with_its_reason_and_claims_nothing(ledger: Ledger) -> None:
+    declared = Declaration(job("f"), "declared in /j.toml, which stands"), Declaration(job("g"))
+    taken = claims.take_visit(ledger, visit(declared=declared), facts())
+    assert names(taken) == ["g"]
     assert taken.refused == ["f: declared in /j.toml, which stands"]
+    assert refused(ledger) == [("f", "declared in /j.toml, which stands"), ("g", None)]
+
+
+def test_what_is_no_job_is_kept_by_its_id_where_that_is_valid(ledger: Ledger) -> None:
+    bad = Refusal("bad", "bad.on: found 1"), Refusal(None, "../x: found that")
+    taken = claims.take_visit(ledger, visit(refused=bad), facts())
+    assert (taken.runs, taken.refused) == ([], ["bad.on: found 1", "../x: found that"])
+    assert refused(ledger) == [("bad", "bad.on: found 1")]
+
+
+def refused(ledger: Ledger) -> list[tuple[str, str | None]]:
+    return [tuple(row) for row in ledger._db.execute("SELECT id, refused FROM jobs ORDER BY id")]
 
 
 def test_what_a_shell_corrects_is_for_a_run_by_hand(ledger: Ledger) -> None:
     """Its own turn is spent; `zdefer add` says so, and what to do."""
-    wrong, right = (Register(id="a", call=(f"print {word}",)) for word in ("wrong", "right"))
-    assert len(claims.take_visit(ledger, visit("n1", 1, jobs=(wrong,)), facts()).runs) == 1
-    assert claims.take_visit(ledger, visit("n1", 2, jobs=(right,)), facts()).runs == []
-    assert "right" in repr(ledger.declared_job("a"))
-
-
-def test_a_command_needs_nothing_of_the_shells(ledger: Ledger) -> None:
-    context = messages.ShellContext(environment=SHELL, options="extendedglob", fpath="/functions")
-    command, code = Register(id="a", call=("git", "gc")), Register(id="b", call=("git gc",))
-    claims.take_visit(ledger, visit(jobs=(command, code), context=context), facts())
-    assert "extendedglob" not in repr(ledger.declared_job("a"))
-    assert "extendedglob" in repr(ledger.declared_job("b"))
-
-
-def test_a_cycle_through_a_shells_job_is_refused(ledger: Ledger) -> None:
-    taken = claims.take_visit(
-        ledger, visit("n1", 1, "a", job={"after": ("f",)}), facts(job("f", after=("a",)))
-    )
-    assert names(taken) == ["f"]
-    assert taken.refused == ["a: waits for itself through `after`: a, f"]
-
-
-@pytest.mark.parametrize(
-    "bad", [{"on": "never"}, {"once_per": "week"}, {"timeout": "soon"}, {"after": ("A B",)}]
-)
-def test_one_bad_declaration_does_not_hurt_the_others(ledger: Ledger, bad: Any) -> None:
-    good = Register(id="good", call=("true",))
-    arrival = visit("n1", 1, jobs=(Register(id="bad", call=("true",), **bad), good))
-    taken = claims.take_visit(ledger, arrival, facts())
-    assert names(taken) == ["good"]
-    assert taken.refused[0].startswith("bad.")
-
-
-@pytest.mark.parametrize("bad", ["", "A", "a/b", "a\nb", "../x", "-a", "a" * 65])
-def test_an_id_that_is_none_claims_nothing(ledger: Ledger, bad: str) -> None:
-    taken = claims.take_visit(ledger, visit("n1", 1, bad), facts())
-    assert (taken.runs, len(taken.refused)) == ([], 1)
+    wrong, right = (Job(id="a", run=Code(f"print {word}")) for word in ("wrong", "right"))
+    first = visit("n1", 1, declared=(Declaration(wrong),))
+    assert len(claims.take_visit(ledger, first, facts()).runs) == 1
+    second = visit("n1", 2, declared=(Declaration(right),))
+    assert claims.take_visit(ledger, second, facts()).runs == []
+    assert ledger.declared_job("a") == right
 
 
 # --- by hand, and ends ---------------------------------------------------------
@@ -282,7 +265,7 @@ def test_the_last_end_of_a_batch_writes_its_total(ledger: Ledger) -> None:
 def test_an_idle_batch_is_opened_by_its_first_start_and_closed_by_its_last_end(
     ledger: Ledger,
 ) -> None:
-    claims.take_visit(ledger, visit("n1", 1, "a", "b", job={"on": "idle"}), facts())
+    claims.take_visit(ledger, visit("n1", 1, "a", "b", on=Trigger.IDLE), facts())
     first, second = claims.take_idle(ledger, facts(), Claimed()).runs
     outcomes.begin(ledger, first, "b1", 10.0)
     ending = Ending(outcome=Outcome.SUCCEEDED, rc=0, started_at=10.0, ended_at=12.0)

@@ -11,19 +11,40 @@ left alone. Registrations are consumed when they are considered: one occurrence 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import chain
 from typing import NamedTuple
 
-from ..errors import ConfigError
-from ..jobs import environment, script
-from ..jobs.cycles import find_cycle
-from ..jobs.keys import declared_job, is_id
-from ..jobs.registrations import Register
-from ..model import Batch, Code, Job, Run, Scope, Sink, Trigger, Work
+from ..model import Batch, Job, Run, Scope, Sink, Trigger, Work
 from ..telemetry import projection
-from ..wire import messages
 from .store import Ledger, Registration, Shell
+
+
+class Declaration(NamedTuple):
+    """A job that a shell declared, and why it is refused; None: it is accepted."""
+
+    job: Job
+    refused: str | None = None
+
+
+class Refusal(NamedTuple):
+    """A declaration that is no job: its id (None: not even that is valid), and why."""
+
+    id: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """One visit of a shell as plain values; runs/visits.py makes it from the message."""
+
+    nonce: str
+    seq: int
+    env: dict[str, str]
+    """Cut to the allow-list."""
+    sink: Sink
+    declared: tuple[Declaration, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    postprompt: bool = False
+    idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,31 +69,22 @@ class Claimed:
     batches: list[Batch] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """`id: reason` of declarations that were not taken."""
-    lines: bool = False
-    """Telemetry was written to the ledger."""
 
 
-def take_visit(ledger: Ledger, visit: messages.Visit, facts: Facts) -> Claimed:
-    """Record a visit and claim what it makes due; a redelivered one brings nothing."""
-    hello = visit.hello
-    known = ledger.shell(hello.nonce)
-    if known is not None and hello.seq <= known.seq:
+def take_visit(ledger: Ledger, report: Report, facts: Facts) -> Claimed:
+    """Record a visit and claim what it makes due; a redelivered one changes nothing."""
+    known = ledger.shell(report.nonce)
+    if known is not None and report.seq <= known.seq:
         return Claimed()
-    env = environment.cut_env(messages.split_map(visit.context.environment))
-    shell = Shell(
-        nonce=hello.nonce,
-        seq=hello.seq,
-        prompted=visit.postprompt or (known is not None and known.prompted),
-        env=env,
-        sink=projection.sink(env, facts.default_log),
-    )
+    first = known is None or not known.prompted
+    prompted = report.postprompt or not first
+    shell = Shell(report.nonce, report.seq, prompted, report.env, report.sink)
     ledger.save_shell(shell, facts.now)
     claimed = Claimed()
-    declared = _declare(ledger, visit, facts, claimed)
-    if visit.postprompt:
-        first = known is None or not known.prompted
+    declared = _declare(ledger, report, facts.now, claimed)
+    if report.postprompt:
         _postprompt(ledger, shell, first, declared, facts, claimed)
-    if visit.idle:
+    if report.idle:
         take_idle(ledger, facts, claimed, caller=shell)
     return claimed
 
@@ -93,79 +105,27 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
 # --- declarations --------------------------------------------------------------
 
 
-def _declare(ledger: Ledger, visit: messages.Visit, facts: Facts, claimed: Claimed) -> list[Job]:
+def _declare(ledger: Ledger, report: Report, now: float, claimed: Claimed) -> list[Job]:
     """Keep what the visit declares; returns the jobs for a postprompt in the same message.
 
     Those are considered at once. All others wait for their trigger as registrations.
     """
+    for refusal in report.refused:
+        claimed.refused.append(refusal.reason)
+        if refusal.id is not None:
+            ledger.refuse_job(refusal.id, report.nonce, now, refusal.reason)
     at_once = []
-    bodies = {function.name: function.body for function in visit.functions}
-    nonce = visit.hello.nonce
-    jobs: dict[str, Job] = {}
-    for record in visit.jobs:
-        try:
-            functions = tuple((name, bodies[name]) for name in record.functions if name in bodies)
-            job = _job_of(record, functions, visit.context.options, visit.context.fpath)
-        except ConfigError as error:
-            _refuse(ledger, visit, record.id, str(error), facts, claimed)
-        else:
-            jobs[job.id] = job
-    for oversize in visit.oversize:
-        reason = f"{oversize.id}: {oversize.bytes} bytes are too many to send; use a job file"
-        _refuse(ledger, visit, oversize.id, reason, facts, claimed)
-    edges = {job.id: job.after for job in chain(facts.jobs.values(), jobs.values())}
-    cycle = set(find_cycle(edges) or ())
-    for job in jobs.values():
-        refusal = _refusal(job, facts.jobs, cycle)
-        ledger.declare_job(job, nonce, facts.now, refusal)
-        if refusal:
-            claimed.refused.append(f"{job.id}: {refusal}")
+    for job, refused in report.declared:
+        ledger.declare_job(job, report.nonce, now, refused)
+        if refused is not None:
+            claimed.refused.append(f"{job.id}: {refused}")
             continue
         for trigger in job.on:
-            if trigger is Trigger.POSTPROMPT and visit.postprompt:
+            if trigger is Trigger.POSTPROMPT and report.postprompt:
                 at_once.append(job)
             else:
-                ledger.register(nonce, trigger, job)
+                ledger.register(report.nonce, trigger, job)
     return at_once
-
-
-def _refuse(
-    ledger: Ledger, visit: messages.Visit, job_id: str, reason: str, facts: Facts, claimed: Claimed
-) -> None:
-    """What cannot be a job is remembered by its id, if that is one, for who asks why."""
-    claimed.refused.append(reason)
-    if is_id(job_id):
-        ledger.refuse_job(job_id, visit.hello.nonce, facts.now, reason)
-
-
-def _refusal(job: Job, files: Mapping[str, Job], cycle: set[str]) -> str | None:
-    if job.id in files:
-        return f"declared in {files[job.id].source}, which stands"
-    if job.id in cycle:
-        return f"waits for itself through `after`: {', '.join(sorted(cycle))}"
-    return None
-
-
-@lru_cache(maxsize=128)  # the next shell of this user says the same
-def _job_of(
-    record: Register, functions: tuple[tuple[str, str], ...], options: str, fpath: str
-) -> Job:
-    if functions or len(record.call) == 1:  # a command needs nothing of the shell's
-        kind = messages.split(options), messages.split(fpath)
-    else:
-        kind = (), ()
-    source = script.compose(record.call, dict(functions), *kind)
-    return declared_job(
-        id=record.id,
-        run=Code(source),
-        on=(record.on,),
-        once_per=record.once_per,
-        after=record.after,
-        watch=record.watch,
-        timeout=record.timeout,
-        env=messages.as_map(record.env),
-        description=record.description,
-    )
 
 
 # --- triggers ------------------------------------------------------------------

@@ -20,7 +20,7 @@ from ..errors import LedgerError, UnsafePath
 from ..jobs import files
 from ..jobs.fingerprint import fingerprint
 from ..ledger import claims, outcomes
-from ..ledger.claims import Claimed, Facts
+from ..ledger.claims import Claimed, Facts, Report
 from ..ledger.committer import Committer, Transaction
 from ..ledger.inbox import Inbox
 from ..ledger.scribe import Scribe
@@ -31,7 +31,7 @@ from ..machine.quiet import Probe
 from ..model import Run
 from ..rules import schedule
 from ..wire.messages import Visit
-from . import judge
+from . import judge, visits
 from .endings import Ends
 from .hold import Hold
 from .idle import IdleWatch
@@ -96,7 +96,13 @@ class Dispatcher:
 
         self._heard_at = time.time()
         facts = self.facts()
-        self._inbox.put(lambda ledger: _visit(ledger, visit, facts), applied, lambda _: failed())
+        try:
+            report = visits.report(visit, facts.jobs, facts.default_log)
+        except Exception as error:  # noqa: BLE001 - one visit is no reason to end
+            self.journal.fault(error)
+            failed()
+            return
+        self._inbox.put(lambda ledger: _visit(ledger, report, facts), applied, lambda _: failed())
 
     def claim_by_hand(self, job_id: str, env: dict[str, str]) -> asyncio.Future[Run | None]:
         """A run of a job now; None where nobody has declared such a job."""
@@ -294,8 +300,8 @@ class Dispatcher:
         self._inbox.put(lambda ledger: ledger.prune(before, self.boot), applied)
 
 
-def _visit(ledger: Ledger, visit: Visit, facts: Facts) -> Claimed:
-    return _closed(ledger, claims.take_visit(ledger, visit, facts), facts.now)
+def _visit(ledger: Ledger, report: Report, facts: Facts) -> Claimed:
+    return _closed(ledger, claims.take_visit(ledger, report, facts), facts.now)
 
 
 def _closed(ledger: Ledger, claimed: Claimed, now: float) -> Claimed:

@@ -1,0 +1,101 @@
+"""Turns a decoded visit into the plain values that the ledger records.
+
+Pure: no clock, no IO, no ledger. It runs in the daemon's loop before a transaction is
+open, so that composing zsh code and looking for cycles never hold the ledger's lock.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+from ..errors import ConfigError
+from ..jobs import environment, script
+from ..jobs.cycles import find_cycle
+from ..jobs.keys import declared_job, is_id
+from ..jobs.registrations import Register
+from ..ledger.claims import Declaration, Refusal, Report
+from ..model import Code, Job
+from ..telemetry import projection
+from ..wire import messages
+from ..wire.messages import Visit
+
+
+def report(visit: Visit, files: Mapping[str, Job], default_log: str) -> Report:
+    """What `visit` reports, judged against the jobs of the files.
+
+    `default_log` is the shared log of a shell that names none.
+    """
+    env = environment.cut_env(messages.split_map(visit.context.environment))
+    jobs, refused = _jobs(visit)
+    return Report(
+        nonce=visit.hello.nonce,
+        seq=visit.hello.seq,
+        env=env,
+        sink=projection.sink(env, default_log),
+        declared=tuple(_judged(jobs, files)),
+        refused=(*refused, *_too_large(visit)),
+        postprompt=visit.postprompt,
+        idle=visit.idle,
+    )
+
+
+def _jobs(visit: Visit) -> tuple[dict[str, Job], list[Refusal]]:
+    """The jobs that the visit declares, by id, and the declarations that are none."""
+    bodies = {function.name: function.body for function in visit.functions}
+    jobs: dict[str, Job] = {}
+    refused = []
+    for record in visit.jobs:
+        functions = tuple((name, bodies[name]) for name in record.functions if name in bodies)
+        try:
+            job = _job_of(record, functions, visit.context.options, visit.context.fpath)
+        except ConfigError as error:
+            refused.append(_refusal(record.id, str(error)))
+        else:
+            jobs[job.id] = job
+    return jobs, refused
+
+
+# Most shells of a user declare the same jobs. The ledger also packs the same object only once.
+@lru_cache(maxsize=128)
+def _job_of(
+    record: Register, functions: tuple[tuple[str, str], ...], options: str, fpath: str
+) -> Job:
+    """The job that `record` declares; ConfigError where a value of it is refused."""
+    if functions or len(record.call) == 1:
+        kind = messages.split(options), messages.split(fpath)
+    else:  # a command with arguments depends on no option of the shell
+        kind = (), ()
+    source = script.compose(record.call, dict(functions), *kind)
+    return declared_job(
+        id=record.id,
+        run=Code(source),
+        on=(record.on,),
+        once_per=record.once_per,
+        after=record.after,
+        watch=record.watch,
+        timeout=record.timeout,
+        env=messages.as_map(record.env),
+        description=record.description,
+    )
+
+
+def _too_large(visit: Visit) -> Iterator[Refusal]:
+    for job in visit.oversize:
+        reason = f"{job.id}: {job.bytes} bytes are too many to send; use a job file"
+        yield _refusal(job.id, reason)
+
+
+def _refusal(job: str, reason: str) -> Refusal:
+    return Refusal(job if is_id(job) else None, reason)
+
+
+def _judged(jobs: Mapping[str, Job], files: Mapping[str, Job]) -> Iterator[Declaration]:
+    """Each job, refused where a file declares it or where it waits for itself."""
+    edges = {job.id: job.after for job in (*files.values(), *jobs.values())}
+    cycle = set(find_cycle(edges) or ())
+    for job in jobs.values():
+        refused = None
+        if job.id in files:
+            refused = f"declared in {files[job.id].source}, which stands"
+        elif job.id in cycle:
+            refused = f"waits for itself through `after`: {', '.join(sorted(cycle))}"
+        yield Declaration(job, refused)
