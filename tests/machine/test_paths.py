@@ -1,5 +1,7 @@
 """The socket rule and the other places; what is refused as not safely ours."""
 
+import contextlib
+import errno
 import os
 import pwd
 from pathlib import Path
@@ -85,6 +87,35 @@ def test_private_folder_is_made_with_its_parents(home: Path) -> None:
     modes = [(home / name).stat().st_mode & 0o777 for name in ("a", "a/b", "a/b/c")]
     assert modes == [0o700] * 3
     paths.ensure_private_dir(f"{home}/a/b/c")
+
+
+def test_the_parent_of_each_new_folder_is_synced_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    paths.ensure_private_dir(f"{home}/a/b/c")
+    assert synced == [f"{home}", f"{home}/a", f"{home}/a/b"]
+    paths.ensure_private_dir(f"{home}/a/b/c")
+    assert len(synced) == 3
+
+
+@pytest.mark.parametrize(("number", "refused"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_folder_that_cannot_be_synced(
+    home: Path, monkeypatch: pytest.MonkeyPatch, number: int, refused: bool
+) -> None:
+    def fsync(fd: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(UnsafePath) if refused else contextlib.nullcontext():
+        paths.ensure_private_dir(f"{home}/a")
 
 
 def test_private_folder_open_to_others_is_refused(home: Path) -> None:

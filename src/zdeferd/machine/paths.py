@@ -8,6 +8,7 @@ unset. Paths are joined as text, so that zsh and Python give the same bytes.
 Assumes a POSIX system; imports nothing heavy, because `zdeferctl status` starts with it.
 """
 
+import errno
 import os
 import pwd
 import stat
@@ -173,16 +174,36 @@ def check_ours_to_read(path: str, found: os.stat_result) -> None:
 
 def _make_dirs(path: str) -> None:
     """`mkdir -p` in which every new folder is 0700 (os.makedirs does that for the last only)."""
+    parent = os.path.dirname(path.rstrip("/"))
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
         return
     except FileNotFoundError:
-        parent = os.path.dirname(path.rstrip("/"))
         if parent in ("", path):
             raise
         _make_dirs(parent)
         os.mkdir(path, 0o700)
+    sync_folder(parent or ".")
+
+
+def sync_folder(path: str) -> None:
+    """Make the names in a folder durable: without this, a power cut can take a new one away.
+
+    OSError, but not where the folder may be entered and not read (a home below a closed
+    folder), nor where its file system has nothing to sync.
+    """
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(folder)
 
 
 def _check_kind(path: str, what: str, is_kind: Callable[[int], bool]) -> os.stat_result:
