@@ -1,15 +1,11 @@
 """`zdeferctl start`: detached where no service is installed; once."""
 
-import fcntl
-import os
-import threading
 from collections.abc import Iterator
 
 import pytest
 from support.user import User, call, daemon_script
 
-from zdeferd.ledger.reading import daemon_pid
-from zdeferd.machine.lock import lock_within
+from zdeferd.machine.lock import daemon_pid
 
 
 @pytest.fixture
@@ -59,19 +55,3 @@ def test_no_program(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     result = call("start")
     assert result.code == 1
     assert "program not found: zdeferd" in result.err
-
-
-def test_a_look_at_the_lock_keeps_no_daemon_from_starting(user: User) -> None:
-    path = user.state / "lock"
-    looking = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(looking, fcntl.LOCK_SH)
-    lock = os.open(path, os.O_RDWR)
-    with pytest.raises(TimeoutError):
-        lock_within(lock, 0.01)
-    released = threading.Timer(0.01, os.close, (looking,))
-    released.start()
-    lock_within(lock, 20)
-    released.join()
-    assert daemon_pid(str(path)) == 0
-    os.close(lock)
-    assert daemon_pid(str(path)) is None

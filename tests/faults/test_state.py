@@ -8,7 +8,7 @@ import pytest
 from faults.world import doctor, ended, needs_linux, prompt, status, until, wait_ended
 from support.daemon import Daemon, Peer, visit
 
-from zdeferd.ledger.reading import daemon_pid
+from zdeferd.machine.lock import daemon_pid
 
 pytestmark = needs_linux
 

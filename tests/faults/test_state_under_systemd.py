@@ -10,7 +10,7 @@ from support import systemd
 from support.daemon import Peer, visit
 from support.systemd import UserManager
 
-from zdeferd.ledger.reading import daemon_pid
+from zdeferd.machine.lock import daemon_pid
 
 pytestmark = pytest.mark.skipif(bool(systemd.why_not()), reason=systemd.why_not())
 

@@ -16,7 +16,7 @@ from strangers.conftest import Refusal
 from strangers.world import STRANGER, give, needs_root
 from support.daemon import Daemon, Peer, visit
 
-from zdeferd.ledger.reading import daemon_pid
+from zdeferd.machine.lock import daemon_pid
 
 pytestmark = [needs_root, pytest.mark.timeout(30)]
 

@@ -11,7 +11,9 @@ import os
 import sys
 
 from ..errors import ZdeferdError
-from ..ledger.reading import daemon_pid, reading
+from ..ledger.reading import reading
+from ..machine.files import open_file
+from ..machine.lock import daemon_pid
 from ..view.target import latest_run, run_or_job
 from ..view.where import find_paths
 from .codes import DONE, USAGE
@@ -71,7 +73,7 @@ def _document(row: Document, path: str) -> Document:
 def _open(path: str) -> BinaryIO:
     """The output; an empty file where the run has written none or it was pruned."""
     try:
-        return open(path, "rb")
+        return open(path, "rb", opener=open_file)
     except FileNotFoundError:
         return open(os.devnull, "rb")
 

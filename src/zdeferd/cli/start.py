@@ -15,7 +15,7 @@ from contextlib import suppress
 from ..errors import ZdeferdError
 from ..install.plan import LABEL, STOPPED, Host, installed_service
 from ..install.steps import Command, carry_out
-from ..ledger.reading import daemon_pid
+from ..machine.lock import daemon_pid
 from ..wire import messages
 from ..wire.client import request
 from .codes import DONE

@@ -8,7 +8,8 @@ so `not running` is no failure and the exit code is 0 either way.
 from __future__ import annotations
 
 from .. import __version__
-from ..ledger.reading import View, daemon_pid, reading
+from ..ledger.reading import View, reading
+from ..machine.lock import daemon_pid
 from ..view.health import DAY_S, problems
 from ..view.live import as_found
 from ..view.render import Style, ago, fields, home_short, printable

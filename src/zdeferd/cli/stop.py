@@ -7,14 +7,12 @@ none until `zdeferctl start`. Returns when it has left; nothing to stop is exit 
 
 from __future__ import annotations
 
-import fcntl
 import os
-import signal
 
 from ..errors import NoDaemon, ZdeferdError
 from ..install.plan import LABEL, STOPPED, UNITS, Host, installed_service
 from ..install.steps import Command, carry_out
-from ..ledger.reading import daemon_pid
+from ..machine.lock import daemon_pid, wait_until_free
 from ..wire import messages
 from ..wire.client import request
 from .codes import DONE
@@ -23,7 +21,6 @@ from .demo.host import this_host
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from types import FrameType
 
     from .call import Call
 
@@ -61,26 +58,15 @@ def stop(host: Host) -> str | None:
 
 
 def wait_until_gone(lock: str) -> None:
-    """Wait until nobody holds the daemon's lock; ZdeferdError after the limit."""
-
-    def late(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError
-
-    descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(LEAVE_LIMIT_S)
+    """Wait until no process holds the daemon's lock; ZdeferdError after the limit."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        wait_until_free(lock, LEAVE_LIMIT_S)
     except TimeoutError:
         pid = daemon_pid(lock)
         raise ZdeferdError(
             f"daemon does not leave: pid {pid} (waited {LEAVE_LIMIT_S} s);"
             " `kill -9` of it is safe: running jobs go on"
         ) from None
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-        os.close(descriptor)
 
 
 def _hold_back(host: Host) -> bool:

@@ -24,7 +24,8 @@ from ..install.steps import (
     lines_of,
     sources_shim,
 )
-from ..ledger.reading import daemon_pid, reading
+from ..ledger.reading import reading
+from ..machine.lock import daemon_pid
 from ..view.live import still_run
 from ..view.render import Style, home_short
 from .codes import DONE

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from ..errors import ZdeferdError
-from ..machine.paths import check_private_file
+from ..machine.files import open_private
 
 LOG_LIMIT_BYTES = 1 << 20
 """A longer daemon log is begun anew at the next start."""
@@ -40,11 +40,8 @@ def detach(log: str) -> Callable[[], None]:
 
 
 def _open_log(path: str) -> int:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW
-    if os.path.lexists(path):
-        check_private_file(path)
     try:
-        fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        fd = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         if os.fstat(fd).st_size > LOG_LIMIT_BYTES:
             os.ftruncate(fd, 0)
     except OSError as error:

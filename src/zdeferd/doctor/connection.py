@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from .. import __version__
 from ..errors import NoDaemon, ZdeferdError
 from ..install.plan import STOPPED, installed_service
-from ..ledger.reading import daemon_pid
+from ..machine.lock import daemon_pid
 from ..machine.paths import check_private_dir, check_socket_path
 from ..wire import messages
 from ..wire.client import check_socket, request

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..errors import ConfigError, UnsafePath, ZdeferdError
+from ..machine.files import open_file
 from ..machine.paths import Paths, check_ours_to_read
 from ..model import Job, Settings
 from .cycles import find_cycle
@@ -191,8 +192,7 @@ def _read(path: str) -> _File | None:
 
 
 def _read_bytes(path: str) -> bytes:
-    # O_NONBLOCK: a FIFO must not hold the daemon up; what it is, is asked of what was opened.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = open_file(os.path.realpath(path), os.O_RDONLY)
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):

@@ -11,7 +11,6 @@ fast, so definitions stay JSON until a verb asks for them.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -230,21 +229,3 @@ def _connect_with(path: str, options: str) -> tuple[sqlite3.Connection, int]:
     except sqlite3.Error:
         connection.close()
         raise
-
-
-def daemon_pid(lock: str) -> int | None:
-    """The process that holds the daemon's lock file, 0 if it has not said; None: none runs."""
-    try:
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        descriptor = os.open(lock, flags)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        text = os.read(descriptor, 32).strip()
-        return int(text) if text.isdigit() else 0
-    else:
-        return None
-    finally:
-        os.close(descriptor)

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import LedgerError, UnsafePath
+from ..machine.files import open_file
 from ..machine.paths import check_private_file
 from ..model import Batch, BatchTotals, Ending, Job, Run, Sink, State, Trigger, Work
 from .packing import pack_again, pack_work, unpack
@@ -358,9 +359,11 @@ def _check_files(path: str) -> None:
 
 
 def _make_private(path: str) -> tuple[int, int]:
-    """SQLite makes a file as the umask says, and its `-wal` and `-shm` with the file's mode."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(path, flags, 0o600)
+    """Make the file before SQLite does; returns its device and inode.
+
+    SQLite makes a file as the umask says, and its `-wal` and `-shm` with the file's mode.
+    """
+    fd = open_file(path, os.O_RDWR | os.O_CREAT)
     try:
         found = os.fstat(fd)
     finally:

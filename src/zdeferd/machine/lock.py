@@ -1,8 +1,8 @@
-"""The lock of the one daemon that a user has: taken, and marked with its number.
+"""Takes, marks and reads the lock of the one daemon that a user has.
 
 A flock(2) on a file in the state folder, held for the life of the process, so that the
-kernel gives it back however that ends. It comes before the socket is bound, because a
-second bind would steal the path. `view.daemon_pid` is how others look at it.
+kernel releases it however the process ends. It is taken before the socket is bound, because
+a second bind would steal the path.
 """
 
 import contextlib
@@ -11,20 +11,17 @@ import os
 import signal
 
 from ..errors import AlreadyRunning, ZdeferdError
-from .paths import check_private_file
+from .files import open_file, open_private
 
 LOOK_S = 0.2
-"""`zdeferctl status` shares the lock for a moment to see whether we hold it."""
+"""`zdeferctl status` shares the lock for a moment to see whether a daemon holds it."""
 
 
 def take(path: str) -> int:
-    """The descriptor that holds the lock; AlreadyRunning, UnsafePath, ZdeferdError."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    if os.path.lexists(path):
-        check_private_file(path)
+    """Return the descriptor that holds the lock; AlreadyRunning, UnsafePath, ZdeferdError."""
     try:
-        lock = os.open(path, flags, 0o600)
-        lock_within(lock, LOOK_S)
+        lock = open_private(path, os.O_RDWR | os.O_CREAT)
+        lock_within(lock, fcntl.LOCK_EX, LOOK_S)
     except TimeoutError:
         raise AlreadyRunning() from None
     except OSError as error:
@@ -32,8 +29,44 @@ def take(path: str) -> int:
     return lock
 
 
-def lock_within(lock: int, limit_s: float) -> None:
-    """Lock it, or TimeoutError: who holds it for longer is a daemon, not a look at us."""
+def write_pid(lock: int) -> None:
+    """Write this process's number into the lock's file, as far as the disk has room."""
+    with contextlib.suppress(OSError):  # only `status` and `stop` would show it
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+
+def daemon_pid(path: str) -> int | None:
+    """Return the pid of the daemon that holds the lock, 0 if it wrote none; None: none runs."""
+    try:
+        descriptor = open_file(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        text = os.read(descriptor, 32).strip()
+        return int(text) if text.isdigit() else 0
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def wait_until_free(path: str, limit_s: float) -> None:
+    """Return once no daemon holds the lock; TimeoutError after the limit. OSError."""
+    descriptor = open_file(path, os.O_RDONLY)
+    try:
+        lock_within(descriptor, fcntl.LOCK_SH, limit_s)
+    finally:
+        os.close(descriptor)
+
+
+def lock_within(descriptor: int, how: int, limit_s: float) -> None:
+    """Lock the file; TimeoutError where another process holds it for longer than the limit.
+
+    Uses SIGALRM, so it is for the main thread only.
+    """
 
     def late(_number: int, _frame: object) -> None:
         raise TimeoutError
@@ -41,14 +74,7 @@ def lock_within(lock: int, limit_s: float) -> None:
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, limit_s)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, how)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def write_pid(lock: int) -> None:
-    """Say who holds it, as far as the disk has room: only `status` would like to know."""
-    with contextlib.suppress(OSError):
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)

@@ -26,10 +26,11 @@ from typing import NamedTuple, Protocol
 
 from ..crashpoints import reached
 from ..errors import LogUnavailable
+from ..machine.files import open_file
 
 LOOKS = 50
 """About 0.1 ms: far longer than a write takes from one page to the next."""
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FLAGS = os.O_RDWR | os.O_APPEND
 
 
 class Intent(NamedTuple):
@@ -174,7 +175,7 @@ def open_log(path: str) -> int:
     try:
         if os.path.lexists(path):
             _check_regular(path, os.lstat(path))  # opening a device can have effects
-        log = os.open(path, _FLAGS | os.O_CREAT, 0o600)
+        log = open_file(path, _FLAGS | os.O_CREAT)
     except FileNotFoundError:
         folder = os.path.dirname(path)
         raise LogUnavailable(f"the log's folder is missing: {folder}; make it") from None
@@ -218,7 +219,7 @@ def settle(path: str, begun: Intent, text: bytes) -> Settled:
         found = _find(path, begun)
         if found is None:
             return Settled.GONE
-        log = os.open(found, _FLAGS)
+        log = open_file(found, _FLAGS)
     except OSError as error:
         raise _unavailable("look into", path, error) from None
     try:

@@ -9,8 +9,9 @@ import os
 import time
 
 from ..ledger.packing import unpack
-from ..ledger.reading import View, daemon_pid
+from ..ledger.reading import View
 from ..machine.boot import boot_id
+from ..machine.lock import daemon_pid
 from ..model import Batch, Run, Scope, Sink, State, Trigger
 from ..rules import schedule
 from .jobs import Declared, declared

@@ -12,7 +12,8 @@ import fcntl
 import os
 from contextlib import suppress
 
-from ..ledger.reading import daemon_pid
+from ..machine.files import open_file
+from ..machine.lock import daemon_pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def still_run(rows: Iterable[Document], paths: Paths) -> list[int]:
 
 def _look(folder: str, attempt: int) -> Document:
     try:
-        lock = _open(f"{folder}/lock")
+        lock = open_file(f"{folder}/lock", os.O_RDONLY)
     except OSError:
         return {"found": "not_started"}
     try:
@@ -64,17 +65,13 @@ def _without_runner(folder: str, attempt: int) -> Document:
     if not records.marks(folder, attempt):
         return {"found": "not_started"}
     with suppress(OSError):
-        job_lock = _open(f"{folder}/job.lock")  # the job's own, inherited
+        job_lock = open_file(f"{folder}/job.lock", os.O_RDONLY)  # the job's own, inherited
         try:
             if not _free(job_lock):
                 return {"found": "running"}
         finally:
             os.close(job_lock)
     return {"found": "vanished"}
-
-
-def _open(path: str) -> int:
-    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def _free(descriptor: int) -> bool:
