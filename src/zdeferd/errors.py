@@ -1,23 +1,27 @@
-"""The error tree. Each error's docstring is its default message.
+"""The error tree: what failed, and what to do about it.
 
-Every message reads `what failed: the value`, then what to do next; the program
-that prints it puts its own name in front.
+An error's text reads `what failed: the value; what to do`; the program that prints it
+puts its own name in front.
 """
 
 
 class ZdeferdError(Exception):
-    """Something failed that has no name of its own; please report it."""
+    """A failure that the user is told of.
 
-    def __init__(self, message: str = "") -> None:
-        super().__init__(message or (self.__doc__ or "").strip())
+    `found` says what failed and on which value, `remedy` what to do (empty: nothing).
+    """
+
+    def __init__(self, found: str, remedy: str = "") -> None:
+        self.found, self.remedy = found, remedy
+        super().__init__(f"{found}; {remedy}" if remedy else found)
 
 
 class ConfigError(ZdeferdError):
     """The configuration is refused; the last good one stays in force."""
 
     def __init__(self, where: str, found: str, expected: str) -> None:
-        self.where, self.found, self.expected = where, found, expected
-        super().__init__(f"{where}: found {found}; expected {expected}")
+        self.where, self.expected = where, expected
+        super().__init__(f"{where}: found {found}", f"expected {expected}")
 
 
 class WireError(ZdeferdError):
@@ -25,7 +29,15 @@ class WireError(ZdeferdError):
 
 
 class LedgerError(ZdeferdError):
-    """The ledger cannot be used; `zdeferctl doctor` says why."""
+    """The ledger cannot be used."""
+
+
+class LedgerNewer(LedgerError):
+    """The ledger was written by a newer zdeferd."""
+
+
+class LedgerLocked(LedgerError):
+    """Another program holds SQLite's lock on the ledger."""
 
 
 class UnsafePath(ZdeferdError):
@@ -37,11 +49,11 @@ class LogUnavailable(ZdeferdError):
 
 
 class AlreadyRunning(ZdeferdError):
-    """Another zdeferd of this user holds the lock; `zdeferctl status` shows it."""
+    """Another zdeferd of this user holds the lock."""
 
 
 class NoDaemon(ZdeferdError):
-    """No daemon answers; start one with `zdeferctl start`."""
+    """No daemon answers."""
 
 
 class RequestRefused(ZdeferdError):

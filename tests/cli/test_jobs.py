@@ -46,7 +46,7 @@ def test_a_bad_file_is_pointed_at(user: User) -> None:
     result = call("jobs")
     assert "good" in result.out
     assert "bad   refused               mine" in result.out
-    assert "! 2 problems in job files: zdeferctl check" in result.out
+    assert "! 2 problems in job files; zdeferctl check" in result.out
     bad = call("jobs", "--json").document["jobs"][1]
     assert bad["job"] == "bad"
     assert bad["source"].endswith("mine.toml")

@@ -69,7 +69,7 @@ def test_refused_declarations_are_problems(user: User) -> None:
     ledger.declare_job(job("build"), "shell-1", time.time(), "declared in a file, which stands")
     ledger.declare_job(job("old"), "shell-1", time.time() - 90000, "declared in a file")
     text = call("status").out
-    assert "! 2 problems in job files: zdeferctl check\n" in text
+    assert "! 2 problems in job files; zdeferctl check\n" in text
     assert "! 1 job of shells refused: build; zdeferctl why build\n" in text
 
 

@@ -53,7 +53,7 @@ def perform(call: Call) -> int:
         rows = [_cells(item, last.get(item.id), call.now, style) for item in found.values()]
         notes = [home_short(note, paths.home) for note in _refusals(found.values())]
         if loaded.problems:
-            notes.append(f"{tally(loaded.problems, paths)}: zdeferctl check")
+            notes.append(f"{tally(loaded.problems, paths)}; zdeferctl check")
         marked = [f"{style.paint('!', 'red')} {printable(note)}" for note in notes]
         return "\n".join([_table(rows, call.columns, style), *([""] if marked else []), *marked])
 

@@ -108,7 +108,7 @@ def _follow(call: Call, paths: Paths, run: int) -> int:
                 return DONE
             if not os.path.exists(folder) and daemon_pid(paths.lock) is None:
                 raise ZdeferdError(
-                    f"run waits and no daemon runs: {run}; start one: zdeferctl start"
+                    f"run waits and no daemon runs: {run}", "start one: zdeferctl start"
                 )
             watch.wait()
     finally:

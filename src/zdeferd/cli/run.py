@@ -50,7 +50,7 @@ def perform(call: Call) -> int:
         try:
             client.ask(messages.AwaitRun(run=run), None, _progress(call, paths, run))
         except (NoDaemon, RequestRefused):  # it died, or it is leaving
-            raise NoDaemon(f"the daemon has gone: run {run} goes on; {_later(run)}") from None
+            raise NoDaemon(f"the daemon has gone: run {run} goes on", _later(run)) from None
         except KeyboardInterrupt:
             call.failed(f"no longer waiting: run {run} goes on; {_later(run)}", INTERRUPTED)
             return INTERRUPTED
@@ -68,7 +68,7 @@ def _claim(client: Client, call: Call, paths: Paths) -> messages.Reply:
         if item is None or item.job or not item.refused:
             raise
         why = home_short(item.refused, paths.home)
-        raise RequestRefused(f"job is refused: {job}: {why}; mend it first") from None
+        raise RequestRefused(f"job is refused: {job}: {why}", "mend it first") from None
 
 
 def _progress(call: Call, paths: Paths, run: int) -> Callable[[], None] | None:

@@ -54,7 +54,7 @@ def _document(paths: Paths, view: View, live: list[Document], now: float) -> Doc
         "shells": shells["shells"],
         "last_visit_at_s": shells["seen_at"],
         "last_prompt_at_s": shells["prompted_at"],
-        "problems": problems(paths, view, now),
+        "problems": [str(trouble) for trouble in problems(paths, view, now)],
     }
 
 

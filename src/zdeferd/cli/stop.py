@@ -38,7 +38,7 @@ def perform(call: Call) -> int:
     service = stop(host)
     held_back = service is None and _hold_back(host)
     if pid is None and service is None and not held_back:
-        raise NoDaemon("no daemon runs; `zdeferctl start` starts one")
+        raise NoDaemon("no daemon runs", "`zdeferctl start` starts one")
     after = "; shells start none until `zdeferctl start`" if held_back else ""
     document = {"pid": pid, "service": service}
     return call.answer(document, lambda style: f"zdeferd has stopped{after}", DONE)
@@ -64,8 +64,8 @@ def wait_until_gone(lock: str) -> None:
     except TimeoutError:
         pid = daemon_pid(lock)
         raise ZdeferdError(
-            f"daemon does not leave: pid {pid} (waited {LEAVE_LIMIT_S} s);"
-            " `kill -9` of it is safe: running jobs go on"
+            f"daemon does not leave: pid {pid} (waited {LEAVE_LIMIT_S} s)",
+            "`kill -9` of it is safe: running jobs go on",
         ) from None
 
 

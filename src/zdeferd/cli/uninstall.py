@@ -56,8 +56,8 @@ def perform(call: Call) -> int:
         running = still_run(view.live_runs(), host.paths)
     if call.args.purge and running:
         raise ZdeferdError(
-            f"jobs are running: run {', '.join(map(str, running))};"
-            " wait for them, or end them: zdeferctl start, then zdeferctl cancel RUN"
+            f"jobs are running: run {', '.join(map(str, running))}",
+            "wait for them, or end them: zdeferctl start, then zdeferctl cancel RUN",
         )
     stopped = daemon_pid(host.paths.lock)
     if not dry_run:

@@ -117,7 +117,7 @@ def _ready_threads() -> ThreadPoolExecutor:
         together.wait()
     except RuntimeError:
         together.abort()
-        raise ZdeferdError("cannot start: no process is left (ulimit -u); end some") from None
+        raise ZdeferdError("cannot start: no process is left (ulimit -u)", "end some") from None
     return threads
 
 

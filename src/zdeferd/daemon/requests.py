@@ -45,7 +45,7 @@ async def run(desk: Desk, request: messages.RunJob) -> messages.Claimed:
     # The claim is made whether or not the caller waits for the answer.
     claimed = await asyncio.shield(desk.dispatcher.claim_by_hand(request.job, env))
     if claimed is None:
-        raise RequestRefused(f"no such job: {request.job}; `zdeferctl jobs` lists them")
+        raise RequestRefused(f"no such job: {request.job}", "`zdeferctl jobs` lists them")
     return messages.Claimed(run=claimed.id)
 
 
@@ -66,7 +66,7 @@ async def await_end(desk: Desk, request: messages.AwaitRun) -> messages.Done:
         return messages.Done(outcome=ending.outcome, rc=ending.rc)
     row = await desk.dispatcher.read(lambda ledger: ledger.ended_run(request.run))
     if row is None:
-        raise RequestRefused(f"no such run: {request.run}; `zdeferctl runs` lists them")
+        raise RequestRefused(f"no such run: {request.run}", "`zdeferctl runs` lists them")
     return messages.Done(outcome=row[0], rc=row[1])
 
 

@@ -85,7 +85,7 @@ def check_daemon(scene: Scene) -> Iterator[Finding]:
         pong = request(scene.paths.socket, messages.Ping(), PING_S)
     except NoDaemon as error:
         remedy = "zdeferctl stop; zdeferctl start" if pid is not None else "zdeferctl start"
-        found = str(error).partition(";")[0]
+        found = error.found
         if pid:
             found += f"; pid {pid} holds the lock, perhaps with another socket path"
         yield Finding(Level.BAD, "daemon", found, remedy)

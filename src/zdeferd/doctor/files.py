@@ -7,16 +7,16 @@ import stat
 from collections.abc import Iterator
 
 from .. import __version__
-from ..errors import LedgerError, LogUnavailable, ZdeferdError
+from ..errors import LedgerError, LedgerLocked, LedgerNewer, LogUnavailable, ZdeferdError
 from ..install.plan import STOPPED, install_plan, installed_service
 from ..install.steps import Write, calls_shim, lines_of, sources_shim
 from ..ledger.reading import reading
-from ..machine.paths import check_private_dir, check_private_file
+from ..machine.paths import Paths, check_private_dir, check_private_file
 from ..telemetry.sharedlog import open_log
 from ..view.health import log_problems, state_problems
 from ..view.jobs import tally
 from ..view.render import count
-from .findings import Check, Finding, Level, Scene, finding_of, refused
+from .findings import Check, Finding, Level, Scene, refused
 
 
 def check_state(scene: Scene) -> Iterator[Finding]:
@@ -35,29 +35,28 @@ def check_state(scene: Scene) -> Iterator[Finding]:
     try:
         with reading(paths.ledger) as view:
             damage, unwritten = view.damage(), log_problems(view)
-    except LedgerError as error:
-        damage, unwritten = str(error), []
-    if damage:
-        yield _bad_ledger(paths.ledger, damage)
-        return
-    problems = state_problems(paths)
-    for problem in problems:
-        yield finding_of(Level.BAD, "state", problem)
-    if not problems:
-        yield Finding(Level.OK, "state", paths.state)
-    for problem in unwritten:
-        yield finding_of(Level.WARN, "log", problem)
-
-
-def _bad_ledger(path: str, damage: str) -> Finding:
-    found, _, remedy = damage.partition("; ")
-    if "newer" in damage:
-        return Finding(Level.BAD, "state", found, remedy)
-    if "locked" in damage:
+    except LedgerNewer as error:
+        yield refused("state", error)
+    except LedgerLocked:
         remedy = "end the other program that has it open; zdeferd goes on by itself then"
-        return Finding(Level.BAD, "state", f"ledger is locked: {path}", remedy)
+        yield Finding(Level.BAD, "state", f"ledger is locked: {paths.ledger}", remedy)
+    except LedgerError as error:
+        yield _damaged(paths.ledger, error.found)
+    else:
+        yield from [_damaged(paths.ledger, damage)] if damage else _state_folder(paths)
+        yield from (Finding(Level.WARN, "log", *trouble) for trouble in unwritten)
+
+
+def _damaged(path: str, found: str) -> Finding:
     remedy = f"zdeferctl stop; move {path}* away; zdeferctl start (every job is due once more then)"
     return Finding(Level.BAD, "state", f"ledger is damaged: {path} ({found})", remedy)
+
+
+def _state_folder(paths: Paths) -> Iterator[Finding]:
+    troubles = state_problems(paths)
+    yield from (Finding(Level.BAD, "state", *trouble) for trouble in troubles)
+    if not troubles:
+        yield Finding(Level.OK, "state", paths.state)
 
 
 def check_log(scene: Scene) -> Iterator[Finding]:

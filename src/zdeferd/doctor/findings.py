@@ -49,11 +49,5 @@ Check = Callable[[Scene], Iterator[Finding]]
 
 
 def refused(check: str, error: ZdeferdError) -> Finding:
-    """An error of ours as a finding: its message ends with what to do."""
-    return finding_of(Level.BAD, check, str(error))
-
-
-def finding_of(level: Level, check: str, message: str) -> Finding:
-    """A message of ours, `what failed: the value; what to do`, as a finding."""
-    found, _, remedy = message.partition("; ")
-    return Finding(level, check, found, remedy)
+    """Return an error as a bad finding."""
+    return Finding(Level.BAD, check, error.found, error.remedy)

@@ -18,4 +18,6 @@ def share(*names: str) -> str:
         path = os.path.join(base, *names)
         if os.path.exists(path):
             return path
-    raise ZdeferdError(f"missing from this installation: {'/'.join(names)}; install zdeferd again")
+    raise ZdeferdError(
+        f"missing from this installation: {'/'.join(names)}", "install zdeferd again"
+    )

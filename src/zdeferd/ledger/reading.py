@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import LedgerError
+from ..errors import LedgerError, LedgerLocked, LedgerNewer
 from ..machine.paths import check_regular
 
 TYPE_CHECKING = False
@@ -165,14 +165,17 @@ class View:
         try:
             return [dict(row) for row in self._connection.execute(sql, values)]
         except sqlite3.Error as error:
-            raise LedgerError(f"ledger cannot be read: {error}; {_REMEDY}") from None
+            raise _unreadable(str(error), error) from None
 
     def _row(self, sql: str, values: Any = ()) -> Row | None:
         rows = self._rows(sql, values)
         return rows[0] if rows else None
 
 
-_REMEDY = "see `zdeferctl doctor`"
+def _unreadable(what: str, error: sqlite3.Error) -> LedgerError:
+    busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    kind = LedgerLocked if busy else LedgerError
+    return kind(f"ledger cannot be read: {what}", "see `zdeferctl doctor`")
 
 
 @contextmanager
@@ -193,15 +196,16 @@ def open_view(path: str) -> View:
     try:
         connection, version = _connect(path)
     except sqlite3.Error as error:
-        raise LedgerError(f"ledger cannot be read: {path} ({error}); {_REMEDY}") from None
+        raise _unreadable(f"{path} ({error})", error) from None
     if version == 0:  # a daemon made the file and died before the schema was in it
         connection.close()
         return View(None)
     if version > SCHEMA_VERSION:
         connection.close()
-        raise LedgerError(
+        raise LedgerNewer(
             f"ledger is from a newer zdeferd: {path} (schema {version}, this zdeferctl knows"
-            f" {SCHEMA_VERSION}); use the zdeferctl that was installed with the daemon"
+            f" {SCHEMA_VERSION})",
+            "use the zdeferctl that was installed with the daemon",
         )
     connection.row_factory = sqlite3.Row
     return View(connection)

@@ -83,7 +83,7 @@ class Ledger:
             raise LedgerError(f"cannot open the ledger: {path}: {error.strerror}") from None
         except sqlite3.Error as error:
             raise LedgerError(
-                f"cannot open the ledger: {path}: {error}; `zdeferctl doctor` says what to do"
+                f"cannot open the ledger: {path}: {error}", "`zdeferctl doctor` says what to do"
             ) from None
 
     def _prepare(self, path: str) -> None:
@@ -92,7 +92,8 @@ class Ledger:
         if version > SCHEMA_VERSION:
             raise LedgerError(
                 f"the ledger is from a newer zdeferd (schema {version}, this one knows "
-                f"{SCHEMA_VERSION}): {path}; upgrade zdeferd, or move the file away"
+                f"{SCHEMA_VERSION}): {path}",
+                "upgrade zdeferd, or move the file away",
             )
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")

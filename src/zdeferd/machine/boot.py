@@ -16,7 +16,7 @@ def boot_id() -> str:
     """Return a text that is new in every boot of this machine. ZdeferdError: there is none."""
     found = _from_file() if sys.platform == "linux" else _from_sysctl()
     if not found:
-        raise ZdeferdError(f"the boot has no identifier: {sys.platform}; report this system")
+        raise ZdeferdError(f"the boot has no identifier: {sys.platform}", "report this system")
     return found
 
 
@@ -26,7 +26,7 @@ def _from_file() -> str:
             return file.read().strip()
     except OSError as error:
         raise ZdeferdError(
-            f"cannot read the boot's identifier: {_FILE}: {error.strerror}; mount /proc"
+            f"cannot read the boot's identifier: {_FILE}: {error.strerror}", "mount /proc"
         ) from None
 
 

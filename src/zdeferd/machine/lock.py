@@ -23,7 +23,9 @@ def take(path: str) -> int:
         lock = open_private(path, os.O_RDWR | os.O_CREAT)
         lock_within(lock, fcntl.LOCK_EX, LOOK_S)
     except TimeoutError:
-        raise AlreadyRunning() from None
+        raise AlreadyRunning(
+            "another zdeferd of this user holds the lock", "`zdeferctl status` shows it"
+        ) from None
     except OSError as error:
         raise ZdeferdError(f"cannot lock: {path}: {error.strerror}") from None
     return lock

@@ -34,8 +34,8 @@ def check_local(path: str, setting: str) -> None:
     """UnsafePath where `path` is on a network file system; `setting` moves it."""
     if kind := network_file_system(path):
         raise UnsafePath(
-            f"on {kind}, where locks, sockets and the ledger are not reliable: {path}; "
-            f"set {setting} to a path on a local disk"
+            f"on {kind}, where locks, sockets and the ledger are not reliable: {path}",
+            f"set {setting} to a path on a local disk",
         )
 
 

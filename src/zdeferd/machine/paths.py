@@ -118,8 +118,8 @@ def check_runtime_dir(env: Mapping[str, str], platform: str = sys.platform) -> N
         return  # what is missing can be made, or refuses itself
     if owner != os.getuid():
         raise UnsafePath(
-            f"$XDG_RUNTIME_DIR is not yours: {runtime}: uid {owner}; unset it, or start a login "
-            "shell of this user (su -, sudo -i)"
+            f"$XDG_RUNTIME_DIR is not yours: {runtime}: uid {owner}",
+            "unset it, or start a login shell of this user (su -, sudo -i)",
         )
 
 
@@ -129,8 +129,8 @@ def check_socket_path(path: str, platform: str = sys.platform) -> None:
     length = len(os.fsencode(path))
     if length > limit:
         raise UnsafePath(
-            f"socket path too long: {path}: {length} bytes, at most {limit}; "
-            "set ZDEFERD_SOCKET to a shorter path, for the shells and the daemon"
+            f"socket path too long: {path}: {length} bytes, at most {limit}",
+            "set ZDEFERD_SOCKET to a shorter path, for the shells and the daemon",
         )
 
 
@@ -165,11 +165,12 @@ def check_ours_to_read(path: str, found: os.stat_result) -> None:
     """
     if found.st_uid not in (os.getuid(), 0):
         raise UnsafePath(
-            f"not owned by you: {path}: uid {found.st_uid}; replace it by a file of your own"
+            f"not owned by you: {path}: uid {found.st_uid}",
+            "replace it by a file of your own",
         )
     if stat.S_IMODE(found.st_mode) & 0o022:
         mode = f"{stat.S_IMODE(found.st_mode):04o}"
-        raise UnsafePath(f"others can write to it: {path}: mode {mode}; chmod go-w {path}")
+        raise UnsafePath(f"others can write to it: {path}: mode {mode}", f"chmod go-w {path}")
 
 
 def _make_dirs(path: str) -> None:
@@ -212,16 +213,16 @@ def _check_kind(path: str, what: str, is_kind: Callable[[int], bool]) -> os.stat
     except OSError as error:
         raise UnsafePath(f"cannot look at {what}: {path}: {error.strerror}") from None
     if stat.S_ISLNK(found.st_mode):
-        raise UnsafePath(f"symlinks are not followed here: {path}; replace it by a real {what}")
+        raise UnsafePath(f"symlinks are not followed here: {path}", f"replace it by a real {what}")
     if not is_kind(found.st_mode):
-        raise UnsafePath(f"not a {what}: {path}; move it out of the way")
+        raise UnsafePath(f"not a {what}: {path}", "move it out of the way")
     return found
 
 
 def _check_private(path: str, what: str, is_kind: Callable[[int], bool], mode: str) -> None:
     found = _check_kind(path, what, is_kind)
     if found.st_uid != os.getuid():
-        raise UnsafePath(f"not owned by you: {path}: uid {found.st_uid}; move it out of the way")
+        raise UnsafePath(f"not owned by you: {path}: uid {found.st_uid}", "move it out of the way")
     if stat.S_IMODE(found.st_mode) & 0o077:
         actual = f"{stat.S_IMODE(found.st_mode):04o}"
-        raise UnsafePath(f"open to others: {path}: mode {actual}; chmod {mode} {path}")
+        raise UnsafePath(f"open to others: {path}: mode {actual}", f"chmod {mode} {path}")

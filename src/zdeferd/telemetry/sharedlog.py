@@ -178,7 +178,7 @@ def open_log(path: str) -> int:
         log = open_file(path, _FLAGS | os.O_CREAT)
     except FileNotFoundError:
         folder = os.path.dirname(path)
-        raise LogUnavailable(f"the log's folder is missing: {folder}; make it") from None
+        raise LogUnavailable(f"the log's folder is missing: {folder}", "make it") from None
     except OSError as error:
         raise _unavailable("open", path, error) from None
     try:
@@ -207,7 +207,7 @@ def append(log: int, text: bytes) -> None:
     except OSError as error:
         raise _unavailable("write", "the log", error) from None
     if not whole:
-        raise LogUnavailable("cannot write the log: it took a part of a line; free disk space")
+        raise LogUnavailable("cannot write the log: it took a part of a line", "free disk space")
 
 
 def settle(path: str, begun: Intent, text: bytes) -> Settled:
@@ -303,11 +303,11 @@ def _line_begins(log: int, offset: int) -> bool:
 
 def _check_regular(path: str, found: os.stat_result) -> None:
     if stat.S_ISLNK(found.st_mode):
-        raise LogUnavailable(f"the log is a symlink: {path}; name the file itself")
+        raise LogUnavailable(f"the log is a symlink: {path}", "name the file itself")
     if not stat.S_ISREG(found.st_mode):
-        raise LogUnavailable(f"the log is not a regular file: {path}; name another")
+        raise LogUnavailable(f"the log is not a regular file: {path}", "name another")
     if found.st_uid != os.getuid():
-        raise LogUnavailable(f"the log is not yours: {path}: uid {found.st_uid}; name another")
+        raise LogUnavailable(f"the log is not yours: {path}: uid {found.st_uid}", "name another")
 
 
 def _unavailable(doing: str, path: str, error: OSError) -> LogUnavailable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from .render import count
 
@@ -15,67 +16,73 @@ DAY_S = 86400.0
 LOW_DISK_BYTES = 16 << 20
 
 
-def problems(paths: Paths, view: View, now: float) -> list[str]:
-    """What keeps zdeferd from its work, each with what to do."""
+class Trouble(NamedTuple):
+    """One thing that is wrong."""
+
+    found: str
+    """What failed: the value."""
+    remedy: str = ""
+    """What to do, or what zdeferd does about it."""
+
+    def __str__(self) -> str:
+        return f"{self.found}; {self.remedy}" if self.remedy else self.found
+
+
+def problems(paths: Paths, view: View, now: float) -> list[Trouble]:
+    """Return all that keeps zdeferd from running jobs and writing their lines."""
     return state_problems(paths) + log_problems(view) + job_problems(paths, view, now)
 
 
-def state_problems(paths: Paths) -> list[str]:
-    """A state folder that cannot take the ledger's writes, or the runs'."""
+def state_problems(paths: Paths) -> list[Trouble]:
+    """Return troubles of the state folder: the ledger or the runs cannot be written."""
     found = _folder_problems(paths.state)
     if not found and os.path.ismount(paths.runs):
         found = _folder_problems(paths.runs)
     return found
 
 
-def _folder_problems(state: str) -> list[str]:
+def _folder_problems(state: str) -> list[Trouble]:
     try:
         space = os.statvfs(state)
     except FileNotFoundError:
         return []
     except OSError as error:
-        return [f"state folder cannot be looked at: {state}: {error.strerror}"]
+        return [Trouble(f"state folder cannot be looked at: {state}: {error.strerror}")]
     if not os.access(state, os.W_OK | os.X_OK):
-        return [f"state folder cannot be written: {state}; make it writable for you"]
+        return [Trouble(f"state folder cannot be written: {state}", "make it writable for you")]
     left = space.f_bavail * space.f_frsize
     if left < LOW_DISK_BYTES:
-        return [f"disk is full: {state}: {left >> 10} KiB left; free some space"]
+        return [Trouble(f"disk is full: {state}: {left >> 10} KiB left", "free some space")]
     return []
 
 
-def log_problems(view: View) -> list[str]:
-    """Telemetry that did not reach its file, by file."""
+def log_problems(view: View) -> list[Trouble]:
+    """Return a trouble for each log that lines did not reach."""
     found = []
     for row in view.unwritten_lines():
+        lines, where = count(row["lines"], "line"), f"{row['path']}: {row['problem']}"
         if row["state"] == "lost":
-            found.append(
-                f"shared log lost {count(row['lines'], 'line')}: {row['path']}: {row['problem']};"
-                " the ledger has the runs: `zdeferctl runs`"
-            )
+            has = "the ledger has the runs: `zdeferctl runs`"
+            found.append(Trouble(f"shared log lost {lines}: {where}", has))
         elif row["problem"]:
-            found.append(
-                f"shared log cannot be written: {row['path']}: {row['problem']};"
-                f" {count(row['lines'], 'line')} kept in the ledger until it can"
-            )
+            kept = f"{lines} kept in the ledger until it can"
+            found.append(Trouble(f"shared log cannot be written: {where}", kept))
     return found
 
 
-def job_problems(paths: Paths, view: View, now: float) -> list[str]:
-    """Declarations that are refused: those in files, and those of shells in the last day."""
-    found = []
+def job_problems(paths: Paths, view: View, now: float) -> list[Trouble]:
+    """Return a trouble for refused declarations in files, and one for shells' of the last day."""
+    found: list[Trouble] = []
     if os.path.exists(paths.config_file) or _has_files(paths.jobs_dir):
-        from ..jobs.files import load  # only who has files waits for it
+        from ..jobs.files import load  # 40 ms, which a user without files does not pay
         from .jobs import tally
 
-        found = [
-            f"{told}: zdeferctl check" for told in [tally(load(paths).problems, paths)] if told
-        ]
+        told = tally(load(paths).problems, paths)
+        found += [Trouble(told, "zdeferctl check")] if told else []
     refused = view.refused_declarations(now - DAY_S)
     if refused:
-        found.append(
-            f"{count(len(refused), 'job')} of shells refused: {', '.join(refused)};"
-            f" zdeferctl why {refused[0]}"
-        )
+        told = f"{count(len(refused), 'job')} of shells refused: {', '.join(refused)}"
+        found.append(Trouble(told, f"zdeferctl why {refused[0]}"))
     return found
 
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class NoSuchRun(ZdeferdError):
-    """No such run; `zdeferctl runs` lists them."""
+    """The ledger has no run of that number."""
 
 
 class NoSuchJob(ZdeferdError):
-    """No such job; `zdeferctl jobs` lists them."""
+    """No file or shell has declared a job of that id."""
 
 
 def job_id(text: str) -> str:
@@ -45,7 +45,7 @@ def find_run(view: View, run: int) -> Document:
     """The run's row, or NoSuchRun."""
     row = view.run(run)
     if row is None:
-        raise NoSuchRun(f"no such run: {run}; `zdeferctl runs` lists them")
+        raise NoSuchRun(f"no such run: {run}", "`zdeferctl runs` lists them")
     return row
 
 
@@ -57,7 +57,7 @@ def latest_run(view: View, paths: Paths, target: str, started: bool = False) -> 
     if rows:
         return next((r for r in rows if started and r["dispatched_at"]), rows[0])
     check_job(view, paths, target)
-    raise ZdeferdError(f"job has not run yet: {target}; `zdeferctl why {target}` says why")
+    raise ZdeferdError(f"job has not run yet: {target}", f"`zdeferctl why {target}` says why")
 
 
 def check_job(view: View, paths: Paths, job: str) -> None:
@@ -73,7 +73,7 @@ def no_such_job(job: str, known: list[str]) -> NoSuchJob:
     """The error for an unknown job, with the id that was probably meant."""
     hint = nearest(job, known)
     remedy = f"did you mean {hint}?" if hint else "`zdeferctl jobs` lists all jobs"
-    return NoSuchJob(f"no such job: {job}; {remedy}")
+    return NoSuchJob(f"no such job: {job}", remedy)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -59,8 +59,8 @@ class Client:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         if not self._answered(deadline, tick):
             raise NoDaemon(
-                f"the daemon does not answer: {self._path} (waited {timeout_s:g} s);"
-                " `zdeferctl doctor` says more"
+                f"the daemon does not answer: {self._path} (waited {timeout_s:g} s)",
+                "`zdeferctl doctor` says more",
             )
         return self._receive()
 
@@ -97,7 +97,7 @@ class Client:
                 return True
             if self._monitor in ready:
                 recv_monitor_message(self._monitor, zmq.NOBLOCK)
-                raise NoDaemon(f"no daemon answers: {self._path}; start one: zdeferctl start")
+                raise NoDaemon(f"no daemon answers: {self._path}", "start one: zdeferctl start")
             if left_s == 0:
                 return False
 
@@ -109,8 +109,8 @@ class Client:
             reply = messages.decode_reply(frames)
         except WireError as error:
             raise NoDaemon(
-                f"the daemon's answer is not understood: {error};"
-                " restart it so that both are of one version: zdeferctl stop && zdeferctl start"
+                f"the daemon's answer is not understood: {error}",
+                "restart it so that both are of one version: zdeferctl stop && zdeferctl start",
             ) from None
         if isinstance(reply, str):
             raise RequestRefused(reply)
@@ -131,9 +131,9 @@ def check_socket(path: str) -> None:
     try:
         found = os.lstat(path)
     except OSError:
-        raise NoDaemon(f"no daemon listens: {path}; start one: zdeferctl start") from None
+        raise NoDaemon(f"no daemon listens: {path}", "start one: zdeferctl start") from None
     check_private_dir(os.path.dirname(path))
     if not stat.S_ISSOCK(found.st_mode):
-        raise UnsafePath(f"not a socket: {path}; move it out of the way")
+        raise UnsafePath(f"not a socket: {path}", "move it out of the way")
     if found.st_uid != os.getuid():
-        raise UnsafePath(f"not owned by you: {path}: uid {found.st_uid}; move it out of the way")
+        raise UnsafePath(f"not owned by you: {path}: uid {found.st_uid}", "move it out of the way")

@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def perform(call: Call) -> int:
     """Show it; -> 0 if each job ran exactly once for its scope, else 1."""
     if not shutil.which("zsh"):
-        raise ZdeferdError("demo: zsh is missing; install zsh 5.8 or newer")
+        raise ZdeferdError("demo: zsh is missing", "install zsh 5.8 or newer")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as Ctrl-C does: tidily
     begun = time.monotonic()
     with Stage() as stage:

@@ -20,8 +20,8 @@ def this_host(env: Mapping[str, str], needs_program: bool = False) -> Host:
     program = daemon_program(env)
     if needs_program and not program:
         raise ZdeferdError(
-            "program not found: zdeferd; install it beside zdeferctl, such as with"
-            " `pipx install zdeferd`"
+            "program not found: zdeferd",
+            "install it beside zdeferctl, such as with `pipx install zdeferd`",
         )
     return Host(
         paths=find_paths(env),
