@@ -1,20 +1,17 @@
-"""The files that the daemon stands on: its lock and its socket, while they are in place.
+"""Watches the daemon's lock, ledger and socket for removal or replacement.
 
-Whoever removes the state folder takes the lock and the ledger away, and a daemon that
-went on would record claims in a file that nobody can see, beside a second daemon; without
-its socket's path no shell can reach it. So each is watched (inotify on Linux; nothing
-runs while nothing happens), and looked at when a visit comes, which serves elsewhere too.
-What is to be done about a loss is the caller's business.
+Where the state folder is removed, a daemon that went on would record claims in a file that
+no shell and no other daemon can see; without its socket's path no shell can reach it. So
+each path is watched (inotify on Linux; nothing runs while nothing changes), and compared
+when a visit comes, which serves other systems too. The caller decides what a loss means.
 """
 
 import asyncio
-import ctypes
 import os
+import sys
 from collections.abc import Callable
 
-IN_ATTRIB, IN_DELETE_SELF, IN_MOVE_SELF = 0x4, 0x400, 0x800
-"""Linux: <sys/inotify.h>. An unlinked file that is still open tells it by IN_ATTRIB."""
-
+from ..machine.filewatch import MOVED, UNLINKED, Inotify
 
 NOTHING = (0, 0)
 """Stands for a file that is not there."""
@@ -26,51 +23,50 @@ class Anchors:
     def __init__(self, loop: asyncio.AbstractEventLoop, on_loss: Callable[[str], None]) -> None:
         self._loop, self._on_loss = loop, on_loss
         self._held: dict[str, tuple[int, int]] = {}
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = self._begin()
-        if self._fd >= 0:
-            loop.add_reader(self._fd, self._heard)
+        self._watch = _watch()
+        if self._watch:
+            loop.add_reader(self._watch.fileno(), self._compare)
 
     def hold(self, path: str, opened: tuple[int, int] | None = None) -> None:
-        """`path` leads to the file that is in use: `opened` (device, inode), else what is there.
+        """Watch that `path` leads to the file `opened` (device, inode).
 
-        Where it does not by now, the next look tells.
+        Without `opened` the file that is there now counts. A path that is wrong already is
+        reported by the next look.
         """
         self._held[path] = opened or _identity(path)
-        if self._fd >= 0:
+        if self._watch:
+            self._watch.look_at((path,), UNLINKED)
             # The folder too: moved away as a whole it leaves the file's own inode alone.
-            self._watch(path, IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
-            self._watch(os.path.dirname(path), IN_DELETE_SELF | IN_MOVE_SELF)
+            self._watch.look_at((os.path.dirname(path),), MOVED)
 
     def lost(self) -> str | None:
-        """A path that leads to another file than it did, or to none."""
+        """Return a path that leads to another file than it did, or to none."""
         for path, was in self._held.items():
             if _identity(path) != was or was == NOTHING:
                 return path
         return None
 
     def close(self) -> None:
-        """Watch no longer."""
+        """End the watch."""
         self._held.clear()
-        if self._fd >= 0:
-            self._loop.remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = -1
+        if self._watch:
+            self._loop.remove_reader(self._watch.fileno())
+            self._watch.close()
+            self._watch = None
 
-    def _begin(self) -> int:
-        start = getattr(self._libc, "inotify_init1", None)
-        return int(start(os.O_NONBLOCK | os.O_CLOEXEC)) if start else -1
-
-    def _watch(self, path: str, mask: int) -> None:
-        self._libc.inotify_add_watch(self._fd, os.fsencode(path), mask)
-
-    def _heard(self) -> None:
-        try:
-            os.read(self._fd, 4096)  # that something happened is enough
-        except BlockingIOError:
-            return
+    def _compare(self) -> None:
+        if self._watch:
+            self._watch.clear()
         if path := self.lost():
             self._on_loss(path)
+
+
+def _watch() -> Inotify | None:
+    """Return a watch; None where the system has none to give, and each visit's look serves."""
+    try:
+        return Inotify() if sys.platform == "linux" else None
+    except OSError:
+        return None
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -1,8 +1,8 @@
-"""Wait until something changes at a path: inotify on Linux, kqueue elsewhere.
+"""Reports changes at paths: inotify on Linux, kqueue elsewhere.
 
-A `FileWatch` is told what to look at before each wait; what does not exist is left
-out. Watch first, look second: a change between the two then ends the next wait at
-once, so nothing is missed and nothing is polled.
+The paths are given before each wait; one that does not exist is left out. Watch first and
+look at the files second: a change between the two then ends the next wait at once, so that
+no change is missed and nothing polls.
 """
 
 from __future__ import annotations
@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-_MODIFY, _MOVED_TO, _CREATE, _DELETE, _DELETE_SELF = 0x2, 0x80, 0x100, 0x200, 0x400
-_EVENTS = _MODIFY | _MOVED_TO | _CREATE | _DELETE | _DELETE_SELF
-"""inotify(7); on a folder they also tell of the files in it."""
+_MODIFY, _ATTRIB, _MOVED_TO, _CREATE, _DELETE = 0x2, 0x4, 0x80, 0x100, 0x200
+_DELETE_SELF, _MOVE_SELF = 0x400, 0x800
+CONTENT = _MODIFY | _MOVED_TO | _CREATE | _DELETE | _DELETE_SELF
+"""inotify(7): new content; of a folder also that of the files in it."""
+MOVED = _DELETE_SELF | _MOVE_SELF
+"""The path leads to another file now, or to none."""
+UNLINKED = MOVED | _ATTRIB
+"""As MOVED, also for a file that is still open: its count of links is an attribute."""
 
 
 class Inotify:
@@ -27,27 +32,39 @@ class Inotify:
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._descriptor = self._libc.inotify_init1(os.O_CLOEXEC)
+        self._descriptor = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         if self._descriptor < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), "inotify")
 
-    def look_at(self, paths: Iterable[str]) -> None:
-        """Watch these paths; one that is watched already stays as it is."""
+    def fileno(self) -> int:
+        """Return the descriptor, which is readable once something has changed."""
+        return int(self._descriptor)
+
+    def look_at(self, paths: Iterable[str], events: int = CONTENT) -> None:
+        """Watch these paths; one that is watched already gets these events."""
         for path in paths:
-            self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _EVENTS)
+            self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), events)
 
     def wait(self) -> None:
         """Return after the next change."""
-        os.read(self._descriptor, 65536)
+        select.select([self], [], [])
+        self.clear()
+
+    def clear(self) -> None:
+        """Take the changes up to now out of the queue. Never waits."""
+        try:
+            os.read(self._descriptor, 65536)
+        except BlockingIOError:
+            pass  # none
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """End every watch."""
         os.close(self._descriptor)
 
 
 class Kqueue:
-    """macOS: a file's own descriptor tells of it; folders tell of names only."""
+    """macOS: events come from a descriptor of the file itself; a folder's are about names only."""
 
     def __init__(self) -> None:
         kq: Any = select
@@ -74,12 +91,12 @@ class Kqueue:
         self._queue.control(None, 16, None)
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """End every watch."""
         for descriptor in self._open.values():
             os.close(descriptor)
         self._queue.close()
 
 
 def file_watch() -> Inotify | Kqueue:
-    """What this platform has."""
+    """Return the watch that this platform has."""
     return Inotify() if sys.platform == "linux" else Kqueue()
