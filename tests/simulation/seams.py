@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from zdeferd.attempts import records, runner
+from zdeferd.attempts import folder, records, runner
 from zdeferd.ledger import claims
+from zdeferd.machine import files
 from zdeferd.runs import dispatcher, endings, executor, hold, idle, judge, leftovers
 from zdeferd.telemetry import sharedlog
 
@@ -53,6 +54,8 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
         (judge, "shutil"): calls,
         (judge, "system"): system,
         (leftovers, "end"): machine.end_leftovers,
+        (files, "os"): calls,
+        (folder, "os"): calls,
         (runner, "os"): calls,
         (runner, "fcntl"): calls,
         (runner, "time"): clock,

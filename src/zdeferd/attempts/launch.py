@@ -16,6 +16,7 @@ import os
 import signal
 
 from . import limits
+from .folder import SCRIPT
 
 TYPE_CHECKING = False  # typing itself would cost the spawner a quarter of its start
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _zsh(request: Request) -> list[str]:
         zsh = _find("zsh", path)
     except CannotStart:
         zsh = "/bin/zsh"
-    return [zsh, "-f", f"{request['folder']}/script"]
+    return [zsh, "-f", f"{request['folder']}/{SCRIPT}"]
 
 
 def _descriptors(output: int, job_lock: int, soft: int) -> list[tuple[int, ...]]:

@@ -11,7 +11,8 @@ Standard library only; runs in the runner.
 from __future__ import annotations
 
 import os
-import stat
+
+from .folder import open_regular
 
 TAIL = 16 * 1024
 """Bytes of the end that are kept; half the limit where that is less."""
@@ -73,20 +74,9 @@ class Output:
         done = 0
         try:
             if self._fd < 0 and data:
-                self._fd = _create(self._path)
+                self._fd = open_regular(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             while done < len(data) and not self._failed:
                 done += os.write(self._fd, data[done:])
         except OSError:
             self._failed = True
         return done
-
-
-def _create(path: str) -> int:
-    """A new, empty file; OSError where something stands there that is no file."""
-    # O_NONBLOCK: a FIFO in its place must not hold the runner up.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK
-    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(f"not a file: {path}")
-    return fd

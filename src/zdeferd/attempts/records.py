@@ -9,10 +9,9 @@ what is no regular file, for a FIFO in its place would hold the reader up for ev
 import contextlib
 import json
 import os
-import stat
 from typing import Any
 
-from .runner import OUTCOME
+from .folder import OUTCOME, attempts_in, mark_of, open_regular
 
 COUNTS = (
     *("rc", "wall_ms", "cpu_user_ms", "cpu_system_ms", "max_rss_kib", "block_in", "block_out"),
@@ -25,7 +24,7 @@ SIZE_LIMIT = 1 << 16
 def marks(folder: str, attempt: int) -> dict[str, Any]:
     """What the runner noted of its start; empty: it never got to start the job."""
     found: dict[str, Any] = {}
-    for line in _read(f"{folder}/started.{attempt}").split(b"\n")[:-1]:
+    for line in _read(mark_of(folder, attempt)).split(b"\n")[:-1]:
         with contextlib.suppress(ValueError, TypeError):
             found |= json.loads(line)
     return found
@@ -38,8 +37,7 @@ def runner(folder: str, attempt: int) -> int | None:
 
 def latest(folder: str) -> int:
     """The last attempt that has a mark; 0: none."""
-    numbers = [name[8:] for name in os.listdir(folder) if name.startswith("started.")]
-    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+    return max(attempts_in(folder), default=0)
 
 
 def outcome(folder: str, attempt: int) -> dict[str, Any] | None:
@@ -56,11 +54,11 @@ def outcome(folder: str, attempt: int) -> dict[str, Any] | None:
 def _read(path: str) -> bytes:
     """What stands in the file; nothing where there is none that a runner made."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = open_regular(path, os.O_RDONLY)
     except OSError:
         return b""
     try:
-        return os.read(fd, SIZE_LIMIT) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+        return os.read(fd, SIZE_LIMIT)
     except OSError:
         return b""
     finally:

@@ -34,6 +34,19 @@ import time
 
 from ..crashpoints import reached
 from . import priority, processes
+from .folder import (
+    ALIVE,
+    CANCELLED,
+    JOB_LOCK,
+    LOCK,
+    OUTCOME,
+    OUTPUT,
+    SCRIPT,
+    mark_of,
+    open_file,
+    say,
+    write_all,
+)
 from .launch import CannotStart, launch
 from .output import Output
 from .supervise import Signals, Supervision
@@ -44,7 +57,6 @@ if TYPE_CHECKING:
 
     from .launch import Request
 
-ALIVE, LOCK, JOB_LOCK, OUTCOME, CANCELLED = "alive", "lock", "job.lock", "outcome.json", "cancelled"
 RECORD_AGAIN_S = (0.1, 1.0, 4.0, 15.0, 40.0)
 OUTCOME_ROOM = 1024
 """Bytes reserved for the outcome before the job starts; it needs about 400."""
@@ -52,20 +64,6 @@ OUTCOME_ROOM = 1024
 
 class Refused(Exception):
     """This attempt must not start, or cannot; nothing has been started."""
-
-
-def open_file(path: str, flags: int) -> int:
-    """Open a file of a run's folder: private, not through a symlink, not inherited.
-
-    It never waits: a FIFO where a file belongs is an error, or reads as empty.
-    """
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-
-
-def open_alive(folder: str) -> int:
-    """The writing end of a run's `alive`. OSError: there is no such run (any more)."""
-    # Open both ways it waits for no reader, and a write never meets a broken pipe.
-    return open_file(f"{folder}/{ALIVE}", os.O_RDWR | os.O_NONBLOCK)
 
 
 def main(request: Request, alive: int) -> NoReturn:
@@ -93,21 +91,13 @@ def _leave_the_spawner() -> None:
     processes.become_subreaper()
 
 
-def say(alive: int, text: str) -> None:
-    """Tell the daemon, if it listens; at most 512 bytes."""
-    try:
-        os.write(alive, text.encode("utf-8", "replace")[:512])
-    except OSError:
-        pass  # full, unread for long; what counts is that `alive` ends
-
-
 class Attempt:
     """One attempt, from the lock to the record."""
 
     def __init__(self, request: Request, alive: int, signals: Signals) -> None:
         self._request, self._alive, self._signals = request, alive, signals
         self._folder, self._number = request["folder"], request["attempt"]
-        self._mark = f"{self._folder}/started.{self._number}"
+        self._mark = mark_of(self._folder, self._number)
 
     def run(self) -> None:
         """Start, supervise, record. Refused: nothing was started."""
@@ -177,14 +167,14 @@ class Attempt:
             raise Refused(f"attempt {self._number} has been started or withdrawn")
         script = self._request["script"]
         if script is not None:
-            os.close(self._write_new("script", script.encode("utf-8", "surrogateescape")))
+            os.close(self._write_new(SCRIPT, script.encode("utf-8", "surrogateescape")))
         room = self._write_new(f"{OUTCOME}.tmp", b" " * OUTCOME_ROOM)
         reached("runner.reserved")
         return room
 
     def _write_new(self, name: str, data: bytes) -> int:
         fd = open_file(f"{self._folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        _write_all(fd, data)
+        write_all(fd, data)
         return fd
 
     def _mark_started(self) -> int:
@@ -192,7 +182,7 @@ class Attempt:
         reached("runner.marking")
         try:
             mark = {"pid": os.getpid(), "started_at": time.time()}
-            _write_all(fd, json.dumps(mark).encode() + b"\n")
+            write_all(fd, json.dumps(mark).encode() + b"\n")
             reached("runner.marked")
         except OSError:
             os.unlink(self._mark)
@@ -222,7 +212,7 @@ class Attempt:
         return output
 
     def _output(self, pipe: int) -> Output:
-        return Output(f"{self._folder}/output", pipe, self._request["output_limit_bytes"])
+        return Output(f"{self._folder}/{OUTPUT}", pipe, self._request["output_limit_bytes"])
 
     def _open_job_lock(self) -> int:
         fd = open_file(f"{self._folder}/{JOB_LOCK}", os.O_RDWR | os.O_CREAT)
@@ -260,11 +250,6 @@ class Attempt:
                 return  # somebody removed the folder: there is nobody to tell
             except OSError:
                 time.sleep(wait_s)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]
 
 
 def _cost() -> dict[str, object]:

@@ -28,7 +28,7 @@ if not __package__:
     # Behind the standard library: beside zdeferd there may be files that shadow it.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from zdeferd.attempts import runner
+from zdeferd.attempts import folder, runner
 from zdeferd.crashpoints import reached
 
 TYPE_CHECKING = False
@@ -71,7 +71,7 @@ def _answer(line: bytes, channel: int) -> dict[str, Any]:
 
 def _fork(request: Request, channel: int) -> int:
     # Opened here, not in the runner: so its end is seen wherever a runner's life ends.
-    alive = runner.open_alive(request["folder"])
+    alive = folder.open_alive(request["folder"])
     reached("spawner.ready")
     try:
         pid = os.fork()
@@ -82,7 +82,7 @@ def _fork(request: Request, channel: int) -> int:
         return pid
     except OSError as error:
         # The end of `alive` is mostly seen before the answer: so the reason goes with it.
-        runner.say(alive, f"refused cannot make a process: {error.strerror}\n")
+        folder.say(alive, f"refused cannot make a process: {error.strerror}\n")
         raise
     finally:
         os.close(alive)

@@ -42,7 +42,7 @@ from collections.abc import Callable, Iterator
 
 from ..attempts import processes as system
 from ..attempts import records
-from ..attempts.runner import ALIVE, CANCELLED, LOCK, open_file
+from ..attempts.folder import ALIVE, CANCELLED, LOCK, OUTPUT, mark_of, open_file
 from ..crashpoints import reached
 from ..errors import UnsafePath
 from ..rules.verdicts import Ended, NeverStarted, Running, Vanished, Verdict, Withdrawn
@@ -123,7 +123,7 @@ def tombstone(folder: str, attempt: int) -> bool:
             if not _withdrawn(folder, attempt) and not records.marks(folder, attempt):
                 _free_attempt(folder, attempt)
                 # A link is made whole or not at all, and O_EXCL never follows it.
-                os.symlink(WITHDRAWN, f"{folder}/started.{attempt}")
+                os.symlink(WITHDRAWN, mark_of(folder, attempt))
                 reached("daemon.tombstone-made")
             return _withdrawn(folder, attempt)
     except FileNotFoundError:
@@ -160,7 +160,7 @@ def discard(folder: str) -> None:
                 return
             # `alive` first: whoever comes late finds no run here.
             for name in sorted(os.listdir(folder), key=lambda name: name != ALIVE):
-                if name != "output":
+                if name != OUTPUT:
                     os.unlink(f"{folder}/{name}")
                     reached("daemon.discarding")
         os.rmdir(folder)
@@ -198,7 +198,7 @@ def _judging(folder: str) -> Iterator[bool]:
 def _has_writer(folder: str) -> bool:
     """Whether a runner, or the spawner for one, has `alive` open."""
     try:
-        fd = open_file(f"{folder}/{ALIVE}", os.O_RDONLY | os.O_NONBLOCK)
+        fd = open_file(f"{folder}/{ALIVE}", os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
@@ -213,7 +213,7 @@ def _has_writer(folder: str) -> bool:
 
 def _withdrawn(folder: str, attempt: int) -> bool:
     try:
-        return os.readlink(f"{folder}/started.{attempt}") == WITHDRAWN
+        return os.readlink(mark_of(folder, attempt)) == WITHDRAWN
     except OSError:
         return False
 
@@ -221,4 +221,4 @@ def _withdrawn(folder: str, attempt: int) -> bool:
 def _free_attempt(folder: str, attempt: int) -> None:
     """Remove the mark of a runner that died in making it, before there was a job."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(f"{folder}/started.{attempt}")
+        os.unlink(mark_of(folder, attempt))

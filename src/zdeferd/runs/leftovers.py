@@ -12,7 +12,7 @@ import signal
 import time
 
 from ..attempts import processes, records
-from ..attempts.runner import JOB_LOCK, open_file
+from ..attempts.folder import JOB_LOCK, open_file
 
 LAST_WAIT_S = 10.0
 """How long `end` waits for the effect of KILL."""

@@ -12,7 +12,7 @@ import fcntl
 import os
 from contextlib import suppress
 
-from ..machine.files import open_file
+from ..attempts.folder import JOB_LOCK, LOCK, open_file
 from ..machine.lock import daemon_pid
 
 TYPE_CHECKING = False
@@ -45,7 +45,7 @@ def still_run(rows: Iterable[Document], paths: Paths) -> list[int]:
 
 def _look(folder: str, attempt: int) -> Document:
     try:
-        lock = open_file(f"{folder}/lock", os.O_RDONLY)
+        lock = open_file(f"{folder}/{LOCK}", os.O_RDONLY)
     except OSError:
         return {"found": "not_started"}
     try:
@@ -65,7 +65,7 @@ def _without_runner(folder: str, attempt: int) -> Document:
     if not records.marks(folder, attempt):
         return {"found": "not_started"}
     with suppress(OSError):
-        job_lock = open_file(f"{folder}/job.lock", os.O_RDONLY)  # the job's own, inherited
+        job_lock = open_file(f"{folder}/{JOB_LOCK}", os.O_RDONLY)  # the job's own, inherited
         try:
             if not _free(job_lock):
                 return {"found": "running"}
