@@ -19,10 +19,6 @@ class ZdeferdError(Exception):
 class ConfigError(ZdeferdError):
     """The configuration is refused; the last good one stays in force."""
 
-    def __init__(self, where: str, found: str, expected: str) -> None:
-        self.where, self.expected = where, expected
-        super().__init__(f"{where}: found {found}", f"expected {expected}")
-
 
 class WireError(ZdeferdError):
     """A message is malformed and was dropped."""

@@ -37,7 +37,7 @@ class Files:
     def problems(self, previous: Loaded | None = None) -> list[str]:
         """What was refused, with the folder's name left out."""
         found = self.load(previous).problems
-        return [re.sub(rf"{self.folder}/(jobs\.d/)?", "", problem) for problem in found]
+        return [re.sub(rf"{self.folder}/(jobs\.d/)?", "", str(problem)) for problem in found]
 
 
 @pytest.fixture
@@ -314,7 +314,8 @@ def test_an_unsafe_folder_leaves_all_jobs_as_they_were(files: Files) -> None:
     folder.chmod(0o777)
     again = files.load(good)
     assert again.jobs == good.jobs
-    assert again.problems == (f"others can write to it: {folder}: mode 0777; chmod go-w {folder}",)
+    [problem] = again.problems
+    assert str(problem) == f"others can write to it: {folder}: mode 0777; chmod go-w {folder}"
 
 
 # --- cycles --------------------------------------------------------------------
@@ -342,7 +343,7 @@ def test_only_what_closed_the_cycle_is_taken_back(files: Files) -> None:
     files.jobs("[a]\nrun='x'\nafter=['b']\n[b]\nrun='x'\nafter=['a']\n[c]\nrun='y'\n")
     again = files.load(good)
     assert {id_: job.after for id_, job in again.jobs.items()} == {"a": ("b",), "b": (), "c": ()}
-    assert [problem.split(": ")[1] for problem in again.problems] == ["b.after"]
+    assert [(problem.job, problem.key) for problem in again.problems] == [("b", "after")]
 
 
 def test_what_was_good_alone_but_not_together_is_dropped(files: Files) -> None:

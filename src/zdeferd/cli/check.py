@@ -7,7 +7,7 @@ and the key, what was found and what was expected.
 from __future__ import annotations
 
 from ..jobs.files import load
-from ..view.jobs import in_order
+from ..jobs.problems import in_order
 from ..view.render import Style, count, home_short, printable
 from ..view.where import find_paths
 from .codes import DONE, NO
@@ -27,7 +27,7 @@ def perform(call: Call) -> int:
     """Print the problems; -> 0 where there are none, else 1."""
     paths = find_paths(call.env)
     loaded = load(paths)
-    problems = in_order(loaded.problems)
+    problems = [str(problem) for problem in in_order(loaded.problems)]
 
     def text(style: Style) -> str:
         jobs = count(len(loaded.jobs), "job")

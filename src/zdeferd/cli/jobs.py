@@ -58,7 +58,7 @@ def perform(call: Call) -> int:
         return "\n".join([_table(rows, call.columns, style), *([""] if marked else []), *marked])
 
     documents = [_document(item, last.get(item.id)) for item in found.values()]
-    return call.answer({"jobs": documents, "problems": list(loaded.problems)}, text)
+    return call.answer({"jobs": documents, "problems": [str(p) for p in loaded.problems]}, text)
 
 
 def _description(item: Declared) -> str:

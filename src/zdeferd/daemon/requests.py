@@ -74,7 +74,9 @@ async def reload(desk: Desk, _: messages.Reload) -> messages.Reloaded:
     """Read the configuration again."""
     desk.dispatcher.reload()
     loaded = desk.dispatcher.config
-    return messages.Reloaded(jobs=len(loaded.jobs), problems=list(loaded.problems))
+    return messages.Reloaded(
+        jobs=len(loaded.jobs), problems=[str(problem) for problem in loaded.problems]
+    )
 
 
 async def stop(desk: Desk, _: messages.Stop) -> messages.Done:

@@ -1,9 +1,8 @@
 """config.toml and jobs.d: read, checked, and joined with what was in force before.
 
-Each problem is one text, `file:line: job.key: found …; expected …`, and all of them
-are found in one go. What is refused changes nothing: a bad file, job or setting that
-was good in the configuration before stays in force as it was. Jobs keep the order of
-their files' names and of their places in the file.
+Each mistake is one Problem, and all of them are found in one go. A bad file, job or
+setting that was good in the configuration before stays in force as it was. Jobs keep the
+order of their files' names and of their places in the file.
 
 Files and folders may be symlinks (people keep their configuration elsewhere), but what
 they lead to must be ours or root's, with nobody else able to write to it: a job file is
@@ -20,12 +19,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..errors import ConfigError, UnsafePath, ZdeferdError
+from ..errors import UnsafePath, ZdeferdError
 from ..machine.files import open_file
 from ..machine.paths import Paths, check_ours_to_read
 from ..model import Job, Settings
 from .cycles import find_cycle
-from .keys import Problem, job_from_table, settings_from_table
+from .keys import job_from_table, settings_from_table
+from .problems import Problem, Refused, problem_of, unreadable
 
 FILE_LIMIT = 1 << 20
 """Bytes; a larger file is a mistake, and would be held in memory whole."""
@@ -36,7 +36,7 @@ class Loaded(NamedTuple):
 
     settings: Settings
     jobs: dict[str, Job]
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
 
 class _File(NamedTuple):
@@ -50,7 +50,7 @@ def load(paths: Paths, previous: Loaded | None = None) -> Loaded:
 
     Never raises for what stands in the files: that is in `problems`.
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
     settings = _settings(paths, previous, problems)
     jobs = _jobs(paths, previous.jobs if previous else {}, problems)
     return Loaded(settings, jobs, tuple(problems))
@@ -73,12 +73,12 @@ def _stamp_of(file: os.stat_result) -> tuple[int, ...]:
 # --- settings ------------------------------------------------------------------
 
 
-def _settings(paths: Paths, previous: Loaded | None, problems: list[str]) -> Settings:
+def _settings(paths: Paths, previous: Loaded | None, problems: list[Problem]) -> Settings:
     before = previous.settings if previous else Settings()
     try:
         file = _read(paths.config_file)
     except ZdeferdError as error:
-        problems.append(str(error))
+        problems.append(problem_of(paths.config_file, error))
         return before
     if file is None:
         return Settings()
@@ -93,18 +93,18 @@ def _settings(paths: Paths, previous: Loaded | None, problems: list[str]) -> Set
 # --- jobs ----------------------------------------------------------------------
 
 
-def _jobs(paths: Paths, previous: Mapping[str, Job], problems: list[str]) -> dict[str, Job]:
+def _jobs(paths: Paths, previous: Mapping[str, Job], problems: list[Problem]) -> dict[str, Job]:
     jobs: dict[str, Job] = {}
     try:
         files = _job_files(paths.jobs_dir)
     except ZdeferdError as error:
-        problems.append(str(error))
+        problems.append(unreadable(paths.jobs_dir, error))
         return dict(previous)
     for path in files:
         try:
             file = _read(path)
         except ZdeferdError as error:
-            problems.append(str(error))
+            problems.append(problem_of(path, error))
             jobs |= {j.id: j for j in previous.values() if j.source == path and j.id not in jobs}
             continue
         if file is not None:
@@ -134,7 +134,7 @@ def _add_jobs(
     home: str,
     jobs: dict[str, Job],
     previous: Mapping[str, Job],
-    problems: list[str],
+    problems: list[Problem],
 ) -> None:
     for job_id, table in file.table.items():
         if job_id in jobs:
@@ -150,15 +150,17 @@ def _add_jobs(
             jobs[job_id] = job
 
 
-def _break_cycles(jobs: dict[str, Job], previous: Mapping[str, Job], problems: list[str]) -> None:
+def _break_cycles(
+    jobs: dict[str, Job], previous: Mapping[str, Job], problems: list[Problem]
+) -> None:
     """Take back what is new in each cycle: to what it was before, else altogether."""
     while cycle := find_cycle({job.id: job.after for job in jobs.values()}):
         shown = " -> ".join([*cycle, cycle[0]])
         changed = [id_ for id_ in cycle if previous.get(id_) != jobs[id_]] or cycle
         for id_ in changed:
-            where = f"{jobs[id_].source}: {id_}.after"
             expected = "no job that waits for itself"
-            problems.append(str(ConfigError(where, f"a cycle, {shown}", expected)))
+            problem = Problem("after", f"a cycle, {shown}", expected, id_, jobs[id_].source)
+            problems.append(problem)
             before = previous.get(id_)
             if before is None or before == jobs[id_]:
                 del jobs[id_]
@@ -170,12 +172,12 @@ def _break_cycles(jobs: dict[str, Job], previous: Mapping[str, Job], problems: l
 
 
 def _read(path: str) -> _File | None:
-    """The file, None where there is none; ConfigError or UnsafePath where it is refused."""
+    """The file, None where there is none; Refused or UnsafePath where it is refused."""
     try:
         data = _read_bytes(path)
     except FileNotFoundError:
         if os.path.islink(path):
-            raise ConfigError(path, "a symlink to nothing", "a file") from None
+            raise Refused(Problem("", "a symlink to nothing", "a file", file=path)) from None
         return None
     except OSError as error:
         raise UnsafePath(f"cannot read: {path}: {error.strerror}") from None
@@ -184,11 +186,13 @@ def _read(path: str) -> _File | None:
         return _File(path, text, tomllib.loads(text))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{path}:{line}", "bytes that are not UTF-8", "UTF-8") from None
+        problem = Problem("", "bytes that are not UTF-8", "UTF-8", file=path, line=line)
+        raise Refused(problem) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(*_syntax_error(path, str(error), text)) from None
+        raise Refused(_syntax_error(path, str(error), text)) from None
     except RecursionError:
-        raise ConfigError(path, "values nested too deeply", "plain tables") from None
+        problem = Problem("", "values nested too deeply", "plain tables", file=path)
+        raise Refused(problem) from None
 
 
 def _read_bytes(path: str) -> bytes:
@@ -196,11 +200,13 @@ def _read_bytes(path: str) -> bytes:
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(path, "something that is not a regular file", "a file")
+            what = "something that is not a regular file"
+            raise Refused(Problem("", what, "a file", file=path))
         check_ours_to_read(path, found)
         _check_folder(os.path.dirname(os.path.realpath(path)))
         if found.st_size > FILE_LIMIT:
-            raise ConfigError(path, f"{found.st_size} bytes", f"at most {FILE_LIMIT}")
+            size, most = f"{found.st_size} bytes", f"at most {FILE_LIMIT}"
+            raise Refused(Problem("", size, most, file=path))
         return os.read(fd, FILE_LIMIT)
     finally:
         os.close(fd)
@@ -210,21 +216,20 @@ def _check_folder(folder: str) -> None:
     check_ours_to_read(folder, os.stat(folder))
 
 
-def _syntax_error(path: str, message: str, text: str) -> tuple[str, str, str]:
-    """Where, what was found, what was expected, from tomllib's message."""
+def _syntax_error(path: str, message: str, text: str) -> Problem:
+    """Return the problem of a file that is no TOML, from tomllib's message."""
     match = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", message)
     if match is None:
-        return path, message, "valid TOML"
-    line = match[2] or str(text.count("\n") + 1)
-    return f"{path}:{line}", f"a TOML error, {match[1]}", "valid TOML"
+        return Problem("", message, "valid TOML", file=path)
+    line = int(match[2] or text.count("\n") + 1)
+    return Problem("", f"a TOML error, {match[1]}", "valid TOML", file=path, line=line)
 
 
-def _located(file: _File, table: tuple[str, ...], problem: Problem) -> str:
+def _located(file: _File, table: tuple[str, ...], problem: Problem) -> Problem:
+    """Return the problem of a key of `table` (empty: the file's own) with its place."""
     keys = (*table, problem.key) if problem.key else table
     line = line_of(file.text, keys) or line_of(file.text, table)
-    where = f"{file.path}:{line}" if line else file.path
-    dotted = ".".join(keys)
-    return str(ConfigError(f"{where}: {dotted}", problem.found, problem.expected))
+    return problem._replace(job=".".join(table), file=file.path, line=line or 0)
 
 
 # --- lines ---------------------------------------------------------------------

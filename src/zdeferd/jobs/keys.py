@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..errors import ConfigError
 from ..model import ID_PATTERN, Argv, Code, Job, Scope, Trigger
+from .problems import Problem, Refused
 from .units import parse_duration, parse_size
 
 RETRIES = 3
@@ -21,15 +21,6 @@ RETRIES = 3
 LATER = frozenset({"output", "when", "compile", "retries"})
 """Keys of a job that are reserved for a later version."""
 ID_EXPECTED = "an id: lower-case letters, digits and `-`, not `-` first, at most 64"
-
-
-class Problem(NamedTuple):
-    """What is wrong with the value (or the presence) of a key."""
-
-    key: str
-    """Empty: the table as a whole."""
-    found: str
-    expected: str
 
 
 class Key(NamedTuple):
@@ -69,7 +60,7 @@ def declared_job(
     env: Mapping[str, str] | None = None,
     description: str = "",
 ) -> Job:
-    """The job that a shell declares; ConfigError names the first thing wrong with it."""
+    """The job that a shell declares; Refused names the first thing wrong with it."""
     table: dict[str, object] = {
         "on": list(on),
         "once_per": once_per,
@@ -81,10 +72,10 @@ def declared_job(
     if timeout:
         table["timeout"] = timeout
     if not is_id(id):
-        raise ConfigError("id", shown(id), ID_EXPECTED)
+        raise Refused(Problem("id", shown(id), ID_EXPECTED))
     fields, problems = _read_table(table, JOB_KEYS, "")
     for problem in [*problems, *_contradictions(fields, table)]:
-        raise ConfigError(f"{id}.{problem.key}", problem.found, problem.expected)
+        raise Refused(problem._replace(job=id))
     return Job(id=id, run=run, **fields)
 
 

@@ -133,7 +133,7 @@ class Dispatcher:
         self._inbox.arrived.set()
 
     def say_problems(self) -> None:
-        """What is refused in the configuration, in the daemon's log; zdeferctl reads it itself."""
+        """Write each problem of the configuration into the daemon's log."""
         for problem in self.config.problems:
             self.journal.say(f"configuration: {problem}")
 

@@ -1,16 +1,14 @@
-"""Every job that is declared, by files and by shells: what is in force, what was refused.
-
-A problem of jobs/files.py is a text, `file:line: job.key: found …`; its place is read back here.
-"""
+"""Every job that is declared, by files and by shells: what is in force, what was refused."""
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from ..jobs.files import Loaded, load
+from ..jobs.problems import Problem, in_order
 from ..ledger.packing import unpack
 from ..ledger.reading import View
 from ..machine.paths import Paths
@@ -36,9 +34,9 @@ def declared(view: View, paths: Paths) -> tuple[dict[str, Declared], Loaded]:
     loaded = load(paths)
     found = {job.id: Declared(job.id, job, source=job.source) for job in loaded.jobs.values()}
     for problem in in_order(loaded.problems):
-        where = _PLACE.match(problem)
-        if where and where["job"] and where["file"].startswith(f"{paths.jobs_dir}/"):
-            found.setdefault(where["job"], Declared(where["job"], None, problem, None, where[1]))
+        if problem.job:
+            refused = Declared(problem.job, None, str(problem), source=problem.file)
+            found.setdefault(problem.job, refused)
     for row in view.declarations():
         item = found.get(row["id"])
         if item is None:
@@ -46,9 +44,6 @@ def declared(view: View, paths: Paths) -> tuple[dict[str, Declared], Loaded]:
         elif item.job and row["refused"]:
             found[item.id] = item._replace(refused=row["refused"], declared_at=row["declared_at"])
     return found, loaded
-
-
-_PLACE = re.compile(r"(?P<file>.+?\.toml)(?::(?P<line>\d+))?: (?:(?P<job>[^\s:.]+)[^\s:]*: )?")
 
 
 def command_of(job: Job) -> str:
@@ -67,25 +62,12 @@ def command_of(job: Job) -> str:
 _PLAINLY_QUOTED = re.compile(r"\$'([\w./:=+@%,-]+)'")
 
 
-def in_order(problems: Iterable[str]) -> list[str]:
-    """Problems by their lines, the files in the order in which they were read."""
-    places = [(_PLACE.match(problem), problem) for problem in problems]
-    files = list(dict.fromkeys(place and place["file"] for place, _ in places))
-
-    def line(item: tuple[re.Match[str] | None, str]) -> tuple[int, int]:
-        place = item[0]
-        return files.index(place and place["file"]), int(place["line"] or 0) if place else 0
-
-    return [problem for _, problem in sorted(places, key=line)]
-
-
-def tally(problems: Iterable[str], paths: Paths) -> str:
-    """How many problems there are, and where: one line; empty for none."""
-    listed = list(problems)
-    if not listed:
+def tally(problems: Sequence[Problem], paths: Paths) -> str:
+    """Return how many problems there are, and where, in one line; empty for none."""
+    if not problems:
         return ""
-    settings = any(problem.startswith(paths.config_file) for problem in listed)
-    return f"{count(len(listed), 'problem')} in {'settings and ' * settings}job files"
+    settings = any(problem.file == paths.config_file for problem in problems)
+    return f"{count(len(problems), 'problem')} in {'settings and ' * settings}job files"
 
 
 def of_shell(row: dict[str, object]) -> Declared:

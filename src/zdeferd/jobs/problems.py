@@ -1,0 +1,60 @@
+"""A mistake in settings or in the declaration of a job, with its place.
+
+Kept as fields until it is printed, so that readers can group, sort and filter it.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ..errors import ConfigError, ZdeferdError
+
+
+class Problem(NamedTuple):
+    """One mistake: its place, what stands there, and what may stand there."""
+
+    key: str
+    """Dotted where it is nested; empty: the job, or the file, as a whole."""
+    found: str
+    expected: str
+    """Empty where the file is refused before it is read; then `found` names the path."""
+    job: str = ""
+    """Empty: a setting, or the file as a whole."""
+    file: str = ""
+    """Empty: declared by a shell."""
+    line: int = 0
+    """Counted from 1; 0: not known."""
+    remedy: str = ""
+    """What to do, where the file is refused before it is read."""
+
+    def __str__(self) -> str:
+        if not self.expected:
+            return f"{self.found}; {self.remedy}" if self.remedy else self.found
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        key = ".".join(filter(None, (self.job, self.key)))
+        where = ": ".join(filter(None, (place, key)))
+        return f"{where}: found {self.found}; expected {self.expected}"
+
+
+class Refused(ConfigError):
+    """A declaration or a file is refused for one problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(str(problem))
+
+
+def problem_of(file: str, error: ZdeferdError) -> Problem:
+    """Return the problem for which `file` was refused with `error`."""
+    return error.problem if isinstance(error, Refused) else unreadable(file, error)
+
+
+def unreadable(file: str, error: ZdeferdError) -> Problem:
+    """Return the problem of a file or folder that is refused before it is read."""
+    return Problem("", error.found, "", file=file, remedy=error.remedy)
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems by their lines, the files in the order in which they were read."""
+    found = list(problems)
+    files = list(dict.fromkeys(problem.file for problem in found))
+    return sorted(found, key=lambda problem: (files.index(problem.file), problem.line))
