@@ -24,7 +24,6 @@ from zdeferd.install.steps import (
     backup_of,
     carry_out,
     describe,
-    sources_shim,
 )
 from zdeferd.machine.paths import locate
 
@@ -246,6 +245,18 @@ def test_the_line_for_zshrc(home: Path) -> None:
     assert host(home).line == "source ~/.local/share/zdeferd/shell/zdeferd.plugin.zsh"
     data = host(home, env={"XDG_DATA_HOME": "/x y"})
     assert data.line == "source '/x y/zdeferd/shell/zdeferd.plugin.zsh'"
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
+@pytest.mark.parametrize("name", ["it's", 'a"b', "=c", "d$e`f`", "g\\h", "{i,j}*?[k]~", "é"])
+def test_zsh_reads_the_line_as_the_path(home: Path, name: str) -> None:
+    made = host(home, env={"XDG_DATA_HOME": f"{home}/{name}"})
+    plugin = Path(f"{made.shim}/zdeferd.plugin.zsh")
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text("print loaded\n")
+    zsh = ["zsh", "-f", "-o", "extended_glob", "-c", made.line]
+    done = subprocess.run(zsh, env={"HOME": str(home)}, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("loaded\n", "")
     assert host(home, env={"ZDOTDIR": f"{home}/z"}).zshrc == f"{home}/z/.zshrc"
 
 
@@ -256,8 +267,6 @@ def test_a_line_of_the_users_own_is_enough(home: Path) -> None:
     assert not carry_out(AddLine(str(zshrc), f"{host(home).line}  {ADDED}"))
     assert not carry_out(RemoveLine(str(zshrc), ADDED))
     assert zshrc.read_text() == before
-    assert sources_shim(host(home).line)
-    assert not sources_shim(f"# {host(home).line}")
 
 
 def test_a_zshrc_that_is_a_link_stays_one(home: Path) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 
-from ..doctor.files import loads_shim
 from ..install.plan import Host, install_plan
 from ..install.steps import AddLine, backup_of, carry_out, describe
+from ..install.zshrc import loads_shim
 from ..view.render import Style, home_short
 from .codes import DONE
 from .demo.host import this_host

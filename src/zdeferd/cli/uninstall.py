@@ -12,18 +12,8 @@ from contextlib import suppress
 
 from ..errors import NoDaemon, ZdeferdError
 from ..install.plan import ADDED, uninstall_plan
-from ..install.steps import (
-    Command,
-    Remove,
-    RemoveLine,
-    Step,
-    backup_of,
-    calls_shim,
-    carry_out,
-    describe,
-    lines_of,
-    sources_shim,
-)
+from ..install.steps import Command, Remove, RemoveLine, Step, backup_of, carry_out, describe
+from ..install.zshrc import calls_shim, lines_of, sources_shim
 from ..ledger.reading import reading
 from ..machine.lock import daemon_pid
 from ..view.live import still_run

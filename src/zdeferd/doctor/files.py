@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from .. import __version__
 from ..errors import LedgerError, LedgerLocked, LedgerNewer, LogUnavailable, ZdeferdError
 from ..install.plan import STOPPED, install_plan, installed_service
-from ..install.steps import Write, calls_shim, lines_of, sources_shim
+from ..install.steps import Write
+from ..install.zshrc import called_too_early, loads_shim
 from ..ledger.reading import reading
 from ..machine.paths import Paths, check_private_dir, check_private_file
 from ..telemetry.sharedlog import open_log
@@ -107,18 +108,11 @@ def check_shim(scene: Scene) -> Iterator[Finding]:
     if not loads_shim(host.zshrc):
         remedy = f"add: {host.line}"
         yield Finding(Level.WARN, "zshrc", f"{host.zshrc} does not load the plugin", remedy)
-    elif at := _called_too_early(host.zshrc):
+    elif at := called_too_early(host.zshrc):
         found = f"{host.zshrc}:{at} calls the plugin above the line that loads it"
         yield Finding(Level.BAD, "zshrc", found, "move that line below it")
     else:
         yield Finding(Level.OK, "zshrc", f"{host.zshrc} loads the plugin")
-
-
-def _called_too_early(zshrc: str) -> int:
-    """The number of a line that calls what is not there yet; 0: there is none."""
-    lines = _code_of(zshrc)
-    loads = next((at for at, line in enumerate(lines, 1) if sources_shim(line)), 0)
-    return next((at for at, line in enumerate(lines[:loads], 1) if calls_shim(line)), 0)
 
 
 def _differs(step: Write) -> bool:
@@ -127,16 +121,6 @@ def _differs(step: Write) -> bool:
             return file.read() != step.content
     except OSError:
         return True
-
-
-def loads_shim(zshrc: str) -> bool:
-    """Whether the line stands there, or a plugin manager is told of us."""
-    return any(sources_shim(line) or "zdeferd" in line for line in _code_of(zshrc))
-
-
-def _code_of(zshrc: str) -> list[str]:
-    """Its lines, without comments."""
-    return [line.partition("#")[0] for line in lines_of(zshrc)]
 
 
 def check_service(scene: Scene) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ folder allows the shim to start `zdeferd --detach` itself.
 
 import os
 import plistlib
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -89,8 +90,8 @@ class Host:
         plugin = f"{self.shim}/zdeferd.plugin.zsh"
         home = self.paths.home
         if plugin.startswith(home + "/"):
-            return "source ~/" + _zsh_quoted(plugin[len(home) + 1 :])
-        return "source " + _zsh_quoted(plugin)
+            return "source ~/" + shlex.quote(plugin[len(home) + 1 :])
+        return "source " + shlex.quote(plugin)
 
 
 # --- plans ---------------------------------------------------------------------
@@ -210,14 +211,6 @@ def _agent(host: Host) -> bytes:
     if carried:
         agent["EnvironmentVariables"] = carried
     return plistlib.dumps(agent)
-
-
-def _zsh_quoted(path: str) -> str:
-    """`path` as one word of zsh, plain where it can be."""
-    plain = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,@")
-    if not set(path) - plain:
-        return path
-    return "'" + path.replace("'", "'\\''") + "'"
 
 
 # --- the host as it is ---------------------------------------------------------

@@ -1,19 +1,18 @@
-"""The steps of an installation, as data, and how one is carried out.
+"""Defines the steps of an installation as data, and carries one out.
 
-Each step says what must be so afterwards, not what to do: carrying one out twice
-changes nothing the second time. Files are replaced whole, by rename, so that a
-shell that reads one meanwhile never sees a half. Assumes that the caller decided
-what is wanted (install/plan.py); nothing here knows about zdeferd's own places.
+A step names a state, not an action: to carry it out a second time changes nothing. Files
+are replaced whole, by rename, so that a shell never reads half a file. The caller decides
+what is wanted (install/plan.py); no path of zdeferd's own stands here.
 """
 
 import os
-import re
 import shutil
 import stat
 import subprocess
 from dataclasses import dataclass
 
 from ..errors import ZdeferdError
+from .zshrc import with_line, without_line
 
 COMMAND_LIMIT_S = 20.0
 
@@ -208,45 +207,20 @@ def _compile(step: Compile) -> bool:
 def _add_line(step: AddLine) -> bool:
     path = os.path.realpath(step.path)
     before = _content(path)
-    text = (before or b"").decode("utf-8", "surrogateescape")
-    if any(sources_shim(line) for line in text.splitlines()):
+    text = _decoded(before or b"")
+    made = with_line(text, step.line)
+    if made == text:
         return False
     if before is not None:
         shutil.copy2(path, backup_of(path))
-    lines = text.splitlines(keepends=True)
-    above = next((at for at, line in enumerate(lines) if calls_shim(line)), len(lines))
-    if above == len(lines) and lines and not text.endswith("\n"):
-        lines[-1] += "\n"
-    lines.insert(above, f"{step.line}\n")
-    made = "".join(lines).encode("utf-8", "surrogateescape")
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    _replace(path, made, _mode_of(path, 0o644))
+    _replace(path, _encoded(made), _mode_of(path, 0o644))
     return True
 
 
 def backup_of(path: str) -> str:
-    """Where the file as it was goes."""
+    """Return the path where the file goes as it was."""
     return f"{path}.before-zdeferd"
-
-
-def sources_shim(line: str) -> bool:
-    """Whether a line of a zsh file loads the plugin, from wherever."""
-    code = line.partition("#")[0]
-    return "zdeferd.plugin.zsh" in code
-
-
-def lines_of(path: str) -> list[str]:
-    """A zsh file's lines; none where it cannot be read."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.readlines()
-    except OSError:
-        return []
-
-
-def calls_shim(line: str) -> bool:
-    """Whether a line of a zsh file, as it stands there, needs the plugin to be loaded."""
-    return re.match(r"(zdefer|zf::defer::register|zf::idle::\w+)(\s|$)", line) is not None
 
 
 def _remove_line(step: RemoveLine) -> bool:
@@ -254,9 +228,7 @@ def _remove_line(step: RemoveLine) -> bool:
     before = _content(path)
     if before is None:
         return False
-    mark = step.mark.encode()
-    lines = before.splitlines(keepends=True)
-    kept = b"".join(line for line in lines if not line.rstrip().endswith(mark))
+    kept = _encoded(without_line(_decoded(before), step.mark))
     if kept == before:
         return False
     if not kept and not os.path.exists(backup_of(path)):  # there was no such file before
@@ -264,6 +236,14 @@ def _remove_line(step: RemoveLine) -> bool:
         return True
     _replace(path, kept, _mode_of(path, 0o644))
     return True
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _mode_of(path: str, default: int) -> int:

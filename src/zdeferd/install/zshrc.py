@@ -1,0 +1,63 @@
+"""Reads and changes the text of a `.zshrc`, as far as the line that loads the plugin goes.
+
+A line counts as far as its comment: `#` ends the code, also where zsh would see it inside
+quotes. Functions and conditions around a line are not looked into.
+"""
+
+import re
+
+_PLUGIN = "zdeferd.plugin.zsh"
+_CALLS = re.compile(r"(zdefer|zf::defer::register|zf::idle::\w+)(\s|$)")
+
+
+def lines_of(path: str) -> list[str]:
+    """Return the file's lines, with their ends; none where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.readlines()
+    except OSError:
+        return []
+
+
+def sources_shim(line: str) -> bool:
+    """Tell whether the line loads the plugin's file, from any folder."""
+    return _PLUGIN in _code_of(line)
+
+
+def calls_shim(line: str) -> bool:
+    """Tell whether the line, run by itself, needs the plugin to be loaded."""
+    return _CALLS.match(line) is not None
+
+
+def loads_shim(path: str) -> bool:
+    """Tell whether the file loads the plugin, by our line or by a plugin manager's."""
+    return any("zdeferd" in _code_of(line) for line in lines_of(path))
+
+
+def called_too_early(path: str) -> int:
+    """Return the number of a line that calls the plugin above its loading; 0: there is none."""
+    lines = lines_of(path)
+    loads = next((at for at, line in enumerate(lines, 1) if sources_shim(line)), 0)
+    return next((at for at, line in enumerate(lines[:loads], 1) if calls_shim(line)), 0)
+
+
+def with_line(text: str, added: str) -> str:
+    """Return `text` with the line `added` above the first that needs it; as it is, if loaded."""
+    lines = text.splitlines(keepends=True)
+    if any(map(sources_shim, lines)):
+        return text
+    above = next((at for at, line in enumerate(lines) if calls_shim(line)), len(lines))
+    if above == len(lines) and lines and not text.endswith("\n"):
+        lines[-1] += "\n"
+    lines.insert(above, f"{added}\n")
+    return "".join(lines)
+
+
+def without_line(text: str, mark: str) -> str:
+    """Return `text` without the lines that end with `mark`."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.rstrip().endswith(mark))
+
+
+def _code_of(line: str) -> str:
+    return line.partition("#")[0]
