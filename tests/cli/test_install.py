@@ -60,7 +60,7 @@ def test_dry_run_does_nothing(user: User) -> None:
     ]
     verbose = call("install", "--dry-run", "--zshrc", "--verbose").out
     assert "add one line to ~/.zshrc" in verbose
-    assert "write ~/.local/share/zdeferd/shell/visit.zsh" in verbose
+    assert "write ~/.local/share/zdeferd/shell/defer/visit.zsh" in verbose
     assert sorted(user.root.rglob("*")) == before
 
 

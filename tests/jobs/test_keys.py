@@ -142,8 +142,8 @@ def test_the_shim_cuts_by_the_same_list() -> None:
     env = dict.fromkeys([*names, "SECRET", "ZSH_THEME"], "set") | {"HOME": "/", "PATH": "/bin"}
     source = f"""
         typeset -A _zdeferd; typeset environment
-        source {ROOT}/shell/visit.zsh
-        source {ROOT}/shell/message.zsh
+        source {ROOT}/shell/defer/visit.zsh
+        source {ROOT}/shell/defer/message.zsh
         .zdeferd-freeze; setopt extended_glob; .zdeferd-surroundings; print -rn -- $environment
     """
     zsh = find_command("zsh", os.environ["PATH"])

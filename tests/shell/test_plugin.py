@@ -72,11 +72,11 @@ def test_functions_are_short_and_named_by_the_rules() -> None:
 
 
 def test_versions_agree() -> None:
-    assert f"_zdeferd_version={zdeferd.__version__}\n" in (SHELL / "registration.zsh").read_text()
+    assert f"_zdeferd_version={zdeferd.__version__}\n" in (SHELL / "defer/register.zsh").read_text()
 
 
 def test_the_shim_cuts_the_environment_by_the_list() -> None:
-    text = (SHELL / "message.zsh").read_text() + (SHELL / "visit.zsh").read_text()
+    text = (SHELL / "defer/message.zsh").read_text() + (SHELL / "defer/visit.zsh").read_text()
     names = re.search(r"names=\(\n(.*?)\$\{\(k\)parameters\[\(I\)\((.*?)\)\]\}", text, re.S)
     contract = re.search(r"for name in (PERF_.*?)\n  do\n", text, re.S)
     assert names
@@ -178,7 +178,7 @@ def test_files_that_go_before_they_are_read(
 ) -> None:
     """An upgrade under a starting shell: nothing is printed, nothing stays behind."""
     clone = copy(home / "plugins/zdeferd")
-    shell = start(f"source {clone}/zdeferd.plugin.zsh; rm {clone}/shell/{file}", plugin=False)
+    shell = start(f"source {clone}/zdeferd.plugin.zsh; rm {clone}/shell/defer/{file}", plugin=False)
     shell.prompt()
     for _ in range(5):
         wait_until(lambda: asleep(shell.pid), "the turns are over")

@@ -4,7 +4,7 @@
 # 3.0 (rfc.zeromq.org/spec/23), NULL mechanism, as a DEALER. Nothing may be sent behind READY
 # before the peer's READY is here: libzmq loses it silently.
 
-builtin source "$_zdeferd_root/message.zsh" || return 1
+builtin source "$_zdeferd_root/defer/message.zsh" || return 1
 builtin autoload -Uz $_zdeferd_root/functions/zdeferd-complete
 _zdeferd[exchange]=1
 

@@ -1,6 +1,6 @@
 # The visit: one short connection that tells the daemon what is due, and closes.
 #
-# What a shell pays for before its prompt is registration.zsh: it appends to an array, and
+# What a shell pays for before its prompt is register.zsh: it appends to an array, and
 # one function to precmd_functions, which asks ZLE to call zdeferd-kick as soon as it waits
 # for keys. Everything else is done in turns, by handlers that ZLE calls while nothing is typed:
 #
@@ -171,7 +171,7 @@ _zdeferd[loaded]=1
 # Has the functions of exchange.zsh, or is 1.
 .zdeferd-exchange() {
   builtin emulate -L zsh -o warn_create_global -o no_aliases
-  (( $+_zdeferd[exchange] )) || builtin source $_zdeferd_root/exchange.zsh 2>/dev/null
+  (( $+_zdeferd[exchange] )) || builtin source $_zdeferd_root/defer/exchange.zsh 2>/dev/null
 }
 
 # Ends the visit; $1 is `answered` or `unanswered`. What is left waits for a prompt.
