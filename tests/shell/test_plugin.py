@@ -130,6 +130,26 @@ def loading(layout: str, home: Path) -> str:
     return f"source {clone}/shell/zdeferd.plugin.zsh"
 
 
+def linked(what: str, home: Path) -> str:
+    """The line of .zshrc that loads the plugin through a symbolic link."""
+    clone = copy(home / "plugins/zdeferd")
+    match what:
+        case "file":
+            (home / "plugin.zsh").symlink_to(clone / "shell/zdeferd.plugin.zsh")
+            return "source ./plugin.zsh"
+        case "file of the root":
+            (home / "plugin.zsh").symlink_to(clone / "zdeferd.plugin.zsh")
+            return f"source {home}/plugin.zsh"
+    (home / "shell").symlink_to(clone / "shell")
+    return f"source {home}/shell/zdeferd.plugin.zsh"
+
+
+@pytest.mark.parametrize("what", ["file", "file of the root", "folder"])
+def test_loads_through_a_link_to_its(what: str, home: Path, peer: Peer, start: Start) -> None:
+    start(f"{linked(what, home)}\nzdefer add a -- true", plugin=False).prompt()
+    assert [job.id for job in peer.take().jobs] == ["a"]
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_loads_in(layout: str, home: Path, peer: Peer, start: Start) -> None:
     job = "f() { : }; zf::defer::register a f postprompt A; zdefer add b -- f\n"
