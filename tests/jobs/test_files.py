@@ -9,7 +9,7 @@ import pytest
 
 from zdeferd.errors import ConfigError
 from zdeferd.jobs import files as config
-from zdeferd.jobs.files import Loaded, line_of
+from zdeferd.jobs.files import Loaded
 from zdeferd.jobs.keys import JOB_KEYS, SETTING_KEYS, declared_job
 from zdeferd.machine.paths import locate
 from zdeferd.model import Argv, Code, Job, Scope, Settings, Trigger
@@ -446,40 +446,3 @@ def test_a_shell_s_bad_declaration(bad: dict[str, object], message: str) -> None
     with pytest.raises(ConfigError) as caught:
         declared_job(**{**good, **bad})  # type: ignore[arg-type]
     assert str(caught.value).startswith(message)
-
-
-# --- lines ---------------------------------------------------------------------
-
-TEXT = '''# timeout = 1
-[a]
-run = """
-timeout = 2
-[b]
-"""
-"timeout" = 3
-[ "b" ]   # the second
-env.X = "1"
-[c.env]
-Y = "2"
-[e]
-more = { x = 1 }
-'''
-
-
-@pytest.mark.parametrize(
-    ("keys", "line"),
-    [
-        (("a",), 2),
-        (("a", "run"), 3),
-        (("a", "timeout"), 7),
-        (("b",), 8),
-        (("b", "env"), 9),
-        (("c", "env"), 10),
-        (("c", "env", "Y"), 11),
-        (("e", "more", "x"), 13),
-        (("f",), None),
-        ((), None),
-    ],
-)
-def test_line_of_a_key(keys: tuple[str, ...], line: int | None) -> None:
-    assert line_of(TEXT, keys) == line

@@ -14,7 +14,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -26,6 +26,7 @@ from ..model import Job, Settings
 from .cycles import find_cycle
 from .keys import job_from_table, settings_from_table
 from .problems import Problem, Refused, problem_of, unreadable
+from .toml_lines import line_of
 
 FILE_LIMIT = 1 << 20
 """Bytes; a larger file is a mistake, and would be held in memory whole."""
@@ -230,53 +231,3 @@ def _located(file: _File, table: tuple[str, ...], problem: Problem) -> Problem:
     keys = (*table, problem.key) if problem.key else table
     line = line_of(file.text, keys) or line_of(file.text, table)
     return problem._replace(job=".".join(table), file=file.path, line=line or 0)
-
-
-# --- lines ---------------------------------------------------------------------
-
-_NAME = r"(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')"
-_DOTTED = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
-_HEADER = re.compile(rf"\s*\[\[?\s*({_DOTTED})\s*\]\]?\s*(?:#.*)?")
-_ASSIGNMENT = re.compile(rf"\s*({_DOTTED})\s*=")
-
-
-def line_of(text: str, keys: tuple[str, ...]) -> int | None:
-    """The number of the line on which `keys` (or the inline table around it) stands.
-
-    tomllib keeps no places, so this reads headers and assignments by eye; None where
-    they are written in a way that it does not see.
-    """
-    if not keys:
-        return None
-    around: tuple[int, int] | None = None
-    for number, path in _places(text):
-        if path[: len(keys)] == keys:
-            return number
-        if keys[: len(path)] == path and (around is None or len(path) > around[0]):
-            around = len(path), number
-    return around[1] if around else None
-
-
-def _places(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Line numbers and key paths of all headers and assignments."""
-    table: tuple[str, ...] = ()
-    for number, line in _outside_strings(text.split("\n")):
-        if header := _HEADER.fullmatch(line):
-            table = _split(header[1])
-            yield number, table
-        elif assignment := _ASSIGNMENT.match(line):
-            yield number, (*table, *_split(assignment[1]))
-
-
-def _outside_strings(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """The lines that do not begin inside a multi-line string."""
-    inside = ""
-    for number, line in enumerate(lines, 1):
-        if not inside:
-            yield number, line
-        for quote in re.findall(r'"""|' + "'''", line):
-            inside = {"": quote, quote: ""}.get(inside, inside)
-
-
-def _split(dotted: str) -> tuple[str, ...]:
-    return tuple(name.strip("\"'") for name in re.findall(_NAME, dotted))

@@ -10,8 +10,10 @@ Blocks on the file system, for as long as the globs are wide.
 import glob
 import hashlib
 import os
-import stat
+import shutil
 from collections.abc import Iterator, Mapping
+
+from .environment import absolute_folders
 
 
 def fingerprint(watch: tuple[str, ...], env: Mapping[str, str]) -> str:
@@ -48,16 +50,5 @@ def _state(path: str) -> str:
 
 
 def find_command(name: str, path: str) -> str | None:
-    """The first executable file `name` in the folders of `path`; relative ones do not count."""
-    for folder in path.split(":"):
-        candidate = f"{folder}/{name}"
-        if folder.startswith("/") and _is_executable(candidate):
-            return candidate
-    return None
-
-
-def _is_executable(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode) and os.access(path, os.X_OK)
-    except OSError:
-        return False
+    """Return the first executable file `name` in the folders of `path` that are absolute."""
+    return shutil.which(name, path=absolute_folders(path))
