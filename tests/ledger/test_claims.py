@@ -112,6 +112,21 @@ def test_a_scope_is_claimed_once_and_again_in_the_next_span(
         assert names(claims.take_visit(ledger, visit("n4"), facts(f, **other))) == ["f"]
 
 
+def test_the_statement_decides_where_the_look_before_it_is_wrong(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt, idle = job("p"), job("i", idle=True)
+    claims.take_visit(ledger, visit("n1", idle=True), facts(prompt, idle))
+    claims.take_visit(ledger, visit("n2"), facts(prompt, idle))
+    before = ledger.live_runs(), ledger.open_batches()
+    monkeypatch.setattr(Ledger, "is_claimed", lambda self, job, key: False)
+    taken = claims.take_visit(ledger, visit("n2", 2, idle=True), facts(prompt, idle))
+    assert (taken.runs, taken.batches) == ([], [])
+    assert claims.take_visit(ledger, visit("n3"), facts(prompt)).runs == []
+    assert ledger.live_runs() == before[0]
+    assert [batch.id for batch in ledger.open_batches()] == [1, 2, 3, 5]
+
+
 def test_scope_shell_runs_in_every_shell(ledger: Ledger) -> None:
     f = job("f", Scope.SHELL)
     assert keys(claims.take_visit(ledger, visit("n1"), facts(f))) == ["shell:n1"]

@@ -9,6 +9,8 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from support.ledger import as_ledger
+
 from zdeferd.errors import LedgerError, ZdeferdError
 from zdeferd.machine.journal import Journal
 from zdeferd.machine.quiet import Clocks, Probe
@@ -105,7 +107,7 @@ class Daemon:
         self.machine, self.process = machine, process
         self.loop = Loop(machine.calls, process, machine.between)
         self.loop.now = machine.awake
-        self.committer = TurnedCommitter(machine.ledger, self.loop, process)
+        self.committer = TurnedCommitter(as_ledger(machine.ledger), self.loop, process)
         self.alarm_at: float | None = None
         self.rung = False
         self.asked_to_leave = self.serves = False

@@ -37,11 +37,9 @@ class WatchedLedger(MemoryLedger):
             if self.full and self.tables != before:
                 raise sqlite3.OperationalError("database or disk is full")
 
-    def claim(self, run: Run, work: Work) -> Run | None:
-        made = super().claim(run, work)
-        if made is not None:
-            self._facts.append(("claimed", (made, work.job)))
-        return made
+    def add_run(self, run: Run, work: Work) -> None:
+        super().add_run(run, work)
+        self._facts.append(("claimed", (run, work.job)))
 
     def dispatch(self, run: int, boot: str, now: float) -> None:
         super().dispatch(run, boot, now)

@@ -1,15 +1,16 @@
-"""The in-memory twin of `ledger.Ledger`: the same methods, values and rollbacks, no SQLite.
+"""The in-memory twin of `store.Ledger`: the same methods, values and rollbacks, no SQLite.
 
 Owns plain dictionaries, one a table. Rows are frozen values that are replaced, never
-changed, so a copy of the dictionaries is a snapshot, and a rollback puts it back. What it
-must have in common with the real one stands in test_ledger_contract.py, which runs one
-suite over both and then plays the same random statements to both.
+changed, so a copy of the dictionaries is a snapshot, and a rollback puts it back. It
+implements the Protocol of ledger/contract.py and shares no code with the store.
+tests/ledger/test_contract.py compares the two: their signatures, one suite over both, and
+the same random statements to both.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from msgspec.structs import replace
 
@@ -64,11 +65,15 @@ class Tables(NamedTuple):
         return Tables(*map(dict, self))  # type: ignore[arg-type]
 
 
-class MemoryLedger(Ledger):
+def as_ledger(twin: "MemoryLedger") -> Ledger:
+    """The twin for code that names the store's type; test_contract.py compares their methods."""
+    return cast(Ledger, twin)
+
+
+class MemoryLedger:
     """The store, without a file."""
 
     def __init__(self) -> None:
-        # Not the base class's: there is nothing to open.
         self.tables = Tables({}, {}, {}, {}, {}, {}, {}, {}, {}, {"runs": 0, "lines": 0})
         self._in_transaction = False
 
@@ -138,14 +143,20 @@ class MemoryLedger(Ledger):
     def is_claimed(self, job: str, key: str) -> bool:
         return (job, key) in self.tables.claims
 
-    def claim(self, run: Run, work: Work) -> Run | None:
-        if self.is_claimed(run.job, run.key):
-            return None
-        claimed = replace(run, id=self._next_id("runs"))
-        self.tables.runs[claimed.id] = RunRow(claimed)
-        self.tables.claims[run.job, run.key] = (claimed.id, run.claimed_at)
-        self.tables.payloads[claimed.id] = work
-        return claimed
+    def claim(self, job: str, key: str, run: int, now: float) -> bool:
+        if (job, key) in self.tables.claims:
+            return False
+        self.tables.claims[job, key] = (run, now)
+        return True
+
+    def next_run(self) -> int:
+        return self.tables.last["runs"] + 1
+
+    def add_run(self, run: Run, work: Work) -> None:
+        assert run.id not in self.tables.runs
+        self.tables.last["runs"] = max(self.tables.last["runs"], run.id)
+        self.tables.runs[run.id] = RunRow(run)
+        self.tables.payloads[run.id] = work
 
     def _next_id(self, table: str) -> int:
         self.tables.last[table] += 1
@@ -276,9 +287,7 @@ class MemoryLedger(Ledger):
         runs = [run for run, row in rows if row.ending and row.ending.ended_at < before][:500]
         for run in runs:
             del tables.runs[run]
-        for claim in [c for c, (_, at) in tables.claims.items() if at < before]:
-            if _is_past(claim[1], boot):
-                del tables.claims[claim]
+        self.prune_claims(before, boot)
         in_use = {row.run.batch for row in tables.runs.values()}
         for number, batch in list(tables.batches.items()):
             if batch.ended_at is not None and batch.ended_at < before and number not in in_use:
@@ -291,6 +300,11 @@ class MemoryLedger(Ledger):
             if registration.shell not in tables.shells:
                 del tables.registrations[number]
         return runs
+
+    def prune_claims(self, before: float, boot: str) -> None:
+        table = self.tables.claims
+        for claim in [c for c, (_, at) in table.items() if at < before and _is_past(c[1], boot)]:
+            del table[claim]
 
 
 def _is_past(key: str, boot: str) -> bool:

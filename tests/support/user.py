@@ -105,12 +105,12 @@ def claim(
     """A claimed run in the ledger; -> its number."""
     batch = batch or ledger.new_batch(trigger, "shell-1", SINK, now)
     run = Run(
-        id=0, job=job_id, key=key, trigger=trigger, batch=batch.id, sink=SINK,
+        id=ledger.next_run(), job=job_id, key=key, trigger=trigger, batch=batch.id, sink=SINK,
         claimed_at=now, after=after, shell="shell-1",
     )  # fmt: skip
-    made = ledger.claim(run, Work(job=job(job_id), env={}))
-    assert made is not None
-    return made.id
+    assert ledger.claim(job_id, key, run.id, now)
+    ledger.add_run(run, Work(job=job(job_id), env={}))
+    return run.id
 
 
 def end(ledger: Ledger, run: int, outcome: Outcome = Outcome.SUCCEEDED, rc: int = 0) -> None:

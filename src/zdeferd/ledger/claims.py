@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec import Struct
+
+from ..errors import LedgerError
 from ..model import Batch, Job, Run, Scope, Sink, Trigger, Work
 from ..telemetry import projection
 from .store import Ledger, Registration, Shell
@@ -32,8 +35,7 @@ class Refusal(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True):
     """One visit of a shell as plain values; runs/visits.py makes it from the message."""
 
     nonce: str
@@ -96,10 +98,10 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
         env = shell.env
     sink = projection.sink(env, facts.default_log)
     key = f"run:{uuid.uuid4().hex}"
-    run = _run(job, key, job.on[0], "", sink, None, facts)
-    claimed = ledger.claim(run, Work(job=job, env=env))
-    assert claimed is not None, "the key is new"
-    return claimed
+    run = _run(ledger.next_run(), job, key, job.on[0], "", sink, None, facts.now)
+    if not _take(ledger, run, Work(job=job, env=env)):
+        raise LedgerError(f"a key that is made at random was claimed before: {key}")
+    return run
 
 
 # --- declarations --------------------------------------------------------------
@@ -161,15 +163,30 @@ def take_idle(
         by_sink.setdefault(shell.sink, []).append((shell, job))
     # Batch by batch, so that the order of runs and the order of batches never disagree.
     for sink, candidates in by_sink.items():
-        batch = None
-        for shell, job in candidates:
-            due = due_now(ledger, job, shell, facts)
-            if due is not None:
-                batch = batch or ledger.new_batch(Trigger.IDLE, shell.nonce, sink, facts.now)
-                claimed.runs += _claim(ledger, job, shell, due, batch, facts)
-        claimed.batches += [batch] if batch else []
+        _idle_batch(ledger, sink, candidates, facts, claimed)
     _drop(ledger, ledger.registrations(Trigger.IDLE))
     return claimed
+
+
+def _idle_batch(
+    ledger: Ledger,
+    sink: Sink,
+    candidates: Iterable[tuple[Shell, Job]],
+    facts: Facts,
+    claimed: Claimed,
+) -> None:
+    """Claim what is due of one sink's candidates, as one batch; no batch where nothing is."""
+    batch, runs = None, []
+    for shell, job in candidates:
+        due = due_now(ledger, job, shell, facts)
+        if due is not None:
+            batch = batch or ledger.new_batch(Trigger.IDLE, shell.nonce, sink, facts.now)
+            runs += _claim(ledger, job, shell, due, batch, facts)
+    claimed.runs += runs
+    if runs and batch is not None:
+        claimed.batches.append(batch)
+    elif batch is not None:  # every key was spent after all
+        ledger.end_batch(batch.id, facts.now)
 
 
 def idle_waits(ledger: Ledger, facts: Facts) -> bool:
@@ -245,29 +262,45 @@ def scope_key(scope: Scope, nonce: str, facts: Facts) -> str:
 def _claim(
     ledger: Ledger, job: Job, shell: Shell, due: Due | None, batch: Batch, facts: Facts
 ) -> list[Run]:
-    """The run, in a list; an empty one where it is not due, or the key was claimed before."""
+    """The run, in a list; an empty one where it is not due, or its key was claimed before."""
     if due is None:
         return []
-    run = _run(job, due.key, batch.trigger, shell.nonce, shell.sink, batch.id, facts)
-    claimed = ledger.claim(run, Work(job=job, env=shell.env))
-    if claimed is None:
+    run = _run(
+        ledger.next_run(), job, due.key, batch.trigger, shell.nonce, shell.sink, batch.id, facts.now
+    )
+    if not _take(ledger, run, Work(job=job, env=shell.env)):
         return []
     if due.fingerprint:
         ledger.save_fingerprint(job.id, due.fingerprint, int(due.key.removeprefix("change:")))
-    return [claimed]
+    return [run]
+
+
+def _take(ledger: Ledger, run: Run, work: Work) -> bool:
+    """Claim the key of `run` and add it; False: its key was claimed before."""
+    taken = ledger.claim(run.job, run.key, run.id, run.claimed_at)
+    if taken:
+        ledger.add_run(run, work)
+    return taken
 
 
 def _run(
-    job: Job, key: str, trigger: Trigger, shell: str, sink: Sink, batch: int | None, facts: Facts
+    number: int,
+    job: Job,
+    key: str,
+    trigger: Trigger,
+    shell: str,
+    sink: Sink,
+    batch: int | None,
+    now: float,
 ) -> Run:
     return Run(
-        id=0,
+        id=number,
         job=job.id,
         key=key,
         trigger=trigger,
         batch=batch,
         sink=sink,
-        claimed_at=facts.now,
+        claimed_at=now,
         after=job.after,
         attempts=job.attempts if job.idempotent else 1,
         shell=shell,

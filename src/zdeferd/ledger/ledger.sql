@@ -151,9 +151,12 @@ SELECT id, shell, definition FROM registrations WHERE trigger = :trigger ORDER B
 DELETE FROM registrations WHERE id = :id;
 
 -- name: claim
-INSERT OR IGNORE INTO claims (job, key, run, claimed_at) VALUES (:job, :key, :run, :now);
+-- The one statement that decides: a row comes back where the key was free, none where it is spent.
+INSERT INTO claims (job, key, run, claimed_at) VALUES (:job, :key, :run, :now)
+ON CONFLICT (job, key) DO NOTHING RETURNING run;
 
 -- name: is_claimed
+-- A hint only: `claim` decides.
 SELECT 1 FROM claims WHERE job = :job AND key = :key;
 
 -- name: fingerprint
@@ -192,12 +195,15 @@ SELECT count(*) FILTER (WHERE state != 'ended') AS live,
        coalesce(sum(wall_ms), 0) AS ms
 FROM runs WHERE batch = :id;
 
+-- name: next_run
+-- sqlite_sequence is where SQLite keeps the last number of an AUTOINCREMENT column.
+SELECT seq + 1 FROM sqlite_sequence WHERE name = 'runs';
+
 -- name: insert_run
-INSERT INTO runs (job, key, trigger, shell, batch, sink, after, attempts, claimed_at, state)
-VALUES (:job, :key, :trigger, :shell, :batch, :sink, :after, :attempts, :now, 'claimed');
+INSERT INTO runs (id, job, key, trigger, shell, batch, sink, after, attempts, claimed_at, state)
+VALUES (:id, :job, :key, :trigger, :shell, :batch, :sink, :after, :attempts, :now, 'claimed');
 
 -- name: begin_run_numbers
--- sqlite_sequence is where SQLite keeps the last number of an AUTOINCREMENT column.
 INSERT INTO sqlite_sequence (name, seq)
 SELECT 'runs', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'runs');
 

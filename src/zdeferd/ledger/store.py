@@ -203,15 +203,23 @@ class Ledger:
     # claims, runs, batches
 
     def is_claimed(self, job: str, key: str) -> bool:
-        """Whether the scope key has been spent."""
+        """Whether the scope key is spent, as a hint; `claim` decides."""
         return self._one("is_claimed", job=job, key=key) is not None
 
-    def claim(self, run: Run, work: Work) -> Run | None:
-        """The run with its new id, or None where (job, key) is already claimed."""
-        if self.is_claimed(run.job, run.key):
-            return None
-        cursor = self._run(
+    def claim(self, job: str, key: str, run: int, now: float) -> bool:
+        """Give `run` the right to run `job` under `key`; False: the key is spent."""
+        return self._one("claim", job=job, key=key, run=run, now=now) is not None
+
+    def next_run(self) -> int:
+        """The number of the next run."""
+        row = self._one("next_run")
+        return int(row[0]) if row else 1
+
+    def add_run(self, run: Run, work: Work) -> None:
+        """Insert a run that has its claim, and what it executes."""
+        self._run(
             "insert_run",
+            id=run.id,
             job=run.job,
             key=run.key,
             trigger=run.trigger,
@@ -222,10 +230,7 @@ class Ledger:
             attempts=run.attempts,
             now=run.claimed_at,
         )
-        claimed = msgspec.structs.replace(run, id=cursor.lastrowid)
-        self._run("claim", job=run.job, key=run.key, run=claimed.id, now=run.claimed_at)
-        self._run("insert_payload", run=claimed.id, work=pack_work(work))
-        return claimed
+        self._run("insert_payload", run=run.id, work=pack_work(work))
 
     def number_runs_after(self, highest: int) -> None:
         """No new run gets a number up to that one.
@@ -345,11 +350,15 @@ class Ledger:
         runs = [row["id"] for row in self._run("prunable_runs", before=before)]
         for run in runs:
             self._run("prune_run", id=run)
-        self._run("prune_claims", before=before, boot=f"boot:{boot}")
+        self.prune_claims(before, boot)
         for name in ("prune_batches", "prune_shells", "prune_lines"):
             self._run(name, before=before)
         self._run("prune_registrations")
         return runs
+
+    def prune_claims(self, before: float, boot: str) -> None:
+        """Delete claims from before that instant whose key can never come back."""
+        self._run("prune_claims", before=before, boot=f"boot:{boot}")
 
 
 def _check_files(path: str) -> None:

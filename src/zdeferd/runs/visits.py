@@ -13,7 +13,7 @@ from ..jobs.cycles import find_cycle
 from ..jobs.keys import declared_job, is_id
 from ..jobs.registrations import Register
 from ..ledger.claims import Declaration, Refusal, Report
-from ..model import Code, Job
+from ..model import Code, Job, Sink
 from ..telemetry import projection
 from ..wire import messages
 from ..wire.messages import Visit
@@ -24,18 +24,26 @@ def report(visit: Visit, files: Mapping[str, Job], default_log: str) -> Report:
 
     `default_log` is the shared log of a shell that names none.
     """
-    env = environment.cut_env(messages.split_map(visit.context.environment))
+    env, sink = _surroundings(visit.context.environment, default_log)
     jobs, refused = _jobs(visit)
     return Report(
         nonce=visit.hello.nonce,
         seq=visit.hello.seq,
         env=env,
-        sink=projection.sink(env, default_log),
+        sink=sink,
         declared=tuple(_judged(jobs, files)),
         refused=(*refused, *_too_large(visit)),
         postprompt=visit.postprompt,
         idle=visit.idle,
     )
+
+
+# Most shells of a user have the same environment. The ledger also packs the same object only once.
+@lru_cache(maxsize=8)
+def _surroundings(text: str, default_log: str) -> tuple[dict[str, str], Sink]:
+    """The environment cut to the allow-list, and where the shell wants its telemetry."""
+    env = environment.cut_env(messages.split_map(text))
+    return env, projection.sink(env, default_log)
 
 
 def _jobs(visit: Visit) -> tuple[dict[str, Job], list[Refusal]]:
@@ -90,8 +98,7 @@ def _refusal(job: str, reason: str) -> Refusal:
 
 def _judged(jobs: Mapping[str, Job], files: Mapping[str, Job]) -> Iterator[Declaration]:
     """Each job, refused where a file declares it or where it waits for itself."""
-    edges = {job.id: job.after for job in (*files.values(), *jobs.values())}
-    cycle = set(find_cycle(edges) or ())
+    cycle = _cycle(jobs, files)
     for job in jobs.values():
         refused = None
         if job.id in files:
@@ -99,3 +106,11 @@ def _judged(jobs: Mapping[str, Job], files: Mapping[str, Job]) -> Iterator[Decla
         elif job.id in cycle:
             refused = f"waits for itself through `after`: {', '.join(sorted(cycle))}"
         yield Declaration(job, refused)
+
+
+def _cycle(jobs: Mapping[str, Job], files: Mapping[str, Job]) -> set[str]:
+    """The ids of a cycle in `after`; empty where none can lead through one of `jobs`."""
+    if not any(job.after for job in jobs.values()):
+        return set()
+    edges = {job.id: job.after for job in (*files.values(), *jobs.values())}
+    return set(find_cycle(edges) or ())
