@@ -36,6 +36,10 @@ class LedgerLocked(LedgerError):
     """Another program holds SQLite's lock on the ledger."""
 
 
+class WrongTransition(LedgerError):
+    """A run was to change in a way that the table of rules/lifecycle.py does not have."""
+
+
 class UnsafePath(ZdeferdError):
     """A path is not safely ours and was refused."""
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace as with_
 from zdeferd.ledger import claims, outcomes
 from zdeferd.ledger.claims import Claimed, Declaration, Facts, Refusal, Report
 from zdeferd.ledger.store import Ledger
-from zdeferd.model import Code, Ending, Job, Outcome, Scope, Trigger
+from zdeferd.model import Code, Ending, Job, Outcome, Scope, State, Trigger
 from zdeferd.telemetry import projection
 
 SHELL = {"HOME": "/h", "PATH": "/bin"}
@@ -268,7 +268,7 @@ def test_the_last_end_of_a_batch_writes_its_total(ledger: Ledger) -> None:
     for run, wall_ms in zip(taken.runs, (5, 7), strict=True):
         outcomes.begin(ledger, run, "b1", 1.0)
         cost = with_(ending.cost, wall_ms=wall_ms)
-        outcomes.end(ledger, run, with_(ending, cost=cost))
+        outcomes.end(ledger, with_(run, state=State.DISPATCHED), with_(ending, cost=cost))
     assert [line.text for line in ledger.open_lines()] == [
         b"DEFERRED id=a ms=5 rc=3",
         b"DEFERRED id=b ms=7 rc=3",
@@ -284,7 +284,7 @@ def test_an_idle_batch_is_opened_by_its_first_start_and_closed_by_its_last_end(
     first, second = claims.take_idle(ledger, facts(), Claimed()).runs
     outcomes.begin(ledger, first, "b1", 10.0)
     ending = Ending(outcome=Outcome.SUCCEEDED, rc=0, started_at=10.0, ended_at=12.0)
-    outcomes.end(ledger, first, ending)
+    outcomes.end(ledger, with_(first, state=State.DISPATCHED), ending)
     outcomes.end(ledger, second, Ending(outcome=Outcome.MISSED, ended_at=12.5))
     texts = [line.text for line in ledger.open_lines() if not line.text.startswith(b"SEG")]
     assert texts == [

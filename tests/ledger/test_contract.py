@@ -5,6 +5,7 @@ transactions that are committed or rolled back, and every read compared.
 """
 
 import inspect
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,11 +19,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 from support.ledger import MemoryLedger, as_ledger
 
-from zdeferd.errors import LedgerError
+from zdeferd.errors import LedgerError, WrongTransition
 from zdeferd.ledger.contract import Claims
 from zdeferd.ledger.packing import pack, pack_work, unpack
-from zdeferd.ledger.store import Ledger, Shell
+from zdeferd.ledger.store import Ledger, Shell, load_statements
 from zdeferd.model import Code, Cost, Ending, Job, Outcome, Run, Sink, State, Trigger, Work
+from zdeferd.rules.lifecycle import OUTCOMES, TRANSITIONS
 
 SINK = Sink(log="/log", sample="s", idle_budget_ms=5)
 JOB = Job(id="a", run=Code("true"), watch=("/x",), env={"K": "v"})
@@ -66,6 +68,25 @@ def claimed(ledger: Ledger, **fields: Any) -> Run:
     assert ledger.claim(made.job, made.key, made.id, made.claimed_at)
     ledger.add_run(made, WORK)
     return made
+
+
+def in_state(ledger: Ledger, state: State, **fields: Any) -> Run:
+    """A run that has come to `state`."""
+    one = claimed(ledger, **fields)
+    if state is not State.CLAIMED:
+        ledger.dispatch(one.id, "boot", 2.0)
+    if state is State.ENDED:
+        ledger.end_run(one.id, State.DISPATCHED, ending())
+    return one
+
+
+def ended(ledger: Ledger, outcome: Outcome = Outcome.SUCCEEDED, **fields: Any) -> Run:
+    """A run that has ended; one that was missed was never dispatched."""
+    ends = ending(outcome, fields.pop("at", 9.0), fields.pop("ms", 7))
+    before = State.CLAIMED if outcome is Outcome.MISSED else State.DISPATCHED
+    one = in_state(ledger, before, **fields)
+    ledger.end_run(one.id, before, ends)
+    return one
 
 
 def ending(outcome: Outcome = Outcome.SUCCEEDED, at: float = 9.0, ms: int = 7) -> Ending:
@@ -114,8 +135,7 @@ def test_old_claims_are_pruned_but_not_those_whose_key_can_come_back(claims: Cla
 
 
 def test_runs_are_numbered_in_order_and_never_again(ledger: Ledger) -> None:
-    first = claimed(ledger, key="day:1")
-    ledger.end_run(first.id, ending(at=5.0))
+    first = ended(ledger, key="day:1", at=5.0)
     assert ledger.prune(8.0, "now") == [first.id]
     assert claimed(ledger, key="day:2").id == first.id + 1
     ledger.number_runs_after(7)
@@ -132,8 +152,7 @@ def test_work_is_packed_as_anything_else_is() -> None:
 
 
 def test_a_claim_outlives_its_run(ledger: Ledger) -> None:
-    one = claimed(ledger)
-    ledger.end_run(one.id, ending())
+    one = ended(ledger)
     assert not ledger.claim(one.job, one.key, one.id + 1, 9.0)
     assert ledger.live_runs() == []
 
@@ -168,18 +187,76 @@ def test_a_run_through_its_life(ledger: Ledger) -> None:
     assert (live.state, live.attempt, live.cancelling) == (State.CLAIMED, 2, True)
     assert ledger.work(one.id) == WORK
     assert ledger.ended_run(one.id) is None
-    ledger.end_run(one.id, ending(Outcome.FAILED))
+    ledger.dispatch(one.id, "boot", 3.0)
+    ledger.end_run(one.id, State.DISPATCHED, ending(Outcome.FAILED))
     assert ledger.ended_run(one.id) == ("failed", 1)
     with pytest.raises(LedgerError):
         ledger.work(one.id)
+
+
+Made = Callable[[Ledger, int], None]
+
+
+def _changes() -> Iterator[tuple[str, Made, set[State]]]:
+    """Every change that the store offers, and the states in which the table has it."""
+    yield "dispatch", lambda ledger, run: ledger.dispatch(run, "b2", 3.0), {State.CLAIMED}
+    yield "recall", lambda ledger, run: ledger.recall(run, 5), {State.DISPATCHED}
+    for before in State:
+        for outcome in Outcome:
+            events = [event for state, event in TRANSITIONS if state is before]
+            possible = any(outcome in OUTCOMES.get(event, ()) for event in events)
+            yield (
+                f"{outcome} after {before}",
+                _end(before, outcome),
+                {before} if possible else set(),
+            )
+
+
+def _end(before: State, outcome: Outcome) -> Made:
+    return lambda ledger, run: ledger.end_run(run, before, ending(outcome))
+
+
+CHANGES = list(_changes())
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize(
+    ("change", "possible"), [c[1:] for c in CHANGES], ids=[c[0] for c in CHANGES]
+)
+def test_a_change_that_the_table_does_not_have_is_refused(
+    ledger: Ledger, state: State, change: Made, possible: set[State]
+) -> None:
+    one = in_state(ledger, state)
+    before = ledger.live_runs(), ledger.ended_run(one.id), _or_error(ledger.work, one.id)
+    if state in possible:
+        change(ledger, one.id)
+        return
+    with pytest.raises(WrongTransition):
+        change(ledger, one.id)
+    assert before == (ledger.live_runs(), ledger.ended_run(one.id), _or_error(ledger.work, one.id))
+
+
+def test_a_change_of_a_run_that_is_not_there_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(WrongTransition):
+        ledger.dispatch(1, "boot", 2.0)
+
+
+def test_every_statement_that_changes_a_state_is_guarded() -> None:
+    changes = [
+        sql for sql in load_statements().values() if re.search(r"UPDATE runs\s.*state =", sql)
+    ]
+    assert len(changes) == 3
+    for sql in changes:
+        assert "SET state = :state" in sql
+        assert "AND state = :before;" in sql
 
 
 def test_a_batch_adds_up(ledger: Ledger) -> None:
     batch = ledger.new_batch(Trigger.IDLE, "n1", SINK, 1.0)
     outcomes = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.MISSED)
     for number, outcome in enumerate(outcomes):
-        one = claimed(ledger, batch=batch.id, key=f"day:{number}")
-        ledger.end_run(one.id, ending(outcome, ms=7 if number < 2 else 0))
+        ms = 7 if number < 2 else 0
+        ended(ledger, outcome, batch=batch.id, key=f"day:{number}", ms=ms)
     claimed(ledger, batch=batch.id)
     assert ledger.batch_totals(batch.id) == (1, 2, 1, 1, 14)
     assert ledger.start_batch(batch.id, 3.0)
@@ -240,8 +317,7 @@ def test_no_file_holds_up_another(ledger: Ledger) -> None:
 
 def test_pruning_forgets_what_can_never_matter_again(ledger: Ledger) -> None:
     for key in ("ever", "day:1", "shell:n1", "boot:old", "boot:now", "run:x", "change:1"):
-        one = claimed(ledger, key=key, batch=None)
-        ledger.end_run(one.id, ending(at=5.0))
+        ended(ledger, key=key, at=5.0)
     kept = claimed(ledger, key="day:2")
     ledger.register("n1", Trigger.IDLE, JOB)
     assert ledger.prune(8.0, "now") == list(range(1, kept.id))
@@ -285,7 +361,7 @@ WRITES = st.one_of(
     _call("dispatch", NUMBERS, st.just("b1"), INSTANTS),
     _call("recall", NUMBERS, NUMBERS),
     _call("set_cancelling", NUMBERS),
-    _call("end_run", NUMBERS, ENDINGS),
+    _call("end_run", NUMBERS, st.sampled_from(State), ENDINGS),
     _call("add_line", PATHS, TEXT, st.none() | NUMBERS, INSTANTS),
     _call("begin_line", NUMBERS, NUMBERS, NUMBERS, NUMBERS),
     _call("put_back_line", NUMBERS, PROBLEMS),
@@ -316,7 +392,7 @@ class SameStatements(RuleBasedStateMachine):
                 with suppress(KeyError), ledger.savepoint():
                     if name == "add_run":
                         arguments[0] = replace(arguments[0], id=ledger.next_run())
-                    results.append(getattr(ledger, name)(*arguments))
+                    results.append(_or_error(getattr(ledger, name), *arguments))
                     if number % 3 == 2:
                         raise KeyError("this part fails")
             if not commit:
@@ -348,11 +424,11 @@ def _everything(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def _or_error(read: Callable[[int], Any], number: int) -> Any:
+def _or_error(call: Callable[..., Any], *arguments: Any) -> Any:
     try:
-        return read(number)
+        return call(*arguments)
     except LedgerError as error:
-        return str(error)
+        return type(error)
 
 
 TestSameStatements = SameStatements.TestCase

@@ -2,8 +2,19 @@
 
 import pytest
 
+from zdeferd.errors import WrongTransition
 from zdeferd.model import Outcome, State
-from zdeferd.rules.lifecycle import OUTCOMES, TRANSITIONS, Event, diagram, step
+from zdeferd.rules.lifecycle import (
+    FIRST,
+    OUTCOMES,
+    TRANSITIONS,
+    Change,
+    Event,
+    change,
+    diagram,
+    end,
+    step,
+)
 
 
 def test_every_event_appears_and_every_state_is_left_or_final() -> None:
@@ -13,7 +24,7 @@ def test_every_event_appears_and_every_state_is_left_or_final() -> None:
 
 def test_an_ended_run_never_changes() -> None:
     for event in Event:
-        with pytest.raises(KeyError):
+        with pytest.raises(WrongTransition):
             step(State.ENDED, event)
 
 
@@ -30,3 +41,30 @@ def test_only_a_dispatched_run_can_finish_or_vanish() -> None:
 
 def test_the_diagram_names_every_transition() -> None:
     assert diagram().count("-->") == len(TRANSITIONS) + 2
+
+
+def test_the_first_state_is_one_that_no_event_but_a_recall_leads_back_to() -> None:
+    back = {event for (_, event), after in TRANSITIONS.items() if after is FIRST}
+    assert back == {Event.RECALL, Event.RETRY}
+
+
+def test_what_the_ledger_records_without_the_state_before_has_one_change() -> None:
+    assert change(Event.DISPATCH) == Change(State.CLAIMED, State.DISPATCHED)
+    assert change(Event.RECALL) == change(Event.RETRY) == Change(State.DISPATCHED, State.CLAIMED)
+    with pytest.raises(WrongTransition):
+        change(Event.CANCEL)
+
+
+@pytest.mark.parametrize("state", State)
+def test_an_outcome_ends_a_run_where_an_event_of_its_state_brings_it(state: State) -> None:
+    possible = {
+        outcome
+        for (before, event), after in TRANSITIONS.items()
+        if before is state and after is State.ENDED
+        for outcome in OUTCOMES[event]
+    }
+    for outcome in possible:
+        assert end(state, outcome) == Change(state, State.ENDED)
+    for outcome in set(Outcome) - possible:
+        with pytest.raises(WrongTransition):
+            end(state, outcome)

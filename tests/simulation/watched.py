@@ -11,7 +11,7 @@ from typing import Any
 
 from support.ledger import MemoryLedger
 
-from zdeferd.model import Ending, Run, Work
+from zdeferd.model import Ending, Run, State, Work
 
 
 class WatchedLedger(MemoryLedger):
@@ -45,8 +45,8 @@ class WatchedLedger(MemoryLedger):
         super().dispatch(run, boot, now)
         self._facts.append(("dispatched", run))
 
-    def end_run(self, run: int, ending: Ending) -> None:
-        super().end_run(run, ending)
+    def end_run(self, run: int, before: State, ending: Ending) -> None:
+        super().end_run(run, before, ending)
         self._facts.append(("ended", (run, ending)))
 
     def add_line(self, path: str, text: bytes, run: int | None, now: float) -> None:

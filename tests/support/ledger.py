@@ -14,9 +14,11 @@ from typing import Any, NamedTuple, cast
 
 from msgspec.structs import replace
 
-from zdeferd.errors import LedgerError
+from zdeferd.errors import LedgerError, WrongTransition
 from zdeferd.ledger.store import Ledger, Line, Registration, Shell
 from zdeferd.model import Batch, BatchTotals, Ending, Job, Run, Sink, State, Trigger, Work
+from zdeferd.rules import lifecycle
+from zdeferd.rules.lifecycle import Event
 
 
 class RunRow(NamedTuple):
@@ -220,23 +222,26 @@ class MemoryLedger:
         return self.tables.payloads[run]
 
     def dispatch(self, run: int, boot: str, now: float) -> None:
-        self._change(run, state=State.DISPATCHED, boot=boot)
+        self._change(run, lifecycle.change(Event.DISPATCH), boot=boot)
 
     def recall(self, run: int, attempt: int) -> None:
-        self._change(run, state=State.CLAIMED, attempt=attempt)
+        self._change(run, lifecycle.change(Event.RECALL), attempt=attempt)
 
     def set_cancelling(self, run: int) -> None:
-        self._change(run, cancelling=True)
+        row = self.tables.runs.get(run)
+        if row is not None and row.ending is None:
+            self.tables.runs[run] = row._replace(run=replace(row.run, cancelling=True))
 
-    def end_run(self, run: int, ending: Ending) -> None:
-        self._change(run, state=State.ENDED)
-        if row := self.tables.runs.get(run):
-            self.tables.runs[run] = row._replace(ending=ending)
+    def end_run(self, run: int, before: State, ending: Ending) -> None:
+        self._change(run, lifecycle.end(before, ending.outcome))
+        self.tables.runs[run] = self.tables.runs[run]._replace(ending=ending)
         self.tables.payloads.pop(run, None)
 
-    def _change(self, run: int, **fields: Any) -> None:
-        if row := self.tables.runs.get(run):
-            self.tables.runs[run] = row._replace(run=replace(row.run, **fields))
+    def _change(self, run: int, to: lifecycle.Change, **fields: Any) -> None:
+        row = self.tables.runs.get(run)
+        if row is None or row.run.state is not to.before:
+            raise WrongTransition(f"run {run} is not {to.before}")
+        self.tables.runs[run] = row._replace(run=replace(row.run, state=to.after, **fields))
 
     def ended_run(self, run: int) -> tuple[str, int | None] | None:
         row = self.tables.runs.get(run)

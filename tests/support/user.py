@@ -13,7 +13,7 @@ from support.daemon import attempts, environment
 
 from zdeferd.cli import main
 from zdeferd.ledger.store import Ledger
-from zdeferd.model import Argv, Batch, Cost, Ending, Job, Outcome, Run, Sink, Trigger, Work
+from zdeferd.model import Argv, Batch, Cost, Ending, Job, Outcome, Run, Sink, State, Trigger, Work
 
 SOURCE = Path(__file__).parents[2] / "src"
 NOW = 1_700_000_000.0
@@ -122,6 +122,7 @@ def end(ledger: Ledger, run: int, outcome: Outcome = Outcome.SUCCEEDED, rc: int 
     )  # fmt: skip
     ledger.end_run(
         run,
+        State.DISPATCHED,
         Ending(
             outcome=outcome, rc=rc, started_at=NOW, ended_at=NOW + 1, cost=cost, output_bytes=12
         ),

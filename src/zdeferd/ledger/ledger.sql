@@ -201,7 +201,7 @@ SELECT seq + 1 FROM sqlite_sequence WHERE name = 'runs';
 
 -- name: insert_run
 INSERT INTO runs (id, job, key, trigger, shell, batch, sink, after, attempts, claimed_at, state)
-VALUES (:id, :job, :key, :trigger, :shell, :batch, :sink, :after, :attempts, :now, 'claimed');
+VALUES (:id, :job, :key, :trigger, :shell, :batch, :sink, :after, :attempts, :now, :state);
 
 -- name: begin_run_numbers
 INSERT INTO sqlite_sequence (name, seq)
@@ -222,22 +222,25 @@ SELECT id, job, key, trigger, shell, batch, sink, after, attempts, claimed_at, s
 FROM runs WHERE state != 'ended' ORDER BY id;
 
 -- name: dispatch
-UPDATE runs SET state = 'dispatched', boot = :boot, dispatched_at = :now WHERE id = :id;
+-- Every change of a run's state is guarded by the state before; store.py wants one row changed.
+UPDATE runs SET state = :state, boot = :boot, dispatched_at = :now
+WHERE id = :id AND state = :before;
 
 -- name: recall
-UPDATE runs SET state = 'claimed', attempt = :attempt WHERE id = :id;
+UPDATE runs SET state = :state, attempt = :attempt WHERE id = :id AND state = :before;
 
 -- name: set_cancelling
-UPDATE runs SET cancelling = 1 WHERE id = :id;
+-- No change of state. A run that has ended meanwhile keeps what it is.
+UPDATE runs SET cancelling = 1 WHERE id = :id AND state != 'ended';
 
 -- name: end_run
-UPDATE runs SET state = 'ended', outcome = :outcome, rc = :rc,
+UPDATE runs SET state = :state, outcome = :outcome, rc = :rc,
     started_at = :started_at, ended_at = :ended_at,
     wall_ms = :wall_ms, cpu_user_ms = :cpu_user_ms, cpu_system_ms = :cpu_system_ms,
     max_rss_kib = :max_rss_kib, block_in = :block_in, block_out = :block_out,
     switches_voluntary = :switches_voluntary, switches_involuntary = :switches_involuntary,
     output_bytes = :output_bytes, output_dropped_bytes = :output_dropped_bytes
-WHERE id = :id;
+WHERE id = :id AND state = :before;
 
 -- name: drop_payload
 DELETE FROM payloads WHERE run = :run;

@@ -4,14 +4,18 @@ Each function belongs inside one ledger transaction, so that a line exists exact
 where the fact that it reports does: the telemetry is a projection of the ledger.
 """
 
-from ..model import Batch, Ending, Run, Trigger
+from ..model import Batch, Ending, Run, State, Trigger
 from ..telemetry import projection
 from .store import Ledger
 
 
 def begin(ledger: Ledger, run: Run, boot: str, now: float) -> None:
-    """The decision to start `run`; for the first of an idle batch, IDLE:START."""
-    ledger.dispatch(run.id, boot, now)
+    """Record the decision to start `run`; for the first of an idle batch, IDLE:START.
+
+    A run that was to be cancelled and has started all the same may be dispatched already.
+    """
+    if run.state is State.CLAIMED:
+        ledger.dispatch(run.id, boot, now)
     if run.batch is None or run.trigger is not Trigger.IDLE:
         return
     if ledger.start_batch(run.batch, now):
@@ -21,7 +25,7 @@ def begin(ledger: Ledger, run: Run, boot: str, now: float) -> None:
 
 def end(ledger: Ledger, run: Run, ending: Ending) -> Batch | None:
     """The one outcome of `run`; its batch as it stands now, None where that has ended."""
-    ledger.end_run(run.id, ending)
+    ledger.end_run(run.id, run.state, ending)
     in_batch = run.batch is not None
     lines = projection.run_lines(run.job, run.trigger, ending, run.sink, in_batch=in_batch)
     _add(ledger, lines, run.id, ending.ended_at)

@@ -16,10 +16,12 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from ..errors import LedgerError, UnsafePath
+from ..errors import LedgerError, UnsafePath, WrongTransition
 from ..machine.files import open_file
 from ..machine.paths import check_private_file
 from ..model import Batch, BatchTotals, Ending, Job, Run, Sink, State, Trigger, Work
+from ..rules import lifecycle
+from ..rules.lifecycle import Event
 from .packing import pack_again, pack_work, unpack
 
 SCHEMA_VERSION = 1
@@ -229,6 +231,7 @@ class Ledger:
             after=" ".join(run.after),
             attempts=run.attempts,
             now=run.claimed_at,
+            state=lifecycle.FIRST,
         )
         self._run("insert_payload", run=run.id, work=pack_work(work))
 
@@ -290,23 +293,31 @@ class Ledger:
         return unpack(row["work"], Work)
 
     def dispatch(self, run: int, boot: str, now: float) -> None:
-        """The decision to start it."""
-        self._run("dispatch", id=run, boot=boot, now=now)
+        """Record the decision to start a run; WrongTransition where it is not claimed."""
+        self._change("dispatch", run, lifecycle.change(Event.DISPATCH), boot=boot, now=now)
 
     def recall(self, run: int, attempt: int) -> None:
-        """Back to claimed, for `attempt`."""
-        self._run("recall", id=run, attempt=attempt)
+        """Make a run wait again, for `attempt`; WrongTransition where it is not dispatched."""
+        self._change("recall", run, lifecycle.change(Event.RECALL), attempt=attempt)
 
     def set_cancelling(self, run: int) -> None:
-        """Somebody asked for its end."""
+        """Record that the end of a run was asked for; nothing where it has ended."""
         self._run("set_cancelling", id=run)
 
-    def end_run(self, run: int, ending: Ending) -> None:
-        """Its one outcome."""
+    def end_run(self, run: int, before: State, ending: Ending) -> None:
+        """Record the one outcome of a run that is `before`; WrongTransition where it is not."""
         values = msgspec.structs.asdict(ending) | msgspec.structs.asdict(ending.cost)
         del values["cost"]
-        self._run("end_run", id=run, **values)
+        self._change("end_run", run, lifecycle.end(before, ending.outcome), **values)
         self._run("drop_payload", run=run)
+
+    def _change(self, statement: str, run: int, to: lifecycle.Change, **values: object) -> None:
+        changed = self._run(statement, id=run, before=to.before, state=to.after, **values)
+        if changed.rowcount != 1:
+            raise WrongTransition(
+                f"run {run} is not {to.before} in the ledger, and cannot become {to.after}",
+                "internal error, please report",
+            )
 
     def ended_run(self, run: int) -> tuple[str, int | None] | None:
         """(outcome, rc) of a run that has ended."""

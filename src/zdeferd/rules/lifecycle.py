@@ -1,13 +1,16 @@
 """The life of a run: every state, every event, one table.
 
-A run is *claimed* the moment its right to run is durable, *dispatched* once the
-decision to start an attempt is durable, *ended* with exactly one outcome. Whether
-a dispatched run's process lives is not a state: the run folder's locks say so, and
-they cannot lie after a crash. docs/architecture.md draws this table.
+A run is *claimed* once its right to run is durable, *dispatched* once the decision to
+start an attempt is durable, *ended* with exactly one outcome. Whether the process of a
+dispatched run lives is not a state: the locks of the run folder show it, and they are
+right even after a crash. The ledger takes every change of state from this table.
+docs/architecture.md draws it.
 """
 
 from enum import StrEnum
+from typing import NamedTuple
 
+from ..errors import WrongTransition
 from ..model import Outcome, State
 
 
@@ -29,6 +32,9 @@ class Event(StrEnum):
     MISS = "miss"
     """Its conditions never held in time."""
 
+
+FIRST = State.CLAIMED
+"""The state in which a run is added to the ledger."""
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.CLAIMED, Event.DISPATCH): State.DISPATCHED,
@@ -52,15 +58,45 @@ OUTCOMES: dict[Event, frozenset[Outcome]] = {
 """The outcomes that each ending event can bring."""
 
 
+class Change(NamedTuple):
+    """One change of a run's state."""
+
+    before: State
+    after: State
+
+
 def step(state: State, event: Event) -> State:
-    """The state after `event`; KeyError where the table has no such transition."""
-    return TRANSITIONS[state, event]
+    """The state after `event`; WrongTransition where the table has none."""
+    after = TRANSITIONS.get((state, event))
+    if after is None:
+        raise _wrong(f"{event} of a run that is {state}")
+    return after
+
+
+def change(event: Event) -> Change:
+    """The change that `event` makes; WrongTransition where it depends on the state before."""
+    changes = [Change(state, after) for (state, e), after in TRANSITIONS.items() if e is event]
+    if len(changes) != 1:
+        raise _wrong(f"{event}, whatever the state before")
+    return changes[0]
+
+
+def end(state: State, outcome: Outcome) -> Change:
+    """The change of a run that ends with `outcome`; WrongTransition where the table has none."""
+    for event, outcomes in OUTCOMES.items():
+        if outcome in outcomes and TRANSITIONS.get((state, event)) is State.ENDED:
+            return Change(state, State.ENDED)
+    raise _wrong(f"{outcome} of a run that is {state}")
+
+
+def _wrong(what: str) -> WrongTransition:
+    return WrongTransition(f"no such transition of a run: {what}", "internal error, please report")
 
 
 def diagram() -> str:
     """The table as a Mermaid state diagram, as docs/architecture.md shows it."""
-    lines = ["stateDiagram-v2", "    [*] --> claimed: claim"]
+    lines = ["stateDiagram-v2", f"    [*] --> {FIRST}: claim"]
     for (state, event), after in TRANSITIONS.items():
         lines.append(f"    {state} --> {after}: {event}")
-    lines.append("    ended --> [*]")
+    lines.append(f"    {State.ENDED} --> [*]")
     return "\n".join(lines)
