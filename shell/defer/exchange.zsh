@@ -155,10 +155,10 @@ _zdeferd[exchange]=1
 # process group, though, and so must not hear a Ctrl-C at the prompt or the terminal's end.
 .zdeferd-autostart() {
   builtin emulate -L zsh -o warn_create_global
-  local marker=$HOME/.local/state program REPLY
+  local marker program REPLY
   (( $+_zdeferd[started] )) && return 1
-  [[ ${(t)XDG_STATE_HOME} == *export* && $XDG_STATE_HOME == /* ]] && marker=$XDG_STATE_HOME
-  marker+=/zdeferd/autostart
+  .zdeferd-state
+  marker=$REPLY/autostart
   [[ -f $marker && ! -h $marker && -O $marker && -O ${marker:h} ]] || return 1
   IFS= builtin read -r program <$marker
   [[ $program == /* && -f $program && -x $program ]] || return 1

@@ -80,15 +80,22 @@ _zdeferd[loaded]=1
   _zdeferd[kick]=$number _zdeferd[soon]=$1
 }
 
+# Sets REPLY to the state folder: the rule of src/zdeferd/machine/paths.py. Only what is exported
+# counts.
+.zdeferd-state() {
+  builtin emulate -L zsh -o warn_create_global
+  typeset -g REPLY=$HOME/.local/state/zdeferd
+  [[ ${(t)XDG_STATE_HOME} != *export* || $XDG_STATE_HOME != /* ]] || REPLY=$XDG_STATE_HOME/zdeferd
+}
+
 # Whether the daemon has been stopped (SIGSTOP, a debugger) and many visits wait behind it. Some
 # may: it hears them when it goes on. But the kernel's queue (4,096) fills up, and then a connect
 # waits for ever: zsh has none that does not. The count is slow, hence only where it may matter.
 .zdeferd-crowded() {
   builtin emulate -L zsh -o warn_create_global
-  local lock=$HOME/.local/state pid stat
-  [[ ${(t)XDG_STATE_HOME} == *export* && $XDG_STATE_HOME == /* ]] && lock=$XDG_STATE_HOME
-  lock+=/zdeferd/lock
-  [[ -f $lock && -r $lock ]] && pid="$(<$lock)" && [[ $pid == <1-> ]] || return 1
+  local REPLY pid stat
+  .zdeferd-state
+  [[ -f $REPLY/lock && -r $REPLY/lock ]] && pid="$(<$REPLY/lock)" && [[ $pid == <1-> ]] || return 1
   [[ -r /proc/$pid/stat ]] && stat="$(</proc/$pid/stat)" || return 1  # not `read`: a call a byte
   [[ $stat == *') '[Tt]' '* ]] || return 1
   local -a waiting=(${(M)${(f)"$(</proc/net/unix)"}:#*" $socket"})

@@ -1,4 +1,4 @@
-"""The socket rule, as the shim and as Python state it, over a table of environments.
+"""The rules of the socket and the state folder, in the shim and in Python, over environments.
 
 (tests of zdeferctl and of the daemon hold theirs to `paths.socket_path`, which is one.)
 """
@@ -52,8 +52,25 @@ def test_a_parameter_that_is_not_exported_is_not_seen_by_either() -> None:
     assert found.stdout.strip() == socket_path(env, "linux")
 
 
-def test_the_marker_of_autostart_is_where_python_puts_it() -> None:
-    # visit.zsh spells it `${XDG_STATE_HOME:-$HOME/.local/state}/zdeferd/autostart`.
-    assert state_dir({"HOME": "/home/u"}) == "/home/u/.local/state/zdeferd"
-    assert state_dir({"HOME": "/home/u", "XDG_STATE_HOME": "/s"}) == "/s/zdeferd"
-    assert state_dir({"HOME": "/home/u", "XDG_STATE_HOME": "s"}) == "/home/u/.local/state/zdeferd"
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"HOME": "/home/u"},
+        {"HOME": "/home/u", "XDG_STATE_HOME": ""},
+        {"HOME": "/home/u", "XDG_STATE_HOME": "state"},
+        {"HOME": "/home/u", "XDG_STATE_HOME": "/s p/*"},
+        {"HOME": "/home/u", "ZDEFERD_SOCKET": "/x", "XDG_RUNTIME_DIR": "/y"},
+    ],
+)
+def test_the_shim_finds_the_state_folder_that_python_finds(env: dict[str, str]) -> None:
+    visit = PLUGIN.parent / "defer/visit.zsh"
+    code = f"source {PLUGIN}; source {visit}; .zdeferd-state; print -rn -- $REPLY"
+    found = subprocess.run(
+        ["zsh", "-fc", code],
+        env=env | {"PATH": os.environ["PATH"]},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert found.stdout == state_dir(env)
+    assert found.stderr == ""
