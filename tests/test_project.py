@@ -35,8 +35,8 @@ OLDER = {
     *(("ledger", "jobs"), ("ledger", "wire"), ("view", "cli"), ("doctor", "cli")),
 }
 """Imports that are older than the table and that it does not allow. This list only shrinks."""
-NOT_IN_A_FILE = {"id", "source"}
-"""Fields of a Job that are not keys of a job file: the table's name and the file's."""
+NOT_IN_A_FILE = {"id", "source", "call"}
+"""Fields of a Job that are not keys of a job file: the names of table and file, a shell's call."""
 
 
 def tracked() -> list[Path]:

@@ -83,6 +83,9 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
     source: str = "shell"
     """The file that declares it, or `shell`."""
+    call: tuple[str, ...] = ()
+    """The call as a shell declared it: one word is zsh code, several are a command and its
+    arguments. Empty: a file declares the job, and `run` is as the user wrote it."""
 
 
 class Sink(Struct, frozen=True):

@@ -2,9 +2,7 @@
 
 from support.user import User, call, claim, end
 
-from zdeferd.jobs import script
-from zdeferd.model import Code, Job, Outcome
-from zdeferd.view.jobs import command_of
+from zdeferd.model import Outcome
 
 
 def test_an_ended_run(user: User) -> None:
@@ -41,18 +39,6 @@ def test_what_it_runs(user: User) -> None:
     text = call("show", str(run)).out
     assert "command      make 'all it' (as declared now)\n" in text
     assert "time limit   5 min (as declared now)\n" in text
-
-
-def test_the_call_of_a_shells_job() -> None:
-    call_, options, body = ("rebuild", "all of", "x=1"), ("extendedglob",), {"rebuild": "true"}
-    for words, expected in (
-        (call_, "rebuild $'all of' x=1"),
-        (("print -r -- $x",), "print -r -- $x"),
-    ):
-        made = Job(id="a", run=Code(script.compose(words, body, options, ())))
-        assert command_of(made) == expected
-    made = Job(id="a", run=Code("one\ntwo\n"), source="/x.toml")
-    assert command_of(made) == "one … (2 lines)"
 
 
 def test_unknown_run(user: User) -> None:

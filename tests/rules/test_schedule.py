@@ -159,3 +159,24 @@ def test_no_set_of_runs_without_cycles_stands_still(waiting: list[Run], limit: i
 
 def test_a_dispatched_run_counts_where_it_runs() -> None:
     assert started(picture([idle(2)], [idle(1, state=State.DISPATCHED)], [batch(9)])) == []
+
+
+# --- what a run waits for ------------------------------------------------------
+
+
+def test_a_run_waits_for_a_run_or_for_a_batch() -> None:
+    first, second = run(1, "folder"), run(2, after=("folder",))
+    assert schedule.waits_for(second, picture([second], [first])) is first
+    assert schedule.waits_for(second, picture([second])) is None
+    open_batch, later = batch(8), idle(3, batch=9)
+    assert schedule.waits_for(later, picture([later], batches=[open_batch])) is open_batch
+    assert schedule.waits_for(later, picture([later], batches=[batch(8, OTHER_LOG)])) is None
+
+
+def test_runs_ahead_are_those_of_a_full_lane() -> None:
+    waiting = [run(2), run(3), idle(4)]
+    seen = picture(waiting, [run(1)], batches=[batch(9)])
+    assert [other.id for other in schedule.ahead(waiting[1], seen)] == [1, 2]
+    assert schedule.ahead(waiting[2], seen) == ()
+    roomy = picture(waiting, [run(1)], batches=[batch(9)], jobs_at_once=3)
+    assert schedule.ahead(waiting[1], roomy) == ()

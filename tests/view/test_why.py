@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from support.user import job
+from support.user import SINK, job
 
-from zdeferd.model import Job, Scope, Trigger
+from zdeferd.model import Batch, Job, Run, Scope, Trigger
 from zdeferd.view.why import Live, Past, WhyCode, WhyFacts, ordinal, why
 
 NOW = 1_700_000_000.0
@@ -15,6 +15,15 @@ FILE = {"source": "/home/u/.config/zdeferd/jobs.d/mine.toml"}
 
 def a_job(**fields: Any) -> Job:
     return job("build", **(FILE | fields))
+
+
+def runs(*jobs: str) -> tuple[Run, ...]:
+    """Runs 1, 2, 3 … of these jobs."""
+    values: dict[str, Any] = {"trigger": Trigger.POSTPROMPT, "batch": 1, "sink": SINK}
+    return tuple(
+        Run(id=number, job=name, key="ever", claimed_at=NOW, **values)
+        for number, name in enumerate(jobs, 1)
+    )
 
 
 def live(**fields: Any) -> Live:
@@ -30,19 +39,24 @@ TABLE: list[tuple[dict[str, Any], WhyCode, str]] = [
     ),
     ({"live": live()}, WhyCode.NEXT, "(run 9) is next and about to start"),
     (
-        {"live": live(ahead=("a", "b"))},
+        {"live": live(ahead=runs("a", "b"))},
         WhyCode.WAITS_FOR_TURN,
-        "3rd in the postprompt lane, behind a, b; queued 12.0 s ago",
+        "3rd in the postprompt lane, behind a (run 1), b (run 2); queued 12.0 s ago",
     ),
     (
-        {"live": live(ahead=("a", "b", "c", "d", "e"))},
+        {"live": live(ahead=runs("a", "b", "c", "d", "e"))},
         WhyCode.WAITS_FOR_TURN,
-        "behind a, b, c and 2 more",
+        "behind a (run 1), b (run 2), c (run 3) and 2 more",
     ),
     (
-        {"live": live(waits_for="folder (run 8)")},
+        {"live": live(waits_for=runs("folder")[0])},
         WhyCode.WAITS_FOR_JOB,
-        "(run 9) waits for folder (run 8) to end; queued 12.0 s ago.",
+        "(run 9) waits for folder (run 1) to end; queued 12.0 s ago.",
+    ),
+    (
+        {"live": live(waits_for=Batch(id=3, trigger=Trigger.IDLE, sink=SINK))},
+        WhyCode.WAITS_FOR_JOB,
+        "(run 9) waits for an earlier idle batch to end; queued 12.0 s ago.",
     ),
     (
         {"live": live(ended=True), "daemon": False},

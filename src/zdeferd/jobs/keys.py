@@ -59,6 +59,7 @@ def declared_job(
     timeout: str = "",
     env: Mapping[str, str] | None = None,
     description: str = "",
+    call: tuple[str, ...] = (),
 ) -> Job:
     """The job that a shell declares; Refused names the first thing wrong with it."""
     table: dict[str, object] = {
@@ -76,7 +77,7 @@ def declared_job(
     fields, problems = _read_table(table, JOB_KEYS, "")
     for problem in [*problems, *_contradictions(fields, table)]:
         raise Refused(problem._replace(job=id))
-    return Job(id=id, run=run, **fields)
+    return Job(id=id, run=run, call=call, **fields)
 
 
 def settings_from_table(

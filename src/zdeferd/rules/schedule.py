@@ -109,15 +109,26 @@ def _lanes(picture: Picture) -> list[Trigger]:
     return [Trigger.POSTPROMPT, *({Trigger.IDLE} & triggers)]
 
 
-def waits_for(run: Run, picture: Picture) -> str | None:
-    """The job that `run` waits for, or `an earlier idle batch`; None: nothing but its turn."""
+def waits_for(run: Run, picture: Picture) -> Run | Batch | None:
+    """Return a run or an earlier idle batch that must end before `run`; None: its turn is all."""
     if run.after:
         for other in chain(picture.running.values(), picture.waiting.values()):
             if other.job in run.after and _precedes(other, run):
-                return other.job
-    if lane(run) is Trigger.IDLE and _batch_blocked(run, picture.batches.values()):
-        return "an earlier idle batch"
+                return other
+    if lane(run) is Trigger.IDLE:
+        return _earlier_batch(run, picture.batches.values())
     return None
+
+
+def ahead(run: Run, picture: Picture) -> tuple[Run, ...]:
+    """Return the runs that hold up a waiting `run` in its lane, running ones first.
+
+    Empty where the lane has room for `run`.
+    """
+    running = [other for other in picture.running.values() if lane(other) is lane(run)]
+    waiting = [other for other in picture.waiting.values() if lane(other) is lane(run)]
+    before = (*running, *(other for other in waiting if other.id < run.id))
+    return before if len(before) >= picture.jobs_at_once else ()
 
 
 def _precedes(other: Run, run: Run) -> bool:
@@ -125,14 +136,13 @@ def _precedes(other: Run, run: Run) -> bool:
     return other.id != run.id and (other.id < run.id or same_batch)
 
 
-def _batch_blocked(run: Run, batches: Iterable[Batch]) -> bool:
-    return any(
-        batch.trigger is Trigger.IDLE
-        and run.batch is not None
-        and batch.id < run.batch
-        and batch.sink.log == run.sink.log
-        for batch in batches
-    )
+def _earlier_batch(run: Run, batches: Iterable[Batch]) -> Batch | None:
+    """Return an open idle batch that shares the run's log and began before its own."""
+    for batch in batches:
+        earlier = run.batch is not None and batch.id < run.batch
+        if earlier and batch.trigger is Trigger.IDLE and batch.sink.log == run.sink.log:
+            return batch
+    return None
 
 
 def over_budget(run: Run, batches: Mapping[int, Batch]) -> bool:

@@ -76,6 +76,7 @@ def _job_of(
     return declared_job(
         id=record.id,
         run=Code(source),
+        call=record.call,
         on=(record.on,),
         once_per=record.once_per,
         after=record.after,

@@ -13,7 +13,7 @@ from ..ledger.reading import View
 from ..machine.boot import boot_id
 from ..machine.lock import daemon_pid
 from ..model import Batch, Run, Scope, Sink, State, Trigger
-from ..rules import schedule
+from ..rules import schedule, scopes
 from .jobs import Declared, declared
 from .live import as_found
 from .runs import word
@@ -94,24 +94,22 @@ def _spent(view: View, job: Job, now: float, env: Mapping[str, str]) -> Past | N
 
 
 def _scope_key(view: View, scope: Scope, now: float, env: Mapping[str, str]) -> str | None:
-    if scope is Scope.SHELL:
-        nonce = env.get("ZDEFERD_NONCE") or view.last_prompted_shell()
-        return None if nonce is None else f"shell:{nonce}"
-    if scope is Scope.BOOT:
-        return f"boot:{boot_id()}"
-    if scope is Scope.DAY:
-        return time.strftime("day:%Y-%m-%d", time.localtime(now))
-    return str(scope)
+    """Return the key under which a claim would be made; None: no shell has shown a prompt."""
+    nonce = env.get("ZDEFERD_NONCE") or view.last_prompted_shell()
+    if scope is Scope.SHELL and nonce is None:
+        return None
+    day = time.strftime("%Y-%m-%d", time.localtime(now))
+    return scopes.scope_key(scope, nonce or "", boot_id(), day)
 
 
 def _unchanged(view: View, job: Job, env: Mapping[str, str]) -> Past | None:
-    """The run that saw the inputs as they are now."""
+    """Return the run that saw the inputs as they are now; None: they have changed."""
     from ..jobs.fingerprint import fingerprint
 
     seen = view.fingerprint(job.id)
     if seen is None or seen["fingerprint"] != fingerprint(job.watch, env):
         return None
-    claim = view.claim(job.id, f"change:{seen['generation']}")
+    claim = view.claim(job.id, scopes.change_key(seen["generation"]))
     row = None if claim is None else view.run(claim["run"])
     return None if row is None else _past(row)
 
@@ -125,34 +123,20 @@ def _live(rows: list[Document], view: View, name: str, loaded: Loaded) -> Live |
         return None
     picture = _picture(rows, view, loaded)
     run = picture.waiting.get(row["id"]) or picture.running[row["id"]]
-    lane = schedule.lane(run)
-    before = [
-        *(other for other in picture.running.values() if schedule.lane(other) is lane),
-        *(o for o in picture.waiting.values() if schedule.lane(o) is lane and o.id < run.id),
-    ]
-    full = len(before) >= loaded.settings.jobs_at_once
     return Live(
         run=run.id,
         running=word(row) == "running",
         ended=word(row) in ("ended", "vanished"),
         since=row["dispatched_at"] or row["claimed_at"],
         cancelling=run.cancelling,
-        waits_for=_waits_for(run, picture),
-        ahead=tuple(f"{other.job} (run {other.id})" for other in before) if full else (),
-        lane=lane,
+        waits_for=schedule.waits_for(run, picture),
+        ahead=schedule.ahead(run, picture),
+        lane=schedule.lane(run),
     )
 
 
-def _waits_for(run: Run, picture: schedule.Picture) -> str | None:
-    """What it waits for, with the run's number where it is a job: the oldest of that job."""
-    job = schedule.waits_for(run, picture)
-    runs = (*picture.running.values(), *picture.waiting.values())
-    numbers = [other.id for other in runs if other.job == job and other.id != run.id]
-    return f"{job} (run {min(numbers)})" if numbers else job
-
-
 def _picture(rows: list[Document], view: View, loaded: Loaded) -> schedule.Picture:
-    """The daemon's picture, as the ledger has it."""
+    """Return the picture that the daemon decides from, as the ledger has it."""
     runs = [_run(row) for row in rows]
     batches = [
         Batch(id=row["id"], trigger=Trigger(row["trigger"]), sink=unpack(row["sink"], Sink))

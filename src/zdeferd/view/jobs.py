@@ -1,6 +1,5 @@
 """Every job that is declared, by files and by shells: what is in force, what was refused."""
 
-import re
 import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -47,19 +46,12 @@ def declared(view: View, paths: Paths) -> tuple[dict[str, Declared], Loaded]:
 
 
 def command_of(job: Job) -> str:
-    """What a job runs, on one line: of a shell's job the call, without what travels with it."""
-    if isinstance(job.run, Argv):
-        return shlex.join(job.run.words)
-    lines = job.run.source.strip().splitlines()
-    if job.source != "shell":
-        return lines[0] + (f" … ({len(lines)} lines)" if len(lines) > 1 else "")
-    call = lines[-1].rpartition("unset zdeferd_on zdeferd_off; ")[2]
-    if call.startswith("eval $'") and "\\" not in call:
-        return call[len("eval $'") : -1]
-    return _PLAINLY_QUOTED.sub(r"\1", call)
-
-
-_PLAINLY_QUOTED = re.compile(r"\$'([\w./:=+@%,-]+)'")
+    """Return what a job runs, on one line; of a shell's job the call that declared it."""
+    words = job.call or (job.run.words if isinstance(job.run, Argv) else (job.run.source,))
+    if len(words) > 1 or isinstance(job.run, Argv):
+        return shlex.join(words)
+    first, *more = words[0].strip().splitlines() or [""]
+    return first + (f" … ({len(more) + 1} lines)" if more else "")
 
 
 def tally(problems: Sequence[Problem], paths: Paths) -> str:
@@ -88,6 +80,7 @@ def document(job: Job) -> dict[str, object]:
     return {
         "job": job.id,
         "run": run,
+        "call": list(job.call),
         "on": list(job.on),
         "once_per": job.once_per,
         "watch": list(job.watch),

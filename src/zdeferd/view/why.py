@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from ..model import Job, Outcome, Scope, Trigger
+from ..model import Batch, Job, Outcome, Run, Scope, Trigger
 from .render import clock, duration
 
 
@@ -42,10 +42,10 @@ class Live(Struct, frozen=True, kw_only=True):
     ended: bool = False
     """It ended while no daemon ran; the next one takes that in."""
     cancelling: bool = False
-    waits_for: str | None = None
-    """Another job and its run, or `an earlier idle batch`."""
-    ahead: tuple[str, ...] = ()
-    """The jobs before it in its lane and their runs, running ones first."""
+    waits_for: Run | Batch | None = None
+    """A run of a job that it comes after, or an earlier idle batch."""
+    ahead: tuple[Run, ...] = ()
+    """The runs before it in its lane, running ones first."""
     lane: Trigger = Trigger.POSTPROMPT
 
 
@@ -141,7 +141,7 @@ def _says(facts: WhyFacts, live: Live, age: str) -> tuple[WhyCode, str]:
         later = "is queued and starts when the daemon is back, which does not run now"
         return WhyCode.WAITS_FOR_DAEMON, f"{later}; {START}"
     if live.waits_for is not None:
-        return WhyCode.WAITS_FOR_JOB, f"waits for {live.waits_for} to end; queued {age} ago"
+        return WhyCode.WAITS_FOR_JOB, f"waits for {_named(live.waits_for)} to end; queued {age} ago"
     return _turn(live, age)
 
 
@@ -149,11 +149,17 @@ def _turn(live: Live, age: str) -> tuple[WhyCode, str]:
     if not live.ahead:
         return WhyCode.NEXT, "is next and about to start"
     place, lane = ordinal(len(live.ahead) + 1), f"{live.lane} lane"
-    behind = ", ".join(live.ahead[:3])
+    behind = ", ".join(map(_named, live.ahead[:3]))
     more = len(live.ahead) - 3
     behind += f" and {more} more" if more > 0 else ""
     says = f"waits for its turn: {place} in the {lane}, behind {behind}; queued {age} ago"
     return WhyCode.WAITS_FOR_TURN, says
+
+
+def _named(waited: Run | Batch) -> str:
+    if isinstance(waited, Batch):
+        return "an earlier idle batch"
+    return f"{waited.job} (run {waited.id})"
 
 
 def _undeclared(facts: WhyFacts) -> Answer:

@@ -1,0 +1,17 @@
+"""The key of a scope: a claim is unique on the job and this key."""
+
+from ..model import Scope
+
+
+def scope_key(scope: Scope, nonce: str, boot: str, day: str) -> str:
+    """Return the key of every scope but `change`.
+
+    `nonce` names the shell, `boot` the boot; `day` is the local date, ISO 8601.
+    """
+    spans = {Scope.SHELL: nonce, Scope.BOOT: boot, Scope.DAY: day}
+    return f"{scope}:{spans[scope]}" if scope in spans else str(scope)
+
+
+def change_key(generation: int) -> str:
+    """Return the key of scope `change`: it counts the generations of the inputs."""
+    return f"{Scope.CHANGE}:{generation}"
