@@ -7,8 +7,10 @@ prints: some forty lines of functions. `zdefer eval` joins as soon as the shim h
 import subprocess
 from pathlib import Path
 
+from support.pty import ZSH
+
 from .contestants import EVALCACHE, PROLOGUE, US
-from .screen import ZSH, Screen
+from .screen import Screen
 from .stage import SOURCE, Stage, settled
 from .values import Figure
 

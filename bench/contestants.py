@@ -9,7 +9,8 @@ running work later: its jobs print one assignment.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .screen import PROMPT
+from support import pty
+
 from .stage import BURN, Stage
 from .values import FLOOR as FLOOR
 from .values import US as US
@@ -17,7 +18,7 @@ from .values import US as US
 FOREGROUND, ONE_FORK, FORKS = "foreground", "one ( … ) &!", "ten ( … ) &!"
 ZSH_DEFER, ZSH_ASYNC, EVALCACHE = "zsh-defer", "zsh-async", "evalcache"
 ALL = (FLOOR, US, ZSH_DEFER, ZSH_ASYNC, ONE_FORK, FORKS, EVALCACHE, FOREGROUND)
-PROLOGUE = f"PROMPT='{PROMPT.decode()}'\nunset zle_bracketed_paste\n{BURN}\n"
+PROLOGUE = f"{pty.PROLOGUE}{BURN}\n"
 
 
 def available(stage: Stage, wanted: Sequence[str] = ALL) -> list[str]:

@@ -24,6 +24,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.pty import ZSH
+
 from zdeferd.install.share import share
 from zdeferd.ledger import claims
 from zdeferd.ledger.store import Ledger
@@ -31,7 +33,6 @@ from zdeferd.runs import visits
 from zdeferd.wire import messages
 
 from .peers import compiled
-from .screen import ZSH
 
 BASELINE = Path(__file__).with_name("guard-baseline.json")
 LIMIT = 1.05

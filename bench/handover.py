@@ -179,7 +179,7 @@ def _asker(stage: Stage, before: str, asked: str) -> Callable[[], float]:
     def sample() -> float:
         with Screen(env) as screen:
             screen.see(PROMPT)
-            screen.type(b"ask\r")
+            screen.write(b"ask\r")
             screen.see(b"took=")
             screen.see(b"=")
             return float(screen.passed.rstrip(b"="))

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .screen import ZSH
+from support.pty import ZSH
 
 PLUGINS = {
     "zsh-defer": "zsh-defer.plugin.zsh",

@@ -10,9 +10,11 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.pty import ZSH
+
 from . import contestants
 from .contestants import EVALCACHE, FLOOR, US
-from .screen import PROMPT, ZSH, Screen
+from .screen import PROMPT, Screen
 from .stage import Stage, settled
 from .values import Figure
 
@@ -75,7 +77,7 @@ def _warm(contest: _Contest) -> None:
 def _one_shell(contest: _Contest, enters: int) -> None:
     with Screen(contest.env) as screen:
         prompt = screen.see()
-        asked = screen.type(ASK)
+        asked = screen.write(ASK)
         answered = screen.see(ANSWER)
         screen.see()
         contest.add("first-prompt", prompt - screen.started)
@@ -83,12 +85,12 @@ def _one_shell(contest: _Contest, enters: int) -> None:
         contest.finish_jobs()
         for _ in range(enters):
             screen.drain()  # some redraw the prompt when a job has ended
-            contest.add("command", -screen.type(b"\r") + screen.see())
+            contest.add("command", -screen.write(b"\r") + screen.see())
 
 
 def _type_ahead(contest: _Contest) -> None:
     with Screen(contest.env) as screen:
-        screen.type(ASK)
+        screen.write(ASK)
         contest.add("first-command", screen.see(ANSWER) - screen.started)
         screen.see(PROMPT)
         contest.finish_jobs()

@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from support.pty import ZSH
+
 from . import plot
-from .screen import ZSH
 from .values import US, Figure, Goal, Row, figure_of
 
 VERSION = 1

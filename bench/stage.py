@@ -23,12 +23,12 @@ from types import TracebackType
 from typing import Self
 
 from support.daemon import Daemon
+from support.pty import ZSH
 from support.terminal import private_environment
 
 from zdeferd.install.share import share
 
 from . import peers
-from .screen import ZSH
 
 SOURCE = Path(__file__).parents[1] / "src"
 BURN = "burn() { local -i i; for (( i = 0; i < $1; ++i )) do :; done }"

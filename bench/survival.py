@@ -27,7 +27,7 @@ PEERS_WAIT_S = 0.010
 
 def leave(screen: Screen) -> None:
     """`exit`, and Enter."""
-    screen.type(b"exit\r")
+    screen.write(b"exit\r")
     with contextlib.suppress(NotSeen):
         screen.wait(5.0)
 

@@ -69,7 +69,7 @@ def _session(stage: Stage, name: str, env: dict[str, str], done: Path) -> list[f
             lags = _type(screen, pauses)
         finally:
             gc.enable()
-        screen.type(b"\x15")
+        screen.write(b"\x15")
         if name != FLOOR:
             settled(done, JOBS)
     done.unlink(missing_ok=True)
@@ -92,7 +92,7 @@ def _type(screen: Screen, pauses: list[float]) -> list[float]:
             lags += [(at - instant) * 1000 for instant in echoed]
         elif len(sent) < len(keys) and time.monotonic() >= due:
             number = len(sent)
-            sent.append(screen.type(keys[number : number + 1]))
+            sent.append(screen.write(keys[number : number + 1]))
             due += pauses[number]
     return lags
 

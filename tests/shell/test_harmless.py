@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from shell.conftest import PLUGIN, Start
 from shell.peer import Peer, asleep, connections, pausing, wait_for_visit, wait_until
-from support.terminal import PROMPT, Terminal
+from support.pty import PROMPT
+from support.terminal import Terminal
 
 from zdeferd.wire import messages
 

@@ -1,9 +1,9 @@
 """A real zsh in a real terminal, for tests and measurements: type, and read the screen.
 
-Owns one child process and the master side of its pty. The shell lives in a private home
-(HOME, ZDOTDIR and the XDG folders below the given one) and inherits nothing else of the
-caller's environment but PATH. What it prints is kept whole, each piece with the instant
-at which it was read, and never waited for without a limit.
+The shell lives in a private home (HOME, ZDOTDIR and the XDG folders below the given one)
+and inherits nothing else of the caller's environment but PATH. What it prints is kept
+whole, each piece with the instant at which it was read, and never waited for without a
+limit.
 
     with Terminal(home, zshrc="source …") as shell:
         shell.prompt()
@@ -12,23 +12,17 @@ at which it was read, and never waited for without a limit.
 Assumes zsh on the PATH. Standard library only.
 """
 
-import contextlib
-import fcntl
 import os
 import re
-import select
-import signal
-import struct
-import termios
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
+
+from support.pty import PROLOGUE, PROMPT, Pty
 
 LIMIT_S = 10.0
 """How long anything may take before a test fails."""
-PROMPT = "ready> "
 _CONTROL = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78DMEHc])|\x1b\][^\a]*\a")
 
 
@@ -61,8 +55,8 @@ def private_environment(home: Path) -> dict[str, str]:
     }
 
 
-class Terminal:
-    """One zsh (or what `argv` says) in a pty of its own.
+class Terminal(Pty):
+    """One zsh (or what `argv` says), whose screen is read as text.
 
     `zshrc` is written to the private home; None leaves what is there. `env` is added to
     the private environment. Leaving the `with` block ends the process group.
@@ -74,43 +68,21 @@ class Terminal:
         zshrc: str | None = "",
         env: Mapping[str, str] | None = None,
         argv: Sequence[str] = ("zsh", "-d", "-i"),
-        prompt: str = PROMPT,
     ) -> None:
         environment = private_environment(home) | dict(env or {})
-        self._prompt = prompt
         if zshrc is not None:
             fresh = home / ".zshrc.new"  # another shell may be reading the old one
-            fresh.write_text(f"PROMPT='{prompt}'\nunset zle_bracketed_paste\n{zshrc}")
+            fresh.write_text(PROLOGUE + zshrc)
             fresh.rename(home / ".zshrc")
         self._pieces: list[tuple[float, bytes]] = []
         self._from = 0
-        self._reaped = False
-        self.started_at = time.monotonic()
-        self.fd, inside = os.openpty()
-        # Before the shell looks: a change would have it draw its prompt again.
-        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 250, 0, 0))
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.login_tty(inside)
-            _execute(argv, environment, home)
-        os.close(inside)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        super().__init__(environment, argv, (40, 250), home)
 
     # --- writing ---
 
     def type(self, keys: str) -> None:
         """Type `keys` as they are; `\\r` is Enter, `\\x03` Ctrl-C."""
-        os.write(self.fd, keys.encode("utf-8", "surrogateescape"))
+        self.write(keys.encode("utf-8", "surrogateescape"))
 
     def line(self, command: str) -> None:
         """Type a command and Enter."""
@@ -118,17 +90,11 @@ class Terminal:
 
     # --- reading ---
 
-    def read(self, limit_s: float = 0.0) -> bool:
-        """Take in what the shell has printed; False if nothing came within the limit."""
-        ready, _, _ = select.select([self.fd], [], [], max(0.0, limit_s))
-        if not ready:
-            return False
-        try:
-            piece = os.read(self.fd, 65536)
-        except OSError:  # EIO: the other side is closed
-            return False
-        self._pieces.append((time.monotonic(), piece))
-        return bool(piece)
+    def read(self, limit_s: float = 0.0) -> bytes:
+        """Take in what the shell has printed; nothing if nothing came within the limit."""
+        if piece := self.take(limit_s):
+            self._pieces.append((time.monotonic(), piece))
+        return piece
 
     def drain(self) -> None:
         """Take in all that is there now."""
@@ -164,7 +130,7 @@ class Terminal:
 
     def prompt(self, limit_s: float = LIMIT_S) -> Seen:
         """Read until the next prompt."""
-        return self.expect(re.escape(self._prompt), limit_s)
+        return self.expect(re.escape(PROMPT), limit_s)
 
     def run(self, command: str, limit_s: float = LIMIT_S) -> str:
         """Run `command` at the prompt that is up; what it printed, once the next is up."""
@@ -188,63 +154,13 @@ class Terminal:
                 return at
         return self._pieces[-1][0]
 
-    # --- ending ---
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process has not ended."""
-        with contextlib.suppress(ChildProcessError):
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-        return False
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the shell itself."""
-        os.kill(self.pid, number)
-
     def wait(self, limit_s: float = LIMIT_S) -> int:
         """The status with which the shell ends: its exit code, or minus a signal's number."""
-        deadline = time.monotonic() + limit_s
-        while self.alive:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise AssertionError(f"still running; the screen says:\n{self.screen[-2000:]}")
-            self.read(min(left, 0.02))  # the terminal's end is no event of the process's end
+        if self.ended(limit_s) is None:
+            raise AssertionError(f"still running; the screen says:\n{self.screen[-2000:]}")
         self.drain()
-        _, status = os.waitpid(self.pid, 0)
-        self._reaped = True
-        return os.waitstatus_to_exitcode(status)
-
-    def close(self) -> None:
-        """End the shell and its process group, and close the terminal."""
-        groups = {_foreground(self.fd)} if self._reaped else {self.pid, _foreground(self.fd)}
-        for group in groups:
-            if group > 1:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(group, signal.SIGKILL)
-        if not self._reaped:
-            os.waitpid(self.pid, 0)
-            self._reaped = True
-        with contextlib.suppress(OSError):
-            os.close(self.fd)
-
-
-def _execute(argv: Sequence[str], environment: Mapping[str, str], home: Path) -> None:
-    """Become the program (in the child, after the fork)."""
-    try:
-        os.closerange(3, 1024)
-        os.chdir(home)
-        os.execvpe(argv[0], list(argv), dict(environment))
-    except OSError as error:
-        os.write(2, f"terminal: cannot run: {argv[0]}: {error.strerror}\n".encode())
-    os._exit(127)
-
-
-def _foreground(fd: int) -> int:
-    """The process group that has the terminal, or 0."""
-    try:
-        return os.tcgetpgrp(fd)
-    except OSError:
-        return 0
+        assert self.status is not None
+        return os.waitstatus_to_exitcode(self.status)
 
 
 def _plain(data: bytes) -> str:
