@@ -10,8 +10,8 @@ from pathlib import Path
 from support.pty import ZSH
 
 from .contestants import EVALCACHE, PROLOGUE, US
-from .screen import Screen
-from .stage import SOURCE, Stage, settled
+from .screen import number_from
+from .stage import SOURCE, Stage
 from .values import Figure
 
 SOURCED, EVALUATED = "source FILE", 'eval "$(command)"'
@@ -32,10 +32,10 @@ def measure(stage: Stage) -> list[Figure]:
         figure.skipped[US] = "`zdefer eval` does not exist yet"
     homes = {name: _home(stage, *words) for name, words in ways.items()}
     for env, out in homes.values():
-        _sample(env, out)
+        number_from(env, out)
     samples: dict[str, list[float]] = {name: [] for name in homes}
     for name in stage.rounds(list(homes), stage.size.register_rounds):
-        samples[name].append(_sample(*homes[name]))
+        samples[name].append(number_from(*homes[name]))
     for name, values in samples.items():
         figure.add(name, values)
     figure.goal("over `source`, p50, ms", figure.p50(US) - figure.p50(SOURCED), 0.2)
@@ -71,12 +71,3 @@ def _home(stage: Stage, before: str, timed: str) -> tuple[dict[str, str], Path]:
         f"print $(( (EPOCHREALTIME - t) * 1000 )) >{home}/out\n(( $+functions[tool1] )) && exit\n"
     )
     return env, home / "out"
-
-
-def _sample(env: dict[str, str], out: Path) -> float:
-    with Screen(env) as screen:
-        settled(out, 3)
-        screen.wait()
-    value = float(out.read_text())
-    out.unlink()
-    return value

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from . import contestants
 from .contestants import PROLOGUE, US, ZSH_ASYNC, ZSH_DEFER
-from .screen import PROMPT, Screen
-from .stage import Stage, settled
+from .screen import PROMPT, Screen, number_from
+from .stage import Stage
 from .values import Figure
 
 EMPTY = "empty call"
@@ -87,7 +87,7 @@ def _register(stage: Stage) -> Figure:
     ways = {name: _loop_home(stage, *words) for name, words in _loops(stage).items()}
     samples: dict[str, list[float]] = {name: [] for name in ways}
     for name in stage.rounds(list(ways), stage.size.register_rounds):
-        samples[name].append(_loop_sample(*ways[name]))
+        samples[name].append(number_from(*ways[name]))
     for name, values in samples.items():
         figure.add(name, values)
     figure.goal("over an empty call, p50, µs", figure.p50(US) - figure.p50(EMPTY), 10)
@@ -127,12 +127,3 @@ def _loop_home(stage: Stage, before: str, repeated: str) -> tuple[dict[str, str]
         f"print $(( (EPOCHREALTIME - t) * 1e6 / {count} )) >{home}/out\nexit\n"
     )
     return env, home / "out"
-
-
-def _loop_sample(env: dict[str, str], out: Path) -> float:
-    with Screen(env) as screen:
-        settled(out, 3)
-        screen.wait()
-    value = float(out.read_text())
-    out.unlink()
-    return value

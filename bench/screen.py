@@ -6,9 +6,13 @@ the program; nothing is waited for without a limit.
 """
 
 import time
+from collections.abc import Mapping
+from pathlib import Path
 
 from support.pty import PROMPT as PROMPT_TEXT
 from support.pty import Pty
+
+from .stage import settled
 
 LIMIT_S = 30.0
 PROMPT = PROMPT_TEXT.encode()
@@ -56,3 +60,13 @@ class Screen(Pty):
         if at is None:
             raise NotSeen("the shell's end")
         return at
+
+
+def number_from(env: Mapping[str, str], out: Path) -> float:
+    """Start a shell that writes one number to `out` and ends; -> the number."""
+    with Screen(env) as screen:
+        settled(out, 3)
+        screen.wait()
+    value = float(out.read_text())
+    out.unlink()
+    return value

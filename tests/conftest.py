@@ -6,6 +6,7 @@ the contracts name is unset, so that a developer's shell cannot colour a result.
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ import hypothesis
 import pytest
 import uvloop
 from support.daemon import Daemon
+from support.systemd import UserManager
 from support.user import User
 
 hypothesis.settings.register_profile(
@@ -75,8 +77,15 @@ def user(home: Path, monkeypatch: pytest.MonkeyPatch) -> User:
 
 
 @pytest.fixture
-def daemon(user: User) -> Iterator[Daemon]:
-    """A real daemon of that user, not started yet."""
-    made = Daemon(user.root)
-    yield made
-    made.close()
+def daemon(home: Path) -> Iterator[Daemon]:
+    """A real daemon of the user whose home it is, not started yet."""
+    with contextlib.closing(Daemon(home)) as made:
+        yield made
+
+
+@pytest.fixture
+def manager(home: Path) -> Iterator[UserManager]:
+    """That user's systemd, with zdeferd installed."""
+    with contextlib.closing(UserManager(home)) as made:
+        made.install()
+        yield made

@@ -3,8 +3,6 @@
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.daemon import Daemon, Peer, visit
@@ -22,13 +20,6 @@ again = {name: resource.getrlimit(number) for name, number in limits._NUMBERS.it
 assert again == before
 print(*own["nofile"], *own["data"])
 """
-
-
-@pytest.fixture
-def daemon(home: Path) -> Iterator[Daemon]:
-    made = Daemon(home)
-    yield made
-    made.close()
 
 
 def own_limits(nofile: tuple[int, int], data: tuple[int, int]) -> list[int]:

@@ -7,20 +7,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.daemon import ASK_LEDGER, Daemon, Peer, attempts, visit
 
 from zdeferd.wire import messages
-
-
-@pytest.fixture
-def daemon(home: Path) -> Iterator[Daemon]:
-    made = Daemon(home)
-    yield made
-    made.close()
 
 
 def ask(daemon: Daemon, frames: list[bytes]) -> list[bytes]:
@@ -266,15 +258,9 @@ def test_run_by_hand_and_await_its_end(daemon: Daemon) -> None:
 
 def test_one_daemon_only(daemon: Daemon) -> None:
     daemon.start()
-    second = subprocess.run(
-        [sys.executable, "-m", "zdeferd.daemon"],
-        env=daemon.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        check=False,
-        timeout=20,
-    )
+    second = daemon.run("zdeferd.daemon")
     assert second.returncode == 3
-    assert b"Another zdeferd" in second.stderr
+    assert "Another zdeferd" in second.stderr
     assert isinstance(request(daemon, messages.Ping()), messages.Pong)
 
 

@@ -4,7 +4,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,21 +16,6 @@ from support.terminal import Terminal
 
 SHELLS, SHARED, OWN = 5, 10, 5
 SHIM = Path(__file__).parents[2] / "shell/zdeferd.plugin.zsh"
-
-
-@pytest.fixture
-def daemon(home: Path) -> Iterator[Daemon]:
-    made = Daemon(home)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def manager(home: Path) -> Iterator[UserManager]:
-    made = UserManager(home)
-    made.install()
-    yield made
-    made.close()
 
 
 def zshrc(home: Path, plugin: Path) -> str:

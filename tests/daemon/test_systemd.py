@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,6 @@ from support.systemd import UserManager
 from zdeferd.wire import messages
 
 pytestmark = pytest.mark.skipif(bool(systemd.why_not()), reason=systemd.why_not())
-
-
-@pytest.fixture
-def manager(home: Path) -> Iterator[UserManager]:
-    made = UserManager(home)
-    made.install()
-    yield made
-    made.close()
 
 
 def ask(manager: UserManager, frames: list[bytes]) -> list[bytes]:

@@ -18,32 +18,13 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk
 GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03\x00NULL" + bytes(48)
 
 
-@pytest.fixture
-def daemon(home: Path) -> Iterator[Daemon]:
-    made = Daemon(home)
-    yield made
-    made.close()
-
-
 def serves(daemon: Daemon) -> bool:
     with Peer(daemon.socket) as peer:
         return isinstance(peer.request(messages.Ping()), messages.Pong)
 
 
-def run(daemon: Daemon, module: str, *words: str) -> "subprocess.CompletedProcess[str]":
-    daemon.errors.touch()
-    return subprocess.run(
-        [sys.executable, "-m", module, *words],
-        env=daemon.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        text=True,
-        capture_output=True,
-        check=False,
-        timeout=30,
-    )
-
-
 def ctl(daemon: Daemon, *words: str) -> "subprocess.CompletedProcess[str]":
-    return run(daemon, "zdeferd.cli", *words)
+    return daemon.run("zdeferd.cli", *words)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +97,7 @@ def test_a_read_only_home_is_said_and_still_read(daemon: Daemon, small_disk: Pat
     daemon.wait_until_done(1)
     daemon.stop()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    refused = run(daemon, "zdeferd.daemon")
+    refused = daemon.run("zdeferd.daemon")
     assert refused.returncode == 1
     assert "Read-only file system" in refused.stderr
     doctor = ctl(daemon, "doctor")
@@ -140,7 +121,7 @@ def test_an_unwritable_log_is_said_by_doctor_and_status(daemon: Daemon) -> None:
 
 def test_a_state_folder_that_cannot_be_made_is_refused_with_a_remedy(daemon: Daemon) -> None:
     (daemon.home / ".local").write_text("in the way")
-    done = run(daemon, "zdeferd.daemon")
+    done = daemon.run("zdeferd.daemon")
     assert done.returncode == 1
     assert done.stderr.startswith("zdeferd: ")
     assert "Traceback" not in done.stderr
@@ -149,7 +130,7 @@ def test_a_state_folder_that_cannot_be_made_is_refused_with_a_remedy(daemon: Dae
 def test_a_folder_open_to_others_is_refused_with_a_remedy(daemon: Daemon) -> None:
     daemon.state.mkdir(parents=True)
     daemon.state.chmod(0o755)
-    done = run(daemon, "zdeferd.daemon")
+    done = daemon.run("zdeferd.daemon")
     assert (done.returncode, "chmod 700" in done.stderr) == (1, True)
 
 
@@ -166,7 +147,7 @@ def test_a_newer_ledger_is_refused_and_left_alone(daemon: Daemon) -> None:
         check=True,
     )
     before = ledger.read_bytes()
-    done = run(daemon, "zdeferd.daemon")
+    done = daemon.run("zdeferd.daemon")
     assert done.returncode == 1
     assert "newer zdeferd" in done.stderr
     assert ledger.read_bytes() == before

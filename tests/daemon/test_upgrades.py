@@ -5,14 +5,11 @@ import re
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.daemon import Daemon, Peer, environment, visit
+from support.daemon import Daemon, Peer, visit
 from support.user import User
 
 import zdeferd
@@ -44,13 +41,6 @@ def source(request: pytest.FixtureRequest) -> Path:
 def kept(source: Path, home: Path) -> Path:
     """It, in its place in `home`."""
     return put(source, home / ".local/state/zdeferd")
-
-
-@pytest.fixture
-def daemon(home: Path) -> Iterator[Daemon]:
-    made = Daemon(home)
-    yield made
-    made.close()
 
 
 def test_the_ledger_of_this_version_is_kept() -> None:
@@ -129,17 +119,9 @@ def test_a_newer_one_is_refused_untouched(kept: Path, home: Path) -> None:
     with closing(sqlite3.connect(kept)) as db:
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     before = kept.read_bytes()
-    done = subprocess.run(
-        [sys.executable, "-m", "zdeferd.daemon"],
-        env=environment(home) | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=20,
-    )
-    assert done.returncode == 1
+    refusal = Daemon(home).refusal()
     numbers = f"(schema {SCHEMA_VERSION + 1}, this one knows {SCHEMA_VERSION})"
-    assert f"is from a newer zdeferd {numbers}" in done.stderr
+    assert f"is from a newer zdeferd {numbers}" in refusal
     assert kept.read_bytes() == before
     assert {path.name for path in kept.parent.iterdir()} <= {kept.name, "lock", "runs"}
 

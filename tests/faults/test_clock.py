@@ -1,28 +1,22 @@
 """The clock is set, and the machine sleeps: what waits for an instant, in this process.
 
-The kernel's part (a timer that a jump cancels) is tests/test_timers.py; here the
+The kernel's part (a timer that a jump cancels) is tests/machine/test_timers.py; here the
 dispatcher is told as its alarm would tell it.
 """
 
 import asyncio
 import datetime
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.daemon import LIMIT_S, environment, visit
+from support.daemon import LIMIT_S
+from support.dispatching import Bench, dispatching
 
-from zdeferd.ledger.committer import Committer
-from zdeferd.ledger.store import Ledger
-from zdeferd.machine import paths
-from zdeferd.machine.journal import Journal
 from zdeferd.machine.quiet import TTY_RESOLUTION_S, Clocks, Probe
 from zdeferd.runs import dispatcher
-from zdeferd.runs.dispatcher import Dispatcher
-from zdeferd.wire import messages
 
 DAY_S = 86400.0
 QUIET_S = 60.0
@@ -50,60 +44,12 @@ class Clock:
         return Clocks(time.time(), awake, awake + self._slept_s)
 
 
-class Bench:
-    """A dispatcher whose alarm, clock and ttys are the test's."""
-
-    def __init__(self, dispatcher: Dispatcher, armed: "asyncio.Queue[float | None]") -> None:
-        self.dispatcher, self._armed = dispatcher, armed
-        self._shells = 0
-
-    async def prompt(self, jobs: dict[str, str], **fields: Any) -> None:
-        """A new shell visits and is answered."""
-        self._shells += 1
-        answered = asyncio.Event()
-        frames = visit(f"n{self._shells}", 1, jobs, **fields)
-        self.dispatcher.visit(messages.decode_visit(frames), answered.set)
-        await asyncio.wait_for(answered.wait(), LIMIT_S)
-
-    async def rows(self, sql: str) -> list[Any]:
-        """What the ledger says."""
-        found: list[Any] = await self.dispatcher.read(
-            lambda ledger: [tuple(row) for row in ledger._db.execute(sql).fetchall()]
-        )
-        return found
-
-    async def armed(self, wanted: Callable[[float | None], bool]) -> float | None:
-        """The first instant it asks to be woken at that is wanted."""
-        while not wanted(at := await asyncio.wait_for(self._armed.get(), LIMIT_S)):
-            pass
-        return at
-
-
-@asynccontextmanager
-async def bench(
+def bench(
     home: Path, clock: Clock, touched: list[float], jobs: str = ""
-) -> AsyncIterator[Bench]:
-    where = paths.locate(environment(home))
-    for folder in (where.state, where.runs, where.jobs_dir):
-        paths.ensure_private_dir(folder)
-    Path(where.config_file).write_text(f'idle_after = "{QUIET_S:g}s"\n')
-    Path(where.jobs_dir, "jobs.toml").write_text(jobs)
-    for path in (where.config_file, f"{where.jobs_dir}/jobs.toml"):
-        Path(path).chmod(0o600)
-    loop = asyncio.get_running_loop()
-    committer = Committer(Ledger(where.ledger), loop)
+) -> AbstractAsyncContextManager[Bench]:
+    """A dispatcher on the clock that the test turns; its ttys were touched at these instants."""
     probe = Probe(clock.read, lambda: list(touched))
-    dispatcher = Dispatcher(where, committer, "b1", {"nofile": (256, 256)}, Journal(), loop, probe)
-    queue: asyncio.Queue[float | None] = asyncio.Queue()
-    serving = asyncio.ensure_future(dispatcher.serve(queue.put_nowait, lambda busy: None))
-    try:
-        yield Bench(dispatcher, queue)
-    finally:
-        dispatcher.stop()
-        await serving
-        await dispatcher.finish()
-        await dispatcher.executor.close()
-        await committer.close()
+    return dispatching(home, probe, f'idle_after = "{QUIET_S:g}s"\n', jobs)
 
 
 @pytest.fixture
@@ -122,11 +68,11 @@ async def test_a_set_clock_counts_as_activity_and_puts_nothing_off(
 ) -> None:
     touched = [time.time()]
     async with bench(home, clock, touched) as made:
-        await made.prompt({"tidy": "true"}, on="idle")
-        await made.armed(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
+        await made.visit({"tidy": "true"}, on="idle")
+        await made.next_instant(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
         clock.turn(jump)
         made.dispatcher.wake()  # the timer is cancelled by the kernel
-        await made.armed(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
+        await made.next_instant(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
         assert await made.rows("SELECT count(*) FROM runs") == [(0,)]
 
 
@@ -134,11 +80,11 @@ async def test_a_set_clock_counts_as_activity_and_puts_nothing_off(
 async def test_a_resume_counts_as_activity(home: Path, clock: Clock) -> None:
     touched = [time.time()]
     async with bench(home, clock, touched) as made:
-        await made.prompt({"tidy": "true"}, on="idle")
-        await made.armed(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
+        await made.visit({"tidy": "true"}, on="idle")
+        await made.next_instant(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
         clock.sleep(3600)
         made.dispatcher.wake()  # its instant passed in the sleep
-        await made.armed(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
+        await made.next_instant(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
         assert await made.rows("SELECT count(*) FROM runs") == [(0,)]
 
 
@@ -162,7 +108,7 @@ async def test_a_date_is_spent_once_however_often_it_comes(
         for jump in (0.0, DAY_S, -DAY_S, DAY_S, -DAY_S):
             clock.turn(jump)
             made.dispatcher.wake()
-            await made.prompt({})
+            await made.visit({})
         assert await made.rows("SELECT count(*) FROM runs WHERE job = 'daily'") == [(2,)]
 
 
@@ -172,8 +118,8 @@ async def test_a_hold_is_no_longer_for_a_clock_that_was_set_back(home: Path, clo
         runs = Path(made.dispatcher.paths.runs)
         runs.rmdir()
         runs.write_text("in the way")  # no run folder can be made: starts are put off
-        await made.prompt({"a": "true"})
-        await made.armed(lambda at: at is not None)
+        await made.visit({"a": "true"})
+        await made.next_instant(lambda at: at is not None)
         runs.unlink()
         clock.turn(-DAY_S)
         made.dispatcher.wake()

@@ -3,8 +3,6 @@
 import contextlib
 import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,21 +12,6 @@ from support.daemon import Daemon, Peer, visit
 from zdeferd.wire import messages
 
 REMEDY = "zdeferctl stop; move"
-
-
-def refused(daemon: Daemon) -> str:
-    """Start it, and expect one line and exit code 1."""
-    done = subprocess.run(
-        [sys.executable, "-m", "zdeferd.daemon"],
-        env=daemon.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1, done.stderr
-    return done.stderr
 
 
 @contextlib.contextmanager
@@ -55,7 +38,7 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_alone(daemon: Daemon) -> N
     ledger = daemon.state / "ledger.sqlite3"
     ledger.write_text("no database " * 500)
     ledger.chmod(0o600)
-    assert "zdeferctl doctor" in refused(daemon)
+    assert "zdeferctl doctor" in daemon.refusal()
     assert ledger.read_text() == "no database " * 500
     said = doctor(daemon)
     assert "ledger is damaged" in said

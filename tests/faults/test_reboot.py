@@ -1,7 +1,6 @@
 """Another boot: what was dispatched is abandoned, what only waited runs, `boot` is due again."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ from support.daemon import Daemon, Peer, visit
 
 from zdeferd.rules import verdicts
 from zdeferd.runs import judge, leftovers
-from zdeferd.wire import messages
 
 pytestmark = [needs_mounts, needs_linux]
 IN_ANOTHER_BOOT = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
@@ -26,16 +24,8 @@ class Machine(Daemon):
         boot_id = self.home / "boot_id"
         boot_id.write_text(f"{name}\n")
         program = [sys.executable, "-m", "zdeferd.daemon"]
-        with self.errors.open("ab") as errors:
-            self.process = subprocess.Popen(
-                ["unshare", "-m", "sh", "-c", IN_ANOTHER_BOOT, str(boot_id), *program],
-                env=self.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
-                stderr=errors,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        with Peer(self.socket) as peer:
-            peer.request(messages.Ping())
+        self.command = ["unshare", "-m", "sh", "-c", IN_ANOTHER_BOOT, str(boot_id), *program]
+        self.start()
         return self
 
     def crash(self) -> None:

@@ -1,8 +1,6 @@
 """The same under systemd: the socket that it listens on goes from one daemon to the next."""
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from faults.world import until
@@ -13,14 +11,6 @@ from support.systemd import UserManager
 from zdeferd.machine.lock import daemon_pid
 
 pytestmark = pytest.mark.skipif(bool(systemd.why_not()), reason=systemd.why_not())
-
-
-@pytest.fixture
-def manager(home: Path) -> Iterator[UserManager]:
-    made = UserManager(home)
-    made.install()
-    yield made
-    made.close()
 
 
 def ask(manager: UserManager, nonce: str) -> None:

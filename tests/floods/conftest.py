@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from floods.crowd import descriptors
@@ -19,13 +18,6 @@ def _room() -> Iterator[None]:
     with descriptors(8192):
         yield
     signal.signal(signal.SIGPIPE, before)
-
-
-@pytest.fixture
-def daemon(home: Path) -> Iterator[Daemon]:
-    made = Daemon(home)
-    yield made
-    made.close()
 
 
 @pytest.fixture

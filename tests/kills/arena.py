@@ -15,8 +15,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -146,15 +144,8 @@ class Arena:
         return self.daemon.process.pid
 
     def start(self) -> None:
-        """A daemon, at once; nobody waits until it answers."""
-        with self.daemon.errors.open("ab") as errors:
-            self.daemon.process = subprocess.Popen(
-                [sys.executable, "-m", "zdeferd.daemon"],
-                env=self.daemon.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
-                stderr=errors,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        """A daemon, at once, without waiting until it answers."""
+        self.daemon.launch()
         self.lives += 1
         for shell in self._open:  # what was not answered is said again
             shell.call(self._context, self.daemon.socket)

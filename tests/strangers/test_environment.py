@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from faults.world import doctor, wait_ended
-from strangers.conftest import Refusal
 from strangers.world import STRANGER, give, needs_root
 from support.daemon import Daemon, Peer, visit
 
@@ -24,10 +23,10 @@ def program(path: Path, text: str) -> None:
 
 
 @needs_root
-def test_a_runtime_folder_of_somebody_else(daemon: Daemon, refusal: Refusal, home: Path) -> None:
+def test_a_runtime_folder_of_somebody_else(daemon: Daemon, home: Path) -> None:
     (home / "run").chmod(0o777)
     give(home / "run")
-    said = refusal()
+    said = daemon.refusal()
     assert f"$XDG_RUNTIME_DIR is not yours: {home}/run: uid {STRANGER}" in said
     assert "unset it" in said
     assert not daemon.socket.parent.exists()
@@ -42,12 +41,12 @@ def test_a_home_of_somebody_else_is_said(daemon: Daemon, home: Path) -> None:
 
 
 @needs_root
-def test_a_socket_among_everybodys_files(daemon: Daemon, refusal: Refusal, home: Path) -> None:
+def test_a_socket_among_everybodys_files(daemon: Daemon, home: Path) -> None:
     shared = home / "tmp"
     shared.mkdir()
     shared.chmod(0o1777)
     daemon.env["ZDEFERD_SOCKET"] = f"{shared}/sock"
-    assert f"open to others: {shared}: mode 1777" in refusal()
+    assert f"open to others: {shared}: mode 1777" in daemon.refusal()
     assert list(shared.iterdir()) == []
 
 

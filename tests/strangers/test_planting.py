@@ -5,14 +5,11 @@ the link points to stays as it was.
 """
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from faults.world import doctor, status, until, wait_ended
-from strangers.conftest import Refusal
 from strangers.world import STRANGER, give, needs_root
 from support.daemon import Daemon, Peer, visit
 
@@ -60,12 +57,12 @@ def untouched(home: Path, path: Path) -> None:
 @PLANTS
 @pytest.mark.parametrize("name", ["lock", "ledger.sqlite3", "ledger.sqlite3-wal"])
 def test_where_the_daemons_own_files_go(
-    daemon: Daemon, refusal: Refusal, home: Path, name: str, plant: Plant
+    daemon: Daemon, home: Path, name: str, plant: Plant
 ) -> None:
     daemon.state.mkdir(mode=0o700)
     path = daemon.state / name
     expected = plant(path)
-    said = refusal()
+    said = daemon.refusal()
     assert expected in said
     assert str(path) in said
     assert "; " in said, "and what to do"
@@ -77,13 +74,11 @@ def test_where_the_daemons_own_files_go(
 
 
 @PLANTS
-def test_where_the_daemons_log_goes(
-    daemon: Daemon, refusal: Refusal, home: Path, plant: Plant
-) -> None:
+def test_where_the_daemons_log_goes(daemon: Daemon, home: Path, plant: Plant) -> None:
     daemon.state.mkdir(mode=0o700)
     path = daemon.state / "zdeferd.log"
     expected = plant(path)
-    said = refusal("--detach")
+    said = daemon.refusal("--detach")
     assert expected in said
     untouched(home, path)
 
@@ -105,9 +100,7 @@ def test_where_the_shared_log_goes(daemon: Daemon, home: Path, plant: Plant) -> 
 
 @PLANTS
 @pytest.mark.parametrize("name", ["state", "socket"])
-def test_where_a_folder_goes(
-    daemon: Daemon, refusal: Refusal, home: Path, name: str, plant: Plant
-) -> None:
+def test_where_a_folder_goes(daemon: Daemon, home: Path, name: str, plant: Plant) -> None:
     path = daemon.state if name == "state" else daemon.socket.parent
     if plant is a_file:
         path.mkdir(mode=0o777)
@@ -120,7 +113,7 @@ def test_where_a_folder_goes(
     else:
         plant(path)
         expected = "not a folder"
-    assert expected in refusal()
+    assert expected in daemon.refusal()
     if plant is not a_fifo:
         assert list(path.iterdir()) == []
 
@@ -222,14 +215,7 @@ def test_zdeferctl_status_does_not_wait_at_a_fifo(daemon: Daemon) -> None:
     daemon.state.mkdir(mode=0o700)
     os.mkfifo(daemon.state / "ledger.sqlite3")
     os.mkfifo(daemon.state / "lock")
-    done = subprocess.run(
-        [sys.executable, "-m", "zdeferd.cli", "status"],
-        env=daemon.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=20,
-    )
+    done = daemon.run("zdeferd.cli", "status")
     assert done.returncode == 1
     assert "not a file" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -43,6 +43,7 @@ class Daemon:
         self.config = home / ".config/zdeferd"
         self.socket = home / "run/zdeferd/sock"
         self.errors = home / "stderr"
+        self.errors.touch()
         self.command = [sys.executable, "-m", "zdeferd.daemon"]
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -61,6 +62,13 @@ class Daemon:
 
     def start(self) -> "Daemon":
         """Start it and wait until it answers."""
+        self.launch()
+        with Peer(self.socket) as peer:
+            peer.request(messages.Ping())
+        return self
+
+    def launch(self) -> None:
+        """Start it; nothing is waited for."""
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
                 self.command,
@@ -69,9 +77,26 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        with Peer(self.socket) as peer:
-            peer.request(messages.Ping())
-        return self
+
+    def run(self, module: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a program of zdeferd as the daemon's user; -> how it ended and what it said."""
+        return subprocess.run(
+            [sys.executable, "-m", module, *words],
+            env=self.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
+    def refusal(self, *words: str) -> str:
+        """Start the daemon, expect exit code 1; -> its one line."""
+        done = self.run("zdeferd.daemon", *words)
+        assert done.returncode == 1, done
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert done.stderr.startswith("zdeferd: ")
+        return done.stderr
 
     def kill(self, number: int = signal.SIGKILL) -> int:
         """Send a signal and wait for the end."""

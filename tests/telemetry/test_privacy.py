@@ -1,21 +1,10 @@
 """Privacy, end to end: jobs full of secrets run, and no telemetry file holds any of it."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from support.daemon import Daemon, Peer, listed, visit
 
 from zdeferd.telemetry.lines import parse
 
 SECRET = "hunter2"
-
-
-@pytest.fixture
-def daemon(home: Path) -> Iterator[Daemon]:
-    made = Daemon(home)
-    yield made
-    made.close()
 
 
 def test_telemetry_holds_nothing_private(daemon: Daemon) -> None:

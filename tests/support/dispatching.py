@@ -1,0 +1,78 @@
+"""A dispatcher in this process whose alarm, clocks and terminals are the test's."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from support.daemon import LIMIT_S, environment, visit
+
+from zdeferd.ledger.committer import Committer
+from zdeferd.ledger.store import Ledger
+from zdeferd.machine import paths
+from zdeferd.machine.journal import Journal
+from zdeferd.machine.quiet import Probe
+from zdeferd.runs.dispatcher import Dispatcher
+from zdeferd.wire import messages
+
+
+class Bench:
+    """A dispatcher that serves, and the instants at which it asks to be woken."""
+
+    def __init__(self, dispatcher: Dispatcher, armed: "asyncio.Queue[float | None]") -> None:
+        self.dispatcher, self._armed = dispatcher, armed
+        self._shells = 0
+
+    async def visit(self, jobs: dict[str, str] | None = None, **fields: Any) -> None:
+        """A new shell visits and is answered."""
+        self._shells += 1
+        answered = asyncio.Event()
+        frames = visit(f"n{self._shells}", 1, jobs or {}, **fields)
+        self.dispatcher.visit(messages.decode_visit(frames), answered.set)
+        await asyncio.wait_for(answered.wait(), LIMIT_S)
+
+    async def rows(self, sql: str) -> list[Any]:
+        """What the ledger says."""
+        found: list[Any] = await self.dispatcher.read(
+            lambda ledger: [tuple(row) for row in ledger._db.execute(sql).fetchall()]
+        )
+        return found
+
+    async def next_instant(self, wanted: Callable[[float | None], bool]) -> float | None:
+        """The first instant that the dispatcher asks to be woken at and that is `wanted`."""
+        while not wanted(at := await asyncio.wait_for(self._armed.get(), LIMIT_S)):
+            pass
+        return at
+
+
+def prepared(home: Path, settings: str, jobs: str) -> paths.Paths:
+    """The folders and files of a user with these settings and jobs."""
+    where = paths.locate(environment(home))
+    for folder in (where.state, where.runs, where.jobs_dir):
+        paths.ensure_private_dir(folder)
+    for path, text in ((where.config_file, settings), (f"{where.jobs_dir}/jobs.toml", jobs)):
+        Path(path).write_text(text)
+        Path(path).chmod(0o600)
+    return where
+
+
+@asynccontextmanager
+async def dispatching(
+    home: Path, probe: Probe, settings: str, jobs: str = ""
+) -> AsyncIterator[Bench]:
+    """A dispatcher that serves until the block's end."""
+    where = prepared(home, settings, jobs)
+    loop = asyncio.get_running_loop()
+    committer = Committer(Ledger(where.ledger), loop)
+    dispatcher = Dispatcher(where, committer, "b1", {"nofile": (256, 256)}, Journal(), loop, probe)
+    armed: asyncio.Queue[float | None] = asyncio.Queue()
+    serving = asyncio.ensure_future(dispatcher.serve(armed.put_nowait, lambda busy: None))
+    try:
+        yield Bench(dispatcher, armed)
+    finally:
+        dispatcher.stop()
+        await serving
+        await dispatcher.finish()
+        await dispatcher.executor.close()
+        await committer.close()
