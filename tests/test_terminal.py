@@ -1,0 +1,34 @@
+"""The start-up file of shells in tests and benchmarks, on every zsh that can be met."""
+
+import subprocess
+
+import pytest
+from support.pty import PROLOGUE, ZSH
+
+
+def printed(code: str) -> str:
+    """What zsh prints while it reads the start-up file and then runs `code`."""
+    done = subprocess.run(
+        [ZSH, "-fc", f"{PROLOGUE}\n{code}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+        timeout=20,
+    )
+    return done.stdout
+
+
+def test_the_prologue_prints_nothing_and_reads_to_its_end() -> None:
+    assert printed("print -r -- after:$PROMPT") == "after:ready> \n"
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [("5.8", False), ("5.9", False), ("5.9.2", False), ("5.9.999", True), ("5.10", True),
+     ("6.0", True)],
+)  # fmt: skip
+def test_only_a_zsh_with_extensions_is_told_to_leave_them(version: str, told: bool) -> None:
+    code = PROLOGUE.replace("$ZSH_VERSION", version).replace("&& eval", "&& print -r --")
+    assert printed(code).startswith("typeset -ga .term.extensions") is told
