@@ -260,7 +260,7 @@ def test_one_daemon_only(daemon: Daemon) -> None:
     daemon.start()
     second = daemon.run("zdeferd.daemon")
     assert second.returncode == 3
-    assert "Another zdeferd" in second.stderr
+    assert "another zdeferd" in second.stderr
     assert isinstance(request(daemon, messages.Ping()), messages.Pong)
 
 
