@@ -5,18 +5,17 @@ dispatcher is told as its alarm would tell it.
 """
 
 import asyncio
-import datetime
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from support.daemon import LIMIT_S
+from support.daemon import LIMIT_S, environment
 from support.dispatching import Bench, dispatching
 
+from zdeferd.machine import paths
 from zdeferd.machine.quiet import TTY_RESOLUTION_S, Clocks, Probe
-from zdeferd.runs import dispatcher
 
 DAY_S = 86400.0
 QUIET_S = 60.0
@@ -91,19 +90,8 @@ async def test_a_resume_counts_as_activity(home: Path, clock: Clock) -> None:
 DAILY = '[daily]\nrun = "true"\non = ["postprompt"]\nonce_per = "day"\n'
 
 
-class Today(datetime.date):
-    """The date of the clock that the test turns."""
-
-    @classmethod
-    def today(cls) -> "Today":
-        return cls.fromtimestamp(time.time())
-
-
 @pytest.mark.asyncio
-async def test_a_date_is_spent_once_however_often_it_comes(
-    home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dispatcher, "date", Today)
+async def test_a_date_is_spent_once_however_often_it_comes(home: Path, clock: Clock) -> None:
     async with bench(home, clock, [], DAILY) as made:
         for jump in (0.0, DAY_S, -DAY_S, DAY_S, -DAY_S):
             clock.turn(jump)
@@ -115,7 +103,7 @@ async def test_a_date_is_spent_once_however_often_it_comes(
 @pytest.mark.asyncio
 async def test_a_hold_is_no_longer_for_a_clock_that_was_set_back(home: Path, clock: Clock) -> None:
     async with bench(home, clock, []) as made:
-        runs = Path(made.dispatcher.paths.runs)
+        runs = Path(paths.locate(environment(home)).runs)
         runs.rmdir()
         runs.write_text("in the way")  # no run folder can be made: starts are put off
         await made.visit({"a": "true"})
@@ -124,7 +112,7 @@ async def test_a_hold_is_no_longer_for_a_clock_that_was_set_back(home: Path, clo
         clock.turn(-DAY_S)
         made.dispatcher.wake()
         (run,) = [row[0] for row in await made.rows("SELECT id FROM runs")]
-        ending = made.dispatcher.ends.when_ended(run)
+        ending = made.dispatcher.endings.when_ended(run)
         if ending is not None:
             await asyncio.wait_for(ending, LIMIT_S)
         assert await made.rows("SELECT outcome FROM runs") == [("succeeded",)]

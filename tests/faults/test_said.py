@@ -12,14 +12,16 @@ from zdeferd.ledger.committer import Committer
 from zdeferd.ledger.scribe import Scribe
 from zdeferd.ledger.store import Ledger
 from zdeferd.machine.journal import Journal
+from zdeferd.machine.timers import Clock
 
 
 def test_a_fault_is_news_again_an_hour_after_it_struck_last(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     now = time.monotonic()
-    monkeypatch.setattr("zdeferd.machine.journal.time.monotonic", lambda: now)
-    said = Journal()
+    clock = Clock()
+    monkeypatch.setattr(clock, "monotonic", lambda: now)
+    said = Journal(clock)
     for _ in range(3):
         said.once("the disk is sick")
         now += 3000
@@ -42,7 +44,7 @@ async def test_a_log_that_could_not_be_written_is_tried_again_by_itself(
     committer = Committer(Ledger(str(home / "ledger.sqlite3")), asyncio.get_running_loop())
     line = b"DEFERRED id=a ms=1 rc=0"
     await committer.transact(lambda ledger: ledger.add_line(str(log), line, None, 0.0))
-    said = Journal()
+    said = Journal(Clock())
     made = Scribe(committer, said)
     made.wake()
     assert made._writing is not None

@@ -8,11 +8,12 @@ import errno
 import os
 import sys
 import time
+from functools import partial
 
 import pytest
 
 from zdeferd.machine import timers
-from zdeferd.machine.timers import Alarm, LoopTimer
+from zdeferd.machine.timers import Alarm, Clock, LoopTimer
 
 LIMIT_S = 10.0
 KINDS = ["LoopTimer", "TimerFd"] if sys.platform == "linux" else ["LoopTimer"]
@@ -22,7 +23,7 @@ on_both_loops = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "LoopTimer":
-        monkeypatch.setattr(timers, "TimerFd", LoopTimer)
+        monkeypatch.setattr(timers, "TimerFd", partial(LoopTimer, clock=Clock()))
     return str(request.param)
 
 
@@ -46,7 +47,7 @@ class Bell:
 @on_both_loops
 async def test_it_comes_and_comes_again() -> None:
     bell = Bell()
-    alarm = Alarm(asyncio.get_running_loop(), bell)
+    alarm = Alarm(asyncio.get_running_loop(), bell, Clock())
     at = time.time() + 0.02
     alarm.arm(at)
     await bell.wait()
@@ -64,13 +65,13 @@ async def test_it_comes_and_comes_again() -> None:
 async def test_what_is_moved_or_taken_back_does_not_come() -> None:
     first, second = Bell(), Bell()
     loop = asyncio.get_running_loop()
-    taken_back, moved, closed = (Alarm(loop, first) for _ in range(3))
+    taken_back, moved, closed = (Alarm(loop, first, Clock()) for _ in range(3))
     for alarm in (taken_back, moved, closed):
         alarm.arm(time.time() - 1)
     taken_back.arm(None)
     moved.arm(time.time() + 3600)
     closed.close()
-    last = Alarm(loop, second)
+    last = Alarm(loop, second, Clock())
     last.arm(time.time())
     await second.wait()
     assert first.rung == 0
@@ -83,7 +84,7 @@ async def test_what_is_moved_or_taken_back_does_not_come() -> None:
 async def test_no_system_call_where_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     monkeypatch.setattr(timers, "_settime", lambda _fd, at_ns: calls.append(at_ns))
-    alarm = Alarm(asyncio.get_running_loop(), Bell())
+    alarm = Alarm(asyncio.get_running_loop(), Bell(), Clock())
     for at in (None, 5.0, 5.0, None, None, 6.5):
         alarm.arm(at)
     alarm.close()
@@ -97,7 +98,7 @@ async def test_a_jump_of_the_clock_calls_back_and_the_alarm_can_be_set_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bell = Bell()
-    alarm = Alarm(asyncio.get_running_loop(), bell)
+    alarm = Alarm(asyncio.get_running_loop(), bell, Clock())
     real = os.read
 
     def cancelled(fd: int, size: int) -> bytes:

@@ -51,6 +51,6 @@ async def test_a_touch_moves_the_instant_and_nothing_fires(home: Path) -> None:
 @pytest.mark.asyncio
 async def test_with_no_idle_job_the_ttys_are_never_looked_at(home: Path) -> None:
     async with bench(home, [], "") as made:
-        made.dispatcher._idle._probe = None  # type: ignore[assignment]
+        made.dispatcher._parts.idle._probe = None  # type: ignore[assignment]
         await made.visit()
         await made.next_instant(lambda at: at is None)

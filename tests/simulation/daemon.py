@@ -7,13 +7,16 @@ daemon that is killed leaves the ledger, the disk and the processes, and nothing
 import asyncio
 import errno
 from collections.abc import Callable
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from support.ledger import as_ledger
 
 from zdeferd.errors import LedgerError, ZdeferdError
+from zdeferd.jobs.files import Configuration, Loaded
 from zdeferd.machine.journal import Journal
 from zdeferd.machine.quiet import Clocks, Probe
+from zdeferd.machine.timers import Clock
 from zdeferd.runs.dispatcher import Dispatcher
 from zdeferd.runs.executor import Executor
 from zdeferd.wire import messages
@@ -28,11 +31,41 @@ if TYPE_CHECKING:
     from .machine import Machine
 
 
+class TurnedClock(Clock):
+    """The played machine's time."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self._machine = machine
+
+    def wall(self) -> float:
+        return self._machine.now
+
+    def monotonic(self) -> float:
+        return self._machine.awake
+
+    def today(self) -> date:
+        return self._machine.today()
+
+
+class TurnedConfiguration(Configuration):
+    """The played machine's settings and job files."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self._machine = machine
+        super().__init__(machine.paths)
+
+    def _look(self) -> object:
+        return self._machine.config_version
+
+    def _load(self, previous: Loaded | None) -> Loaded:
+        return self._machine.loaded()
+
+
 class TurnedJournal(Journal):
     """Says it to the history; a fault that nobody foresaw is a finding."""
 
     def __init__(self, machine: "Machine") -> None:
-        super().__init__()
+        super().__init__(TurnedClock(machine))
         self._machine = machine
 
     def say(self, text: str) -> None:
@@ -83,9 +116,14 @@ def _finish(future: asyncio.Future[None]) -> None:
 
 
 class TurnedExecutor(Executor):
-    """The real one, but for how it comes by a spawner."""
+    """The real one, but for how it comes by a spawner and how it ends processes."""
 
-    machine: "Machine"
+    def __init__(self, machine: "Machine", loop: Loop) -> None:
+        super().__init__(machine.paths.runs, {"nofile": (1024, 4096)}, loop.own)
+        self.machine = machine
+
+    def end_leftovers(self, run: int, grace_s: float) -> asyncio.Future[bool]:
+        return self._loop.run_in_executor(None, self.machine.end_leftovers, self.folder(run))
 
     async def _spawner(self) -> Any:
         if self._writer is not None and not self._writer.is_closing():
@@ -116,13 +154,15 @@ class Daemon:
         """The composition root's work."""
         machine = self.machine
         running(self.loop)
+        self.executor = TurnedExecutor(machine, self.loop)
         self.dispatcher = Dispatcher(
-            machine.paths,
+            TurnedConfiguration(machine),
+            self.executor,
             self.committer,
-            machine.boot,
-            {},
             TurnedJournal(machine),
             self.loop.own,
+            machine.boot,
+            TurnedClock(machine),
             Probe(self._look, lambda: list(machine.keyboard.atimes)),
         )
         self.dispatcher.may_leave = machine.may_leave
@@ -134,7 +174,7 @@ class Daemon:
     async def _serve(self) -> None:
         await self.dispatcher.serve(self._arm, lambda busy: None)
         await self.dispatcher.finish()
-        await self.dispatcher.executor.close()
+        await self.executor.close()
 
     def _arm(self, at: float | None) -> None:
         self.serves = True

@@ -91,7 +91,8 @@ class History:
         daemon = machine.daemon
         if daemon is None or machine.full or machine.no_processes or machine.wire:
             return
-        if daemon.loop.timers or daemon.dispatcher._hold.until > machine.now:
+        live = daemon.dispatcher._parts.live
+        if daemon.loop.timers or live.hold_until(machine.now) > machine.now:
             return
         at_once = machine.settings.jobs_at_once
         machine.witness.at_rest(machine.ledger.tables, at_once, machine.busy())

@@ -208,7 +208,7 @@ class Machine(Stage):
             at_work[index % len(at_work)].timed_out = True
             self.note("runner", f"runs out of time: run {at_work[index % len(at_work)].run}")
 
-    def end_leftovers(self, folder: str, grace_s: float) -> bool:
+    def end_leftovers(self, folder: str) -> bool:
         """What `leftovers.end` does."""
         run = int(folder.rpartition("/")[2])
         for job in [job for job in self.job_processes if job.run == run]:

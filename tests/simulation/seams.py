@@ -12,10 +12,9 @@ from typing import Any
 from zdeferd.attempts import folder, records, runner
 from zdeferd.ledger import claims
 from zdeferd.machine import files
-from zdeferd.runs import dispatcher, endings, executor, hold, idle, judge, leftovers
+from zdeferd.runs import dispatcher, executor, judge
 from zdeferd.telemetry import sharedlog
 
-from .daemon import TurnedExecutor
 from .loop import running
 from .world import World
 
@@ -28,8 +27,6 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
     clock = SimpleNamespace(
         time=lambda: machine.now, monotonic=lambda: machine.awake, sleep=lambda seconds: None
     )
-    today = SimpleNamespace(today=machine.today)
-    settings = SimpleNamespace(load=machine.loaded, stamp=lambda paths: machine.config_version)
     system = SimpleNamespace(
         LINUX=True,
         look_at=lambda pid: SimpleNamespace(started=1),
@@ -38,22 +35,14 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
     )
     return {
         (claims, "uuid"): SimpleNamespace(uuid4=machine.new_uuid),
-        (dispatcher, "time"): clock,
-        (dispatcher, "date"): today,
-        (dispatcher, "files"): settings,
         (dispatcher, "fingerprint"): machine.fingerprint,
-        (endings, "time"): clock,
-        (endings, "Executor"): TurnedExecutor,
         (executor, "os"): calls,
-        (hold, "time"): clock,
-        (idle, "time"): clock,
         (records, "os"): calls,
         (records, "open"): calls.open_python,
         (judge, "os"): calls,
         (judge, "fcntl"): calls,
         (judge, "shutil"): calls,
         (judge, "system"): system,
-        (leftovers, "end"): machine.end_leftovers,
         (files, "os"): calls,
         (folder, "os"): calls,
         (runner, "os"): calls,
@@ -64,7 +53,6 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
         (runner, "Output"): _Output,
         (sharedlog, "os"): calls,
         (sharedlog, "open"): calls.open_python,
-        (TurnedExecutor, "machine"): machine,
     }
 
 
@@ -110,7 +98,7 @@ def played_on(machine: World) -> Iterator[None]:
     replaced = _replacements(machine)
     before = {place: getattr(*place, _NOT_THERE) for place in replaced}
     missing = [place for place, value in before.items() if value is _NOT_THERE]
-    assert {place for place in missing if place[0] is not TurnedExecutor} <= ADDED, missing
+    assert set(missing) <= ADDED, missing
     for (module, name), value in replaced.items():
         setattr(module, name, value)
     try:

@@ -281,7 +281,7 @@ class Stage:
         What a job watches may have changed since: that is seen at the next visit.
         """
         assert self.daemon is not None
-        facts, ledger = self.daemon.dispatcher.facts(), as_ledger(self.ledger)
+        facts, ledger = self.daemon.dispatcher._facts(), as_ledger(self.ledger)
         return any(
             job.once_per is not Scope.CHANGE and claims.due_now(ledger, job, shell, facts)
             for shell, job in claims._idle_candidates(ledger, facts, None)

@@ -157,7 +157,7 @@ class World(Machine):
             run = live[index % len(live)]
             self.note("zdeferctl", f"cancel {run.id}")
             self.witness.cancelled.add(run.id)
-            self.daemon.dispatcher.ends.cancel(run.id)
+            self.daemon.dispatcher.endings.cancel(run.id)
 
     def configure(self, jobs: Mapping[str, Job], jobs_at_once: int) -> None:
         """The job files change."""

@@ -8,20 +8,25 @@ from typing import Any
 
 from support.daemon import LIMIT_S, environment, visit
 
+from zdeferd.jobs.files import Configuration
 from zdeferd.ledger.committer import Committer
 from zdeferd.ledger.store import Ledger
 from zdeferd.machine import paths
 from zdeferd.machine.journal import Journal
 from zdeferd.machine.quiet import Probe
+from zdeferd.machine.timers import Clock
 from zdeferd.runs.dispatcher import Dispatcher
+from zdeferd.runs.executor import Executor
 from zdeferd.wire import messages
 
 
 class Bench:
     """A dispatcher that serves, and the instants at which it asks to be woken."""
 
-    def __init__(self, dispatcher: Dispatcher, armed: "asyncio.Queue[float | None]") -> None:
-        self.dispatcher, self._armed = dispatcher, armed
+    def __init__(
+        self, dispatcher: Dispatcher, journal: Journal, armed: "asyncio.Queue[float | None]"
+    ) -> None:
+        self.dispatcher, self.journal, self._armed = dispatcher, journal, armed
         self._shells = 0
 
     async def visit(self, jobs: dict[str, str] | None = None, **fields: Any) -> None:
@@ -59,20 +64,27 @@ def prepared(home: Path, settings: str, jobs: str) -> paths.Paths:
 
 @asynccontextmanager
 async def dispatching(
-    home: Path, probe: Probe, settings: str, jobs: str = ""
+    home: Path,
+    probe: Probe | None = None,
+    settings: str = "",
+    jobs: str = "",
+    kind: type[Executor] = Executor,
 ) -> AsyncIterator[Bench]:
-    """A dispatcher that serves until the block's end."""
+    """A dispatcher that serves until the block's end, with an executor of the given kind."""
     where = prepared(home, settings, jobs)
     loop = asyncio.get_running_loop()
-    committer = Committer(Ledger(where.ledger), loop)
-    dispatcher = Dispatcher(where, committer, "b1", {"nofile": (256, 256)}, Journal(), loop, probe)
+    clock, committer = Clock(), Committer(Ledger(where.ledger), loop)
+    executor, journal = kind(where.runs, {"nofile": (256, 256)}, loop), Journal(clock)
+    dispatcher = Dispatcher(
+        Configuration(where), executor, committer, journal, loop, "b1", clock, probe or Probe()
+    )
     armed: asyncio.Queue[float | None] = asyncio.Queue()
     serving = asyncio.ensure_future(dispatcher.serve(armed.put_nowait, lambda busy: None))
     try:
-        yield Bench(dispatcher, armed)
+        yield Bench(dispatcher, journal, armed)
     finally:
         dispatcher.stop()
         await serving
         await dispatcher.finish()
-        await dispatcher.executor.close()
+        await executor.close()
         await committer.close()

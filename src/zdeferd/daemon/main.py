@@ -13,7 +13,6 @@ import signal
 import sqlite3
 import sys
 import threading
-import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,15 +23,18 @@ from .. import __version__, crashpoints
 from ..attempts import limits, priority
 from ..errors import AlreadyRunning, LedgerError, RequestRefused, WireError, ZdeferdError
 from ..jobs import files
+from ..jobs.files import Configuration
 from ..ledger.committer import Committer
 from ..ledger.store import Ledger
 from ..machine import mounts, paths
 from ..machine.boot import boot_id
 from ..machine.journal import Journal
 from ..machine.lock import take, write_pid
-from ..machine.timers import Alarm
+from ..machine.quiet import Probe
+from ..machine.timers import Alarm, Clock
 from ..runs import judge
 from ..runs.dispatcher import Dispatcher
+from ..runs.executor import Executor
 from ..wire import messages
 from ..wire.router import Endpoint, Peer
 from . import requests
@@ -73,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"zdeferd: {error}", file=sys.stderr)
         return EXIT_REFUSED
     except Exception as error:  # noqa: BLE001 - whatever it is, no traceback reaches a user
-        Journal().fault(error)
+        Journal(Clock()).fault(error)
         return EXIT_REFUSED
     return 0
 
@@ -127,7 +129,9 @@ class _Daemon:
     def __init__(self, where: paths.Paths, lock: int, announce: Any) -> None:
         self._paths, self._announce = where, announce
         self._lock = (os.fstat(lock).st_dev, os.fstat(lock).st_ino)
-        self._journal = Journal()
+        self._clock = Clock()
+        self._journal = Journal(self._clock)
+        self._configuration = Configuration(where)
         self._answering: dict[asyncio.Future[None], None] = {}
         self._lost: str | None = None
 
@@ -142,12 +146,20 @@ class _Daemon:
         ledger = self._open_ledger()
         committer = Committer(ledger, loop)
         notifier = Notifier(os.environ, loop)
+        self._executor = Executor(self._paths.runs, before, loop)
         self._dispatcher = Dispatcher(
-            self._paths, committer, boot_id(), before, self._journal, loop
+            self._configuration,
+            self._executor,
+            committer,
+            self._journal,
+            loop,
+            boot_id(),
+            self._clock,
+            Probe(),
         )
         self._dispatcher.say_problems()
         self._listen_to_signals(loop)
-        alarm = Alarm(loop, self._dispatcher.wake)
+        alarm = Alarm(loop, self._dispatcher.wake, self._clock)
         self._listen(loop, ledger.identity)
         notifier.ready()
         if self._announce is not None:
@@ -181,7 +193,13 @@ class _Daemon:
         if inherited is not None and not os.path.lexists(where.socket):
             inherited = None  # somebody removed it: nobody will ever come that way
         self._dispatcher.may_leave = inherited is not None
-        self._desk = requests.Desk(self._dispatcher, inherited is not None, time.time())
+        self._desk = requests.Desk(
+            self._dispatcher,
+            self._configuration,
+            self._journal,
+            inherited is not None,
+            self._clock.wall(),
+        )
         self._anchors = Anchors(loop, self._begin_anew)
         self._endpoint = Endpoint(self._message, loop, self._journal.once)
         self._endpoint.listen(where.socket, inherited)
@@ -194,7 +212,7 @@ class _Daemon:
         await self._dispatcher.finish()
         await asyncio.gather(*self._answering, return_exceptions=True)
         self._endpoint.close()
-        await self._dispatcher.executor.close()
+        await self._executor.close()
 
     def _begin_anew(self, lost: str) -> None:
         """All that is kept open leads nowhere: claims must not go where nobody finds them."""

@@ -13,6 +13,8 @@ from typing import Any
 from .. import __version__
 from ..errors import RequestRefused
 from ..jobs import environment
+from ..jobs.files import Configuration
+from ..machine.journal import Journal
 from ..runs.dispatcher import Dispatcher
 from ..wire import messages
 
@@ -22,6 +24,8 @@ class Desk:
     """What requests are answered from."""
 
     dispatcher: Dispatcher
+    configuration: Configuration
+    journal: Journal
     activated: bool
     started_at: float
 
@@ -34,8 +38,8 @@ async def ping(desk: Desk, _: messages.Ping) -> messages.Pong:
         protocol=messages.PROTOCOL,
         started_at=desk.started_at,
         activated=desk.activated,
-        jobs=len(desk.dispatcher.config.jobs),
-        problems=desk.dispatcher.journal.problems,
+        jobs=len(desk.configuration.jobs),
+        problems=desk.journal.problems,
     )
 
 
@@ -51,17 +55,17 @@ async def run(desk: Desk, request: messages.RunJob) -> messages.Claimed:
 
 async def cancel(desk: Desk, request: messages.CancelRun) -> messages.Done:
     """End a run; answered when it has ended."""
-    ended = desk.dispatcher.ends.when_ended(request.run)
+    ended = desk.dispatcher.endings.when_ended(request.run)
     if ended is None:
         raise RequestRefused(f"this run is not waiting or running: {request.run}")
-    desk.dispatcher.ends.cancel(request.run)
+    desk.dispatcher.endings.cancel(request.run)
     ending = await ended
     return messages.Done(outcome=ending.outcome, rc=ending.rc)
 
 
 async def await_end(desk: Desk, request: messages.AwaitRun) -> messages.Done:
     """Answered when the run has ended."""
-    if ended := desk.dispatcher.ends.when_ended(request.run):
+    if ended := desk.dispatcher.endings.when_ended(request.run):
         ending = await ended
         return messages.Done(outcome=ending.outcome, rc=ending.rc)
     row = await desk.dispatcher.read(lambda ledger: ledger.ended_run(request.run))
@@ -73,7 +77,7 @@ async def await_end(desk: Desk, request: messages.AwaitRun) -> messages.Done:
 async def reload(desk: Desk, _: messages.Reload) -> messages.Reloaded:
     """Read the configuration again."""
     desk.dispatcher.reload()
-    loaded = desk.dispatcher.config
+    loaded = desk.configuration
     return messages.Reloaded(
         jobs=len(loaded.jobs), problems=[str(problem) for problem in loaded.problems]
     )

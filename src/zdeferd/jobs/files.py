@@ -46,6 +46,49 @@ class _File(NamedTuple):
     table: dict[str, object]
 
 
+class Configuration:
+    """The configuration in force; what is refused leaves the last good one in place."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._stamp = self._look()  # before the files are read, so that no change is missed
+        self._loaded = self._load(None)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings."""
+        return self._loaded.settings
+
+    @property
+    def jobs(self) -> dict[str, Job]:
+        """The jobs of the files, by id."""
+        return self._loaded.jobs
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What was refused when the files were read last."""
+        return self._loaded.problems
+
+    @property
+    def default_log(self) -> str:
+        """The shared log of a shell that names none."""
+        return self.settings.log or self._paths.shared_log
+
+    def reload(self, only_if_changed: bool = False) -> bool:
+        """Read the files again; False where that was not needed."""
+        stamp = self._look()
+        if only_if_changed and stamp == self._stamp:
+            return False
+        self._stamp, self._loaded = stamp, self._load(self._loaded)
+        return True
+
+    def _look(self) -> object:
+        return stamp(self._paths)
+
+    def _load(self, previous: Loaded | None) -> Loaded:
+        return load(self._paths, previous)
+
+
 def load(paths: Paths, previous: Loaded | None = None) -> Loaded:
     """The configuration of `paths`; missing files mean defaults and no jobs.
 

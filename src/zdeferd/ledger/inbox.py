@@ -1,72 +1,75 @@
-"""What has arrived and is to be committed: events, requests, the ends of runs.
+"""The queue of arrivals that are to be recorded: visits, requests, the ends of runs.
 
-Everything that waits when the dispatcher looks is committed together; each arrival
-then learns what its transaction returned, in order of arrival. An error in one hurts
-no other.
+All arrivals that are queued when the dispatcher looks are committed together. Each then
+learns what its record returned, in order of arrival. An error in one hurts no other.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ..machine.journal import Journal
-from .committer import Committer, Transaction
+from .committer import Committer
+from .store import Ledger
 
 T = TypeVar("T")
 AGAIN_S = 1.0
-"""What must not be lost is tried again this much later where the ledger cannot be written."""
+"""The wait before a record is tried again where the ledger could not be written."""
 
 
-@dataclass(frozen=True)
-class _Arrival:
-    transaction: Transaction[Any]
-    applied: Callable[[Any], None]
-    failed: Callable[[Exception], None]
+class Arrival(ABC, Generic[T]):
+    """One thing that arrived: its record in the ledger, and its effect after the commit."""
+
+    has_happened = False
+    """It is a fact and not a request: its record is tried again until it is durable."""
+
+    @abstractmethod
+    def record(self, ledger: Ledger) -> T:
+        """Write it down inside a transaction, on the ledger's thread."""
+
+    @abstractmethod
+    def applied(self, result: T) -> None:
+        """Act on what `record` returned, in the loop, once that is durable."""
+
+    def failed(self, error: Exception) -> None:
+        """Act on the loss of the record, where it is not tried again."""
 
 
 class Inbox:
-    """The dispatcher's queue. `arrived` is set when it should look."""
+    """The dispatcher's queue. `arrived` is set when the dispatcher should look."""
 
     def __init__(
         self, committer: Committer, journal: Journal, loop: asyncio.AbstractEventLoop
     ) -> None:
         self._committer, self._journal, self._loop = committer, journal, loop
-        self._queue: deque[_Arrival] = deque()
+        self._queue: deque[Arrival[Any]] = deque()
         self.arrived = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def put(
-        self,
-        transaction: Transaction[T],
-        applied: Callable[[T], None],
-        failed: Callable[[Exception], None] = lambda _: None,
-    ) -> None:
-        """Commit `transaction`; then `applied` gets what it returned, or `failed` its error."""
-        self._queue.append(_Arrival(transaction, applied, failed))
+    def put(self, arrival: Arrival[Any]) -> None:
+        """Queue `arrival` for the next commit."""
+        self._queue.append(arrival)
         self.arrived.set()
 
-    def put_until_durable(self, transaction: Transaction[T], applied: Callable[[T], None]) -> None:
-        """The same for what has happened already, and is tried until it can be recorded."""
-
-        def again(_: Exception) -> None:
-            self._loop.call_later(AGAIN_S, self.put, transaction, applied, again)
-
-        self.put(transaction, applied, again)
-
     async def take_in(self) -> bool:
-        """Commit and apply all that waits; False where that was nothing."""
+        """Commit and apply all that is queued; False where the queue was empty."""
         arrivals = list(self._queue)
         self._queue.clear()
-        transactions = [self._committer.transact(arrival.transaction) for arrival in arrivals]
-        results = await asyncio.gather(*transactions, return_exceptions=True)
+        records = [self._committer.transact(arrival.record) for arrival in arrivals]
+        results = await asyncio.gather(*records, return_exceptions=True)
         for arrival, result in zip(arrivals, results, strict=True):
             if isinstance(result, Exception):
-                self._journal.fault(result)
-                arrival.failed(result)
+                self._failed(arrival, result)
             else:
                 arrival.applied(result)
         return bool(arrivals)
+
+    def _failed(self, arrival: Arrival[Any], error: Exception) -> None:
+        self._journal.fault(error)
+        if arrival.has_happened:
+            self._loop.call_later(AGAIN_S, self.put, arrival)
+        else:
+            arrival.failed(error)

@@ -1,13 +1,15 @@
 """Writes the ledger's telemetry lines to their files, in the background.
 
-Owns the one flush at a time that sharedlog.py asks for. Woken when lines may be due;
-what cannot be written stays in the ledger with its reason and is tried again when new
-lines are due, after a while (AGAIN_S, doubled each time), or by the next daemon.
+Owns the one flush at a time that sharedlog.py asks for. It is woken when lines may be due. A
+line that cannot be written stays in the ledger with its reason. It is tried again when new
+lines are due, after a wait (AGAIN_S, doubled each time), or by the next daemon.
 """
 
 import asyncio
+from functools import partial
 
 from ..machine.journal import Journal
+from ..rules.backoff import Backoff
 from ..telemetry.sharedlog import Intent, PendingLine, flush
 from .committer import Committer
 from .store import Ledger, Line
@@ -25,15 +27,15 @@ class Scribe:
         self._due = False
         self._writing: asyncio.Future[None] | None = None
         self._again: asyncio.TimerHandle | None = None
-        self._again_s = AGAIN_S[0]
+        self._backoff = Backoff(*AGAIN_S)
 
     @property
     def resting(self) -> bool:
-        """Nothing is being written."""
+        """Whether no line is being written."""
         return self._writing is None or self._writing.done()
 
     def wake(self) -> None:
-        """There may be lines to write."""
+        """Write the lines that are due, after those that are being written."""
         self._due = True
         self._forget_again()
         if self.resting:
@@ -56,10 +58,10 @@ class Scribe:
                 self._journal.fault(error)
                 written = False
         if written:
-            self._again_s = AGAIN_S[0]
+            self._backoff.worked()
         else:
-            self._again = asyncio.get_running_loop().call_later(self._again_s, self.wake)
-            self._again_s = min(self._again_s * 2, AGAIN_S[1])
+            wait_s = self._backoff.failed()
+            self._again = asyncio.get_running_loop().call_later(wait_s, self.wake)
 
     def _forget_again(self) -> None:
         if self._again is not None:
@@ -67,7 +69,7 @@ class Scribe:
             self._again = None
 
     async def _write_all(self) -> bool:
-        """Turn by turn (each takes 200 lines a file), until a turn changes nothing.
+        """Flush at most 200 lines a file a turn, until a turn changes nothing.
 
         False: lines are left for another time.
         """
@@ -81,19 +83,13 @@ class Scribe:
 
 
 class _Lines:
-    """What `flush` asks of the ledger (sharedlog.LineLedger)."""
+    """The ledger as `flush` uses it (sharedlog.LineLedger)."""
 
     def __init__(self, committer: Committer, journal: Journal) -> None:
         self._committer, self._journal = committer, journal
 
     async def advance(self, marked: int | None, begun: tuple[int, Intent] | None) -> None:
-        def transaction(ledger: Ledger) -> None:
-            if marked is not None:
-                ledger.mark_line(marked)
-            if begun is not None:
-                ledger.begin_line(begun[0], *begun[1])
-
-        await self._committer.transact(transaction)
+        await self._committer.transact(partial(_advance, marked=marked, begun=begun))
 
     async def put_back(self, line: int, problem: str) -> None:
         self._journal.once(problem)
@@ -106,6 +102,13 @@ class _Lines:
     async def lose(self, line: int, problem: str) -> None:
         self._journal.once(problem)
         await self._committer.transact(lambda ledger: ledger.lose_line(line, problem))
+
+
+def _advance(ledger: Ledger, marked: int | None, begun: tuple[int, Intent] | None) -> None:
+    if marked is not None:
+        ledger.mark_line(marked)
+    if begun is not None:
+        ledger.begin_line(begun[0], *begun[1])
 
 
 def _pending(line: Line) -> PendingLine:

@@ -13,6 +13,7 @@ import time
 import traceback
 
 from ..errors import ZdeferdError
+from .timers import Clock
 
 KEPT = 32
 KEPT_S = 3600.0
@@ -23,7 +24,8 @@ MOST_AN_HOUR = 200
 class Journal:
     """Says things once."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._struck: dict[str, float] = {}  # fault -> when it struck last, the oldest first
         self._hour_began, self._said = 0.0, 0
 
@@ -46,14 +48,14 @@ class Journal:
         fault = fault.encode(errors="backslashreplace").decode()  # a message may be quoted
         known = self._is_known(fault)
         self._struck.pop(fault, None)
-        self._struck[fault] = time.monotonic()
+        self._struck[fault] = self._clock.monotonic()
         if len(self._struck) > KEPT:
             del self._struck[next(iter(self._struck))]
         if not known:
             self._say_new(fault)
 
     def _say_new(self, fault: str) -> None:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if not self._hour_began or now - self._hour_began >= KEPT_S:
             self._hour_began, self._said = now, 0
         self._said += 1
@@ -64,7 +66,7 @@ class Journal:
 
     def _is_known(self, fault: str) -> bool:
         struck = self._struck.get(fault)
-        return struck is not None and time.monotonic() - struck < KEPT_S
+        return struck is not None and self._clock.monotonic() - struck < KEPT_S
 
     def fault(self, error: BaseException) -> None:
         """An error that was survived; for one that nobody foresaw, where it came from."""

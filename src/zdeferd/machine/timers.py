@@ -1,9 +1,11 @@
-"""Wake me at an instant of the wall clock, through suspend and jumps of the clock.
+"""Reads the time, and calls back at an instant of the wall clock, through suspend and jumps.
 
-On Linux a timerfd on CLOCK_REALTIME with an absolute time: it fires at its instant
-even if the machine slept through it, and with cancel-on-set it becomes readable
-(ECANCELED) when the clock is set or the machine resumes. Elsewhere the loop's own
-timer, which is late by a suspend. At rest nothing is armed and no system call is made.
+`Clock` is the daemon's one reading of the time. `daemon/main.py` hands it in, so that a test
+can hand in its own. `Alarm` is, on Linux, a timerfd on CLOCK_REALTIME with an absolute time:
+it fires at its instant even if the machine slept through it, and with cancel-on-set it
+becomes readable (ECANCELED) when the clock is set or the machine resumes. Elsewhere it is the
+loop's own timer, which is late by a suspend. At rest nothing is armed and no system call is
+made.
 
 Assumes an asyncio or uvloop event loop, and calls from its thread only.
 """
@@ -16,6 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from typing import Protocol
 
 CLOCK_REALTIME = 0
@@ -24,12 +27,31 @@ TFD_TIMER_CANCEL_ON_SET = 2
 """Linux: <sys/timerfd.h>, timerfd_create(2)."""
 
 
+class Clock:
+    """Reads the clocks of this machine."""
+
+    def wall(self) -> float:
+        """Return the wall clock, in seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Return a clock that is never set, in seconds."""
+        return time.monotonic()
+
+    def today(self) -> date:
+        """Return the local date."""
+        return date.fromtimestamp(self.wall())
+
+
 class Alarm:
     """One instant at a time; `callback` is called when it has come or the clock has jumped."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-        kind = TimerFd if sys.platform == "linux" else LoopTimer
-        self._timer: _Timer = kind(loop, callback)
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None], clock: Clock
+    ) -> None:
+        self._timer: _Timer = (
+            TimerFd(loop, callback) if sys.platform == "linux" else LoopTimer(loop, callback, clock)
+        )
         self._at: float | None = None
 
     def arm(self, at: float | None) -> None:
@@ -57,8 +79,10 @@ class _Timer(Protocol):
 class LoopTimer:
     """The loop's own timer; a suspend delays it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-        self._loop, self._callback = loop, callback
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None], clock: Clock
+    ) -> None:
+        self._loop, self._callback, self._clock = loop, callback, clock
         self._handle: asyncio.TimerHandle | None = None
         self.fired = False
 
@@ -67,7 +91,7 @@ class LoopTimer:
         self.close()
         self.fired = False
         if at is not None:
-            self._handle = self._loop.call_later(max(0.0, at - time.time()), self._ring)
+            self._handle = self._loop.call_later(max(0.0, at - self._clock.wall()), self._ring)
 
     def close(self) -> None:
         """Never call back again."""

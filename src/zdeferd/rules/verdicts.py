@@ -51,6 +51,9 @@ class Ended:
 class Vanished:
     """The attempt started, and its runner is gone without a record."""
 
+    reason: str = ""
+    """What the runner said of its own fault; empty: nothing."""
+
 
 Verdict = NeverStarted | Withdrawn | Running | Ended | Vanished
 

@@ -1,164 +1,142 @@
 """Event -> record -> decide -> claim -> run -> release -> report, one step at a time.
 
-The dispatcher owns the picture of all live runs. It is the only one who changes it,
-in one coroutine: it takes in whatever has arrived, commits all of it together,
-applies what the commits returned, then does what `schedule.decide` says until that
-says nothing more, and sleeps until the next arrival or instant. The picture changes
-only after a commit, so it can never hold what the ledger does not; a commit that
-fails leaves it as it was.
+Owns the loop, and with it the picture of all live runs: only one coroutine changes that. It
+takes in what has arrived (arrivals.py), commits all of it together, applies what the commits
+returned, then does what `schedule.decide` says until that says nothing more, and sleeps until
+the next arrival or instant. The picture changes only after a commit, so it never holds what
+the ledger does not; a commit that fails leaves it as it was.
 """
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from datetime import date
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from ..crashpoints import reached
 from ..errors import LedgerError, UnsafePath
-from ..jobs import files
+from ..jobs.files import Configuration
 from ..jobs.fingerprint import fingerprint
-from ..ledger import claims, outcomes
-from ..ledger.claims import Claimed, Facts, Report
+from ..ledger import outcomes
+from ..ledger.claims import Facts
 from ..ledger.committer import Committer, Transaction
 from ..ledger.inbox import Inbox
 from ..ledger.scribe import Scribe
 from ..ledger.store import Ledger
 from ..machine.journal import Journal
-from ..machine.paths import Paths
 from ..machine.quiet import Probe
-from ..model import Run
+from ..machine.timers import Clock
+from ..model import Run, Work
 from ..rules import schedule
 from ..wire.messages import Visit
-from . import judge, visits
-from .endings import Ends
-from .hold import Hold
+from . import visits
+from .arrivals import Parts, Pruning, RunAsked, VisitArrived
+from .endings import Endings
+from .executor import Executor
 from .idle import IdleWatch
-from .live import LiveRuns
+from .live import Awaited, LiveRuns
 
 T = TypeVar("T")
-PRUNE_EVERY_S = 86400.0
 
 
 class Dispatcher:
-    """Composes everything below it; daemon/main.py and requests.py drive it."""
+    """Composes the parts below it; daemon/main.py and requests.py drive it."""
 
     def __init__(
         self,
-        paths: Paths,
+        configuration: Configuration,
+        executor: Executor,
         committer: Committer,
-        boot: str,
-        limits: dict[str, tuple[int, int]],
         journal: Journal,
         loop: asyncio.AbstractEventLoop,
-        probe: Probe | None = None,
+        boot: str,
+        clock: Clock,
+        probe: Probe,
     ) -> None:
-        self.paths, self.boot, self.journal = paths, boot, journal
-        self.config = files.load(paths)
         self.stopping = asyncio.Event()
-        self.scribe = Scribe(committer, journal)
         self.may_leave = False
-        """Exit after a while without work or visits: the next visit starts us again."""
-        self._config_stamp = files.stamp(paths)
-        self._committer, self._loop = committer, loop
-        self._inbox = Inbox(committer, journal, loop)
-        self._idle = IdleWatch(committer, probe)
-        self._live = LiveRuns()
-        self._hold = Hold(self._live, journal)
-        self.ends = Ends(
-            paths.runs, limits, boot, self._live, self._inbox, self._hold, journal, loop
+        """Exit after a while without work or visits: the next visit starts the daemon again."""
+        self._committer, self._scribe = committer, Scribe(committer, journal)
+        self._parts = Parts(
+            boot=boot,
+            clock=clock,
+            loop=loop,
+            journal=journal,
+            configuration=configuration,
+            executor=executor,
+            inbox=Inbox(committer, journal, loop),
+            idle=IdleWatch(committer, probe, clock),
+            live=LiveRuns(),
+            awaited=Awaited(loop),
         )
-        self.executor = self.ends.executor
-        self._heard_at = time.time()
-        self._pruned_at = 0.0
+        self.endings = Endings(self._parts)
+        self._pruning = Pruning(boot, executor)
+        self._heard_at = clock.wall()
 
     # what arrives
 
     def visit(
         self,
         visit: Visit,
-        answered: Callable[[], None],
-        failed: Callable[[], None] = lambda: None,
+        answer: Callable[[], None],
+        drop: Callable[[], None] = lambda: None,
     ) -> None:
-        """A shell's visit; `answered` is called once all of it is durable, else `failed`."""
+        """Take a shell's visit; `answer` is called once all of it is durable, else `drop`."""
         if visit.postprompt:
             self.reload(only_if_changed=True)
-
-        def applied(claimed: Claimed) -> None:
-            reached("daemon.visit-committed")
-            answered()
-            reached("daemon.visit-answered")
-            for reason in claimed.refused:
-                self.journal.once(f"refused a job of a shell: {reason}")
-            self._add(claimed)
-            self._idle.ask()
-
-        self._heard_at = time.time()
-        facts = self.facts()
+        facts = self._facts()
+        self._heard_at = facts.now
         try:
             report = visits.report(visit, facts.jobs, facts.default_log)
         except Exception as error:  # noqa: BLE001 - one visit is no reason to end
-            self.journal.fault(error)
-            failed()
+            self._parts.journal.fault(error)
+            drop()
             return
-        self._inbox.put(lambda ledger: _visit(ledger, report, facts), applied, lambda _: failed())
+        self._parts.inbox.put(VisitArrived(report, facts, self._parts, answer, drop))
 
     def claim_by_hand(self, job_id: str, env: dict[str, str]) -> asyncio.Future[Run | None]:
-        """A run of a job now; None where nobody has declared such a job."""
-        facts, future = self.facts(), self._loop.create_future()
-
-        def transaction(ledger: Ledger) -> Run | None:
-            job = facts.jobs.get(job_id) or ledger.declared_job(job_id)
-            return claims.claim_by_hand(ledger, job, env, facts) if job else None
-
-        def applied(run: Run | None) -> None:
-            if run is not None:
-                self._live.add([run], [])
-            future.set_result(run)
-
-        self._inbox.put(transaction, applied, future.set_exception)
-        return future
+        """Claim a run of a job now; None where no such job is declared."""
+        claimed: asyncio.Future[Run | None] = self._parts.loop.create_future()
+        arrival = RunAsked(job_id, env, self._facts(), self._parts.live, claimed)
+        self._parts.inbox.put(arrival)
+        return claimed
 
     def reload(self, only_if_changed: bool = False) -> None:
         """Read the configuration again; what is bad in it leaves the last good in force."""
-        stamp = files.stamp(self.paths)
-        if only_if_changed and stamp == self._config_stamp:
+        if not self._parts.configuration.reload(only_if_changed):
             return
-        self._config_stamp = stamp
-        self.config = files.load(self.paths, self.config)
         self.say_problems()
-        self._idle.ask()
-        self.scribe.wake()  # what was in a log's way may be gone
-        self._inbox.arrived.set()
+        self._parts.idle.ask()
+        self._scribe.wake()  # what was in a log's way may be gone
+        self._parts.inbox.arrived.set()
 
     def say_problems(self) -> None:
-        """Write each problem of the configuration into the daemon's log."""
-        for problem in self.config.problems:
-            self.journal.say(f"configuration: {problem}")
+        """Log what is refused in the configuration; zdeferctl reads the files itself."""
+        for problem in self._parts.configuration.problems:
+            self._parts.journal.say(f"configuration: {problem}")
 
     def stop(self) -> None:
-        """Finish the step under way and leave; running jobs go on without us."""
+        """Finish the step under way and leave; running jobs go on."""
         self.stopping.set()
-        self._inbox.arrived.set()
+        self._parts.inbox.arrived.set()
 
     def wake(self) -> None:
         """Look again now: an instant has come, or the clock has jumped."""
-        self._idle.ask()  # set back, the clock would leave the instant to look at far ahead
-        self._inbox.arrived.set()
+        self._parts.idle.ask()  # set back, the clock would leave the instant to look at far ahead
+        self._parts.inbox.arrived.set()
 
     async def read(self, transaction: Transaction[Any]) -> Any:
-        """A reading transaction, in order with the writing ones."""
+        """Run a reading transaction, in order with the writing ones."""
         return await self._committer.transact(transaction)
 
-    def facts(self) -> Facts:
+    def _facts(self) -> Facts:
         """What claims depend on, as of now."""
+        configuration = self._parts.configuration
         return Facts(
-            now=time.time(),
-            boot=self.boot,
-            day=date.today().isoformat(),
-            jobs=self.config.jobs,
-            default_log=self.config.settings.log or self.paths.shared_log,
+            now=self._parts.clock.wall(),
+            boot=self._parts.boot,
+            day=self._parts.clock.today().isoformat(),
+            jobs=configuration.jobs,
+            default_log=configuration.default_log,
             fingerprint=fingerprint,
         )
 
@@ -167,144 +145,127 @@ class Dispatcher:
     async def serve(
         self, arm: Callable[[float | None], None], busy: Callable[[bool], None]
     ) -> None:
-        """Until `stopping`. `arm(instant)` wakes us up; `busy(flag)` says if work is left."""
+        """Serve until `stopping`. `arm(instant)` sets the alarm; `busy(flag)`: work is left."""
+        inbox, live = self._parts.inbox, self._parts.live
         await self._recover()
         while not self.stopping.is_set():
-            self._inbox.arrived.clear()
+            inbox.arrived.clear()
             wake_at = await self._settle()
-            busy(bool(self._live.waiting or self._live.running))
+            busy(bool(live.waiting or live.running))
             arm(wake_at)
-            if not self._inbox and not self.stopping.is_set():
-                await self._inbox.arrived.wait()
+            if not inbox and not self.stopping.is_set():
+                await inbox.arrived.wait()
 
     async def finish(self) -> None:
-        """Commit what came in last, and write what is due to be written."""
+        """Commit what came in last, and write the lines that are due."""
         reached("daemon.leaving")
         await self._take_in()
-        self.ends.refuse_who_waits("the daemon is leaving; the run goes on without it")
-        await self.scribe.close()
+        self._parts.awaited.refuse("the daemon is leaving; the run goes on without it")
+        await self._scribe.close()
 
     async def _recover(self) -> None:
-        """The picture as the last daemon left it; what it had dispatched is adopted."""
-        runs, batches = await self.read(lambda ledger: (ledger.live_runs(), ledger.open_batches()))
-        self._live.add(runs, batches)
-        for run in self._live.running.values():
+        """Read the picture that the last daemon left; adopt what it had dispatched."""
+        live = self._parts.live
+        live.add(*await self.read(lambda ledger: (ledger.live_runs(), ledger.open_batches())))
+        for run in live.running.values():
             reached("daemon.recovering")
-            self.ends.adopt(run)
-        self.scribe.wake()
+            self.endings.adopt(run)
+        self._scribe.wake()
 
     async def _settle(self) -> float | None:
-        """Take in and act until nothing is left to do; when to look again."""
+        """Take in and act until nothing is left to do; the instant to look again."""
         while True:
             await self._take_in()
-            now = time.time()
-            if runs := schedule.decide(self._picture(), now).dispatch:
-                await self._dispatch(runs, now)  # before all else: somebody waits for them
+            now = self._parts.clock.wall()
+            if runs := schedule.decide(self._picture(now), now).dispatch:
+                await self._dispatch(runs, now)  # before all else: shells and users wait for it
                 continue
-            await self._survive(self._idle.answer(self.facts(), self._idle_after_s))
-            now = time.time()
-            decision = schedule.decide(self._picture(), now)
-            if not await self._act(decision, now) and not self._inbox:
+            await self._survive(self._parts.idle.answer(self._facts(), self._idle_after_s))
+            now = self._parts.clock.wall()
+            decision = schedule.decide(self._picture(now), now)
+            if not await self._act(decision, now) and not self._parts.inbox:
                 return decision.wake_at
 
     async def _take_in(self) -> None:
-        if await self._inbox.take_in():
-            self.scribe.wake()
-            self._prune()
+        now = self._parts.clock.wall()
+        if await self._parts.inbox.take_in():
+            self._scribe.wake()
+            if self._pruning.is_due(now):
+                self._pruning.ask(now, self._parts.configuration.settings.keep_runs_s)
+                self._parts.inbox.put(self._pruning)
 
     async def _act(self, decision: schedule.Decision, now: float) -> bool:
-        """Do what was decided, but for starts; False where there is nothing left to do."""
-        if decision.leave and self.scribe.resting and not self._inbox:
+        """Do what was decided, but for starts; False where nothing is left to do."""
+        idle = self._parts.idle
+        if decision.leave and self._scribe.resting and not self._parts.inbox:
             self.stopping.set()
         if decision.new_day:
-            self._idle.ask()
+            idle.ask()
         if decision.look_at_ttys:
-            claimed = await self._survive(self._idle.look(self.facts(), self._idle_after_s))
-            self._add(claimed or Claimed())
+            claimed = await self._survive(idle.look(self._facts(), self._idle_after_s))
+            if claimed is not None:
+                self._parts.live.add(claimed.runs, claimed.batches)
         for run in decision.miss:
-            self.ends.miss(run, now)
+            self.endings.miss(run, now)
         return bool(decision.dispatch or decision.look_at_ttys or decision.new_day)
 
     async def _survive(self, work: Awaitable[T]) -> T | None:
-        """A ledger that cannot be used now is said so, and is no reason to end."""
+        """Await `work`; log a ledger that cannot be used now: it is no reason to end."""
         try:
             return await work
         except LedgerError as error:
-            self.journal.fault(error)
+            self._parts.journal.fault(error)
             return None
 
-    async def _dispatch(self, runs: tuple[Run, ...], now: float) -> None:
+    async def _dispatch(self, runs: Sequence[Run], now: float) -> None:
         """Make the folders, commit the decision, then ask for the processes."""
+        executor, live = self._parts.executor, self._parts.live
         try:
             for run in runs:
-                self.executor.make_folder(run.id)
+                executor.make_folder(run.id)
         except (OSError, UnsafePath) as error:
-            self._hold.failed(now, f"cannot make a run folder: {error}", [run.id])
+            self.endings.could_not_start([run.id], f"cannot make a run folder: {error}", now)
             return
-
-        def transaction(ledger: Ledger) -> list[Any]:
-            for run in runs:
-                outcomes.begin(ledger, run, self.boot, now)
-            return [ledger.work(run.id) for run in runs]
-
         reached("daemon.dispatch-decided")
+        begin = partial(_begin, runs=runs, boot=self._parts.boot, now=now)
         try:
-            works = await self._committer.transact(transaction)
+            works = await self._committer.transact(begin)
         except LedgerError as error:
-            self._hold.failed(now, str(error), self._live.waiting)
+            self.endings.could_not_start(list(live.waiting), str(error), now)
             return
         reached("daemon.dispatch-committed")
-        self.scribe.wake()
+        self._scribe.wake()
         for run, work in zip(runs, works, strict=True):
-            self._live.dispatched(run, self.boot)
-            await self.executor.start(run.id, run.attempt, work, self.config.settings)
+            live.dispatched(run, self._parts.boot)
+            await executor.start(run.id, run.attempt, work, self._parts.configuration.settings)
 
     # the picture
 
-    def _add(self, claimed: Claimed) -> None:
-        self._live.add(claimed.runs, claimed.batches)
-
-    def _picture(self) -> schedule.Picture:
+    def _picture(self, now: float) -> schedule.Picture:
+        live, idle, configuration = self._parts.live, self._parts.idle, self._parts.configuration
         return schedule.Picture(
-            waiting=self._live.waiting,
-            running=self._live.running,
-            batches=self._live.batches,
-            jobs_at_once=self.config.settings.jobs_at_once,
-            idle_at=self._idle.look_at,
-            day_ends_at=self._idle.day_ends_at(self.config.jobs.values()),
-            hold_until=self._hold.until,
-            held=self._live.put_offs,
+            waiting=live.waiting,
+            running=live.running,
+            batches=live.batches,
+            jobs_at_once=configuration.settings.jobs_at_once,
+            idle_at=idle.look_at,
+            day_ends_at=idle.day_ends_at(configuration.jobs.values()),
+            hold_until=live.hold_until(now),
+            held=live.put_offs,
             leave_at=self._leave_at(),
         )
 
     @property
     def _idle_after_s(self) -> float:
-        return self.config.settings.idle_after_s
+        return self._parts.configuration.settings.idle_after_s
 
     def _leave_at(self) -> float | None:
-        return self._heard_at + self.config.settings.exit_after_s if self.may_leave else None
-
-    def _prune(self) -> None:
-        now = time.time()
-        if now - self._pruned_at < PRUNE_EVERY_S:
-            return
-        self._pruned_at = now
-        before = now - self.config.settings.keep_runs_s
-
-        def applied(runs: list[int]) -> None:
-            for run in runs:
-                judge.remove(self.executor.folder(run))
-            if runs:
-                self._pruned_at = 0.0
-
-        self._inbox.put(lambda ledger: ledger.prune(before, self.boot), applied)
+        exit_after_s = self._parts.configuration.settings.exit_after_s
+        return self._heard_at + exit_after_s if self.may_leave else None
 
 
-def _visit(ledger: Ledger, report: Report, facts: Facts) -> Claimed:
-    return _closed(ledger, claims.take_visit(ledger, report, facts), facts.now)
-
-
-def _closed(ledger: Ledger, claimed: Claimed, now: float) -> Claimed:
-    """Without the batches that claimed nothing: their closing line is written at once."""
-    open_ones = [b for b in claimed.batches if not outcomes.close_batch(ledger, b, now)]
-    return replace(claimed, batches=open_ones)
+def _begin(ledger: Ledger, runs: Sequence[Run], boot: str, now: float) -> list[Work]:
+    """Record the start of each run; what each is to execute."""
+    for run in runs:
+        outcomes.begin(ledger, run, boot, now)
+    return [ledger.work(run.id) for run in runs]

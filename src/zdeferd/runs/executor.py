@@ -23,39 +23,50 @@ from ..attempts import records
 from ..errors import ZdeferdError
 from ..model import Argv, Job, Settings, Work
 from ..rules import verdicts
-from . import judge
+from . import judge, leftovers
 
 OnEnd = Callable[[int, int, verdicts.Verdict], None]
 """Called with (run, attempt, verdict) when a run's runner is gone or never came."""
-
-
 JUDGE_AGAIN_S = 1.0
-"""A run folder that cannot be looked into now is looked into again this much later."""
+"""The wait before a run folder that could not be read is read again."""
 
 
 @dataclass
 class _Watched:
-    """A dispatched run's `alive`, as long as somebody may hold it."""
+    """A dispatched run's `alive`, as long as a runner may hold it."""
 
     attempt: int
     fd: int
     started: bool = False
     """Its runner has said, or left a mark, that the job was started."""
-    refusal: str | None = None
-    """Why its runner did not start the job."""
+    reason: str = ""
+    """Why its runner did not start the job, or the fault of which the runner itself ended."""
+
+    def hear(self, said: bytes) -> None:
+        """Note what the runner wrote to `alive`."""
+        for line in said.decode(errors="replace").splitlines():
+            word, _, rest = line.partition(" ")
+            if word == "started":
+                self.started = True
+            elif word == "refused":
+                self.reason = rest
+            elif word == "broke":
+                self.reason = f"internal error of its runner, please report: {rest}"
 
 
 class Executor:
     """Starts, adopts and cancels runs. All methods belong to the event loop's thread."""
 
+    on_end: OnEnd
+    """Set before the first run."""
+
     def __init__(
         self,
         runs: str,
-        on_end: OnEnd,
         limits: dict[str, tuple[int, int]],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._runs, self._on_end, self._limits, self._loop = runs, on_end, limits, loop
+        self._runs, self._limits, self._loop = runs, limits, loop
         self._alive: dict[int, _Watched] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Future[None] | None = None
@@ -95,7 +106,7 @@ class Executor:
             verdict = self._verdict(run, self._watch(run, attempt))
             crashpoints.reached("daemon.adopted")
         except FileNotFoundError:
-            verdict = verdicts.Vanished()  # `make_folder` made it, and somebody removed it
+            verdict = verdicts.Vanished()  # `make_folder` made it, so it was removed
         except OSError:
             # Whether it runs cannot be seen now, and must not be guessed.
             self._loop.call_later(JUDGE_AGAIN_S, self.adopt, run, attempt)
@@ -112,6 +123,18 @@ class Executor:
             self._loop.call_soon(self._ended, run, attempt, verdicts.Withdrawn())
         else:
             judge.cancel(self.folder(run))
+
+    def withdraw(self, run: int, attempt: int) -> bool:
+        """Keep the attempt from ever starting; False: it has started. OSError."""
+        return judge.tombstone(self.folder(run), attempt)
+
+    def end_leftovers(self, run: int, grace_s: float) -> asyncio.Future[bool]:
+        """End what a vanished runner's job left running; False where a process is left."""
+        return self._loop.run_in_executor(None, leftovers.end, self.folder(run), grace_s)
+
+    def discard(self, run: int) -> None:
+        """Remove the files of a run that has ended, its output excepted. OSError."""
+        judge.discard(self.folder(run))
 
     async def close(self) -> None:
         """Let go of everything; the runners live on."""
@@ -139,13 +162,10 @@ class Executor:
 
     def _readable(self, run: int, watched: _Watched) -> None:
         with contextlib.suppress(BlockingIOError):
-            said = os.read(watched.fd, 4096)
-            if said.startswith(b"refused "):
-                watched.refusal = said[len(b"refused ") :].decode(errors="replace").strip()
-            elif said == b"":
+            if said := os.read(watched.fd, 4096):
+                watched.hear(said)
+            else:
                 self._judge(run, watched)
-            elif b"started\n" in said:
-                watched.started = True
 
     def _judge(self, run: int, watched: _Watched) -> None:
         if self._alive.get(run) is not watched:
@@ -170,9 +190,9 @@ class Executor:
         if isinstance(verdict, verdicts.Running):
             watched.started |= "job_pid" in records.marks(self.folder(run), watched.attempt)
         elif isinstance(verdict, verdicts.NeverStarted) and watched.started:
-            return verdicts.Vanished()  # somebody has removed the folder, with the mark in it
-        elif isinstance(verdict, verdicts.NeverStarted) and watched.refusal:
-            return verdicts.NeverStarted(watched.refusal)
+            return verdicts.Vanished(watched.reason)  # the folder is gone, with the mark in it
+        elif isinstance(verdict, verdicts.NeverStarted | verdicts.Vanished) and watched.reason:
+            return type(verdict)(watched.reason)
         return verdict
 
     def _ended(self, run: int, attempt: int, verdict: verdicts.Verdict) -> None:
@@ -180,7 +200,7 @@ class Executor:
         if watched is not None and watched.attempt != attempt:
             return
         self._unwatch(run)
-        self._on_end(run, attempt, verdict)
+        self.on_end(run, attempt, verdict)
 
     # the spawner
 
@@ -233,6 +253,11 @@ class Executor:
             "background": job.background,
             "limits": self._limits,
         }
+
+
+def cannot_change(error: OSError) -> str:
+    """The sentence about a run folder that cannot be changed."""
+    return f"cannot change a run folder: {error.filename}: {error.strerror}"
 
 
 def _command(job: Job) -> dict[str, Any]:

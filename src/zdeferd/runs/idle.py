@@ -1,12 +1,11 @@
-"""When the idle trigger fires: once an idle job waits and the user has been quiet.
+"""Fires the idle trigger: once an idle job waits and the user has been quiet.
 
-It looks at the ttys at computed instants only, and only while a job waits: the last
-activity can move to a later time, never to an earlier one, so nothing can come true
-before the instant that the last look gave. Whether a job waits is asked of the ledger
-after whatever can change the answer: a visit, an idle batch, new settings, a new day.
+It looks at the ttys at computed instants only, and only while a job waits. The last activity
+can move to a later time, never to an earlier one, so the trigger cannot be due before the
+instant that the last look gave. Whether a job waits is asked of the ledger after each change
+that can alter the answer: a visit, an idle batch, new settings, a new day.
 """
 
-import time
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
@@ -14,6 +13,7 @@ from ..ledger import claims
 from ..ledger.claims import Claimed, Facts
 from ..ledger.committer import Committer
 from ..machine.quiet import TTY_RESOLUTION_S, Probe
+from ..machine.timers import Clock
 from ..model import Job, Scope, Trigger
 
 AGAIN_S = 60.0
@@ -21,17 +21,16 @@ AGAIN_S = 60.0
 
 
 class IdleWatch:
-    """Knows the next instant to look, and fires."""
+    """Computes the next instant to look, and fires the trigger."""
 
-    def __init__(self, committer: Committer, probe: Probe | None = None) -> None:
-        self._committer = committer
-        self._probe = probe or Probe()
+    def __init__(self, committer: Committer, probe: Probe, clock: Clock) -> None:
+        self._committer, self._probe, self._clock = committer, probe, clock
         self._answered = self._daily = False
         self.look_at: float | None = None
         """The earliest instant at which to fire; None: no idle job waits."""
 
     def ask(self) -> None:
-        """Something has changed: whether a job waits must be asked again."""
+        """Have the ledger asked again whether a job waits: something has changed."""
         self._answered = False
 
     async def answer(self, facts: Facts, idle_after_s: float) -> None:
@@ -46,7 +45,7 @@ class IdleWatch:
         self.look_at = self._quiet_at(idle_after_s) if waits else None
 
     async def look(self, facts: Facts, idle_after_s: float) -> Claimed:
-        """`look_at` has come: what the trigger claims, nothing where the user was there."""
+        """Look at the ttys: what the trigger claims, nothing where the user was active."""
         self.look_at = self._quiet_at(idle_after_s)
         if self.look_at > facts.now:
             return Claimed()
@@ -58,13 +57,13 @@ class IdleWatch:
         return claimed
 
     def day_ends_at(self, jobs: Iterable[Job]) -> float | None:
-        """The next local midnight, where that makes an idle job due that does not wait now."""
+        """Return the next local midnight, where an idle job that does not wait now is due then."""
         daily = self._daily or any(
             Trigger.IDLE in job.on and job.once_per is Scope.DAY for job in jobs
         )
         if not daily or self.look_at is not None:
             return None
-        tomorrow = date.fromtimestamp(time.time()) + timedelta(days=1)
+        tomorrow = date.fromtimestamp(self._clock.wall()) + timedelta(days=1)
         return datetime.combine(tomorrow, datetime.min.time()).timestamp()
 
     def _quiet_at(self, idle_after_s: float) -> float:

@@ -1,20 +1,31 @@
-"""The picture of all runs that have not ended: what the dispatcher decides by.
+"""Owns the picture of all runs that have not ended, by which the dispatcher decides.
 
-It changes only after the commit of what changed it, but for one thing: a run whose end
-is being recorded (`settling`) is set aside at once, so that nothing else happens to it,
-and fills its lane until that end is durable.
+It changes only after the commit of what changed it, with one exception: a run whose end is
+being recorded (`settling`) is set aside at once, so that nothing else happens to it, and
+fills its lane until that end is durable.
+
+A run that could not be started is put off: it waits behind the runs that have not failed,
+and is not started before `hold_until`, which is longer away after each failure in a row. A
+start that worked makes the next wait the first one again.
 """
 
+import asyncio
 from collections.abc import Iterable
+from itertools import chain
 
 from msgspec.structs import replace
 
-from ..model import Batch, Run, State
+from ..errors import RequestRefused
+from ..model import Batch, Ending, Run, State
+from ..rules.backoff import Backoff
 from ..rules.lifecycle import Event, step
+
+START_AGAIN_S = (1.0, 60.0)
+"""The first and the longest wait after a process could not be started."""
 
 
 class LiveRuns:
-    """Runs by id; those that wait in the order of their claims, the put off behind."""
+    """Runs by id; the waiting ones in the order of their claims, the put-off ones last."""
 
     def __init__(self) -> None:
         self.waiting: dict[int, Run] = {}
@@ -24,36 +35,49 @@ class LiveRuns:
         self.batches: dict[int, Batch] = {}
         self.put_offs: dict[int, int] = {}
         """How often each run that waits has failed to start."""
+        self._hold_until = 0.0
+        self._backoff = Backoff(*START_AGAIN_S)
 
     def __contains__(self, run: int) -> bool:
         return run in self.waiting or run in self.running
 
     def add(self, runs: Iterable[Run], batches: Iterable[Batch]) -> None:
-        """What was claimed, or what the ledger knew at the start."""
+        """Add what was claimed, or what the ledger held at the start of the daemon."""
         for run in runs:
             (self.waiting if run.state is State.CLAIMED else self.running)[run.id] = run
         for batch in batches:
             self.batches[batch.id] = batch
 
     def dispatched(self, run: Run, boot: str) -> None:
-        """The decision to start it is durable."""
+        """Note that the decision to start `run` is durable."""
         del self.waiting[run.id]
         self.running[run.id] = replace(run, state=step(run.state, Event.DISPATCH), boot=boot)
 
-    def put_off(self, runs: Iterable[int]) -> None:
-        """They could not be started: others come first, so that none starves the rest."""
+    def hold_until(self, now: float) -> float:
+        """Return the instant before which no put-off run is started; 0: there is none."""
+        # A clock that was set back must not make a hold longer than the longest wait.
+        return self._hold_until if self._hold_until <= now + self._backoff.longest_s else 0.0
+
+    def could_not_start(self, runs: Iterable[int], now: float) -> None:
+        """Put `runs` off: others come first, so that no run starves the rest."""
         for run in runs:
             self.put_offs[run] = self.put_offs.get(run, 0) + 1
         self._sort()
+        if self.hold_until(now) <= now:  # one failure, however many runs it hit
+            self._hold_until = now + self._backoff.failed()
+
+    def could_start(self) -> None:
+        """Make the wait after the next failure the first one again."""
+        self._backoff.worked()
 
     def settle(self, run: Run) -> None:
-        """What became of it is known and being recorded; nothing else happens to it now."""
+        """Set `run` aside: how it ended is known and being recorded."""
         self.waiting.pop(run.id, None)
         self.running[run.id] = run
         self.settling.add(run.id)
 
     def ended(self, run: Run, batch: Batch | None) -> None:
-        """Its end is durable; `batch` is its batch as it stands, None where that has ended."""
+        """Note that the end of `run` is durable; `batch`: its batch, None where that has ended."""
         self.settling.discard(run.id)
         self.put_offs.pop(run.id, None)
         del self.running[run.id]
@@ -63,13 +87,13 @@ class LiveRuns:
             self.batches[batch.id] = batch
 
     def taken_over(self, run: Run, boot: str) -> None:
-        """It was to end unstarted, and runs: that it is dispatched is durable."""
+        """Note that `run`, which was to end unstarted, is dispatched after all."""
         self.settling.discard(run.id)
         asked = self.running[run.id]
         self.running[run.id] = replace(asked, state=State.DISPATCHED, boot=boot)
 
     def again(self, run: Run) -> Run:
-        """It waits again, in its old place; with what was asked of it meanwhile."""
+        """Return `run` as it waits again in its old place, with a cancellation asked meanwhile."""
         self.settling.discard(run.id)
         asked = self.running.pop(run.id)
         waiting = replace(run, cancelling=asked.cancelling)
@@ -80,3 +104,31 @@ class LiveRuns:
     def _sort(self) -> None:
         order = sorted(self.waiting, key=lambda run: (self.put_offs.get(run, 0), run))
         self.waiting = {run: self.waiting[run] for run in order}
+
+
+class Awaited:
+    """The requests that wait for the end of a run."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._by_run: dict[int, set[asyncio.Future[Ending]]] = {}
+
+    def when_ended(self, run: int) -> asyncio.Future[Ending]:
+        """Return a future that is done when the live `run` has ended."""
+        future: asyncio.Future[Ending] = self._loop.create_future()
+        futures = self._by_run.setdefault(run, set())
+        futures.add(future)
+        future.add_done_callback(futures.discard)  # the caller may give up before the end
+        return future
+
+    def tell(self, run: int, ending: Ending) -> None:
+        """Answer the requests that wait for `run`."""
+        for future in self._by_run.pop(run, ()):
+            if not future.done():
+                future.set_result(ending)
+
+    def refuse(self, reason: str) -> None:
+        """Refuse all requests: no end will be seen any more."""
+        for future in chain.from_iterable(self._by_run.values()):
+            if not future.done():
+                future.set_exception(RequestRefused(reason))

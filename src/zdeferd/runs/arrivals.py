@@ -1,0 +1,245 @@
+"""What arrives in the daemon, one class a kind: its record in the ledger, and its effect.
+
+Each class is an `Arrival` of ledger/inbox.py: `record` runs on the ledger's thread, inside a
+transaction; `applied` runs in the loop once that is durable, and only then changes the
+picture of the live runs. So the picture never holds what the ledger does not.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+from ..crashpoints import reached
+from ..jobs.files import Configuration
+from ..ledger import claims, outcomes
+from ..ledger.claims import Claimed, Facts, Report
+from ..ledger.inbox import Arrival, Inbox
+from ..ledger.store import Ledger
+from ..machine.journal import Journal
+from ..machine.timers import Clock
+from ..model import Batch, Ending, Run
+from . import judge
+from .executor import Executor, cannot_change
+from .idle import IdleWatch
+from .live import Awaited, LiveRuns
+
+PRUNE_EVERY_S = 86400.0
+
+
+class Parts(NamedTuple):
+    """The daemon's parts that arrivals, the dispatcher and the endings share."""
+
+    boot: str
+    """The identifier of this boot."""
+    clock: Clock
+    loop: asyncio.AbstractEventLoop
+    journal: Journal
+    configuration: Configuration
+    executor: Executor
+    inbox: Inbox
+    idle: IdleWatch
+    live: LiveRuns
+    awaited: Awaited
+
+
+class Cancels(Protocol):
+    """What runs/endings.py does about a cancellation."""
+
+    def cancel_now(self, run: int) -> None:
+        """End the run, whether it waits or runs."""
+
+    def end_attempt(self, run: int, attempt: int) -> None:
+        """Ask the runner of a dispatched run to end its job."""
+
+
+@dataclass(frozen=True)
+class VisitArrived(Arrival[Claimed]):
+    """A shell's visit."""
+
+    report: Report
+    facts: Facts
+    parts: Parts
+    answer: Callable[[], None]
+    """Called once all of the visit is durable."""
+    drop: Callable[[], None]
+    """Called where it could not be recorded; the shell visits again."""
+
+    def record(self, ledger: Ledger) -> Claimed:
+        """Claim what the visit makes due; an empty batch is closed at once."""
+        claimed = claims.take_visit(ledger, self.report, self.facts)
+        now = self.facts.now
+        left = [b for b in claimed.batches if not outcomes.close_batch(ledger, b, now)]
+        return replace(claimed, batches=left)
+
+    def applied(self, result: Claimed) -> None:
+        """Answer the shell, then add what it claimed to the picture."""
+        reached("daemon.visit-committed")
+        self.answer()
+        reached("daemon.visit-answered")
+        for reason in result.refused:
+            self.parts.journal.once(f"refused a job of a shell: {reason}")
+        self.parts.live.add(result.runs, result.batches)
+        self.parts.idle.ask()
+
+    def failed(self, error: Exception) -> None:
+        """Leave the shell without an answer."""
+        self.drop()
+
+
+@dataclass(frozen=True)
+class RunAsked(Arrival[Run | None]):
+    """A run that `zdeferctl run` asks for."""
+
+    job: str
+    env: dict[str, str]
+    facts: Facts
+    live: LiveRuns
+    claimed: asyncio.Future[Run | None]
+    """Gets the run; None where no such job is declared."""
+
+    def record(self, ledger: Ledger) -> Run | None:
+        """Claim the run, under a key of its own."""
+        job = self.facts.jobs.get(self.job) or ledger.declared_job(self.job)
+        return claims.claim_by_hand(ledger, job, self.env, self.facts) if job else None
+
+    def applied(self, result: Run | None) -> None:
+        """Add the run to the picture and give it to the caller."""
+        if result is not None:
+            self.live.add([result], [])
+        self.claimed.set_result(result)
+
+    def failed(self, error: Exception) -> None:
+        """Give the error to the caller."""
+        self.claimed.set_exception(error)
+
+
+@dataclass(frozen=True)
+class CancelAsked(Arrival[None]):
+    """A cancellation that `zdeferctl cancel` asks for.
+
+    It records nothing: the queue only keeps it from meeting a start that is under way.
+    """
+
+    run: int
+    endings: Cancels
+
+    def record(self, ledger: Ledger) -> None:
+        """Record nothing yet."""
+
+    def applied(self, result: None) -> None:
+        """End the run."""
+        self.endings.cancel_now(self.run)
+
+
+@dataclass(frozen=True)
+class CancelDecided(Arrival[None]):
+    """The decision to cancel a dispatched run."""
+
+    run: Run
+    endings: Cancels
+    has_happened = True
+
+    def record(self, ledger: Ledger) -> None:
+        """Mark the run as one that is being cancelled."""
+        ledger.set_cancelling(self.run.id)
+
+    def applied(self, result: None) -> None:
+        """Ask its runner to end it."""
+        self.endings.end_attempt(self.run.id, self.run.attempt)
+
+
+@dataclass(frozen=True)
+class RunRecalled(Arrival[None]):
+    """A dispatched run that waits again: its attempt never started, or another is due."""
+
+    run: Run
+    """As it waits, its state and its next attempt included."""
+    live: LiveRuns
+    endings: Cancels
+    has_happened = True
+
+    def record(self, ledger: Ledger) -> None:
+        """Make the run a claimed one again."""
+        ledger.recall(self.run.id, self.run.attempt)
+
+    def applied(self, result: None) -> None:
+        """Put it back among the waiting ones, or cancel it where that was asked meanwhile."""
+        reached("daemon.recall-committed")
+        if self.live.again(self.run).cancelling:
+            self.endings.cancel_now(self.run.id)
+
+
+@dataclass(frozen=True)
+class RunTakenOver(Arrival[None]):
+    """A run that was to end unstarted and that an earlier daemon's spawner has started."""
+
+    run: Run
+    now: float
+    cancel: bool
+    parts: Parts
+    endings: Cancels
+    has_happened = True
+
+    def record(self, ledger: Ledger) -> None:
+        """Record the start."""
+        outcomes.begin(ledger, self.run, self.parts.boot, self.now)
+
+    def applied(self, result: None) -> None:
+        """Watch the run as one of this daemon's own."""
+        self.parts.live.taken_over(self.run, self.parts.boot)
+        self.parts.executor.adopt(self.run.id, self.run.attempt)
+        if self.cancel:
+            self.endings.cancel_now(self.run.id)
+
+
+@dataclass(frozen=True)
+class RunEnded(Arrival[Batch | None]):
+    """The end of a run."""
+
+    run: Run
+    ending: Ending
+    parts: Parts
+    has_happened = True
+
+    def record(self, ledger: Ledger) -> Batch | None:
+        """Record the outcome and its lines; the batch of the run, None where that has ended."""
+        return outcomes.end(ledger, self.run, self.ending)
+
+    def applied(self, result: Batch | None) -> None:
+        """Remove the run from the picture and its files from the disk; answer who waits."""
+        reached("daemon.end-committed")
+        self.parts.live.ended(self.run, result)
+        try:
+            self.parts.executor.discard(self.run.id)
+        except OSError as error:
+            self.parts.journal.once(cannot_change(error))
+        reached("daemon.discarded")
+        self.parts.awaited.tell(self.run.id, self.ending)
+
+
+class Pruning(Arrival[list[int]]):
+    """The daily removal of what ended long ago, a limited number of runs at a time."""
+
+    def __init__(self, boot: str, executor: Executor) -> None:
+        self._boot, self._executor = boot, executor
+        self._asked_at = self._before = 0.0
+
+    def is_due(self, now: float) -> bool:
+        """Whether a day has passed, or the last time left something to remove."""
+        return now - self._asked_at >= PRUNE_EVERY_S
+
+    def ask(self, now: float, keep_s: float) -> None:
+        """Remove what ended more than `keep_s` seconds before `now`."""
+        self._asked_at, self._before = now, now - keep_s
+
+    def record(self, ledger: Ledger) -> list[int]:
+        """Remove old rows; the runs whose folders go with them."""
+        return ledger.prune(self._before, self._boot)
+
+    def applied(self, result: list[int]) -> None:
+        """Remove the folders; where there were any, the next arrival prunes again."""
+        for run in result:
+            judge.remove(self._executor.folder(run))
+        if result:
+            self._asked_at = 0.0
