@@ -2,11 +2,11 @@
 
     python -m bench [--quick] [--peers FOLDER] [--no-fetch] [--no-write] [FAMILY …]
 
-A full run writes bench/results/latest.json, the tables of docs/benchmarks.md and its
-pictures; a run of some families replaces just theirs. A quick one measures next to
-nothing, to see that everything works, and writes to build/bench/quick only. A family
-that fails is said so and leaves the others alone; the exit code is then 1. Ctrl-C ends
-the run and keeps what was measured.
+A full run writes bench/results/latest.json and latest.md, the pictures, and the summary in
+docs/benchmarks.md; a run of some families replaces only theirs. A quick run measures next
+to nothing, to check that everything works, and writes to build/bench/quick only. A family
+that fails is named and the others are measured; the exit code is then 1. Ctrl-C ends the
+run and keeps what was measured.
 """
 
 import argparse
@@ -39,6 +39,7 @@ FAMILIES = (
 )
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench/results/latest.json"
+TABLES = RESULTS.with_suffix(".md")
 PAGE, PLOTS = ROOT / "docs/benchmarks.md", ROOT / "docs/benchmarks"
 QUICK_RESULTS = ROOT / "build/bench/quick"
 
@@ -97,8 +98,8 @@ def _write(results: dict[str, Any], quick: bool) -> None:
     figures = [figure_of(one) for one in results["figures"]]
     report.write_json(RESULTS, results)
     report.write_plots(PLOTS, figures)
-    if PAGE.exists():
-        report.write_page(PAGE, results)
+    TABLES.write_text(report.tables(results))
+    PAGE.write_text(report.filled(PAGE.read_text(), results))
 
 
 def _parser() -> argparse.ArgumentParser:

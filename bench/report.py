@@ -1,9 +1,8 @@
-"""Results as JSON, as tables in docs/benchmarks.md, and as pictures beside it.
+"""Writes results as JSON, as a page of tables, and as pictures.
 
-The page is written by hand; what is generated stands between two comments each:
-`<!-- bench:NAME -->` and `<!-- bench:end -->`, where NAME is a figure, `summary` or
-`machine`. So prose and numbers cannot drift apart in silence, and a run changes only
-what it measured.
+bench/results/latest.md is generated whole. docs/benchmarks.md is written by hand but for
+what stands between `<!-- bench:NAME -->` and `<!-- bench:end -->`, where NAME is `machine`
+or `summary`. Both are made from the same JSON document.
 """
 
 import json
@@ -94,18 +93,28 @@ def write_plots(folder: Path, figures: Sequence[Figure]) -> None:
             (folder / f"{figure.name}.svg").write_text(plot.svg(figure))
 
 
-def write_page(page: Path, results: Mapping[str, Any]) -> None:
-    """Fill the page's generated blocks; a block that nothing was measured for stays."""
-    figures = {one["name"]: figure_of(one) for one in results["figures"]}
-    blocks = {name: table(figure) for name, figure in figures.items()}
-    blocks["summary"] = summary_table(list(figures.values()))
-    blocks["machine"] = machine_lines(results)
+def filled(page: str, results: Mapping[str, Any]) -> str:
+    """The text of docs/benchmarks.md with its generated blocks made from these results."""
+    figures = [figure_of(one) for one in results["figures"]]
+    blocks = {"summary": summary_table(figures), "machine": machine_line(results)}
+    return _BLOCK.sub(lambda match: f"{match[1]}{blocks[match[2]]}\n{match[3]}", page)
 
-    def filled(match: re.Match[str]) -> str:
-        text = blocks.get(match[2])
-        return match[0] if text is None else f"{match[1]}{text}\n{match[3]}"
 
-    page.write_text(_BLOCK.sub(filled, page.read_text()))
+def tables(results: Mapping[str, Any]) -> str:
+    """The text of bench/results/latest.md: the loads of the machine, then every figure."""
+    figures = [figure_of(one) for one in results["figures"]]
+    lines = [
+        "# Results of the benchmarks",
+        "",
+        "Written by `make bench`; [docs/benchmarks.md](../../docs/benchmarks.md) says what each",
+        "family measures. Medians stand with their quartiles; pictures reach to p99.",
+        "",
+        machine_line(results),
+        "",
+        *load_lines(results),
+        *(f"\n## {figure.title}\n\n{table(figure)}" for figure in figures),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 # --- tables --------------------------------------------------------------------
@@ -114,11 +123,11 @@ def write_page(page: Path, results: Mapping[str, Any]) -> None:
 def table(figure: Figure) -> str:
     """One figure: a row for each contestant, then its goals and who is missing."""
     lines = [
-        f"**{figure.title}**, {figure.unit}: {figure.how}.",
+        f"In {figure.unit}: {figure.how}.",
         "",
     ]
     if figure.rows:
-        lines += [f"![{figure.title}](benchmarks/{figure.name}.svg)", ""]
+        lines += [f"![{figure.title}](../../docs/benchmarks/{figure.name}.svg)", ""]
     if figure.counts:
         lines += ["| contestant | |", "| --- | ---: |"]
         lines += [f"| {_name(row)} | {number(row.p50)} |" for row in figure.rows]
@@ -162,21 +171,24 @@ def summary_table(figures: Sequence[Figure]) -> str:
     return "\n".join(lines)
 
 
-def machine_lines(results: Mapping[str, Any]) -> str:
-    """What it ran on, and how busy that was."""
+def machine_line(results: Mapping[str, Any]) -> str:
+    """What it ran on, and between which days."""
     facts = results["machine"]
-    families = results["families"]
-    lines = [
+    days = sorted({one["taken_at"].partition("T")[0] for one in results["families"].values()})
+    when = " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "never"
+    return (
         f"{facts['cores']} cores ({facts['cpu']}), Linux {facts['kernel']}, zsh {facts['zsh']},"
-        f" Python {facts['python']}, SQLite {facts['sqlite']}.",
-        "",
-        "| family | measured at (UTC) | load average before, after |",
-        "| --- | --- | --- |",
-    ]
-    for name, one in families.items():
+        f" Python {facts['python']}, SQLite {facts['sqlite']}; {when}."
+    )
+
+
+def load_lines(results: Mapping[str, Any]) -> list[str]:
+    """A table of when each family was measured, and how busy the machine was."""
+    lines = ["| family | measured at (UTC) | load average before, after |", "| --- | --- | --- |"]
+    for name, one in results["families"].items():
         when = one["taken_at"].replace("T", " ").removesuffix("Z")
         lines.append(f"| `{name}` | {when} | {one['load_before']}, {one['load_after']} |")
-    return "\n".join(lines)
+    return lines
 
 
 def number(value: float) -> str:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -107,18 +108,30 @@ def test_a_picture_shows_every_contestant(counts: bool) -> None:
     assert {"floor", "zdeferd", "a <slow> one"} <= set(texts)
 
 
-def test_the_page_is_filled_where_it_says_so_and_nowhere_else(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
+def made_results(*figures: Figure) -> dict[str, Any]:
+    return report.document(figures, {"made": report.family_facts(0.0, 1.0)}, {}, quick=False)
+
+
+def test_the_page_is_filled_where_it_says_so_and_nowhere_else() -> None:
     block = "<!-- bench:{} -->\nold\n<!-- bench:end -->\n"
-    page.write_text("prose\n" + block.format("made") + block.format("other"))
-    facts = report.family_facts(0.0, 1.0)
-    report.write_page(page, report.document([figure()], {"made": facts}, {}, quick=False))
-    text = page.read_text()
-    assert text.startswith("prose\n<!-- bench:made -->\n**A made figure**, ms")
-    assert "(benchmarks/made.svg)" in text
-    assert "| **zdeferd** | 2 |" in text
-    assert "not met" in text
-    assert text.endswith(block.format("other")), "what was not measured stands as it was"
+    text = report.filled(
+        "prose\n" + block.format("summary") + "more\n" + block.format("machine"),
+        made_results(figure()),
+    )
+    assert text.startswith("prose\n<!-- bench:summary -->\n| figure | goal |")
+    assert "| A made figure | beside the floor | ≤ 1.50 | 2 | **not met** |" in text
+    assert "<!-- bench:end -->\nmore\n" in text
+    assert "1970-01-01." in text
+    assert "old" not in text
+
+
+def test_the_tables_have_every_figure_with_its_picture() -> None:
+    text = report.tables(made_results(figure(), figure(counts=True)))
+    assert text.count("## A made figure\n\nIn ms: not measured.\n") == 2
+    assert "(../../docs/benchmarks/made.svg)" in text
+    assert "| **zdeferd** | 2 | 2 to 2 |" in text
+    assert "- not measured: a peer: not installed" in text
+    assert "| `made` | 1970-01-01 00:00 | 1.0," in text
 
 
 def test_a_partial_run_keeps_what_it_did_not_measure() -> None:
@@ -134,14 +147,16 @@ def test_a_partial_run_keeps_what_it_did_not_measure() -> None:
     ]
 
 
-def test_the_page_has_a_place_for_every_figure_and_shows_its_picture() -> None:
+def test_the_pages_say_what_the_results_say() -> None:
     results = json.loads(program.RESULTS.read_text())
     page = program.PAGE.read_text()
-    places = re.findall(r"<!-- bench:([\w-]+) -->", page)
-    names = {one["name"] for one in results["figures"]}
-    assert names | {"summary", "machine", "end"} == set(places)
-    for name in re.findall(r"\(benchmarks/([\w-]+\.svg)\)", page):
-        assert (program.PLOTS / name).exists(), name
+    assert report.filled(page, results) == page
+    assert report.tables(results) == program.TABLES.read_text()
+
+
+def test_the_page_has_the_command_of_every_family() -> None:
+    commands = re.findall(r'make bench FIGURES="([\w ]+)"', program.PAGE.read_text())
+    assert set(program.FAMILIES) == {name for names in commands for name in names.split()}
 
 
 def test_results_name_no_place_of_the_machine_they_were_taken_on() -> None:
