@@ -3,12 +3,16 @@
 import fcntl
 import json
 import os
+import re
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.daemon import Daemon, attempts
-from support.user import NOW, User, call, claim
+from support.user import NOW, User, call, claim, end
 
 from zdeferd.attempts.records import COUNTS
 
@@ -41,6 +45,29 @@ def found() -> str:
     run = call("show", "1", "--json").document["run"]
     assert run["outcome"] is None
     return str(run["found"])
+
+
+@pytest.mark.usefixtures("held")
+def test_what_a_running_run_costs(folder: Path) -> None:
+    def cost(verb: str, *words: str) -> Any:
+        document = call(verb, *words, "--json").document
+        return (document["live_runs"][0] if verb == "status" else document["run"])["live_cost"]
+
+    assert cost("show", "1") is None  # nothing says when its runner began
+    mark = {"pid": os.getpid(), "started_at": time.time()}
+    (folder / "started.1").write_text(json.dumps(mark) + "\n")
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE):
+        for found in (cost("show", "1"), cost("status")):
+            assert set(found) == {"cpu_ms", "memory_kib", "processes"}
+            assert found["processes"] == 1
+        text = call("show", "1").out
+        assert re.search(r"^so far +cpu \d.*, memory \d.*, 1 process$", text, re.MULTILINE)
+
+
+def test_an_ended_run_has_its_own_cost_only(user: User) -> None:
+    end(user.ledger(), claim(user.ledger(), "build"))
+    assert call("show", "1", "--json").document["run"]["live_cost"] is None
+    assert "so far" not in call("show", "1").out
 
 
 @pytest.mark.usefixtures("held")

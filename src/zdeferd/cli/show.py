@@ -12,7 +12,7 @@ from ..ledger.packing import unpack
 from ..ledger.reading import reading
 from ..model import Work
 from ..view.jobs import command_of, declared
-from ..view.live import as_found
+from ..view.live import as_found, live_cost
 from ..view.render import Style, clock, count, duration, fields, home_short, kib, octets, printable
 from ..view.runs import document, notes, wall_ms, word
 from ..view.target import latest_run, run_or_job
@@ -45,11 +45,17 @@ def perform(call: Call) -> int:
     found = document(row) | {
         "command": command,
         "timeout_s": timeout_s,
+        "live_cost": live_cost(row, paths),
         "output_path": output if os.path.exists(output) else None,
     }
 
     def text(style: Style) -> str:
-        pairs = [*_pairs(row, call.now, style), *_defined(found), *_cost(row, call.now)]
+        pairs = [
+            *_pairs(row, call.now, style),
+            *_defined(found),
+            *_cost(row, call.now),
+            *_so_far(found),
+        ]
         if found["output_path"]:
             pairs.append(("output", _output(row, printable(home_short(output, paths.home)))))
         made = [fields(pairs, style), *notes([row])]
@@ -106,6 +112,15 @@ def _cost(row: Document, now: float) -> list[tuple[str, str]]:
         ("block io", f"{octets(row['block_in'] * 512)} in, {octets(row['block_out'] * 512)} out"),
         ("switches", f"{row['switches_voluntary']} voluntary, {row['switches_involuntary']} not"),
     ]
+
+
+def _so_far(found: Document) -> list[tuple[str, str]]:
+    cost = found["live_cost"]
+    if cost is None:
+        return []
+    parts = f"cpu {duration(cost['cpu_ms'])}, memory {kib(cost['memory_kib'])}"
+    number = cost["processes"]
+    return [("so far", f"{parts}, {number} {'process' if number == 1 else 'processes'}")]
 
 
 def _output(row: Document, path: str) -> str:

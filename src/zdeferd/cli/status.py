@@ -11,7 +11,7 @@ from .. import __version__
 from ..ledger.reading import View, reading
 from ..machine.lock import daemon_pid
 from ..view.health import DAY_S, problems
-from ..view.live import as_found
+from ..view.live import as_found, live_cost
 from ..view.render import Style, ago, fields, home_short, printable
 from ..view.runs import document, runs_table, word
 from ..view.where import find_paths
@@ -37,6 +37,9 @@ def perform(call: Call) -> int:
     with reading(paths.ledger) as view:
         live = as_found(view.live_runs(), paths)
         found = _document(paths, view, live, call.now)
+    if call.args.json:  # people see the table, which has no room for it
+        for run, row in zip(found["live_runs"], live, strict=True):
+            run["live_cost"] = live_cost(row, paths)
     return call.answer(found, lambda style: _text(found, live, paths, call.now, style))
 
 

@@ -10,6 +10,7 @@ from ..errors import NoDaemon, ZdeferdError
 from ..install.plan import STOPPED, installed_service
 from ..machine.lock import daemon_pid
 from ..machine.paths import check_private_dir, check_socket_path
+from ..machine.processes import named
 from ..wire import messages
 from ..wire.client import check_socket, request
 from .findings import Check, Finding, Level, Scene, refused
@@ -87,7 +88,7 @@ def check_daemon(scene: Scene) -> Iterator[Finding]:
         remedy = "zdeferctl stop; zdeferctl start" if pid is not None else "zdeferctl start"
         found = error.found
         if pid:
-            found += f"; pid {pid} holds the lock, perhaps with another socket path"
+            found += f"; {named(pid)} holds the lock, perhaps with another socket path"
         yield Finding(Level.BAD, "daemon", found, remedy)
         return
     except ZdeferdError as error:

@@ -12,7 +12,9 @@ from ..install.plan import STOPPED, install_plan, installed_service
 from ..install.steps import Write
 from ..install.zshrc import called_too_early, loads_shim
 from ..ledger.reading import reading
+from ..machine.lock import daemon_pid
 from ..machine.paths import Paths, check_private_dir, check_private_file
+from ..machine.processes import named, openers
 from ..telemetry.sharedlog import open_log
 from ..view.health import log_problems, state_problems
 from ..view.jobs import tally
@@ -39,13 +41,20 @@ def check_state(scene: Scene) -> Iterator[Finding]:
     except LedgerNewer as error:
         yield refused("state", error)
     except LedgerLocked:
-        remedy = "end the other program that has it open; zdeferd goes on by itself then"
-        yield Finding(Level.BAD, "state", f"ledger is locked: {paths.ledger}", remedy)
+        yield _locked(paths)
     except LedgerError as error:
         yield _damaged(paths.ledger, error.found)
     else:
         yield from [_damaged(paths.ledger, damage)] if damage else _state_folder(paths)
         yield from (Finding(Level.WARN, "log", *trouble) for trouble in unwritten)
+
+
+def _locked(paths: Paths) -> Finding:
+    daemon = daemon_pid(paths.lock)
+    others = [named(pid) for pid in openers(paths.ledger) if pid != daemon]
+    program = ", ".join(others) or "the other program that has it open"
+    remedy = f"end {program}; zdeferd goes on by itself then"
+    return Finding(Level.BAD, "state", f"ledger is locked: {paths.ledger}", remedy)
 
 
 def _damaged(path: str, found: str) -> Finding:

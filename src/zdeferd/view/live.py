@@ -43,6 +43,26 @@ def still_run(rows: Iterable[Document], paths: Paths) -> list[int]:
     ]
 
 
+def live_cost(row: Document, paths: Paths) -> dict[str, int] | None:
+    """Return what a running run's processes have used so far, by key; None: it does not run."""
+    if row["state"] != "dispatched" or row.get("found", "running") != "running":
+        return None
+    from ..attempts import records
+    from ..machine import processes
+
+    marks = records.marks(f"{paths.runs}/{row['id']}", row["attempt"])
+    if "started_at" not in marks:
+        return None
+    cost = processes.live_cost(marks["pid"], marks["started_at"])
+    if cost is None:
+        return None
+    return {
+        "cpu_ms": round(cost.cpu_s * 1000),
+        "memory_kib": cost.memory_bytes >> 10,
+        "processes": cost.processes,
+    }
+
+
 def _look(folder: str, attempt: int) -> Document:
     try:
         lock = open_file(f"{folder}/{LOCK}", os.O_RDONLY)

@@ -1,0 +1,90 @@
+"""Looks at processes that run now, by psutil: their cost so far, their names and owners.
+
+Numbers of a tree that still runs are a look at one instant: a process can come or go
+meanwhile. The cost of a run that has ended is the runner's (getrusage), which is exact.
+
+psutil is imported at the first look, because it takes 30 ms.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psutil
+
+CLOCK_SLACK_S = 2.0
+"""A process's start is computed from the boot's instant, which a set clock moves."""
+
+
+class LiveCost(NamedTuple):
+    """What a process tree has used so far, at the instant of the look."""
+
+    cpu_s: float
+    """User and system time, of processes that have ended as far as a parent reaped them."""
+    memory_bytes: int
+    """The sum of resident sizes; a page that processes share counts in each."""
+    processes: int
+
+
+def live_cost(runner: int, started_at: float) -> LiveCost | None:
+    """Return the cost so far of all that process `runner` has started; None: it has gone.
+
+    `started_at` is when it began: a younger process has only inherited its number.
+    """
+    import psutil
+
+    try:
+        top = psutil.Process(runner)
+        if top.create_time() > started_at + CLOCK_SLACK_S:
+            return None
+        reaped = top.cpu_times()
+        looks = [look for process in top.children(recursive=True) if (look := _look(process))]
+    except psutil.Error:
+        return None
+    cpu_s = reaped.children_user + reaped.children_system + sum(cpu for cpu, _ in looks)
+    return LiveCost(cpu_s, sum(size for _, size in looks), len(looks))
+
+
+def _look(process: psutil.Process) -> tuple[float, int] | None:
+    """Return CPU seconds and resident bytes of one process; None: it has gone or is not ours."""
+    import psutil
+
+    try:
+        times, memory = process.cpu_times(), process.memory_info()
+    except psutil.Error:
+        return None
+    return sum((times.user, times.system, times.children_user, times.children_system)), memory.rss
+
+
+def named(pid: int) -> str:
+    """Return `pid 7 (zsh, of alice)`, or `pid 7` alone where the process has gone."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return f"pid {pid} ({process.name()}, of {process.username()})"
+    except psutil.Error:
+        return f"pid {pid}"
+
+
+def openers(path: str) -> list[int]:
+    """Return the pids of other processes of this user that have the file `path` open."""
+    return list(_openers(path))
+
+
+def _openers(path: str) -> Iterator[int]:
+    import psutil
+
+    path = os.path.realpath(path)
+    for process in psutil.process_iter():
+        try:
+            ours = process.pid != os.getpid() and process.uids().real == os.getuid()
+            if ours and any(file.path == path for file in process.open_files()):
+                yield process.pid
+        except psutil.Error:
+            continue

@@ -1,0 +1,68 @@
+"""Processes that run now, seen by psutil."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from zdeferd.machine.processes import live_cost, named, openers
+
+CHILD = """
+import time
+end = time.process_time() + 0.05
+while time.process_time() < end: pass
+print("ready", flush=True)
+input()
+"""
+RUNNER = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!r}])"
+
+
+@pytest.fixture
+def runner() -> Iterator[subprocess.Popen[str]]:
+    """A process whose one child has used 50 ms of CPU, and waits."""
+    command = [sys.executable, "-c", RUNNER]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as made:
+        assert made.stdout is not None
+        assert made.stdin is not None
+        assert made.stdout.readline() == "ready\n"
+        yield made
+        made.stdin.write("\n")  # the child reads it and leaves
+
+
+def test_the_cost_is_that_of_the_children(runner: subprocess.Popen[str]) -> None:
+    cost = live_cost(runner.pid, time.time())
+    assert cost is not None
+    assert cost.processes == 1
+    assert 0.05 <= cost.cpu_s < 10
+    assert cost.memory_bytes > 1 << 20
+
+
+def test_a_younger_process_has_only_the_number(runner: subprocess.Popen[str]) -> None:
+    assert live_cost(runner.pid, time.time() - 3600) is None
+
+
+def test_a_process_that_has_gone() -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait(timeout=10)
+    assert live_cost(gone.pid, time.time()) is None
+    assert named(gone.pid) == f"pid {gone.pid}"
+
+
+def test_a_name_and_an_owner() -> None:
+    found = named(os.getpid())
+    assert found.startswith(f"pid {os.getpid()} (")
+    assert ", of " in found
+
+
+def test_openers_are_other_processes(home: Path) -> None:
+    path = home / "ledger"
+    path.touch()
+    with path.open() as file, subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=file) as cat:
+        assert openers(str(path)) == [cat.pid]
+    with path.open():
+        assert openers(str(path)) == []
