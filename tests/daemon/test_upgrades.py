@@ -13,7 +13,8 @@ from support.daemon import Daemon, Peer, visit
 from support.user import User
 
 import zdeferd
-from zdeferd.ledger.store import SCHEMA_VERSION, Ledger
+from zdeferd.ledger.database import SCHEMA_VERSION
+from zdeferd.ledger.store import Ledger
 from zdeferd.model import State, Trigger
 from zdeferd.wire import messages
 

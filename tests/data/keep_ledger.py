@@ -23,7 +23,7 @@ from support.daemon import Daemon, Peer, attempts, visit  # noqa: E402
 
 from zdeferd.attempts import processes  # noqa: E402
 from zdeferd.crashpoints import VARIABLE  # noqa: E402
-from zdeferd.ledger.store import SCHEMA_VERSION  # noqa: E402
+from zdeferd.ledger.database import SCHEMA_VERSION  # noqa: E402
 from zdeferd.machine.boot import boot_id  # noqa: E402
 from zdeferd.rules import verdicts  # noqa: E402
 from zdeferd.runs import judge  # noqa: E402

@@ -3,7 +3,7 @@
 import pytest
 
 from zdeferd.model import Scope
-from zdeferd.rules.scopes import change_key, scope_key
+from zdeferd.rules.scopes import change_key, request_key, scope_key
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,7 @@ def test_the_key(scope: Scope, key: str) -> None:
 
 def test_a_generation() -> None:
     assert change_key(3) == "change:3"
+
+
+def test_a_run_by_hand() -> None:
+    assert request_key("0f") == "run:0f"

@@ -277,10 +277,12 @@ def an_idle_look_that_is_not_asked_for() -> AbstractContextManager[Any]:
 
 @_breaks(Invariant.ONE_CLAIM)
 def every_day_is_another() -> AbstractContextManager[Any]:
-    scope_key = claims.scope_key
+    due = claims._due
 
-    def newer(scope: Any, nonce: str, facts: Any) -> str:
-        key = scope_key(scope, nonce, facts)
-        return f"{key}.{facts.now}" if scope is Scope.DAY else key
+    def newer(ledger: Any, job: Any, shell: Any, facts: Any) -> Any:
+        found = due(ledger, job, shell, facts)
+        if found is None or job.once_per is not Scope.DAY:
+            return found
+        return found._replace(key=f"{found.key}.{facts.now}")
 
-    return _instead(claims, "scope_key", newer)
+    return _instead(claims, "_due", newer)

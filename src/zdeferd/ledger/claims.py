@@ -17,8 +17,9 @@ from msgspec import Struct
 
 from ..errors import LedgerError
 from ..model import Batch, Job, Run, Scope, Sink, Trigger, Work
+from ..rules.scopes import change_key, request_key, scope_key
 from ..telemetry import projection
-from .store import Ledger, Registration, Shell
+from .store import Ledger, Shell
 
 
 class Declaration(NamedTuple):
@@ -97,14 +98,11 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
     if not env and shell is not None:
         env = shell.env
     sink = projection.sink(env, facts.default_log)
-    key = f"run:{uuid.uuid4().hex}"
+    key = request_key(uuid.uuid4().hex)
     run = _run(ledger.next_run(), job, key, job.on[0], "", sink, None, facts.now)
     if not _take(ledger, run, Work(job=job, env=env)):
         raise LedgerError(f"a key that is made at random was claimed before: {key}")
     return run
-
-
-# --- declarations --------------------------------------------------------------
 
 
 def _declare(ledger: Ledger, report: Report, now: float, claimed: Claimed) -> list[Job]:
@@ -150,7 +148,8 @@ def _postprompt(
     batch = ledger.new_batch(Trigger.POSTPROMPT, shell.nonce, shell.sink, facts.now)
     for job in jobs:
         claimed.runs += _claim(ledger, job, shell, _due(ledger, job, shell, facts), batch, facts)
-    _drop(ledger, registered)
+    for registration in registered:
+        ledger.drop_registration(registration.id)
     claimed.batches.append(batch)
 
 
@@ -164,7 +163,8 @@ def take_idle(
     # Batch by batch, so that the order of runs and the order of batches never disagree.
     for sink, candidates in by_sink.items():
         _idle_batch(ledger, sink, candidates, facts, claimed)
-    _drop(ledger, ledger.registrations(Trigger.IDLE))
+    for registration in ledger.registrations(Trigger.IDLE):
+        ledger.drop_registration(registration.id)
     return claimed
 
 
@@ -223,11 +223,6 @@ def _last_heard(ledger: Ledger) -> Shell | None:
     return next((s for s in shells if s.env.get("ZSH_IDLE_ENABLE") != "0"), None)
 
 
-def _drop(ledger: Ledger, registrations: Iterable[Registration]) -> None:
-    for registration in registrations:
-        ledger.drop_registration(registration.id)
-
-
 # --- claims --------------------------------------------------------------------
 
 
@@ -236,6 +231,7 @@ class Due(NamedTuple):
 
     key: str
     fingerprint: str = ""
+    generation: int = 0
 
 
 def due_now(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
@@ -245,18 +241,12 @@ def due_now(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
 
 
 def _due(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
-    """The same, but for a key that may be spent: to claim it is to find out."""
+    """As `due_now`, without looking at the claims; `Ledger.claim` decides."""
     if job.once_per is not Scope.CHANGE:
-        return Due(scope_key(job.once_per, shell.nonce, facts))
+        return Due(scope_key(job.once_per, shell.nonce, facts.boot, facts.day))
     seen, generation = ledger.fingerprint(job.id)
     now = facts.fingerprint(job.watch, shell.env)
-    return Due(f"change:{generation + 1}", now) if now != seen else None
-
-
-def scope_key(scope: Scope, nonce: str, facts: Facts) -> str:
-    """The key of every scope but `change`, whose keys count generations."""
-    spans = {Scope.SHELL: nonce, Scope.BOOT: facts.boot, Scope.DAY: facts.day}
-    return f"{scope}:{spans[scope]}" if scope in spans else str(scope)
+    return Due(change_key(generation + 1), now, generation + 1) if now != seen else None
 
 
 def _claim(
@@ -270,8 +260,8 @@ def _claim(
     )
     if not _take(ledger, run, Work(job=job, env=shell.env)):
         return []
-    if due.fingerprint:
-        ledger.save_fingerprint(job.id, due.fingerprint, int(due.key.removeprefix("change:")))
+    if due.generation:
+        ledger.save_fingerprint(job.id, due.fingerprint, due.generation)
     return [run]
 
 

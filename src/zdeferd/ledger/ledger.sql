@@ -3,12 +3,13 @@
 -- the name; JSON columns are Structs of model.py, written by packing.py.
 
 -- name: schema
--- `shells`: who has visited. `seq` is the last message recorded; redelivery is seen by it.
+-- `shells`: the shells that have visited. `seq` is the number of the last message recorded; a
+-- message with no higher number is a redelivery.
 CREATE TABLE shells (
     nonce   TEXT PRIMARY KEY,
     seq     INTEGER NOT NULL,
     seen_at REAL NOT NULL,
-    prompted INTEGER NOT NULL DEFAULT 0,   -- its first postprompt event has been taken in
+    prompted INTEGER NOT NULL DEFAULT 0,   -- its first postprompt event has been recorded
     env     TEXT NOT NULL,                 -- JSON map: the allow-listed environment
     sink    TEXT NOT NULL                  -- JSON Sink
 ) WITHOUT ROWID;
@@ -20,10 +21,10 @@ CREATE TABLE jobs (
     definition  TEXT NOT NULL,             -- JSON Job
     declared_at REAL NOT NULL,
     shell       TEXT NOT NULL,
-    refused     TEXT                       -- why the last declaration was not taken
+    refused     TEXT                       -- why the last declaration was refused
 ) WITHOUT ROWID;
 
--- `registrations`: declared by a shell, not yet due. Gone once considered.
+-- `registrations`: jobs declared by a shell and not yet due. Deleted when their event comes.
 CREATE TABLE registrations (
     id         INTEGER PRIMARY KEY,        -- order of registration
     shell      TEXT NOT NULL,
@@ -33,7 +34,8 @@ CREATE TABLE registrations (
     UNIQUE (shell, trigger, job)
 );
 
--- `claims`: the durable right to run. One row a (job, scope key), for ever or until the key is past.
+-- `claims`: the durable rights to run, one a (job, scope key). Deleted only when the key can
+-- never come back.
 CREATE TABLE claims (
     job        TEXT NOT NULL,
     key        TEXT NOT NULL,              -- shell:… boot:… day:… change:N ever run:…
@@ -90,13 +92,13 @@ CREATE INDEX runs_job ON runs (job, id);
 CREATE INDEX runs_batch ON runs (batch) WHERE batch IS NOT NULL;
 CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
 
--- `payloads`: what a live run executes; gone at its end.
+-- `payloads`: what a live run executes. Deleted at its end.
 CREATE TABLE payloads (
     run  INTEGER PRIMARY KEY,
     work TEXT NOT NULL                     -- JSON Work
 );
 
--- `lines`: telemetry not yet known to be in its file. Gone once marked.
+-- `lines`: telemetry not yet known to be in its file. Deleted once it is.
 CREATE TABLE lines (
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
     path   TEXT NOT NULL,
@@ -118,7 +120,7 @@ SET seq = :seq, seen_at = :now, prompted = :prompted, env = :env, sink = :sink;
 SELECT nonce, seq, prompted, env, sink FROM shells WHERE nonce = :nonce;
 
 -- name: latest_shells
--- Newest first; the caller takes the first that has not switched idle work off.
+-- Newest first; claims.py takes the first that has not switched idle work off.
 SELECT nonce, seq, prompted, env, sink FROM shells ORDER BY seen_at DESC LIMIT 32;
 
 -- name: declare_job
@@ -187,7 +189,7 @@ SELECT b.id, b.trigger, b.sink, b.started_at,
 FROM batches b WHERE b.id = :id AND b.ended_at IS NULL;
 
 -- name: batch_totals
--- `tasks`: those that ran. `ms`: their wall time. `missed`: left out for the budget.
+-- `tasks`: runs that started. `ms`: their wall time. `missed`: left out because of the budget.
 SELECT count(*) FILTER (WHERE state != 'ended') AS live,
        count(*) FILTER (WHERE started_at IS NOT NULL) AS tasks,
        count(*) FILTER (WHERE started_at IS NOT NULL AND rc = 0) AS ok,
@@ -252,8 +254,8 @@ SELECT outcome, rc FROM runs WHERE id = :id AND state = 'ended';
 INSERT INTO lines (path, text, run, due_at) VALUES (:path, :text, :run, :now);
 
 -- name: open_lines
--- The oldest of each file, so that a file that cannot be written holds up no other; a
--- lost line stays for doctor and holds nobody up.
+-- The oldest of each file, so that a file that cannot be written delays no other. A lost
+-- line is not among them: it stays for `zdeferctl doctor`.
 SELECT id, path, text, state, device, inode, offset FROM (
     SELECT *, row_number() OVER (PARTITION BY path ORDER BY id) AS place
     FROM lines WHERE state != 'lost')
@@ -286,7 +288,7 @@ DELETE FROM batches WHERE ended_at < :before
 AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.batch = batches.id);
 
 -- name: prune_claims
--- Keys that can never come back; `ever` and the last generation of `change` stay.
+-- Keys (rules/scopes.py) that can never come back; those of `ever` and `change` stay.
 DELETE FROM claims WHERE claimed_at < :before AND (key LIKE 'shell:%' OR key LIKE 'day:%'
     OR key LIKE 'run:%' OR (key LIKE 'boot:%' AND key != :boot));
 
@@ -298,5 +300,5 @@ DELETE FROM registrations WHERE NOT EXISTS
     (SELECT 1 FROM shells WHERE shells.nonce = registrations.shell);
 
 -- name: prune_lines
--- Nobody could write them in all that time.
+-- Their files could not be written in all that time.
 DELETE FROM lines WHERE due_at < :before;

@@ -1,4 +1,4 @@
-"""Structs as text for the ledger: ASCII JSON.
+"""Values as the ledger keeps them: Structs as ASCII JSON, and rows as values again.
 
 What comes from a shell may hold any bytes, carried in Python as surrogates that
 MessagePack and UTF-8 refuse; the standard library's JSON escapes them and brings
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..model import Work
+from ..model import Batch, Run, Sink, State, Trigger, Work
 
 T = TypeVar("T")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -55,3 +55,34 @@ def pack_work(work: Work) -> str:
 def unpack(text: str, kind: type[T]) -> T:
     """What `pack` was given; msgspec.ValidationError where it is no `kind`."""
     return msgspec.convert(json.loads(text), kind)
+
+
+def batch_of(row: Any) -> Batch:
+    """The batch of a row of `open_batches`."""
+    return Batch(
+        id=row["id"],
+        trigger=Trigger(row["trigger"]),
+        sink=unpack(row["sink"], Sink),
+        started_at=row["started_at"],
+        spent_ms=row["spent_ms"],
+    )
+
+
+def run_of(row: Any) -> Run:
+    """The run of a row of `live_runs`."""
+    return Run(
+        id=row["id"],
+        job=row["job"],
+        key=row["key"],
+        trigger=Trigger(row["trigger"]),
+        batch=row["batch"],
+        sink=unpack(row["sink"], Sink),
+        claimed_at=row["claimed_at"],
+        after=tuple(row["after"].split()),
+        state=State(row["state"]),
+        attempt=row["attempt"],
+        boot=row["boot"],
+        cancelling=bool(row["cancelling"]),
+        attempts=row["attempts"],
+        shell=row["shell"],
+    )

@@ -4,8 +4,8 @@ Owns every query of the reading verbs. Opens the SQLite file with `mode=ro`, so 
 no verb can change the truth, and answers with plain dictionaries whose keys are the
 columns of ledger.sql. A ledger that does not exist yet reads as an empty one.
 
-Assumes the schema of ledger.sql (user_version 1); a newer one is refused, for a
-guess about unknown columns would be a lie. Imports no msgspec: `status` must be
+Assumes the schema of ledger.sql; a newer one is refused, because what its columns mean
+is not known here. Imports no msgspec: `status` must be
 fast, so definitions stay JSON until a verb asks for them.
 """
 
@@ -18,14 +18,13 @@ from contextlib import contextmanager
 
 from ..errors import LedgerError, LedgerLocked, LedgerNewer
 from ..machine.paths import check_regular
+from .database import SCHEMA_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     Row = dict[str, Any]
-
-SCHEMA_VERSION = 1
 
 _LIVE = "state != 'ended'"
 _RUN = (

@@ -1,39 +1,22 @@
-"""The ledger: the one durable truth, in SQLite (WAL, synchronous=FULL).
+"""The store: the statements of ledger.sql behind methods that take and return values.
 
-`Ledger` is the store: small named statements from ledger.sql behind methods that
-take and return values of model.py. It knows no rules; claims.py and ledger/outcomes.py
-compose its methods into transactions, which committer.py runs. Assumes one daemon
-(daemon/main.py holds the lock) and any number of read-only readers.
+claims.py and outcomes.py compose its methods into transactions, which committer.py
+runs. Of the rules it knows one: a run changes its state only as rules/lifecycle.py says.
+It implements the contract of claims (contract.py).
 """
 
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from ..errors import LedgerError, UnsafePath, WrongTransition
-from ..machine.files import open_file
-from ..machine.paths import check_private_file
-from ..model import Batch, BatchTotals, Ending, Job, Run, Sink, State, Trigger, Work
+from ..errors import LedgerError, WrongTransition
+from ..model import Batch, BatchTotals, Ending, Job, Run, Scope, Sink, State, Trigger, Work
 from ..rules import lifecycle
 from ..rules.lifecycle import Event
-from .packing import pack_again, pack_work, unpack
-
-SCHEMA_VERSION = 1
-"""`PRAGMA user_version`; a ledger with a larger one is refused untouched."""
-
-
-def load_statements() -> dict[str, str]:
-    """Every statement of ledger.sql under its name."""
-    text = files(__package__).joinpath("ledger.sql").read_text()
-    blocks = text.split("-- name: ")[1:]
-    heads = (block.partition("\n") for block in blocks)
-    return {name: body for name, _, body in heads}
+from ..rules.scopes import scope_key
+from .database import Database
+from .packing import batch_of, pack_again, pack_work, run_of, unpack
 
 
 class Shell(NamedTuple):
@@ -66,79 +49,8 @@ class Line(Struct, frozen=True):
     offset: int | None
 
 
-class Ledger:
+class Ledger(Database):
     """The store. Every method is one statement or a few that belong together."""
-
-    def __init__(self, path: str) -> None:
-        """Open `path`, creating it where there is none; LedgerError says what is wrong."""
-        self._sql = load_statements()
-        try:
-            _check_files(path)
-            self.identity = _make_private(path)
-            """Device and inode of the file that was opened."""
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.row_factory = sqlite3.Row
-            self._prepare(path)
-        except UnsafePath as error:
-            raise LedgerError(f"cannot open the ledger: {error}") from None
-        except OSError as error:
-            raise LedgerError(f"cannot open the ledger: {path}: {error.strerror}") from None
-        except sqlite3.Error as error:
-            raise LedgerError(
-                f"cannot open the ledger: {path}: {error}", "`zdeferctl doctor` says what to do"
-            ) from None
-
-    def _prepare(self, path: str) -> None:
-        self._db.execute("PRAGMA busy_timeout = 5000")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise LedgerError(
-                f"the ledger is from a newer zdeferd (schema {version}, this one knows "
-                f"{SCHEMA_VERSION}): {path}",
-                "upgrade zdeferd, or move the file away",
-            )
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        if version == 0:
-            self._db.executescript(
-                f"BEGIN IMMEDIATE; {self._sql['schema']}; "
-                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-            )
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing, durable at the end."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """A part of a transaction that can fail alone."""
-        self._db.execute("SAVEPOINT part")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK TO part")
-            raise
-        finally:
-            if self._db.in_transaction:
-                self._db.execute("RELEASE part")
-
-    def close(self) -> None:
-        """Close the connection; a clean close also empties the WAL."""
-        self._db.close()
-
-    def _run(self, name: str, **values: object) -> sqlite3.Cursor:
-        return self._db.execute(self._sql[name], values)
-
-    def _one(self, name: str, **values: object) -> Any:
-        return self._run(name, **values).fetchone()
 
     # shells and what they declared
 
@@ -274,16 +186,16 @@ class Ledger:
 
     def open_batches(self) -> list[Batch]:
         """Batches that have not ended."""
-        return [_batch(row) for row in self._run("open_batches")]
+        return [batch_of(row) for row in self._run("open_batches")]
 
     def batch(self, batch: int) -> Batch | None:
         """The batch, if it has not ended."""
         row = self._one("open_batch_by_id", id=batch)
-        return _batch(row) if row else None
+        return batch_of(row) if row else None
 
     def live_runs(self) -> list[Run]:
         """Runs that have not ended, in order of their claims."""
-        return [_live_run(row) for row in self._run("live_runs")]
+        return [run_of(row) for row in self._run("live_runs")]
 
     def work(self, run: int) -> Work:
         """What a live run executes."""
@@ -369,58 +281,9 @@ class Ledger:
 
     def prune_claims(self, before: float, boot: str) -> None:
         """Delete claims from before that instant whose key can never come back."""
-        self._run("prune_claims", before=before, boot=f"boot:{boot}")
-
-
-def _check_files(path: str) -> None:
-    """UnsafePath where SQLite would follow a link of somebody's, or use a file of theirs."""
-    for file in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal"):
-        if os.path.lexists(file):
-            check_private_file(file)
-
-
-def _make_private(path: str) -> tuple[int, int]:
-    """Make the file before SQLite does; returns its device and inode.
-
-    SQLite makes a file as the umask says, and its `-wal` and `-shm` with the file's mode.
-    """
-    fd = open_file(path, os.O_RDWR | os.O_CREAT)
-    try:
-        found = os.fstat(fd)
-    finally:
-        os.close(fd)
-    return found.st_dev, found.st_ino
+        self._run("prune_claims", before=before, boot=scope_key(Scope.BOOT, "", boot, ""))
 
 
 def _shell(row: Any) -> Shell:
     env, sink = unpack(row["env"], dict[str, str]), unpack(row["sink"], Sink)
     return Shell(row["nonce"], row["seq"], bool(row["prompted"]), env, sink)
-
-
-def _batch(row: Any) -> Batch:
-    return Batch(
-        id=row["id"],
-        trigger=Trigger(row["trigger"]),
-        sink=unpack(row["sink"], Sink),
-        started_at=row["started_at"],
-        spent_ms=row["spent_ms"],
-    )
-
-
-def _live_run(row: Any) -> Run:
-    return Run(
-        id=row["id"],
-        job=row["job"],
-        key=row["key"],
-        trigger=Trigger(row["trigger"]),
-        batch=row["batch"],
-        sink=unpack(row["sink"], Sink),
-        claimed_at=row["claimed_at"],
-        after=tuple(row["after"].split()),
-        state=State(row["state"]),
-        attempt=row["attempt"],
-        boot=row["boot"],
-        cancelling=bool(row["cancelling"]),
-        attempts=row["attempts"],
-        shell=row["shell"],
-    )

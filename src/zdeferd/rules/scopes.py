@@ -15,3 +15,8 @@ def scope_key(scope: Scope, nonce: str, boot: str, day: str) -> str:
 def change_key(generation: int) -> str:
     """Return the key of scope `change`: it counts the generations of the inputs."""
     return f"{Scope.CHANGE}:{generation}"
+
+
+def request_key(name: str) -> str:
+    """Return the key of one run that a user asked for by hand; `name` is used once."""
+    return f"run:{name}"

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import time
 
-from ..ledger.packing import unpack
+from ..ledger.packing import run_of, unpack
 from ..ledger.reading import View
 from ..machine.boot import boot_id
 from ..machine.lock import daemon_pid
-from ..model import Batch, Run, Scope, Sink, State, Trigger
+from ..model import Batch, Scope, Sink, State, Trigger
 from ..rules import schedule, scopes
 from .jobs import Declared, declared
 from .live import as_found
@@ -137,7 +137,7 @@ def _live(rows: list[Document], view: View, name: str, loaded: Loaded) -> Live |
 
 def _picture(rows: list[Document], view: View, loaded: Loaded) -> schedule.Picture:
     """Return the picture that the daemon decides from, as the ledger has it."""
-    runs = [_run(row) for row in rows]
+    runs = [run_of(row) for row in rows]
     batches = [
         Batch(id=row["id"], trigger=Trigger(row["trigger"]), sink=unpack(row["sink"], Sink))
         for row in view.open_batches()
@@ -147,19 +147,4 @@ def _picture(rows: list[Document], view: View, loaded: Loaded) -> schedule.Pictu
         running={run.id: run for run in runs if run.state is State.DISPATCHED},
         batches={batch.id: batch for batch in batches},
         jobs_at_once=loaded.settings.jobs_at_once,
-    )
-
-
-def _run(row: Document) -> Run:
-    return Run(
-        id=row["id"],
-        job=row["job"],
-        key=row["key"],
-        trigger=Trigger(row["trigger"]),
-        batch=row["batch"],
-        sink=unpack(row["sink"], Sink),
-        claimed_at=row["claimed_at"],
-        after=tuple(row["after"].split()),
-        state=State(row["state"]),
-        cancelling=bool(row["cancelling"]),
     )
