@@ -250,7 +250,7 @@ def many_arenas(kills: int, arenas: int, seed: int) -> list[Result]:
 
 
 def report(results: list[Result], seconds: float) -> str:
-    """The result as docs/reliability.md shows it."""
+    """Return the result as lines for a terminal."""
     kills: Counter[str] = Counter()
     runs: Counter[str] = Counter()
     for result in results:

@@ -80,7 +80,7 @@ def test_every_point_in_the_code_has_its_story_and_no_other_exists() -> None:
 
 
 def test_every_point_and_every_rule_is_documented() -> None:
-    text = (Path(__file__).parents[2] / "docs/reliability.md").read_text()
+    text = (Path(__file__).parents[2] / "docs/checks.md").read_text()
     rows = dict(re.findall(r"^\| `([a-z_.-]+)` \| (.+) \|$", text, re.MULTILINE))
     assert {name: rows.get(name) for name in POINTS} == POINTS
     assert {rule.__name__ for rule in RULES} <= set(rows)

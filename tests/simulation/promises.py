@@ -1,6 +1,6 @@
 """What must be true of every history: each invariant once, by name.
 
-docs/reliability.md shows them as a table; a test compares the two. Where they are looked
+docs/checks.md shows them as a table; a test compares the two. Where they are looked
 at: those about runs and lines in invariants.py, those about rest and the end in history.py,
 those about visits in world.py.
 """

@@ -69,7 +69,7 @@ def test_what_happens_differs_from_seed_to_seed() -> None:
 
 
 def test_the_document_has_every_invariant() -> None:
-    text = (TESTS.parent / "docs" / "reliability.md").read_text()
-    section = text.partition("\n## Simulation\n")[2].partition("\n## ")[0]
+    text = (TESTS.parent / "docs" / "checks.md").read_text()
+    section = text.partition("\n## Invariants of the simulation\n")[2].partition("\n## ")[0]
     named = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
     assert [name for name in named if name not in ("invariant", "---")] == list(Invariant)
