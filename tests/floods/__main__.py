@@ -247,7 +247,7 @@ def bear(campaign: Campaign, name: str) -> bool:
         rests = signs.wake_ups_at_rest(1.0, limit_s=40)
         after = signs.rss_kib()
         daemon.stop()
-        assert "unforeseen" not in daemon.errors.read_text()
+        assert "internal error" not in daemon.errors.read_text()
     memory = " | ".join(f"{kib / 1024:.1f}" for kib in (before, peak, after))
     seen = "— | — | —"
     if answers.asked:

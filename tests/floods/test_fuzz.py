@@ -17,7 +17,7 @@ GROWTH_KIB = 24 << 10
 
 def sound(daemon: Daemon) -> bool:
     """It serves, foresaw all of it, and wrote nothing but what the contract has."""
-    assert "unforeseen" not in daemon.errors.read_text()
+    assert "internal error" not in daemon.errors.read_text()
     log = daemon.state / "deferred.log"
     for line in log.read_text().splitlines() if log.exists() else []:
         assert line.startswith(("DEFERRED id=", "SEGMENT name=deferred_total ms=", "IDLE:")), line

@@ -241,7 +241,7 @@ def nothing_is_left_behind(seen: Evidence) -> Iterator[str]:
     for pid in left:
         yield f"still runs: {pid} {prey.command(pid)!r}"
     errors = seen.arena.daemon.errors.read_text()
-    if "Traceback" in errors or "unforeseen" in errors:
+    if "Traceback" in errors or "internal error" in errors:
         yield f"the daemon complains: {errors[-2000:]}"
     if seen.integrity != "ok":
         yield f"the ledger is damaged: {seen.integrity}"

@@ -113,7 +113,7 @@ class Daemon:
         if self.process is not None and self.process.poll() is None:
             self.kill()
         self.end_runs()
-        assert "unforeseen" not in self.errors.read_text()
+        assert "internal error" not in self.errors.read_text()
 
     def end_runs(self) -> None:
         """End the runners whose run folders are ours, then wait for their locks."""

@@ -274,7 +274,7 @@ class _Daemon:
             raise
         except Exception as error:  # noqa: BLE001 - one request is no reason to end
             self._journal.fault(error)
-            reply = [b"refused", b"unforeseen; `zdeferctl doctor` says more"]
+            reply = [b"refused", b"internal error; `zdeferctl doctor` says more"]
         self._endpoint.send(peer, reply)
 
     def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:

@@ -1,10 +1,10 @@
-"""Cycles in `after`: a job that waits for itself, by however many others."""
+"""Finds cycles in `after`: a job that waits for itself, directly or through others."""
 
 from collections.abc import Iterable, Mapping
 
 
 def find_cycle(edges: Mapping[str, Iterable[str]]) -> list[str] | None:
-    """The ids of one cycle, each waiting for the next and the last for the first; or None.
+    """Return the ids of one cycle, each waiting for the next, the last for the first; or None.
 
     `edges` maps a job to the jobs that it waits for; names that are no key have no edges.
     Deterministic in the order of `edges`, and not recursive: a chain may be long.
@@ -17,7 +17,7 @@ def find_cycle(edges: Mapping[str, Iterable[str]]) -> list[str] | None:
 
 
 def _cycle_from(start: str, edges: Mapping[str, Iterable[str]], done: set[str]) -> list[str] | None:
-    """A cycle that can be reached from `start`; what is found to have none is added to `done`."""
+    """Return a cycle that `start` reaches; add the ids that reach none to `done`."""
     if start in done:
         return None
     path = {start: iter(edges.get(start, ()))}

@@ -1,12 +1,11 @@
-"""config.toml and jobs.d: read, checked, and joined with what was in force before.
+"""Reads config.toml and jobs.d, checks them, and keeps what was in force where they are bad.
 
 Each mistake is one Problem, and all of them are found in one go. A bad file, job or
 setting that was good in the configuration before stays in force as it was. Jobs keep the
 order of their files' names and of their places in the file.
 
-Files and folders may be symlinks (people keep their configuration elsewhere), but what
-they lead to must be ours or root's, with nobody else able to write to it: a job file is
-code that we are going to run.
+Files and folders may be symlinks (into a repository of dotfiles), but their targets must be
+this user's or root's, and no other user may write to them: a job file is code that will run.
 """
 
 import contextlib
@@ -29,7 +28,7 @@ from .problems import Problem, Refused, problem_of, unreadable
 from .toml_lines import line_of
 
 FILE_LIMIT = 1 << 20
-"""Bytes; a larger file is a mistake, and would be held in memory whole."""
+"""Bytes; a larger file is a mistake, and all of it would be kept in memory."""
 
 
 class Loaded(NamedTuple):
@@ -90,9 +89,9 @@ class Configuration:
 
 
 def load(paths: Paths, previous: Loaded | None = None) -> Loaded:
-    """The configuration of `paths`; missing files mean defaults and no jobs.
+    """Return the configuration of `paths`; missing files mean defaults and no jobs.
 
-    Never raises for what stands in the files: that is in `problems`.
+    Mistakes in the files are in `problems`; none of them raises an error.
     """
     problems: list[Problem] = []
     settings = _settings(paths, previous, problems)
@@ -101,7 +100,7 @@ def load(paths: Paths, previous: Loaded | None = None) -> Loaded:
 
 
 def stamp(paths: Paths) -> tuple[object, ...]:
-    """Differs whenever a file of the configuration may have changed; cheap to look at."""
+    """Return a value that differs whenever a file of the configuration may have changed."""
     found: list[object] = []
     with contextlib.suppress(OSError):
         found.append(_stamp_of(os.stat(paths.config_file)))
@@ -130,7 +129,7 @@ def _settings(paths: Paths, previous: Loaded | None, problems: list[Problem]) ->
     problems += (_located(file, (), problem) for problem in found)
     if found and previous:
         return before
-    # At the start nothing is better known: what is right counts, above all `state_dir`.
+    # At the start there are no settings before these: keep the valid ones, such as `state_dir`.
     return msgspec.structs.replace(Settings(), **fields)
 
 
@@ -161,7 +160,9 @@ def _job_files(folder: str) -> list[str]:
     try:
         names = os.listdir(folder)
         _check_folder(folder)
-        _check_folder(os.path.dirname(folder))  # who can write there can put another in its place
+        _check_folder(
+            os.path.dirname(folder)
+        )  # a user who can write there could replace the folder
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -197,7 +198,7 @@ def _add_jobs(
 def _break_cycles(
     jobs: dict[str, Job], previous: Mapping[str, Job], problems: list[Problem]
 ) -> None:
-    """Take back what is new in each cycle: to what it was before, else altogether."""
+    """Restore the new jobs of each cycle to what they were; remove those that are new."""
     while cycle := find_cycle({job.id: job.after for job in jobs.values()}):
         shown = " -> ".join([*cycle, cycle[0]])
         changed = [id_ for id_ in cycle if previous.get(id_) != jobs[id_]] or cycle
@@ -216,7 +217,7 @@ def _break_cycles(
 
 
 def _read(path: str) -> _File | None:
-    """The file, None where there is none; Refused or UnsafePath where it is refused."""
+    """Return the file, None where there is none; Refused or UnsafePath: it is refused."""
     try:
         data = _read_bytes(path)
     except FileNotFoundError:

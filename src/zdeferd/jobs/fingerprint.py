@@ -1,10 +1,10 @@
-"""The watched inputs of a job of scope `change`, as one short text that differs when they do.
+"""Computes a short text of the watched inputs of a job, which differs when they do.
 
-Of each file: its real path, size, modification time (ns) and inode; no content is
-read. A glob stands for what it matches now, `command:NAME` for the program that the
-shell's PATH leads to, behind all symlinks. What is missing is a state of its own.
+Of each file: its real path, size, modification time (ns) and inode; no content is read. A
+glob is the files that it matches now, `command:NAME` the program in the shell's PATH,
+behind all symlinks. A missing file is a state of its own.
 
-Blocks on the file system, for as long as the globs are wide.
+Blocks on the file system; wide globs take longer.
 """
 
 import glob
@@ -17,7 +17,7 @@ from .environment import absolute_folders
 
 
 def fingerprint(watch: tuple[str, ...], env: Mapping[str, str]) -> str:
-    """32 hexadecimal digits; the same for the same inputs, in the order they are given."""
+    """Return 32 hexadecimal digits: the same for the same inputs in the same order."""
     digest = hashlib.blake2b(digest_size=16)
     for word in watch:
         for line in (word, *_states(word, env)):
@@ -31,7 +31,7 @@ def _states(word: str, env: Mapping[str, str]) -> Iterator[str]:
         found = find_command(name, env.get("PATH", ""))
         yield _state(found) if found else "absent"
     elif glob.has_magic(word):
-        # The pattern's own files, hidden ones too: `**` in a cache folder means all of it.
+        # Hidden files too: `**` in a cache folder means all of it.
         for path in sorted(glob.glob(word, recursive=True, include_hidden=True)):
             yield _state(path)
     else:

@@ -1,9 +1,9 @@
-"""What may stand in config.toml, in a job file, and in a shell's declaration of a job.
+"""Reads the keys of config.toml, of a job file, and of a shell's declaration of a job.
 
-One row a key: the field that it fills, how its value is read, and what is said to
-have been expected where it cannot be. Everything wrong with a table is found in one
-go; what is wrong is a `Problem`, and where it stands in a file is jobs/files.py's
-business. docs/jobs.md and docs/operations.md list the keys, and tests compare.
+One row a key: the field that it fills, how its value is read, and what a message says was
+expected where it cannot be read. All mistakes of a table are found in one go, each as a
+`Problem`; jobs/files.py adds its place in the file. docs/jobs.md and docs/operations.md
+list the keys, and tests compare.
 """
 
 import re
@@ -17,7 +17,7 @@ from .problems import Problem, Refused
 from .units import parse_duration, parse_size
 
 RETRIES = 3
-"""Attempts of a job that says `idempotent` and nothing more."""
+"""Attempts of a job with `idempotent` and without `attempts`."""
 LATER = frozenset({"output", "when", "compile", "retries"})
 """Keys of a job that are reserved for a later version."""
 ID_EXPECTED = "an id: lower-case letters, digits and `-`, not `-` first, at most 64"
@@ -34,7 +34,7 @@ class Key(NamedTuple):
 def job_from_table(
     job_id: str, table: object, home: str, source: str
 ) -> tuple[Job | None, list[Problem]]:
-    """The job that a table declares, or None and all that is wrong with it."""
+    """Return the job that a table declares, or None and all mistakes in it."""
     if not is_id(job_id):
         return None, [Problem("", shown(job_id), ID_EXPECTED)]
     if not isinstance(table, dict):
@@ -61,7 +61,7 @@ def declared_job(
     description: str = "",
     call: tuple[str, ...] = (),
 ) -> Job:
-    """The job that a shell declares; Refused names the first thing wrong with it."""
+    """Return the job that a shell declares; Refused has the first mistake in it."""
     table: dict[str, object] = {
         "on": list(on),
         "once_per": once_per,
@@ -83,17 +83,17 @@ def declared_job(
 def settings_from_table(
     table: Mapping[str, object], home: str
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """The good fields of Settings, by their names in the model, and what is wrong."""
+    """Return the valid fields of Settings, by their names in the model, and the mistakes."""
     return _read_table(table, SETTING_KEYS, home)
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` can be a job's id."""
+    """Tell whether `text` can be a job's id."""
     return re.fullmatch(ID_PATTERN, text, re.ASCII) is not None
 
 
 def shown(value: object) -> str:
-    """A value as an error message shows it, cut to a readable length."""
+    """Return a value as an error message shows it, cut to 60 characters."""
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -118,7 +118,7 @@ def _read_table(
 def _unknown(name: str, keys: Mapping[str, Key]) -> Problem:
     if keys is JOB_KEYS and name in LATER:
         return Problem(name, "a key that is not supported by this version", "no such key yet")
-    import difflib  # only a slip of the pen pays for it
+    import difflib  # slow to import, and needed for a misspelt key only
 
     near = difflib.get_close_matches(name, keys, n=1)
     expected = f"`{near[0]}`, perhaps" if near else f"one of {', '.join(keys)}"
@@ -126,7 +126,7 @@ def _unknown(name: str, keys: Mapping[str, Key]) -> Problem:
 
 
 def _contradictions(fields: Mapping[str, Any], table: Mapping[str, object]) -> list[Problem]:
-    """What is wrong between keys that are each right."""
+    """Return the mistakes between keys that are each valid."""
     out = []
     on_change = fields.get("once_per") is Scope.CHANGE
     if on_change and "watch" not in table:
@@ -202,7 +202,7 @@ def _watched(word: str, home: str) -> str:
 
 
 def _path(value: object, home: str) -> str:
-    """An absolute path, from one that may begin with the home folder."""
+    """Return an absolute path, from one that may begin with the home folder."""
     text = _text(value)
     for prefix in ("~", "$HOME", "${HOME}"):
         if text == prefix or text.startswith(f"{prefix}/"):

@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: `20s`, `5m`, `1.5h`, `90d`; `64KiB`, `1MiB`."""
+"""Reads durations and sizes as people write them: `20s`, `5m`, `1.5h`, `90d`; `64KiB`, `1MiB`."""
 
 import math
 import re
@@ -16,12 +16,12 @@ BYTES = {
     "gib": 1 << 30,
 }
 LONGEST_S = 100 * 365 * 86400
-"""A duration beyond a century is a slip of the pen."""
+"""A duration of more than a century is a mistake in its unit."""
 _NUMBER_UNIT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([A-Za-z]*)", re.ASCII)
 
 
 def parse_duration(value: object) -> float:
-    """Seconds, from a text with a unit or a number of seconds; ValueError otherwise."""
+    """Return seconds, from a text with a unit or a number of seconds; ValueError otherwise."""
     seconds = _amount(value, SECONDS)
     if not 0 <= seconds <= LONGEST_S:
         raise ValueError(f"not a duration: {value!r}")
@@ -29,7 +29,7 @@ def parse_duration(value: object) -> float:
 
 
 def parse_size(value: object) -> int:
-    """Bytes, from a text with a unit or a number of bytes; ValueError otherwise."""
+    """Return bytes, from a text with a unit or a number of bytes; ValueError otherwise."""
     size = _amount(value, BYTES)
     if not 0 <= size < 1 << 50 or size != int(size):
         raise ValueError(f"not a size: {value!r}")

@@ -1,4 +1,4 @@
-"""Which file system lies beneath a folder, and whether it can be relied on.
+"""Finds the file system of a folder, and refuses those that come over a network.
 
 Owns the list of file systems that come over a network. On these flock(2) may hold on one
 host only or not at all, and SQLite's write-ahead log needs memory that its users share:

@@ -1,11 +1,11 @@
-"""Where everything of zdeferd lives, and whether a path is safely ours.
+"""Finds the paths of one user's zdeferd, and refuses those that are not safely the user's.
 
-The socket rule stands three times in this project (here, in the shim, in the docs) and a
-test compares them: `$ZDEFERD_SOCKET`, else `$XDG_RUNTIME_DIR/zdeferd/sock` (not on macOS),
-else `$HOME/.local/state/zdeferd/run/sock`. A value that is empty or relative counts as
-unset. Paths are joined as text, so that zsh and Python give the same bytes.
+The socket rule stands here and in the shim, and a test compares them: `$ZDEFERD_SOCKET`,
+else `$XDG_RUNTIME_DIR/zdeferd/sock` (not on macOS), else
+`$HOME/.local/state/zdeferd/run/sock`. A value that is empty or relative counts as unset.
+Paths are joined as text, so that zsh and Python give the same bytes.
 
-Assumes a POSIX system; imports nothing heavy, because `zdeferctl status` starts with it.
+Assumes a POSIX system; imports nothing slow, because `zdeferctl status` starts with it.
 """
 
 import errno
@@ -23,7 +23,7 @@ SOCKET_PATH_LIMIT = 107
 SOCKET_PATH_LIMIT_DARWIN = 103
 STATE_SETTING = "state_dir in config.toml"
 SOCKET_SETTING = "ZDEFERD_SOCKET, for the shells and the daemon,"
-"""How advice names what moves the state folder and the socket."""
+"""The settings that move the state folder and the socket, as advice names them."""
 
 
 class Paths(NamedTuple):
@@ -48,7 +48,7 @@ class Paths(NamedTuple):
 def locate(
     env: Mapping[str, str], state_dir_setting: str = "", platform: str = sys.platform
 ) -> Paths:
-    """The paths that `env` and the setting `state_dir` (empty: none) lead to."""
+    """Return the paths that `env` and the setting `state_dir` (empty: none) lead to."""
     config = config_dir(env)
     default_state = state_dir(env)
     state = state_dir_setting or default_state
@@ -68,7 +68,7 @@ def locate(
 
 
 def socket_path(env: Mapping[str, str], platform: str = sys.platform) -> str:
-    """The socket's path by the rule above; its length is `check_socket_path`'s business."""
+    """Return the socket's path by the rule above; `check_socket_path` checks its length."""
     if own := _absolute(env, "ZDEFERD_SOCKET"):
         return own
     runtime = _absolute(env, "XDG_RUNTIME_DIR")
@@ -78,19 +78,19 @@ def socket_path(env: Mapping[str, str], platform: str = sys.platform) -> str:
 
 
 def config_dir(env: Mapping[str, str]) -> str:
-    """The folder of config.toml and jobs.d."""
+    """Return the folder of config.toml and jobs.d."""
     base = _absolute(env, "XDG_CONFIG_HOME") or f"{home_dir(env)}/.config"
     return f"{base}/zdeferd"
 
 
 def state_dir(env: Mapping[str, str]) -> str:
-    """The folder of the ledger, the runs and the logs, unless the settings name another."""
+    """Return the folder of ledger, runs and logs, unless the settings name another."""
     base = _absolute(env, "XDG_STATE_HOME") or f"{home_dir(env)}/.local/state"
     return f"{base}/zdeferd"
 
 
 def home_dir(env: Mapping[str, str]) -> str:
-    """`$HOME`, else the home folder of the user database, else `/`."""
+    """Return `$HOME`, else the home folder of the user database, else `/`."""
     if home := _absolute(env, "HOME"):
         return home
     try:
@@ -105,7 +105,7 @@ def _absolute(env: Mapping[str, str], name: str) -> str:
 
 
 def check_runtime_dir(env: Mapping[str, str], platform: str = sys.platform) -> None:
-    """UnsafePath where the socket would lie in a runtime folder of somebody else.
+    """UnsafePath where the socket would be in another user's runtime folder.
 
     `su` and `sudo` leave `$XDG_RUNTIME_DIR` as it was; its owner could replace what is in it.
     """
@@ -115,7 +115,7 @@ def check_runtime_dir(env: Mapping[str, str], platform: str = sys.platform) -> N
     try:
         owner = os.stat(runtime).st_uid
     except OSError:
-        return  # what is missing can be made, or refuses itself
+        return  # a missing folder is made later, or its making fails
     if owner != os.getuid():
         raise UnsafePath(
             f"$XDG_RUNTIME_DIR is not yours: {runtime}: uid {owner}",
@@ -154,14 +154,14 @@ def check_private_file(path: str) -> None:
 
 
 def check_regular(path: str) -> None:
-    """UnsafePath unless `path` is a regular file and no symlink, whoever owns it."""
+    """UnsafePath unless `path` is a regular file and no symlink, of any owner."""
     _check_kind(path, "file", stat.S_ISREG)
 
 
 def check_ours_to_read(path: str, found: os.stat_result) -> None:
-    """UnsafePath where somebody else could change the configuration at `path`.
+    """UnsafePath where another user could change the configuration at `path`.
 
-    Owned by us or by root (a packaged or generated one); nobody else may write to it.
+    Its owner is this user or root (a packaged or generated one); others may not write to it.
     """
     if found.st_uid not in (os.getuid(), 0):
         raise UnsafePath(

@@ -1,13 +1,13 @@
-"""Quiet time: since when has the user not touched a keyboard.
+"""Measures quiet time: for how long the user has pressed no key.
 
-The kernel moves a tty's access time with keystrokes, in steps of 8 s, so the access
-times of all ttys that this user owns (ssh and tmux clients have one too) tell when the
-last key was pressed, with no hook in any shell. They are wall-clock times: after a
-suspend they look hours old, after a jump of the clock they mean nothing. A `Probe`
-therefore keeps a snapshot of the clocks and counts a resume or a jump as activity.
+The kernel moves a tty's access time with keystrokes, in steps of 8 s. So the access times
+of all ttys of this user (ssh and tmux clients have one too) give the last key, with no
+hook in any shell. They are wall-clock times: after a suspend they look hours old, after a
+jump of the clock they mean nothing. A `Probe` therefore keeps a reading of the clocks and
+counts a resume or a jump as activity.
 
-It looks only when asked. Assumes Linux or macOS names of ttys; where there is no tty
-at all, the user has been quiet for ever.
+Reads only when it is called. Assumes Linux or macOS names of ttys; without any tty the
+quiet time has no limit.
 """
 
 import os
@@ -20,7 +20,7 @@ from typing import NamedTuple
 TTY_RESOLUTION_S = 8.0
 """A tty's access time is at most this much behind its last key (Linux, tty_io.c)."""
 JUMP_S = 1.0
-"""A clock that moved by more than this against another was set, or stood still."""
+"""A clock that moved by more than this against another was set or stopped."""
 
 
 class Clocks(NamedTuple):
@@ -29,42 +29,42 @@ class Clocks(NamedTuple):
     real: float
     """The wall clock."""
     awake: float
-    """Stands still in suspend."""
+    """Stops in suspend."""
     since_boot: float
-    """Goes on in suspend."""
+    """Runs in suspend."""
 
 
 def quiet_s(now: float, atimes: Iterable[float], resumed_at: float, jumped_at: float) -> float:
-    """For how long, at least, the user has been quiet; never negative."""
+    """Return the least quiet time that the readings allow, in seconds; never negative."""
     return max(0.0, now - last_activity(now, atimes, resumed_at, jumped_at) - TTY_RESOLUTION_S)
 
 
 def last_activity(
     now: float, atimes: Iterable[float], resumed_at: float, jumped_at: float
 ) -> float:
-    """The last instant (seconds since the epoch) at which the user may have been there.
+    """Return the last instant (seconds since the epoch) of possible activity.
 
-    0.0 for the last two: never. An access time in the future was written before the clock
-    was set back: `jumped_at` stands for it.
+    `resumed_at`, `jumped_at`: 0.0 where that never happened. An access time in the future
+    was written before the clock was set back: `jumped_at` replaces it.
     """
     known = [atime for atime in atimes if atime <= now + TTY_RESOLUTION_S]
     return min(now, max(resumed_at, jumped_at, *known))
 
 
 def has_resumed(before: Clocks, after: Clocks) -> bool:
-    """Whether the machine was suspended between two readings."""
+    """Tell whether the machine was suspended between two readings."""
     asleep = (after.since_boot - after.awake) - (before.since_boot - before.awake)
     return asleep > JUMP_S
 
 
 def has_jumped(before: Clocks, after: Clocks) -> bool:
-    """Whether the wall clock was set between two readings."""
+    """Tell whether the wall clock was set between two readings."""
     moved = (after.real - after.since_boot) - (before.real - before.since_boot)
     return abs(moved) > JUMP_S
 
 
 class Probe:
-    """Looks at the ttys and the clocks when asked."""
+    """Reads the ttys and the clocks at each call."""
 
     def __init__(
         self,
@@ -77,24 +77,24 @@ class Probe:
         self._resumed_at = self._jumped_at = 0.0
 
     def last_activity(self) -> float:
-        """The last instant at which the user may have been there, as far as known now."""
+        """Return the last instant of possible activity, by what is known now."""
         now, atimes = self._look()
         return last_activity(now, atimes, self._resumed_at, self._jumped_at)
 
     def quiet_s(self) -> float:
-        """For how long, at least, the user has been quiet."""
+        """Return the least quiet time, in seconds."""
         now, atimes = self._look()
         return quiet_s(now, atimes, self._resumed_at, self._jumped_at)
 
     def _look(self) -> tuple[float, list[float]]:
         now, atimes = self._note_clocks(), self._read_atimes()
-        # Written before a jump back that came before this probe: when, nobody can tell.
+        # Written before a jump back that came before this probe, at an unknown instant.
         if not self._jumped_at and any(atime > now + TTY_RESOLUTION_S for atime in atimes):
             self._jumped_at = now
         return now, atimes
 
     def _note_clocks(self) -> float:
-        """Now; a resume or a jump since the last look is taken to have been now."""
+        """Return the present instant; a resume or jump since the last reading counts as now."""
         before, self._before = self._before, self._read_clocks()
         now = self._before.real
         if has_jumped(before, self._before):
@@ -105,9 +105,9 @@ class Probe:
 
 
 def clocks() -> Clocks:
-    """The clocks of this machine; where it cannot tell suspend, there seems to be none."""
+    """Return a reading of the clocks; without CLOCK_BOOTTIME no suspend is ever found."""
     monotonic = time.clock_gettime(time.CLOCK_MONOTONIC)
-    if sys.platform == "darwin":  # there CLOCK_MONOTONIC goes on in suspend
+    if sys.platform == "darwin":  # there CLOCK_MONOTONIC runs in suspend
         awake, since_boot = time.clock_gettime(time.CLOCK_UPTIME_RAW), monotonic
     else:
         boottime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -116,7 +116,7 @@ def clocks() -> Clocks:
 
 
 def tty_atimes(uid: int, dev: str = "/dev") -> list[float]:
-    """Access times of the ttys that `uid` owns: pseudo-terminals and consoles."""
+    """Return access times of the ttys that `uid` owns: pseudo-terminals and consoles."""
     ptys = (entry for entry in _entries(f"{dev}/pts") if entry.name.isdigit())
     consoles = (entry for entry in _entries(dev) if len(entry.name) > 3)
     named = [*ptys, *(entry for entry in consoles if entry.name.startswith("tty"))]

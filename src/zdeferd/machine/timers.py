@@ -2,9 +2,9 @@
 
 `Clock` is the daemon's one reading of the time. `daemon/main.py` hands it in, so that a test
 can hand in its own. `Alarm` is, on Linux, a timerfd on CLOCK_REALTIME with an absolute time:
-it fires at its instant even if the machine slept through it, and with cancel-on-set it
+it fires at its instant even if the machine was suspended then, and with cancel-on-set it
 becomes readable (ECANCELED) when the clock is set or the machine resumes. Elsewhere it is the
-loop's own timer, which is late by a suspend. At rest nothing is armed and no system call is
+loop's own timer, which a suspend delays. At rest nothing is armed and no system call is
 made.
 
 Assumes an asyncio or uvloop event loop, and calls from its thread only.
@@ -44,7 +44,7 @@ class Clock:
 
 
 class Alarm:
-    """One instant at a time; `callback` is called when it has come or the clock has jumped."""
+    """Calls `callback` at one instant at a time, or when the clock has jumped."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None], clock: Clock
@@ -55,29 +55,29 @@ class Alarm:
         self._at: float | None = None
 
     def arm(self, at: float | None) -> None:
-        """Wake me at `at` (seconds since the epoch), instead of at any instant before; None: never.
+        """Call back at `at` (seconds since the epoch), which replaces the instant before.
 
-        An instant that has passed comes at once.
+        None: disarm. An instant that has passed is due at once.
         """
         if at != self._at or self._timer.fired:
             self._at = at
             self._timer.set(at)
 
     def close(self) -> None:
-        """Never call back again."""
+        """Disarm for good."""
         self._timer.close()
 
 
 class _Timer(Protocol):
     fired: bool
-    """It has called back since it was set, and may be set no longer."""
+    """It has called back since it was set, so it is not armed."""
 
     def set(self, at: float | None) -> None: ...
     def close(self) -> None: ...
 
 
 class LoopTimer:
-    """The loop's own timer; a suspend delays it."""
+    """Uses the loop's own timer, which a suspend delays."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None], clock: Clock
@@ -87,14 +87,14 @@ class LoopTimer:
         self.fired = False
 
     def set(self, at: float | None) -> None:
-        """Call back at `at`; None: not at all."""
+        """Arm for `at`; None: disarm."""
         self.close()
         self.fired = False
         if at is not None:
             self._handle = self._loop.call_later(max(0.0, at - self._clock.wall()), self._ring)
 
     def close(self) -> None:
-        """Never call back again."""
+        """Disarm for good."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -105,7 +105,7 @@ class LoopTimer:
 
 
 class TimerFd:
-    """A timerfd on the wall clock that a jump of the clock cancels (Linux)."""
+    """Uses a timerfd on the wall clock, which a jump of the clock cancels (Linux)."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
         self._loop, self._callback = loop, callback
@@ -115,12 +115,12 @@ class TimerFd:
         loop.add_reader(self._fd, self._ring)
 
     def set(self, at: float | None) -> None:
-        """Call back at `at`; None: not at all."""
+        """Arm for `at`; None: disarm."""
         self.fired = False
         _settime(self._fd, 0 if at is None else max(1, int(at * 1e9)))
 
     def close(self) -> None:
-        """Never call back again."""
+        """Disarm for good."""
         if self._open:
             self._open = False
             self._loop.remove_reader(self._fd)
@@ -129,10 +129,10 @@ class TimerFd:
     def _ring(self) -> None:
         try:
             os.read(self._fd, 8)
-        except BlockingIOError:  # set again between the loop's look and ours
+        except BlockingIOError:  # set again after the loop had polled
             return
         except OSError as error:
-            # The clock jumped; whether the instant was in between, the kernel does not say.
+            # The clock jumped. The kernel does not report whether the instant was in between.
             if error.errno != errno.ECANCELED:
                 raise
         self.fired = True
@@ -148,7 +148,7 @@ def _create() -> int:
 
 
 def _settime(fd: int, at_ns: int) -> None:
-    """0 takes the timer back."""
+    """Arm the timer; 0 disarms it."""
     seconds, nanoseconds = divmod(at_ns, 10**9)
     spec = _ITimerSpec(_TimeSpec(0, 0), _TimeSpec(seconds, nanoseconds))
     flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET
@@ -166,5 +166,5 @@ class _ITimerSpec(ctypes.Structure):
 
 @functools.cache
 def _libc() -> ctypes.CDLL:
-    """Python itself has timerfd from 3.13 on only."""
+    """Return libc, because Python has no timerfd before 3.13."""
     return ctypes.CDLL(None, use_errno=True)
