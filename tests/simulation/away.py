@@ -111,9 +111,9 @@ class Runner:
         assert self.job is not None
         by, rc = "exit", self.job.rc
         if self.timed_out:
-            by, rc = "timeout", 124
+            by = "timeout"
         elif self.cancelled and self.job.rc == 143:
-            by, rc = "cancel", 143
+            by = "cancel"
         # No two attempts took the same time, so that each line is known by its `ms`.
         wall_ms = 1000 * (self.run % 4) + self.run * 10 + self.attempt
         counts = dict.fromkeys(COUNTS, 0) | {"rc": rc, "wall_ms": wall_ms}

@@ -228,9 +228,10 @@ def _waits_its_turn(run: Run, tables: Tables) -> bool:
 def _same(record: Mapping[str, Any], ending: Ending) -> bool:
     by = {"timeout": Outcome.TIMED_OUT, "cancel": Outcome.CANCELLED}
     exited = Outcome.FAILED if record["rc"] else Outcome.SUCCEEDED
+    codes = {"timeout": 124, "cancel": 143}
     return (
         ending.outcome is by.get(record["ended_by"], exited)
-        and ending.rc == record["rc"]
+        and ending.rc == codes.get(record["ended_by"], record["rc"])
         and ending.cost.wall_ms == record["wall_ms"]
         and ending.cost.max_rss_kib == record["max_rss_kib"]
     )

@@ -275,9 +275,9 @@ def test_line_of_each_outcome() -> None:
     ends = [
         ("done", ending(Outcome.SUCCEEDED, 12, 0)),
         ("not-found", ending(Outcome.FAILED, 3, 127)),
-        ("slow", ending(Outcome.TIMED_OUT, 20001, 137)),
-        ("cancelled", ending(Outcome.CANCELLED, 50, 0)),
-        ("vanished", ending(Outcome.ABANDONED, 999)),
+        ("slow", ending(Outcome.TIMED_OUT, 20001, 124)),
+        ("cancelled", ending(Outcome.CANCELLED, 50, 143)),
+        ("vanished", ending(Outcome.ABANDONED, 0, 255)),
         ("never-a", ending(Outcome.CANCELLED)),
         ("never-b", ending(Outcome.MISSED)),
     ]

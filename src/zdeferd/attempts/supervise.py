@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 LOWER_AGAIN_S = 0.2
 SETTLE_S = 0.1
 LAST_WAIT_S = 30.0
-RC_TIMEOUT, RC_CANCEL = 124, 143
 
 
 class Signals:
@@ -95,8 +94,7 @@ class Supervision:
         self._output.finish()
         if not self._ended():
             self._took()
-        rc = {"timeout": RC_TIMEOUT, "cancel": RC_CANCEL}.get(ended_by, self._own_rc())
-        return {"ended_by": ended_by, "rc": rc, "wall_ms": self._wall_ms}
+        return {"ended_by": ended_by, "rc": self._own_rc(), "wall_ms": self._wall_ms}
 
     def nothing_left(self) -> bool:
         """Whether the whole tree has ended and was reaped."""
@@ -105,6 +103,7 @@ class Supervision:
         return not processes.session_of(self._pid)
 
     def _own_rc(self) -> int:
+        """The main process's exit code, 128+N after signal N; 0 where it could not be ended."""
         code = os.waitstatus_to_exitcode(self._status or 0)
         return code if code >= 0 else 128 - code
 

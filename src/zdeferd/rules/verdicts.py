@@ -13,9 +13,15 @@ import msgspec
 from ..model import Cost, Ending, Outcome, Run
 from .lifecycle import Event
 
-RC_TIMED_OUT = 124
-RC_CANCELLED = 143
-RC_ABANDONED = 255
+CUT_SHORT = {"timeout": Outcome.TIMED_OUT, "cancel": Outcome.CANCELLED}
+"""The outcome by what ended a job before its own end (`ended_by` of the runner's record)."""
+EXIT_CODES = {
+    Outcome.TIMED_OUT: 124,
+    Outcome.CANCELLED: 143,
+    Outcome.ABANDONED: 255,
+    Outcome.MISSED: 255,
+}
+"""The exit code of a run that started and had no end of its own, in the ledger and in all lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,10 @@ def settle(run: Run, verdict: Verdict, boot: str, now: float) -> tuple[Event, En
         if run.attempt < run.attempts and not run.cancelling:
             return Event.RETRY, None
         return Event.VANISH, Ending(
-            outcome=Outcome.ABANDONED, rc=RC_ABANDONED, started_at=now, ended_at=now
+            outcome=Outcome.ABANDONED,
+            rc=EXIT_CODES[Outcome.ABANDONED],
+            started_at=now,
+            ended_at=now,
         )
     raise TypeError(f"a run whose runner lives cannot be settled: {verdict}")
 
@@ -81,25 +90,20 @@ def settle(run: Run, verdict: Verdict, boot: str, now: float) -> tuple[Event, En
 def not_again(run: Run, outcome: Outcome, now: float) -> Ending:
     """The ending of a run that is cancelled or missed before the start of its attempt.
 
-    A later attempt than the first says that one was started and vanished: that has a line.
+    attempt > 1: an earlier attempt started and vanished, so its line is due.
     """
     if run.attempt == 1:
         return Ending(outcome=outcome, ended_at=now)
-    rc = RC_CANCELLED if outcome is Outcome.CANCELLED else RC_ABANDONED
-    return Ending(outcome=outcome, rc=rc, started_at=now, ended_at=now)
+    return Ending(outcome=outcome, rc=EXIT_CODES[outcome], started_at=now, ended_at=now)
 
 
 def _finished(record: Mapping[str, Any]) -> Ending:
-    """The runner's own record, in the words of the ledger."""
-    outcome, rc = {
-        "timeout": (Outcome.TIMED_OUT, RC_TIMED_OUT),
-        "cancel": (Outcome.CANCELLED, RC_CANCELLED),
-    }.get(record["ended_by"], (Outcome.FAILED, record["rc"]))
-    if outcome is Outcome.FAILED and rc == 0:
-        outcome = Outcome.SUCCEEDED
+    """The ending that the runner's own record says."""
+    outcome = Outcome.FAILED if record["rc"] else Outcome.SUCCEEDED
+    outcome = CUT_SHORT.get(record["ended_by"], outcome)
     return Ending(
         outcome=outcome,
-        rc=rc,
+        rc=EXIT_CODES.get(outcome, record["rc"]),
         started_at=record["started_at"],
         ended_at=record["ended_at"],
         cost=msgspec.convert(record, Cost),

@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 
-from ..model import Batch, BatchTotals, Ending, Outcome, Sink, Trigger
+from ..model import Batch, BatchTotals, Ending, Sink, Trigger
 from .lines import (
     SAMPLE_PATTERN,
     Deferred,
@@ -70,13 +70,8 @@ def _limit_ms(env: Mapping[str, str], name: str) -> int:
 
 
 def reported(ending: Ending) -> tuple[int, int] | None:
-    """`ms` and `rc` as the outcome's row in the contract says; None: it has no line."""
-    if ending.outcome is Outcome.ABANDONED:
-        return 0, 255
-    if ending.rc is None:
-        return None
-    fixed = {Outcome.TIMED_OUT: 124, Outcome.CANCELLED: 143}
-    return ending.cost.wall_ms, fixed.get(ending.outcome, ending.rc)
+    """Return `ms` and `rc` of the run's line; None: the run never started and has none."""
+    return None if ending.rc is None else (ending.cost.wall_ms, ending.rc)
 
 
 def run_lines(job: str, trigger: Trigger, ending: Ending, sink: Sink, in_batch: bool) -> list[Line]:
