@@ -133,7 +133,7 @@ def _prompt_path(scratch: Path) -> dict[str, float]:
     registered = "; ".join(
         f"zf::defer::register {name} {name} postprompt 'what it does'" for name in names
     )
-    path = f"{floor}; source {shim}/zdeferd.plugin.zsh; {registered}; .zdeferd-precmd"
+    path = f"{floor}; source {shim}/zdeferd.plugin.zsh; {registered}; .zdeferd-soon zdeferd-kick"
     env = {"PATH": os.environ["PATH"], "HOME": str(scratch), "LANG": "C.UTF-8", "TERM": "xterm"}
 
     def words(code: str) -> list[str]:

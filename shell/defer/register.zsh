@@ -1,5 +1,5 @@
-# Registration, and the one hook. All of it is on the prompt's path, this text included:
-# no process, no file but this one. functions/ comes at need, visit.zsh after the prompt.
+# Registration, and what begins the first visit. All of it is on the prompt's path, this text
+# included: no process, no file but this one. functions/ is loaded at need, visit.zsh after the prompt.
 
 (( ${+_zdeferd_armed} )) && return 0  # sourced twice
 
@@ -17,7 +17,28 @@ zf::defer::register() {
   (( _zdeferd_armed )) || zdeferd-arm
 }
 
-# `zle -F` on a number that is not open: ZLE calls at once when it waits for keys.
+# Has ZLE call the function $1 as soon as it waits for keys: it calls at once for a descriptor number
+# that is not open. Nothing is opened, and a hook is not needed. After a function that `sched` called,
+# ZLE looks at no new number until a key comes; so the timer calls instead.
+.zdeferd-soon() {
+  builtin emulate -L zsh -o warn_create_global
+  local -i number=900
+  while [[ -e /dev/fd/$number ]]; do number+=1; done
+  builtin zle -F $number $1
+  _zdeferd[kick]=$number _zdeferd[soon]=$1
+  [[ $zsh_eval_context[1] != sched ]] || zdeferd-tick later
+}
+
+# Leaves a visit to the next prompt. What is registered until then begins one at once: whether the
+# hook is still there is not relied on.
+.zdeferd-later() {
+  builtin emulate -L zsh -o warn_create_global
+  (( ${+precmd_functions} )) || { typeset -ga precmd_functions; _zdeferd[precmd_functions]=1 }
+  (( $precmd_functions[(Ie).zdeferd-precmd] )) || precmd_functions+=(.zdeferd-precmd)
+  _zdeferd_armed=0
+}
+
+# A prompt is about to be drawn. Ends the visit that is under way; begins one.
 .zdeferd-precmd() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   if [[ -n ${_zdeferd[fd]-} ]]; then
@@ -25,10 +46,7 @@ zf::defer::register() {
     (( $+_zdeferd[given_up] )) && return 0
   fi
   precmd_functions=("${(@)precmd_functions:#.zdeferd-precmd}")
-  local -i number=900
-  while [[ -e /dev/fd/$number ]]; do number+=1; done
-  builtin zle -F $number zdeferd-kick
-  _zdeferd[kick]=$number
+  zdeferd-arm
 }
 
 # Whether a key waits: ZLE would call us first. Who finds that it does returns, and is called again;
@@ -42,9 +60,7 @@ zf::defer::register() {
   } 2>/dev/null
 }
 
-builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{add,arm,check,doubt,help,kick,refuse,socket},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
+builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{add,arm,check,doubt,help,kick,refuse,socket,tick},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
 fpath+=($_zdeferd_root/functions)
-if [[ -o interactive ]]; then
-  (( ${+precmd_functions} )) || { typeset -ga precmd_functions; _zdeferd[precmd_functions]=1 }
-  precmd_functions+=(.zdeferd-precmd)
-fi
+# With -c there is no prompt, and `zle` would load a module for nothing.
+[[ ! -o interactive ]] || (( $+ZSH_EXECUTION_STRING )) || .zdeferd-soon zdeferd-kick

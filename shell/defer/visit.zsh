@@ -1,8 +1,8 @@
 # The visit: one short connection that tells the daemon what is due, and closes.
 #
-# What a shell pays for before its prompt is register.zsh: it appends to an array, and
-# one function to precmd_functions, which asks ZLE to call zdeferd-kick as soon as it waits
-# for keys. Everything else is done in turns, by handlers that ZLE calls while nothing is typed:
+# What a shell pays for before its prompt is register.zsh: it appends to an array, and asks ZLE to
+# call zdeferd-kick as soon as it waits for keys. Everything else is done in turns, by functions that
+# ZLE calls while nothing is typed:
 #
 #     zdeferd-kick        lets the prompt through to the terminal (ADR 18), and reads this file
 #     zdeferd-kick        connects, and says our greeting
@@ -69,15 +69,6 @@ _zdeferd[loaded]=1
   .zdeferd-hold $REPLY greeting
   builtin syswrite -o $REPLY -- $_zdeferd_greeting && builtin zle -F $REPLY .zdeferd-turn &&
     .zdeferd-soon .zdeferd-prepare
-}
-
-# Has ZLE call a handler as soon as it waits for keys: at a number that is not open.
-.zdeferd-soon() {
-  builtin emulate -L zsh -o warn_create_global
-  local -i number=900
-  while [[ -e /dev/fd/$number ]]; do number+=1; done
-  builtin zle -F $number $1
-  _zdeferd[kick]=$number _zdeferd[soon]=$1
 }
 
 # Sets REPLY to the state folder: the rule of src/zdeferd/machine/paths.py. Only what is exported
@@ -201,7 +192,7 @@ _zdeferd[loaded]=1
   fi
   _zdeferd_armed=$+_zdeferd[given_up]
   if (( ! _zdeferd_armed && ($#_zdeferd_outbox || $#_zdeferd_queue || ! $+_zdeferd[prompted]) )); then
-    zdeferd-arm
+    .zdeferd-later
   fi
   return 0
 }
