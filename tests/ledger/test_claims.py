@@ -277,6 +277,15 @@ def test_the_last_end_of_a_batch_writes_its_total(ledger: Ledger) -> None:
     assert (ledger.live_runs(), ledger.open_batches()) == ([], [])
 
 
+def test_a_run_that_is_dispatched_already_is_begun_all_the_same(ledger: Ledger) -> None:
+    """An earlier daemon's spawner started it just before its cancellation."""
+    (run,) = claims.take_visit(ledger, visit("n1", 1, "a"), facts()).runs
+    outcomes.begin(ledger, run, "b1", 1.0)
+    outcomes.begin(ledger, with_(run, state=State.DISPATCHED), "b1", 2.0)
+    (live,) = ledger.live_runs()
+    assert (live.state, live.boot) == (State.DISPATCHED, "b1")
+
+
 def test_an_idle_batch_is_opened_by_its_first_start_and_closed_by_its_last_end(
     ledger: Ledger,
 ) -> None:

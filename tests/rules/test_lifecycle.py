@@ -9,7 +9,7 @@ from zdeferd.rules.lifecycle import (
     OUTCOMES,
     TRANSITIONS,
     Change,
-    Event,
+    RunEvent,
     change,
     diagram,
     end,
@@ -18,12 +18,12 @@ from zdeferd.rules.lifecycle import (
 
 
 def test_every_event_appears_and_every_state_is_left_or_final() -> None:
-    assert {event for _, event in TRANSITIONS} == set(Event)
+    assert {event for _, event in TRANSITIONS} == set(RunEvent)
     assert {state for state, _ in TRANSITIONS} == {State.CLAIMED, State.DISPATCHED}
 
 
 def test_an_ended_run_never_changes() -> None:
-    for event in Event:
+    for event in RunEvent:
         with pytest.raises(WrongTransition):
             step(State.ENDED, event)
 
@@ -35,7 +35,7 @@ def test_exactly_the_ending_events_bring_outcomes_and_together_all_of_them() -> 
 
 
 def test_only_a_dispatched_run_can_finish_or_vanish() -> None:
-    for event in (Event.FINISH, Event.VANISH, Event.RETRY, Event.RECALL):
+    for event in (RunEvent.FINISH, RunEvent.VANISH, RunEvent.RETRY, RunEvent.RECALL):
         assert (State.CLAIMED, event) not in TRANSITIONS
 
 
@@ -45,14 +45,16 @@ def test_the_diagram_names_every_transition() -> None:
 
 def test_the_first_state_is_one_that_no_event_but_a_recall_leads_back_to() -> None:
     back = {event for (_, event), after in TRANSITIONS.items() if after is FIRST}
-    assert back == {Event.RECALL, Event.RETRY}
+    assert back == {RunEvent.RECALL, RunEvent.RETRY}
 
 
 def test_what_the_ledger_records_without_the_state_before_has_one_change() -> None:
-    assert change(Event.DISPATCH) == Change(State.CLAIMED, State.DISPATCHED)
-    assert change(Event.RECALL) == change(Event.RETRY) == Change(State.DISPATCHED, State.CLAIMED)
+    assert change(RunEvent.DISPATCH) == Change(State.CLAIMED, State.DISPATCHED)
+    assert (
+        change(RunEvent.RECALL) == change(RunEvent.RETRY) == Change(State.DISPATCHED, State.CLAIMED)
+    )
     with pytest.raises(WrongTransition):
-        change(Event.CANCEL)
+        change(RunEvent.CANCEL)
 
 
 @pytest.mark.parametrize("state", State)

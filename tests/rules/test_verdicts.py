@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from zdeferd.model import Outcome, Run, Sink, State, Trigger
 from zdeferd.rules import verdicts
-from zdeferd.rules.lifecycle import OUTCOMES, Event
+from zdeferd.rules.lifecycle import OUTCOMES, RunEvent
 from zdeferd.rules.verdicts import Ended, NeverStarted, Running, Vanished, Verdict, Withdrawn
 from zdeferd.telemetry import projection
 
@@ -33,29 +33,29 @@ def record(ended_by: str = "exit", rc: int = 0) -> Ended:
 @pytest.mark.parametrize(
     ("run", "verdict", "boot", "event", "outcome", "line"),
     [
-        (RUN, record(), "b1", Event.FINISH, Outcome.SUCCEEDED, (0, 0)),
-        (RUN, record(), "b2", Event.FINISH, Outcome.SUCCEEDED, (0, 0)),
-        (RUN, record(rc=3), "b1", Event.FINISH, Outcome.FAILED, (0, 3)),
-        (RUN, record("timeout", 0), "b1", Event.FINISH, Outcome.TIMED_OUT, (0, 124)),
-        (RUN, record("cancel", 0), "b1", Event.FINISH, Outcome.CANCELLED, (0, 143)),
-        (RUN, NeverStarted(), "b1", Event.RECALL, None, None),
-        (RUN, NeverStarted(), "b2", Event.VANISH, Outcome.ABANDONED, (0, 255)),
-        (RUN, Vanished(), "b1", Event.VANISH, Outcome.ABANDONED, (0, 255)),
-        (RUN, Withdrawn(), "b1", Event.CANCEL, Outcome.CANCELLED, None),
-        (CANCELLING, NeverStarted(), "b1", Event.CANCEL, Outcome.CANCELLED, None),
-        (CANCELLING, Vanished(), "b1", Event.VANISH, Outcome.ABANDONED, (0, 255)),
-        (TWICE, Vanished(), "b1", Event.RETRY, None, None),
-        (TWICE, NeverStarted(), "b2", Event.RETRY, None, None),
-        (replace(TWICE, cancelling=True), Vanished(), "b1", Event.VANISH, "abandoned", (0, 255)),
-        (SECOND, Vanished(), "b1", Event.VANISH, Outcome.ABANDONED, (0, 255)),
-        (SECOND, Withdrawn(), "b1", Event.CANCEL, Outcome.CANCELLED, (0, 143)),
+        (RUN, record(), "b1", RunEvent.FINISH, Outcome.SUCCEEDED, (0, 0)),
+        (RUN, record(), "b2", RunEvent.FINISH, Outcome.SUCCEEDED, (0, 0)),
+        (RUN, record(rc=3), "b1", RunEvent.FINISH, Outcome.FAILED, (0, 3)),
+        (RUN, record("timeout", 0), "b1", RunEvent.FINISH, Outcome.TIMED_OUT, (0, 124)),
+        (RUN, record("cancel", 0), "b1", RunEvent.FINISH, Outcome.CANCELLED, (0, 143)),
+        (RUN, NeverStarted(), "b1", RunEvent.RECALL, None, None),
+        (RUN, NeverStarted(), "b2", RunEvent.VANISH, Outcome.ABANDONED, (0, 255)),
+        (RUN, Vanished(), "b1", RunEvent.VANISH, Outcome.ABANDONED, (0, 255)),
+        (RUN, Withdrawn(), "b1", RunEvent.CANCEL, Outcome.CANCELLED, None),
+        (CANCELLING, NeverStarted(), "b1", RunEvent.CANCEL, Outcome.CANCELLED, None),
+        (CANCELLING, Vanished(), "b1", RunEvent.VANISH, Outcome.ABANDONED, (0, 255)),
+        (TWICE, Vanished(), "b1", RunEvent.RETRY, None, None),
+        (TWICE, NeverStarted(), "b2", RunEvent.RETRY, None, None),
+        (replace(TWICE, cancelling=True), Vanished(), "b1", RunEvent.VANISH, "abandoned", (0, 255)),
+        (SECOND, Vanished(), "b1", RunEvent.VANISH, Outcome.ABANDONED, (0, 255)),
+        (SECOND, Withdrawn(), "b1", RunEvent.CANCEL, Outcome.CANCELLED, (0, 143)),
     ],
 )
 def test_each_verdict(
     run: Run,
     verdict: Verdict,
     boot: str,
-    event: Event,
+    event: RunEvent,
     outcome: Outcome | None,
     line: tuple[int, int] | None,
 ) -> None:

@@ -121,7 +121,11 @@ def whatever_vanished_is_tried_again() -> AbstractContextManager[Any]:
 
     def again(run: Any, verdict: Any, boot: str, now: float) -> Any:
         event, ending = settle(run, verdict, boot, now)
-        return (lifecycle.Event.RETRY, None) if event is lifecycle.Event.VANISH else (event, ending)
+        return (
+            (lifecycle.RunEvent.RETRY, None)
+            if event is lifecycle.RunEvent.VANISH
+            else (event, ending)
+        )
 
     return _instead(verdicts, "settle", again)
 

@@ -18,7 +18,7 @@ from zdeferd.errors import LedgerError, WrongTransition
 from zdeferd.ledger.store import Ledger, Line, Registration, Shell
 from zdeferd.model import Batch, BatchTotals, Ending, Job, Run, Sink, State, Trigger, Work
 from zdeferd.rules import lifecycle
-from zdeferd.rules.lifecycle import Event
+from zdeferd.rules.lifecycle import RunEvent
 
 
 class RunRow(NamedTuple):
@@ -222,10 +222,10 @@ class MemoryLedger:
         return self.tables.payloads[run]
 
     def dispatch(self, run: int, boot: str, now: float) -> None:
-        self._change(run, lifecycle.change(Event.DISPATCH), boot=boot)
+        self._change(run, lifecycle.change(RunEvent.DISPATCH), boot=boot)
 
     def recall(self, run: int, attempt: int) -> None:
-        self._change(run, lifecycle.change(Event.RECALL), attempt=attempt)
+        self._change(run, lifecycle.change(RunEvent.RECALL), attempt=attempt)
 
     def set_cancelling(self, run: int) -> None:
         row = self.tables.runs.get(run)

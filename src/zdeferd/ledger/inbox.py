@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any, Generic, TypeVar
 
+from ..errors import WrongTransition
 from ..machine.journal import Journal
 from .committer import Committer
 from .store import Ledger
@@ -22,7 +23,10 @@ class Arrival(ABC, Generic[T]):
     """One thing that arrived: its record in the ledger, and its effect after the commit."""
 
     has_happened = False
-    """It is a fact and not a request: its record is tried again until it is durable."""
+    """It is a fact and not a request: its record is tried again until it is durable.
+
+    Not after a WrongTransition, which the ledger would refuse every time.
+    """
 
     @abstractmethod
     def record(self, ledger: Ledger) -> T:
@@ -69,7 +73,7 @@ class Inbox:
 
     def _failed(self, arrival: Arrival[Any], error: Exception) -> None:
         self._journal.fault(error)
-        if arrival.has_happened:
+        if arrival.has_happened and not isinstance(error, WrongTransition):
             self._loop.call_later(AGAIN_S, self.put, arrival)
         else:
             arrival.failed(error)

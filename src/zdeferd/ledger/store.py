@@ -13,7 +13,7 @@ from msgspec import Struct
 from ..errors import LedgerError, WrongTransition
 from ..model import Batch, BatchTotals, Ending, Job, Run, Scope, Sink, State, Trigger, Work
 from ..rules import lifecycle
-from ..rules.lifecycle import Event
+from ..rules.lifecycle import RunEvent
 from ..rules.scopes import scope_key
 from .database import Database
 from .packing import batch_of, pack_again, pack_work, run_of, unpack
@@ -206,11 +206,11 @@ class Ledger(Database):
 
     def dispatch(self, run: int, boot: str, now: float) -> None:
         """Record the decision to start a run; WrongTransition where it is not claimed."""
-        self._change("dispatch", run, lifecycle.change(Event.DISPATCH), boot=boot, now=now)
+        self._change("dispatch", run, lifecycle.change(RunEvent.DISPATCH), boot=boot, now=now)
 
     def recall(self, run: int, attempt: int) -> None:
         """Make a run wait again, for `attempt`; WrongTransition where it is not dispatched."""
-        self._change("recall", run, lifecycle.change(Event.RECALL), attempt=attempt)
+        self._change("recall", run, lifecycle.change(RunEvent.RECALL), attempt=attempt)
 
     def set_cancelling(self, run: int) -> None:
         """Record that the end of a run was asked for; nothing where it has ended."""

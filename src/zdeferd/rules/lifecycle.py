@@ -14,7 +14,7 @@ from ..errors import WrongTransition
 from ..model import Outcome, State
 
 
-class Event(StrEnum):
+class RunEvent(StrEnum):
     """What can happen to a run."""
 
     DISPATCH = "dispatch"
@@ -36,22 +36,22 @@ class Event(StrEnum):
 FIRST = State.CLAIMED
 """The state in which a run is added to the ledger."""
 
-TRANSITIONS: dict[tuple[State, Event], State] = {
-    (State.CLAIMED, Event.DISPATCH): State.DISPATCHED,
-    (State.CLAIMED, Event.CANCEL): State.ENDED,
-    (State.CLAIMED, Event.MISS): State.ENDED,
-    (State.DISPATCHED, Event.RECALL): State.CLAIMED,
-    (State.DISPATCHED, Event.RETRY): State.CLAIMED,
-    (State.DISPATCHED, Event.CANCEL): State.ENDED,
-    (State.DISPATCHED, Event.FINISH): State.ENDED,
-    (State.DISPATCHED, Event.VANISH): State.ENDED,
+TRANSITIONS: dict[tuple[State, RunEvent], State] = {
+    (State.CLAIMED, RunEvent.DISPATCH): State.DISPATCHED,
+    (State.CLAIMED, RunEvent.CANCEL): State.ENDED,
+    (State.CLAIMED, RunEvent.MISS): State.ENDED,
+    (State.DISPATCHED, RunEvent.RECALL): State.CLAIMED,
+    (State.DISPATCHED, RunEvent.RETRY): State.CLAIMED,
+    (State.DISPATCHED, RunEvent.CANCEL): State.ENDED,
+    (State.DISPATCHED, RunEvent.FINISH): State.ENDED,
+    (State.DISPATCHED, RunEvent.VANISH): State.ENDED,
 }
 
-OUTCOMES: dict[Event, frozenset[Outcome]] = {
-    Event.CANCEL: frozenset({Outcome.CANCELLED}),
-    Event.MISS: frozenset({Outcome.MISSED}),
-    Event.VANISH: frozenset({Outcome.ABANDONED}),
-    Event.FINISH: frozenset(
+OUTCOMES: dict[RunEvent, frozenset[Outcome]] = {
+    RunEvent.CANCEL: frozenset({Outcome.CANCELLED}),
+    RunEvent.MISS: frozenset({Outcome.MISSED}),
+    RunEvent.VANISH: frozenset({Outcome.ABANDONED}),
+    RunEvent.FINISH: frozenset(
         {Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CANCELLED}
     ),
 }
@@ -65,7 +65,7 @@ class Change(NamedTuple):
     after: State
 
 
-def step(state: State, event: Event) -> State:
+def step(state: State, event: RunEvent) -> State:
     """The state after `event`; WrongTransition where the table has none."""
     after = TRANSITIONS.get((state, event))
     if after is None:
@@ -73,7 +73,7 @@ def step(state: State, event: Event) -> State:
     return after
 
 
-def change(event: Event) -> Change:
+def change(event: RunEvent) -> Change:
     """The change that `event` makes; WrongTransition where it depends on the state before."""
     changes = [Change(state, after) for (state, e), after in TRANSITIONS.items() if e is event]
     if len(changes) != 1:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..model import Cost, Ending, Outcome, Run
-from .lifecycle import Event
+from .lifecycle import RunEvent
 
 CUT_SHORT = {"timeout": Outcome.TIMED_OUT, "cancel": Outcome.CANCELLED}
 """The outcome by what ended a job before its own end (`ended_by` of the runner's record)."""
@@ -64,21 +64,21 @@ class Vanished:
 Verdict = NeverStarted | Withdrawn | Running | Ended | Vanished
 
 
-def settle(run: Run, verdict: Verdict, boot: str, now: float) -> tuple[Event, Ending | None]:
+def settle(run: Run, verdict: Verdict, boot: str, now: float) -> tuple[RunEvent, Ending | None]:
     """The event that the verdict is for `run`, and its ending (None: it goes on)."""
     if isinstance(verdict, Ended):
-        return Event.FINISH, _finished(verdict.outcome)
+        return RunEvent.FINISH, _finished(verdict.outcome)
     if isinstance(verdict, Withdrawn):
         # Also where the daemon died before it could record why.
-        return Event.CANCEL, not_again(run, Outcome.CANCELLED, now)
+        return RunEvent.CANCEL, not_again(run, Outcome.CANCELLED, now)
     if isinstance(verdict, NeverStarted) and run.boot == boot:
         if run.cancelling:
-            return Event.CANCEL, not_again(run, Outcome.CANCELLED, now)
-        return Event.RECALL, None
+            return RunEvent.CANCEL, not_again(run, Outcome.CANCELLED, now)
+        return RunEvent.RECALL, None
     if isinstance(verdict, (NeverStarted, Vanished)):
         if run.attempt < run.attempts and not run.cancelling:
-            return Event.RETRY, None
-        return Event.VANISH, Ending(
+            return RunEvent.RETRY, None
+        return RunEvent.VANISH, Ending(
             outcome=Outcome.ABANDONED,
             rc=EXIT_CODES[Outcome.ABANDONED],
             started_at=now,

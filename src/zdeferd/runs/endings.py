@@ -15,7 +15,7 @@ from ..crashpoints import reached
 from ..ledger.inbox import AGAIN_S
 from ..model import Ending, Outcome, Run
 from ..rules import lifecycle, verdicts
-from ..rules.lifecycle import Event
+from ..rules.lifecycle import RunEvent
 from .arrivals import CancelAsked, CancelDecided, Parts, RunEnded, RunRecalled, RunTakenOver
 from .executor import cannot_change
 
@@ -38,7 +38,7 @@ class Endings:
 
     def miss(self, run: Run, now: float) -> None:
         """End a run that waits: its batch spent its budget before its turn came."""
-        self._end(run, Event.MISS, verdicts.not_again(run, Outcome.MISSED, now))
+        self._end(run, RunEvent.MISS, verdicts.not_again(run, Outcome.MISSED, now))
 
     def could_not_start(self, runs: Iterable[int], reason: str, now: float) -> None:
         """Put `runs` off and log the reason."""
@@ -60,7 +60,7 @@ class Endings:
         live = self._parts.live
         if waiting := live.waiting.get(run):
             now = self._parts.clock.wall()
-            self._end(waiting, Event.CANCEL, verdicts.not_again(waiting, Outcome.CANCELLED, now))
+            self._end(waiting, RunEvent.CANCEL, verdicts.not_again(waiting, Outcome.CANCELLED, now))
         elif running := live.running.get(run):
             live.running[run] = replace(running, cancelling=True)
             if run not in live.settling:
@@ -115,7 +115,7 @@ class Endings:
         event, ending = verdicts.settle(run, verdict, self._parts.boot, now)
         if run.id in self._adopted:  # the last daemon ended before it had asked for a runner
             self._adopted.discard(run.id)
-        elif event is Event.RECALL and isinstance(verdict, verdicts.NeverStarted):
+        elif event is RunEvent.RECALL and isinstance(verdict, verdicts.NeverStarted):
             self.could_not_start([run.id], verdict.reason, now)
         else:
             self._parts.live.could_start()
@@ -124,26 +124,26 @@ class Endings:
         else:
             self._end(run, event, ending)
 
-    def _recall(self, run: Run, event: Event) -> None:
+    def _recall(self, run: Run, event: RunEvent) -> None:
         """Put the run back among the waiting ones, in its old place."""
         reached("daemon.recall-decided")
-        attempt = run.attempt + (event is Event.RETRY)
+        attempt = run.attempt + (event is RunEvent.RETRY)
         again = replace(run, state=lifecycle.step(run.state, event), attempt=attempt)
         self._parts.inbox.put(RunRecalled(again, self._parts.live, self))
 
     # the end
 
-    def _end(self, run: Run, event: Event, ending: Ending) -> None:
+    def _end(self, run: Run, event: RunEvent, ending: Ending) -> None:
         """Record the outcome and its lines; before that, an unstarted attempt is withdrawn."""
         lifecycle.step(run.state, event)
         assert ending.outcome in lifecycle.OUTCOMES[event]
         self._parts.live.settle(run)
-        if event in (Event.CANCEL, Event.MISS):
+        if event in (RunEvent.CANCEL, RunEvent.MISS):
             self._withdraw(run, event, ending)
         else:
             self._record_end(run, ending)
 
-    def _withdraw(self, run: Run, event: Event, ending: Ending) -> None:
+    def _withdraw(self, run: Run, event: RunEvent, ending: Ending) -> None:
         """Record the end once a tombstone keeps the attempt from starting."""
         try:
             withdrawn = self._parts.executor.withdraw(run.id, run.attempt)
@@ -155,7 +155,7 @@ class Endings:
         if withdrawn:
             self._record_end(run, ending)
         else:  # an earlier daemon's spawner was late: the attempt has started
-            now, cancel = self._parts.clock.wall(), event is Event.CANCEL
+            now, cancel = self._parts.clock.wall(), event is RunEvent.CANCEL
             self._parts.inbox.put(RunTakenOver(run, now, cancel, self._parts, self))
 
     def _record_end(self, run: Run, ending: Ending) -> None:

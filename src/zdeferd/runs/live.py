@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from ..errors import RequestRefused
 from ..model import Batch, Ending, Run, State
 from ..rules.backoff import Backoff
-from ..rules.lifecycle import Event, step
+from ..rules.lifecycle import RunEvent, step
 
 START_AGAIN_S = (1.0, 60.0)
 """The first and the longest wait after a process could not be started."""
@@ -51,7 +51,7 @@ class LiveRuns:
     def dispatched(self, run: Run, boot: str) -> None:
         """Note that the decision to start `run` is durable."""
         del self.waiting[run.id]
-        self.running[run.id] = replace(run, state=step(run.state, Event.DISPATCH), boot=boot)
+        self.running[run.id] = replace(run, state=step(run.state, RunEvent.DISPATCH), boot=boot)
 
     def hold_until(self, now: float) -> float:
         """Return the instant before which no put-off run is started; 0: there is none."""
@@ -90,7 +90,10 @@ class LiveRuns:
         """Note that `run`, which was to end unstarted, is dispatched after all."""
         self.settling.discard(run.id)
         asked = self.running[run.id]
-        self.running[run.id] = replace(asked, state=State.DISPATCHED, boot=boot)
+        state = asked.state
+        if state is State.CLAIMED:  # an adopted run is dispatched already
+            state = step(state, RunEvent.DISPATCH)
+        self.running[run.id] = replace(asked, state=state, boot=boot)
 
     def again(self, run: Run) -> Run:
         """Return `run` as it waits again in its old place, with a cancellation asked meanwhile."""
