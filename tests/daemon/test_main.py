@@ -248,7 +248,7 @@ def test_run_by_hand_and_await_its_end(daemon: Daemon) -> None:
     daemon.write_jobs('[one]\nrun = "return 4"\nonce_per = "ever"')
     daemon.start()
     for number in (1, 2):
-        assert request(daemon, messages.RunJob(job="one")) == messages.Claimed(run=number)
+        assert request(daemon, messages.RunJob(job="one")) == messages.RunClaimed(run=number)
         assert request(daemon, messages.AwaitRun(run=number)) == messages.Done(
             outcome="failed", rc=4
         )
@@ -272,6 +272,7 @@ HELLO = [b"hello", b"protocol=2", b"nonce=n1", b"seq=1"]
     [
         [b"hullo"],
         [b"hello"],
+        [b"hello", b"protocol=1", b"nonce=n1", b"seq=1"],
         [b"hello", b"protocol=3", b"nonce=n1", b"seq=1"],
         [b"hello", b"protocol=2", b"nonce=a/b", b"seq=1"],
         [b"hello", b"protocol=2", b"nonce=a\nb", b"seq=1"],

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from floods.crowd import Caller
 from support.daemon import Daemon, Peer, visit
 from support.user import User
 
@@ -173,3 +174,25 @@ def test_a_new_version_adopts_the_runs_of_the_old(
         *("id=first", "id=second"),
         "name=deferred_total",
     ]
+
+
+# --- shells of another version --------------------------------------------------
+
+
+def test_a_shell_that_was_open_before_the_upgrade_is_understood(daemon: Daemon) -> None:
+    """`data/visit-2` holds the bytes of a visit that the shim of version 0.1.0 made."""
+    said = (DATA / "visit-2").read_bytes()
+    handshake = said[: said.index(b"DEALER") + len(b"DEALER")]
+    daemon.start()
+    for _ in range(2):  # the second time nothing changes
+        with Caller(daemon.socket) as shell:
+            shell.shake_hands(handshake)
+            shell.socket.sendall(said.removeprefix(handshake))
+            assert shell.answer() == bytes.fromhex("01026f6b0005") + b"seq=1"
+    daemon.wait_until_done(3)
+    assert daemon.rows("SELECT job, outcome, rc FROM runs ORDER BY job") == [
+        ("from-add", "succeeded", 0),
+        ("from-register", "failed", 3),
+        ("with-fields", "failed", 3),
+    ]
+    assert (daemon.state / "runs/1/output").read_text() == "one\n"

@@ -59,8 +59,12 @@ class Caller:
         self.socket.close()
 
     def greet(self) -> Self:
-        """Greeting and READY, and the daemon's own."""
-        self.socket.sendall(GREETING + READY)
+        """Send greeting and READY, and take in the daemon's own."""
+        return self.shake_hands(GREETING + READY)
+
+    def shake_hands(self, said: bytes) -> Self:
+        """Send these bytes as a handshake, and take in the daemon's own."""
+        self.socket.sendall(said)
         assert self._exactly(GREETING_BYTES)[10] == 3  # ZMTP 3
         flags, size = self._exactly(2)
         assert flags == 4

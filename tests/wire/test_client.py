@@ -93,7 +93,7 @@ def test_a_daemon_that_dies_during_a_long_wait(daemon: Daemon) -> None:
     daemon.start()
     with Client(str(daemon.socket)) as client:
         claimed = client.ask(messages.RunJob(job="slow"))
-        assert isinstance(claimed, messages.Claimed)
+        assert isinstance(claimed, messages.RunClaimed)
         assert daemon.process is not None
         os.kill(daemon.process.pid, signal.SIGKILL)
         with pytest.raises(NoDaemon):

@@ -35,21 +35,6 @@ def test_a_whole_visit() -> None:
     assert (visit.postprompt, visit.idle) == (True, False)
 
 
-def test_an_open_shell_goes_on_to_speak_version_1() -> None:
-    visit = messages.decode_visit(
-        [
-            *(b"hello", b"protocol=1", b"nonce=n1", b"seq=1"),
-            *(b"function", b"name=f", b"body=\tprint"),
-            *(b"job", b"id=x", b"call=f\0one two", b"functions=f", b"after=a\0b", b"env=A=b=c"),
-            b"postprompt",
-        ]
-    )
-    assert visit.hello.protocol in messages.UNDERSTOOD
-    assert visit.functions == (Function(name="f", body="\tprint"),)
-    call = Register("x", ("f", "one two"), after=("a", "b"), env=("A=b=c",), functions=("f",))
-    assert visit.jobs == (call,)
-
-
 def test_bytes_that_are_no_utf8_survive() -> None:
     visit = messages.decode_visit([*HELLO, b"jobs", listed(b"add\0id=x\0--\0\xff\xfe")])
     assert visit.jobs[0].call[0].encode("utf-8", "surrogateescape") == b"\xff\xfe"
@@ -70,6 +55,8 @@ def test_bytes_that_are_no_utf8_survive() -> None:
         ([*HELLO, b"jobs", b"list=4\0true"], "not the words of a job: 'true'"),
         ([*HELLO, b"postprompt", b"x=1"], "postprompt: Object contains unknown field `x`"),
         ([*HELLO, b"postprompt", b"record=idle"], "unknown field: postprompt.record"),
+        ([*HELLO, b"function", b"name=f", b"body=x"], "unknown record: 'function'"),
+        ([*HELLO, b"job", b"id=x", b"call=f"], "unknown record: 'job'"),
         ([b"hello", b"protocol=one", b"nonce=n", b"seq=1"], "Expected `int`"),
         ([*HELLO, *[b"idle"] * messages.MAX_FRAMES], "too many frames"),
     ],

@@ -42,7 +42,7 @@ def perform(call: Call) -> int:
     paths = find_paths(call.env)
     with Client(paths.socket) as client:
         claimed = _claim(client, call, paths)
-        assert isinstance(claimed, messages.Claimed)
+        assert isinstance(claimed, messages.RunClaimed)
         run = claimed.run
         if call.args.no_wait:
             document = {"run": {"run": run, "job": call.args.job}}

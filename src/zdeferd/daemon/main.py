@@ -1,8 +1,8 @@
-"""`zdeferd`: the composition root. Lock, limits, ledger, socket; serve; leave.
+"""Starts the daemon, serves shells and zdeferctl, and ends it.
 
-Runs in the foreground under a service manager; `--detach` elsewhere. Everything
-that can refuse to start does so here, with one line on stderr and exit code 1, or
-3 where another daemon of this user is already there.
+Takes the lock, sets limits, opens the ledger and the socket, in this order. A start that
+is refused prints one line on stderr and exits with 1, or with 3 where another daemon of
+this user runs. Runs in the foreground under a service manager, with `--detach` elsewhere.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from ..runs import judge
 from ..runs.dispatcher import Dispatcher
 from ..runs.executor import Executor
 from ..wire import messages
-from ..wire.router import Endpoint, Peer
+from ..wire.router import MAX_MESSAGE_BYTES, Endpoint, Message
 from . import requests
 from .anchors import Anchors
 from .detach import detach
@@ -44,19 +44,19 @@ from .notify import Notifier, inherited_socket
 
 NONCE = re.compile(r"[A-Za-z0-9.-]{1,64}")
 THREADS = 4
-"""For what may block on a disk: the shared logs, and waiting for leftovers to end."""
+"""For calls that may block: the shared logs, and waiting for leftovers to end."""
 MOST_WAITING = 1024
-"""Requests under way. Whose client has left is not known: the oldest makes room."""
+"""Requests without a reply. libzmq does not tell which clients have left."""
 REASON_LIMIT = 200
-"""Characters of what is wrong with a message; the message may be what is quoted."""
+"""Characters of the reason for which a message is refused; it may quote the message."""
 EXIT_REFUSED = 1
 EXIT_ALREADY_RUNNING = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; its exit code."""
+    """Run the program and return its exit code."""
     options = _parser().parse_args(arguments)
-    os.umask(0o077)  # the ledger and what SQLite puts beside it are the user's alone
+    os.umask(0o077)  # for the ledger and the files that SQLite makes beside it
     priority.answer_soon()
     try:
         where = _locate()
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ZdeferdError as error:
         print(f"zdeferd: {error}", file=sys.stderr)
         return EXIT_REFUSED
-    except Exception as error:  # noqa: BLE001 - whatever it is, no traceback reaches a user
+    except Exception as error:  # noqa: BLE001 - no traceback reaches a user
         Journal(Clock()).fault(error)
         return EXIT_REFUSED
     return 0
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _locate() -> paths.Paths:
-    """The paths, with the setting `state_dir` taken into account and the folders made."""
+    """Return the paths, the setting `state_dir` included, and make their folders."""
     where = paths.locate(os.environ)
     settings = files.load(where).settings
     where = paths.locate(os.environ, settings.state_dir)
@@ -110,7 +110,7 @@ def _locate() -> paths.Paths:
 
 
 def _ready_threads() -> ThreadPoolExecutor:
-    """Threads that exist already: when no process is left, there is no thread to be had either."""
+    """Start the threads now: without a free process there would be no thread later."""
     threads = ThreadPoolExecutor(THREADS, "files")
     together = threading.Barrier(THREADS + 1)
     try:
@@ -124,7 +124,7 @@ def _ready_threads() -> ThreadPoolExecutor:
 
 
 class _Daemon:
-    """What lives for the life of the process, joined together."""
+    """Owns the parts of the daemon and connects them."""
 
     def __init__(self, where: paths.Paths, lock: int, announce: Any) -> None:
         self._paths, self._announce = where, announce
@@ -136,9 +136,9 @@ class _Daemon:
         self._lost: str | None = None
 
     async def run(self) -> bool:
-        """Serve until stopped, then let go of everything but the runners.
+        """Serve until stopped, then close everything; runners go on.
 
-        True: it must be begun anew, because what it stood on is gone.
+        True: the program must be executed again, because its lock, ledger or socket is gone.
         """
         loop = asyncio.get_running_loop()
         loop.set_default_executor(_ready_threads())
@@ -172,7 +172,7 @@ class _Daemon:
         await self._finish()
         alarm.close()
         if self._lost is not None:
-            # Closed by itself, SQLite would remove the files of whoever is at that path now.
+            # The ledger stays open: closing it, SQLite would remove the files of the new ledger.
             limits.give_back(before)
             return True
         await committer.close()
@@ -191,14 +191,10 @@ class _Daemon:
         where = self._paths
         inherited = inherited_socket(os.environ)
         if inherited is not None and not os.path.lexists(where.socket):
-            inherited = None  # somebody removed it: nobody will ever come that way
+            inherited = None  # the path was removed, so no peer can connect to it
         self._dispatcher.may_leave = inherited is not None
-        self._desk = requests.Desk(
-            self._dispatcher,
-            self._configuration,
-            self._journal,
-            inherited is not None,
-            self._clock.wall(),
+        self._requests = requests.Requests(
+            self._dispatcher, self._configuration, self._journal, self._clock.wall()
         )
         self._anchors = Anchors(loop, self._begin_anew)
         self._endpoint = Endpoint(self._message, loop, self._journal.once)
@@ -215,7 +211,7 @@ class _Daemon:
         await self._executor.close()
 
     def _begin_anew(self, lost: str) -> None:
-        """All that is kept open leads nowhere: claims must not go where nobody finds them."""
+        """Stop, to be executed again: claims in a removed ledger would be lost."""
         if not self._dispatcher.stopping.is_set():
             self._lost = lost
             self._journal.say(f"gone or replaced: {lost}; zdeferd begins anew")
@@ -230,54 +226,67 @@ class _Daemon:
             loop.add_signal_handler(number, self._leave)
         loop.add_signal_handler(signal.SIGHUP, self._dispatcher.reload)
 
-    def _message(self, peer: Peer, frames: list[bytes]) -> None:
-        """One message of a shell or of zdeferctl; a malformed one is answered, not obeyed."""
+    def _message(self, message: Message) -> None:
+        """Obey one message of a shell or of zdeferctl; answer a malformed one with an error."""
         if lost := self._anchors.lost():
-            self._begin_anew(lost)  # unanswered, a shell makes its visit again
+            self._begin_anew(lost)  # without an answer, a shell makes its visit again
             return
         try:
-            if frames[:1] == [b"request"]:
-                self._in_background(self._request(peer, messages.decode_request(frames)))
-            else:
-                self._visit(peer, messages.decode_visit(frames))
+            self._decode(message)
         except WireError as error:
             reason = str(error)[:REASON_LIMIT]
             self._journal.once(f"dropped a message: {reason}")
-            self._endpoint.send(peer, messages.answer("error", reason=reason))
+            self._endpoint.release(message)
+            self._endpoint.answer(message, messages.answer("error", reason=reason))
 
-    def _visit(self, peer: Peer, visit: messages.Visit) -> None:
+    def _decode(self, message: Message) -> None:
+        if message.size > MAX_MESSAGE_BYTES:
+            raise WireError(f"too many bytes: {message.size}; {MAX_MESSAGE_BYTES} are allowed")
+        if message.frames[:1] == [b"request"]:
+            request = messages.decode_request(message.frames)
+            self._endpoint.release(message)
+            self._in_background(self._request(message, request))
+        else:
+            self._visit(message, messages.decode_visit(message.frames))
+
+    def _visit(self, message: Message, visit: messages.Visit) -> None:
         crashpoints.reached("daemon.visit-arrived")
         hello = visit.hello
-        if hello.protocol not in messages.UNDERSTOOD:
+        if hello.protocol != messages.PROTOCOL:
             raise WireError(
                 f"unknown protocol version: {hello.protocol}; "
                 f"this zdeferd speaks {messages.PROTOCOL}"
             )
         if not NONCE.fullmatch(hello.nonce) or hello.seq < 1:
             raise WireError("hello: bad nonce or seq")
-        answer = messages.answer("ok", seq=hello.seq)
-        self._dispatcher.visit(
-            visit,
-            lambda: self._endpoint.send(peer, answer),
-            lambda: self._endpoint.forget(peer),
-        )
 
-    async def _request(self, peer: Peer, request: messages.Request) -> None:
+        def answer() -> None:
+            release()
+            self._endpoint.answer(message, messages.answer("ok", seq=hello.seq))
+
+        def release() -> None:
+            self._endpoint.release(message)
+
+        self._dispatcher.visit(visit, answer, release)
+
+    async def _request(self, message: Message, request: messages.Request) -> None:
         try:
-            reply = messages.encode_reply(await requests.answer(self._desk, request))
+            reply = messages.encode_reply(await self._requests.answer(request))
         except ZdeferdError as error:
             reply = [b"refused", str(error).encode(errors="replace")]
             if not isinstance(error, RequestRefused):
                 self._journal.once(str(error))
         except asyncio.CancelledError:
-            self._endpoint.send(peer, [b"refused", b"too many requests wait"])
+            reason = f"{MOST_WAITING} newer requests wait; ask again"
+            self._endpoint.answer(message, [b"refused", reason.encode()])
             raise
         except Exception as error:  # noqa: BLE001 - one request is no reason to end
             self._journal.fault(error)
             reply = [b"refused", b"internal error; `zdeferctl doctor` says more"]
-        self._endpoint.send(peer, reply)
+        self._endpoint.answer(message, reply)
 
     def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run one more request; above MOST_WAITING cancel the oldest one."""
         if len(self._answering) >= MOST_WAITING:
             oldest = next(iter(self._answering))
             del self._answering[oldest]

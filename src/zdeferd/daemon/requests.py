@@ -1,13 +1,8 @@
-"""One function per zdeferctl request, named as its verb: request in, reply out.
-
-RequestRefused becomes a refusal with its text. A reply may take its time (`cancel`,
-`await`); the daemon goes on serving meanwhile.
-"""
+"""Carries out the requests of zdeferctl: one method a verb, from request to reply."""
 
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from .. import __version__
@@ -19,86 +14,78 @@ from ..runs.dispatcher import Dispatcher
 from ..wire import messages
 
 
-@dataclass(frozen=True)
-class Desk:
-    """What requests are answered from."""
+class Requests:
+    """Replies to requests. `cancel` and `await` reply when a run has ended.
 
-    dispatcher: Dispatcher
-    configuration: Configuration
-    journal: Journal
-    activated: bool
-    started_at: float
+    `started_at`: when the daemon started, in seconds since the epoch.
+    """
 
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        configuration: Configuration,
+        journal: Journal,
+        started_at: float,
+    ) -> None:
+        self._dispatcher, self._configuration = dispatcher, configuration
+        self._journal, self._started_at = journal, started_at
+        self._verbs: dict[type[Any], Callable[[Any], Awaitable[messages.Reply]]] = {
+            messages.Ping: self._ping,
+            messages.RunJob: self._run,
+            messages.CancelRun: self._cancel,
+            messages.AwaitRun: self._await,
+            messages.Reload: self._reload,
+            messages.Stop: self._stop,
+        }
 
-async def ping(desk: Desk, _: messages.Ping) -> messages.Pong:
-    """The daemon's own state."""
-    return messages.Pong(
-        version=__version__,
-        pid=os.getpid(),
-        protocol=messages.PROTOCOL,
-        started_at=desk.started_at,
-        activated=desk.activated,
-        jobs=len(desk.configuration.jobs),
-        problems=desk.journal.problems,
-    )
+    async def answer(self, request: messages.Request) -> messages.Reply:
+        """Carry out a request and return the reply; RequestRefused: it is refused."""
+        return await self._verbs[type(request)](request)
 
+    async def _ping(self, _: messages.Ping) -> messages.Pong:
+        return messages.Pong(
+            version=__version__,
+            pid=os.getpid(),
+            protocol=messages.PROTOCOL,
+            started_at=self._started_at,
+            activated=self._dispatcher.may_leave,
+            jobs=len(self._configuration.jobs),
+            problems=self._journal.problems,
+        )
 
-async def run(desk: Desk, request: messages.RunJob) -> messages.Claimed:
-    """Claim a job by hand."""
-    env = environment.cut_env(request.env)
-    # The claim is made whether or not the caller waits for the answer.
-    claimed = await asyncio.shield(desk.dispatcher.claim_by_hand(request.job, env))
-    if claimed is None:
-        raise RequestRefused(f"no such job: {request.job}", "`zdeferctl jobs` lists them")
-    return messages.Claimed(run=claimed.id)
+    async def _run(self, request: messages.RunJob) -> messages.RunClaimed:
+        env = environment.cut_env(request.env)
+        # The claim is made whether or not the caller waits for the reply.
+        claimed = await asyncio.shield(self._dispatcher.claim_by_hand(request.job, env))
+        if claimed is None:
+            raise RequestRefused(f"no such job: {request.job}", "`zdeferctl jobs` lists them")
+        return messages.RunClaimed(run=claimed.id)
 
-
-async def cancel(desk: Desk, request: messages.CancelRun) -> messages.Done:
-    """End a run; answered when it has ended."""
-    ended = desk.dispatcher.endings.when_ended(request.run)
-    if ended is None:
-        raise RequestRefused(f"this run is not waiting or running: {request.run}")
-    desk.dispatcher.endings.cancel(request.run)
-    ending = await ended
-    return messages.Done(outcome=ending.outcome, rc=ending.rc)
-
-
-async def await_end(desk: Desk, request: messages.AwaitRun) -> messages.Done:
-    """Answered when the run has ended."""
-    if ended := desk.dispatcher.endings.when_ended(request.run):
+    async def _cancel(self, request: messages.CancelRun) -> messages.Done:
+        endings = self._dispatcher.endings
+        ended = endings.when_ended(request.run)
+        if ended is None:
+            raise RequestRefused(f"this run is not waiting or running: {request.run}")
+        endings.cancel(request.run)
         ending = await ended
         return messages.Done(outcome=ending.outcome, rc=ending.rc)
-    row = await desk.dispatcher.read(lambda ledger: ledger.ended_run(request.run))
-    if row is None:
-        raise RequestRefused(f"no such run: {request.run}", "`zdeferctl runs` lists them")
-    return messages.Done(outcome=row[0], rc=row[1])
 
+    async def _await(self, request: messages.AwaitRun) -> messages.Done:
+        if ended := self._dispatcher.endings.when_ended(request.run):
+            ending = await ended
+            return messages.Done(outcome=ending.outcome, rc=ending.rc)
+        row = await self._dispatcher.read(lambda ledger: ledger.ended_run(request.run))
+        if row is None:
+            raise RequestRefused(f"no such run: {request.run}", "`zdeferctl runs` lists them")
+        return messages.Done(outcome=row[0], rc=row[1])
 
-async def reload(desk: Desk, _: messages.Reload) -> messages.Reloaded:
-    """Read the configuration again."""
-    desk.dispatcher.reload()
-    loaded = desk.configuration
-    return messages.Reloaded(
-        jobs=len(loaded.jobs), problems=[str(problem) for problem in loaded.problems]
-    )
+    async def _reload(self, _: messages.Reload) -> messages.Reloaded:
+        self._dispatcher.reload()
+        loaded = self._configuration
+        return messages.Reloaded(
+            jobs=len(loaded.jobs), problems=[str(problem) for problem in loaded.problems]
+        )
 
-
-async def stop(desk: Desk, _: messages.Stop) -> messages.Done:
-    """Leave; running jobs go on."""
-    desk.dispatcher.stop()
-    return messages.Done()
-
-
-_VERBS: dict[type[Any], Callable[[Desk, Any], Awaitable[messages.Reply]]] = {
-    messages.Ping: ping,
-    messages.RunJob: run,
-    messages.CancelRun: cancel,
-    messages.AwaitRun: await_end,
-    messages.Reload: reload,
-    messages.Stop: stop,
-}
-
-
-async def answer(desk: Desk, request: messages.Request) -> messages.Reply:
-    """The reply, or RequestRefused."""
-    return await _VERBS[type(request)](desk, request)
+    async def _stop(self, _: messages.Stop) -> messages.Done:
+        self._dispatcher.stop()
+        return messages.Done()

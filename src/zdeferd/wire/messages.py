@@ -1,6 +1,6 @@
-"""Every message, declared once.
+"""Declares every message once, decodes what arrives and encodes what is sent.
 
-**Shells** speak in frames. A visit is one multipart message of records; a record is
+**Shells** send frames. A visit is one multipart message of records; a record is
 a frame that holds its name, followed by frames `field=value` (any bytes after the
 first `=`). Lists travel inside one field, joined by NUL; jobs/registrations.py has those of
 functions and jobs. The answer is one record.
@@ -24,9 +24,7 @@ from ..jobs.registrations import Function, Register
 T = TypeVar("T")
 
 PROTOCOL = 2
-"""Bumped when a message changes its meaning; an unknown one is answered with an error."""
-UNDERSTOOD = (1, 2)
-"""Shells that were open before an upgrade speak as they did."""
+"""Raised when a message changes its meaning. A visit of another version gets an error."""
 MAX_FRAMES = 4096
 MAX_FRAME_BYTES = 1 << 18
 
@@ -36,7 +34,7 @@ class Record(Struct, frozen=True, forbid_unknown_fields=True, tag_field="record"
 
 
 class Hello(Record, frozen=True, tag="hello"):
-    """Opens every visit: who is calling, and the number of this message."""
+    """Opens every visit: names the shell and numbers the message."""
 
     protocol: int
     nonce: str
@@ -48,7 +46,7 @@ class Hello(Record, frozen=True, tag="hello"):
 
 
 class ShellContext(Record, frozen=True, tag="context"):
-    """What jobs of this shell run with."""
+    """Holds what the jobs of this shell run with."""
 
     environment: str = ""
     """`NAME=VALUE` list, cut to the allow-list by the shim."""
@@ -59,7 +57,7 @@ class ShellContext(Record, frozen=True, tag="context"):
 
 
 class Functions(Record, frozen=True, tag="functions"):
-    """The functions that travel with this visit."""
+    """Holds the functions that travel with this visit."""
 
     list: str = ""
     """Names and bodies, in the form of jobs/registrations.py."""
@@ -72,60 +70,30 @@ class Jobs(Record, frozen=True, tag="jobs"):
     """The words of each, in the form of jobs/registrations.py."""
 
 
-class OldFunction(Record, frozen=True, tag="function"):
-    """Version 1: a function that travels with this visit."""
-
-    name: str
-    body: str
-
-
-class OldJob(Record, frozen=True, tag="job"):
-    """Version 1: declares a job."""
-
-    id: str
-    call: str
-    """List."""
-    on: str = "postprompt"
-    once_per: str = "shell"
-    after: str = ""
-    """List."""
-    watch: str = ""
-    """List."""
-    timeout: str = ""
-    env: str = ""
-    """List."""
-    functions: str = ""
-    """List of names of the functions of this visit that it needs."""
-    description: str = ""
-
-
 class Postprompt(Record, frozen=True, tag="postprompt"):
-    """A prompt is up: what is registered becomes due."""
+    """Says that a prompt is up: registered jobs become due."""
 
 
 class Idle(Record, frozen=True, tag="idle"):
-    """The user has gone quiet, says the shell."""
+    """Says that the user has gone quiet, as far as the shell can tell."""
 
 
 class Oversize(Record, frozen=True, tag="oversize"):
-    """A job too large to travel; recorded so that `zdeferctl why` can say so."""
+    """Names a job too large to travel; recorded so that `zdeferctl why` can say so."""
 
     id: str
     bytes: int
 
 
 class End(Record, frozen=True, tag="end"):
-    """Nothing more: a shell need not know which of its other records is the last."""
+    """Ends a visit, so that a shell need not know which other record is the last."""
 
 
-OLD_LISTS = ("call", "after", "watch", "env", "functions")
 RECORDS: dict[str, type[Any]] = {
     "hello": Hello,
     "context": ShellContext,
     "functions": Functions,
     "jobs": Jobs,
-    "function": OldFunction,
-    "job": OldJob,
     "postprompt": Postprompt,
     "idle": Idle,
     "oversize": Oversize,
@@ -134,7 +102,7 @@ RECORDS: dict[str, type[Any]] = {
 
 
 class Visit(Struct, frozen=True):
-    """One decoded visit of a shell."""
+    """Holds one decoded visit of a shell."""
 
     hello: Hello
     context: ShellContext
@@ -146,22 +114,22 @@ class Visit(Struct, frozen=True):
 
 
 def split(text: str) -> tuple[str, ...]:
-    """A list field's elements."""
+    """Split a list field into its elements."""
     return tuple(text.split("\0")) if text else ()
 
 
 def split_map(text: str) -> dict[str, str]:
-    """A `NAME=VALUE` list as a dictionary."""
+    """Turn a `NAME=VALUE` list into a dictionary."""
     return as_map(split(text))
 
 
 def as_map(words: Iterable[str]) -> dict[str, str]:
-    """`NAME=VALUE` words as a dictionary; those without `=` are dropped."""
+    """Turn `NAME=VALUE` words into a dictionary; words without `=` are dropped."""
     return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def decode_visit(frames: list[bytes]) -> Visit:
-    """The visit in `frames`, or WireError: wrong order, name, field or type."""
+    """Return the visit in `frames`; WireError: wrong order, name, field or type."""
     if len(frames) > MAX_FRAMES:
         raise WireError(f"too many frames: {len(frames)}")
     records = [_decode_record(name, fields) for name, fields in _records(frames)]
@@ -182,17 +150,12 @@ def decode_visit(frames: list[bytes]) -> Visit:
     return Visit(
         hello=records[0],
         context=the(ShellContext),
-        functions=(*functions, *(Function(old.name, old.body) for old in all_of(OldFunction))),
-        jobs=(*jobs, *map(_renewed, all_of(OldJob))),
+        functions=functions,
+        jobs=jobs,
         oversize=all_of(Oversize),
         postprompt=bool(all_of(Postprompt)),
         idle=bool(all_of(Idle)),
     )
-
-
-def _renewed(old: OldJob) -> Register:
-    lists = {name: split(getattr(old, name)) for name in OLD_LISTS}
-    return msgspec.convert(msgspec.structs.asdict(old) | lists, Register)
 
 
 def _records(frames: list[bytes]) -> list[tuple[str, dict[str, str]]]:
@@ -226,7 +189,7 @@ def _decode_record(name: str, fields: dict[str, str]) -> Any:
 
 
 def answer(name: str, **fields: object) -> list[bytes]:
-    """An answer to a shell: `ok` or `error`, with its fields."""
+    """Encode an answer to a shell: `ok` or `error`, with its fields."""
     return [
         name.encode(),
         *(f"{key}={value}".encode(errors="replace") for key, value in fields.items()),
@@ -237,11 +200,11 @@ def answer(name: str, **fields: object) -> list[bytes]:
 
 
 class Ping(Struct, frozen=True, tag="ping", tag_field="verb"):
-    """Is it alive, and which version: -> Pong."""
+    """Asks whether it is alive, and which version: -> Pong."""
 
 
 class RunJob(Struct, frozen=True, tag="run", tag_field="verb"):
-    """Claim and run a job now, under a key of its own: -> Claimed."""
+    """Claims and runs a job now, under a key of its own: -> RunClaimed."""
 
     job: str
     env: dict[str, str] = {}
@@ -249,30 +212,30 @@ class RunJob(Struct, frozen=True, tag="run", tag_field="verb"):
 
 
 class CancelRun(Struct, frozen=True, tag="cancel", tag_field="verb"):
-    """Cancel a run: -> Done once it has ended."""
+    """Cancels a run: -> Done once it has ended."""
 
     run: int
 
 
 class AwaitRun(Struct, frozen=True, tag="await", tag_field="verb"):
-    """Answer when the run has ended (at once if it has): -> Done."""
+    """Waits for the end of a run: -> Done, at once if it has ended."""
 
     run: int
 
 
 class Reload(Struct, frozen=True, tag="reload", tag_field="verb"):
-    """Read the configuration again: -> Reloaded."""
+    """Reads the configuration again: -> Reloaded."""
 
 
 class Stop(Struct, frozen=True, tag="stop", tag_field="verb"):
-    """Exit; running jobs go on and are adopted by the next daemon: -> Done."""
+    """Ends the daemon; running jobs go on, the next daemon adopts them: -> Done."""
 
 
 Request = Ping | RunJob | CancelRun | AwaitRun | Reload | Stop
 
 
 class Pong(Struct, frozen=True, tag="pong", tag_field="reply"):
-    """The daemon's own state, as far as the ledger does not hold it."""
+    """Describes the daemon, as far as the ledger does not."""
 
     version: str
     pid: int
@@ -281,55 +244,57 @@ class Pong(Struct, frozen=True, tag="pong", tag_field="reply"):
     activated: bool
     jobs: int
     problems: list[str]
-    """The last distinct faults since the start; what is refused is in the configuration."""
+    """The last distinct faults since the start, without problems of the configuration."""
 
 
-class Claimed(Struct, frozen=True, tag="claimed", tag_field="reply"):
-    """The run that a request made."""
+class RunClaimed(Struct, frozen=True, tag="claimed", tag_field="reply"):
+    """Names the run that a request made."""
 
     run: int
 
 
 class Done(Struct, frozen=True, tag="done", tag_field="reply"):
-    """The request was carried out."""
+    """Confirms that the request was carried out."""
 
     outcome: str = ""
     rc: int | None = None
 
 
 class Reloaded(Struct, frozen=True, tag="reloaded", tag_field="reply"):
-    """What is in force now."""
+    """Describes the configuration in force now."""
 
     jobs: int
     problems: list[str]
 
 
-Reply = Pong | Claimed | Done | Reloaded
+Reply = Pong | RunClaimed | Done | Reloaded
 
 _request: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 _reply: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 
 
 def encode_request(request: Request) -> list[bytes]:
-    """The frames of a request."""
+    """Encode a request as frames."""
     return [b"request", msgspec.msgpack.encode(request)]
 
 
 def decode_request(frames: list[bytes]) -> Request:
-    """The request in `frames`, or WireError."""
+    """Return the request in `frames`; WireError: it is none."""
+    if len(frames) != 2:
+        raise WireError(f"request: {len(frames)} frames, not 2")
     try:
         return _request.decode(frames[1])
-    except (IndexError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"request: {error}") from None
 
 
 def encode_reply(reply: Reply) -> list[bytes]:
-    """The frames of a reply."""
+    """Encode a reply as frames."""
     return [b"reply", msgspec.msgpack.encode(reply)]
 
 
 def decode_reply(frames: list[bytes]) -> Reply | str:
-    """The reply in `frames`, or the text of a refusal, or WireError."""
+    """Return the reply in `frames`, or the text of a refusal; WireError: it is neither."""
     if len(frames) == 2 and frames[0] == b"refused":
         return frames[1].decode("utf-8", "replace")
     try:

@@ -1,26 +1,15 @@
-"""The endpoint: a ZeroMQ ROUTER that shells and zdeferctl talk to.
+"""Binds the socket of the daemon: a ROUTER of libzmq, for shells and zdeferctl.
 
-libzmq binds the socket, or adopts the one that systemd listens on, refuses other users,
-speaks ZMTP and lets go of who is silent, in a thread of its own. Here its messages are
-taken in on the loop, and bounded:
+libzmq accepts, refuses other users, speaks ZMTP and ends silent connections, in a thread
+of its own. `Endpoint` receives messages on the loop, sends answers, and bounds what the
+daemon holds. ADR 19 lists what libzmq cannot bound.
 
-- a frame of more than MAX_FRAME_BYTES ends the connection, a message of more than
-  MAX_MESSAGE_BYTES or MAX_FRAMES arrives cut, so that it is refused;
-- of each peer 1,000 messages and answers wait in libzmq (its default; with fewer than it
-  takes in between two looks at its commands, 100, it drops answers to who is quick), and
-  none is taken in while OWED_BYTES are unanswered;
-- PATIENCE_MS for the handshake and for silence: then comes a PING, and as long after
-  that the end.
-
-What is not bounded, because libzmq cannot: see ADR 21. Every message that arrives must be
-followed by one `send` or `forget`. Assumes that the caller holds the daemon's lock, because
-a second bind would steal the path.
+Assumes that the caller holds the daemon's lock, because a second bind takes over the path.
 """
 
 import asyncio
 import contextlib
 import os
-from collections import deque
 from collections.abc import Callable
 
 import zmq
@@ -30,35 +19,47 @@ from .messages import MAX_FRAME_BYTES, MAX_FRAMES
 
 BACKLOG = 4096
 PATIENCE_MS = 5000
+"""For the handshake; for silence until a PING is sent; for the answer to the PING."""
 LINGER_MS = 200
-"""For answers that the kernel has no room for when we leave."""
+"""For answers that the kernel has no room for when the daemon ends."""
 MAX_MESSAGE_BYTES = 1 << 20
 """Of the frames of one message together."""
-OWED_BYTES = 16 << 20
+HELD_BYTES = 16 << 20
+"""Of the messages that are not released yet. Above this nothing is received."""
 MESSAGE_OVERHEAD = 4096
-"""Bytes that a message under way costs, be it empty."""
+"""Bytes that a message under way costs, even an empty one."""
 MESSAGES_A_TURN = 32
-"""Then others on the loop get their turn."""
+"""Received before other callbacks of the loop get their turn."""
 
-Peer = bytes
-"""Its routing id. An answer to one that has left goes nowhere."""
+
+class Message:
+    """One message of a peer. One of too many bytes has no frames."""
+
+    __slots__ = ("frames", "held_bytes", "peer", "size")
+
+    def __init__(self, peer: bytes, frames: list[bytes], size: int) -> None:
+        self.peer, self.frames, self.size = peer, frames, size
+        self.held_bytes = size + MESSAGE_OVERHEAD
 
 
 class Endpoint:
-    """The daemon's socket. `listen` it once; every message arrives at `on_message`.
+    """Listens on the daemon's socket and calls `on_message` with each message.
 
-    `say` is told, in a sentence, whom it had to turn away.
+    The receiver calls `release` once it no longer needs the frames, and `answer` at most once.
+    `say` is called with a sentence for each connection that is refused.
     """
 
     def __init__(
         self,
-        on_message: Callable[[Peer, list[bytes]], None],
+        on_message: Callable[[Message], None],
         loop: asyncio.AbstractEventLoop,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._on_message, self._loop, self._say = on_message, loop, say
         self._context = zmq.Context(io_threads=1)
         self._router = self._context.socket(zmq.ROUTER)
+        # The high-water marks stay at their default of 1,000 messages. libzmq looks at its
+        # commands once in 100 receives, so with a mark below that it drops answers.
         for option, value in {
             zmq.IPC_FILTER_UID: os.getuid(),
             zmq.BACKLOG: BACKLOG,
@@ -70,18 +71,17 @@ class Endpoint:
         }.items():
             self._router.setsockopt(option, value)
         self._refusals = self._router.get_monitor_socket(zmq.EVENT_ACCEPT_FAILED)
-        self._owed: dict[Peer, deque[int]] = {}
-        """Of each message that is not answered yet, oldest first: its bytes."""
-        self._owed_bytes = 0
+        self._held_bytes = 0
         self._soon: asyncio.Handle | None = None
         self._bound: tuple[str, os.stat_result] | None = None
-        """The path, where it is ours to remove, and what is there."""
+        """The path, where `close` has to remove it, and the socket there."""
 
     def listen(self, path: str, inherited_fd: int | None = None) -> None:
-        """Bind `path` (mode 0600), or adopt a listening descriptor that is already there."""
+        """Bind `path` (mode 0600), or adopt a descriptor that listens there already."""
         if inherited_fd is not None:
             os.set_blocking(inherited_fd, False)
-            self._router.setsockopt(zmq.USE_FD, os.dup(inherited_fd))  # it will be closed
+            # libzmq closes the descriptor that it gets.
+            self._router.setsockopt(zmq.USE_FD, os.dup(inherited_fd))
         umask = os.umask(0o177)
         try:
             self._router.bind(f"ipc://{path}")
@@ -92,28 +92,26 @@ class Endpoint:
             os.umask(umask)
         if inherited_fd is None:
             self._bound = path, os.lstat(path)
-        self._loop.add_reader(self._router, self._read)
-        self._loop.add_reader(self._refusals, self._refused)
-        self._read_soon()
-        self._refused()
+        self._loop.add_reader(self._router, self._receive)
+        self._loop.add_reader(self._refusals, self._report_refusals)
+        self._receive_soon()
+        self._report_refusals()
 
-    def send(self, peer: Peer, frames: list[bytes]) -> None:
-        """Answer a peer's oldest message; one that is gone, or never reads, gets nothing."""
-        self._router.send_multipart([peer, *frames], zmq.NOBLOCK)
-        self.forget(peer)
+    def answer(self, message: Message, frames: list[bytes]) -> None:
+        """Send `frames` to the peer; libzmq drops them where the peer is gone or never reads."""
+        self._router.send_multipart([message.peer, *frames], zmq.NOBLOCK)
+        self._receive_soon()  # sending can take the event that the descriptor was to signal
 
-    def forget(self, peer: Peer) -> None:
-        """A message of this peer gets no answer."""
-        owed = self._owed[peer]
-        self._owed_bytes -= owed.popleft()
-        if not owed:
-            del self._owed[peer]
-        self._read_soon()  # sending may have swallowed what the descriptor was to tell
+    def release(self, message: Message) -> None:
+        """Stop counting the bytes of this message; its frames are not needed any more."""
+        self._held_bytes -= message.held_bytes
+        message.frames, message.held_bytes = [], 0
+        self._receive_soon()
 
     def close(self) -> None:
-        """Let every peer go, once its answers have been handed to the kernel.
+        """End all connections, once answers have been handed to the kernel.
 
-        A visit that comes too late gets none, and the shell makes it again.
+        A visit that comes later gets no answer, and the shell makes it again.
         """
         self._loop.remove_reader(self._router)
         self._loop.remove_reader(self._refusals)
@@ -126,39 +124,41 @@ class Endpoint:
                     os.unlink(path)
         self._context.destroy()
 
-    def _refused(self) -> None:
+    def _report_refusals(self) -> None:
         with contextlib.suppress(zmq.Again):
             while self._refusals.recv_multipart(zmq.NOBLOCK):
                 self._say("refused a connection of another user")
 
-    def _read_soon(self) -> None:
+    def _receive_soon(self) -> None:
         if self._soon is None and not self._router.closed:
-            self._soon = self._loop.call_soon(self._read)
+            self._soon = self._loop.call_soon(self._receive)
 
-    def _read(self) -> None:
-        """Some of what has arrived. The descriptor tells only that there is something new."""
+    def _receive(self) -> None:
+        """Receive until EAGAIN: the descriptor signals new events, not waiting messages."""
         if self._soon is not None:
             self._soon.cancel()
             self._soon = None
         for _ in range(MESSAGES_A_TURN):
-            if self._owed_bytes > OWED_BYTES:
-                self._router.getsockopt(zmq.EVENTS)  # the descriptor has been heard
+            if self._held_bytes > HELD_BYTES:
+                self._router.getsockopt(zmq.EVENTS)  # clears the descriptor
                 return
             try:
                 peer = self._router.recv(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            self._take(peer)
-        self._read_soon()
+            self._on_message(self._rest_of_message(peer))
+        self._receive_soon()
 
-    def _take(self, peer: Peer) -> None:
+    def _rest_of_message(self, peer: bytes) -> Message:
         frames: list[bytes] = []
-        size = MESSAGE_OVERHEAD
+        size = 0
         while self._router.getsockopt(zmq.RCVMORE):
             frame = self._router.recv()
             size += len(frame)
-            if len(frames) <= MAX_FRAMES:
-                frames.append(frame if size <= MAX_MESSAGE_BYTES else b"")
-        self._owed.setdefault(peer, deque()).append(size)
-        self._owed_bytes += size
-        self._on_message(peer, frames)
+            if size > MAX_MESSAGE_BYTES:
+                frames.clear()
+            elif len(frames) <= MAX_FRAMES:  # one more than allowed, so that it is refused
+                frames.append(frame)
+        message = Message(peer, frames, size)
+        self._held_bytes += message.held_bytes
+        return message
