@@ -18,7 +18,7 @@ import pytest
 from floods.crowd import Caller, Signs, until
 from support.daemon import Daemon, visit
 
-from zdeferd.telemetry import sharedlog
+from zdeferd.telemetry import logfile
 
 LINE = "SEGMENT name=deferred_total ms=0 phase=postprompt sample=unknown"
 EVENTS = 300
@@ -113,7 +113,7 @@ def test_a_line_that_is_half_there_is_looked_at_again(
 ) -> None:
     """The kernel shows a write that crosses a page in two pieces; the second comes at once."""
     log.write_bytes(b"IDLE:STA")
-    look, looks = sharedlog._line_begins, 0
+    look, looks = logfile._line_begins, 0
 
     def second_piece_comes(fd: int, offset: int) -> bool:
         nonlocal looks
@@ -123,9 +123,9 @@ def test_a_line_that_is_half_there_is_looked_at_again(
                 theirs.write(b"RT budget=0ms tasks=1\n")
         return look(fd, offset)
 
-    monkeypatch.setattr(sharedlog, "_line_begins", second_piece_comes)
-    fd = sharedlog.open_log(str(log))
-    sharedlog.append(fd, LINE.encode())
+    monkeypatch.setattr(logfile, "_line_begins", second_piece_comes)
+    fd = logfile.open_log(str(log))
+    logfile.append(fd, LINE.encode())
     os.close(fd)
     assert log.read_text().splitlines() == ["IDLE:START budget=0ms tasks=1", LINE]
 

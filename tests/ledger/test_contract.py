@@ -297,7 +297,7 @@ def test_a_line_until_it_is_marked(ledger: Ledger) -> None:
     first, second, third = ledger.open_lines()
     ledger.begin_line(first.id, 1, 2, 3)
     begun = ledger.open_lines()[0]
-    assert (begun.state, begun.device, begun.inode, begun.offset) == ("writing", 1, 2, 3)
+    assert (begun.state, begun.inode, begun.offset, begun.before) == ("writing", 1, 2, 3)
     ledger.put_back_line(first.id, "full")
     assert ledger.open_lines()[0].state == "pending"
     ledger.mark_line(first.id)

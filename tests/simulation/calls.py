@@ -45,6 +45,7 @@ class Stat(NamedTuple):
     st_dev: int
     st_size: int
     st_uid: int = 1000
+    st_mtime_ns: int = 0
 
 
 class Calls:
@@ -145,6 +146,8 @@ class Calls:
 
     def stat(self, path: str) -> Stat:
         self._before("stat", path)
+        if path in self.disk.folders:
+            return Stat(FOLDER | 0o700, 0, 1, 0)
         return _stat(self.disk.need(path))
 
     lstat = stat
@@ -231,6 +234,11 @@ class Calls:
         self._before("pwrite", "")
         self._of(fd).node.data[offset : offset + len(data)] = data
         return len(data)
+
+    def fdatasync(self, fd: int) -> None:
+        self._before("fdatasync", self._of(fd).path)
+        node = self._of(fd).node
+        node.synced = len(node.data)
 
     def ftruncate(self, fd: int, size: int) -> None:
         self._before("ftruncate", "")

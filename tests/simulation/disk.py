@@ -15,12 +15,14 @@ ACCESS = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
 class Node:
     """What a name leads to."""
 
-    __slots__ = ("data", "inode", "kind", "locks", "opened", "target", "writers")
+    __slots__ = ("data", "inode", "kind", "locks", "opened", "synced", "target", "writers")
 
     def __init__(self, kind: int, inode: int, target: str = "") -> None:
         self.kind, self.inode, self.target = kind, inode, target
         self.data = bytearray()
         """Of a FIFO: what was written and not read."""
+        self.synced = 0
+        """How many bytes of `data` a power cut cannot take."""
         self.opened: list[Description] = []
         self.locks: dict[Description, bool] = {}
         """Who holds it by flock; True: alone."""

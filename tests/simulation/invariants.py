@@ -1,7 +1,7 @@
 """The witness of a history: compares what became durable with what was done in the world.
 
 It is told of both, as plain facts; it asks the daemon nothing and trusts none of its
-memory. Where a fault of the world takes a promise back (a power cut, a log that was cut
+memory. Where a fault of the world takes a promise back (a log that was cut
 short), the relaxation stands beside the invariant.
 """
 
@@ -36,7 +36,6 @@ class Witness:
         """Runs whose end somebody asked for."""
         self.died: set[Attempt] = set()
         """Attempts whose runner was killed, by a signal or a reboot, before its record."""
-        self.power_cut = False
 
     # --- one claim a scope
 
@@ -155,8 +154,6 @@ class Witness:
         for text, count in found.items():
             if count > due[text] + strangers[text] and (due[text] or not torn):
                 raise Violation(Invariant.ONE_LINE, f"{text!r} {count} times in {path}")
-        if self.power_cut:  # what was written and not yet on the disk is gone
-            return
         for text, count in due.items():
             if found[text] < count - unsure[text]:
                 raise Violation(Invariant.NO_LOST_LINE, f"{text!r} is not in {path}")

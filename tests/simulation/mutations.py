@@ -15,7 +15,7 @@ from zdeferd.ledger import claims, outcomes
 from zdeferd.model import Scope
 from zdeferd.rules import lifecycle, schedule, verdicts
 from zdeferd.runs import dispatcher, idle, judge
-from zdeferd.telemetry import sharedlog
+from zdeferd.telemetry import logfile, sharedlog
 
 from .calls import Calls
 from .promises import Invariant
@@ -164,18 +164,26 @@ def leftovers_are_left() -> AbstractContextManager[Any]:
 
 @_breaks(Invariant.NO_LOST_LINE, Invariant.NO_WAITING_LINE)
 def a_mark_before_the_append() -> AbstractContextManager[Any]:
-    append = sharedlog._File._append
+    append_all = sharedlog._Group._append_all
 
-    async def hasty(self: Any, line: Any) -> None:
-        await self._ledger.advance(line.id, None)
-        await append(self, line)
+    async def hasty(self: Any, log: int, lines: Any) -> bool:
+        await self._ledger.mark([line.id for line in lines])
+        return await append_all(self, log, lines)
 
-    return _instead(sharedlog._File, "_append", hasty)
+    return _instead(sharedlog._Group, "_append_all", hasty)
+
+
+@_breaks(Invariant.NO_LOST_LINE)
+def a_mark_before_the_flush() -> AbstractContextManager[Any]:
+    return _instead(logfile, "_flush", lambda log: None)
 
 
 @_breaks(Invariant.ONE_LINE)
 def no_look_for_what_was_begun() -> AbstractContextManager[Any]:
-    return _instead(sharedlog, "settle", lambda path, begun, text: sharedlog.Settled.ABSENT)
+    def hasty(path: str, begun: Any, texts: Any) -> list[logfile.Settled]:
+        return [logfile.Settled.ABSENT] * len(texts)
+
+    return _instead(sharedlog, "settle", hasty)
 
 
 @_breaks(Invariant.ONE_LINE)

@@ -13,12 +13,12 @@ from zdeferd.attempts import folder, records, runner
 from zdeferd.ledger import claims
 from zdeferd.machine import files
 from zdeferd.runs import dispatcher, executor, judge
-from zdeferd.telemetry import sharedlog
+from zdeferd.telemetry import logfile, sharedlog
 
 from .loop import running
 from .world import World
 
-ADDED = {(records, "open"), (sharedlog, "open")}
+ADDED = {(records, "open"), (logfile, "open")}
 """Built-in names that hide behind a module's own."""
 
 
@@ -51,8 +51,10 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
         (runner, "processes"): system,
         (runner, "launch"): machine.launch,
         (runner, "Output"): _Output,
+        (logfile, "os"): calls,
+        (logfile, "open"): calls.open_python,
+        (logfile, "sync_folder"): lambda folder: None,
         (sharedlog, "os"): calls,
-        (sharedlog, "open"): calls.open_python,
     }
 
 

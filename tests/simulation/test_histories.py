@@ -53,7 +53,7 @@ def test_a_history_says_who_did_what_and_when() -> None:
 
 def test_what_happens_differs_from_seed_to_seed() -> None:
     said = ""
-    for seed in range(1, 120):
+    for seed in range(1, 240):
         notes: list[str] = []
         play(seed, notes)
         said += "\n".join(notes)

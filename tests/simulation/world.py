@@ -50,13 +50,13 @@ class World(Machine):
             self.calls.close_one()
 
     def _lose_what_was_not_synced(self, chance: Random) -> None:
-        self.witness.power_cut = True
         for folder, names in self.disk.folders.items():
             for name, node in list(names.items()):
                 if node.kind != FOLDER and folder.startswith("/state/runs/"):
                     self._lose_a_file(f"{folder}/{name}", node, chance.random())
                 elif folder == "/log" and chance.random() < 0.5:
-                    del node.data[chance.randint(0, len(node.data)) :]
+                    kept = min(node.synced, len(node.data))
+                    del node.data[chance.randint(kept, len(node.data)) :]
                     self.torn += 1
 
     def _lose_a_file(self, path: str, node: Node, fate: float) -> None:
@@ -207,10 +207,9 @@ class World(Machine):
             self.disk.remove(path)
 
     def _doubt_what_is_under_way(self) -> None:
-        """The line that is begun, and the one that is next: its place may have been looked up."""
+        """The lines of the group that is begun, and of the next: its place may be looked up."""
         lines = [row.line for row in self.ledger.tables.lines.values()]
-        unmarked = [line for line in lines if line.path == self.paths.shared_log]
-        self.in_doubt.update(line.text for line in sorted(unmarked, key=lambda line: line.id)[:2])
+        self.in_doubt.update(line.text for line in lines if line.path == self.paths.shared_log)
 
     def write_beside(self, text: bytes) -> None:
         """Another program appends to the log."""

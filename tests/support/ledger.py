@@ -262,12 +262,12 @@ class MemoryLedger:
             (line for _, lines in files for line in list(lines)[:200]), key=lambda line: line.id
         )
 
-    def begin_line(self, line: int, device: int, inode: int, offset: int) -> None:
+    def begin_line(self, line: int, inode: int, offset: int, before: int | None) -> None:
         if row := self.tables.lines.get(line):
-            place = {"device": device, "inode": inode, "offset": offset}
+            place = {"inode": inode, "offset": offset, "before": before}
             self._change_line(line, row.problem, state="writing", **place)
 
-    def put_back_line(self, line: int, problem: str) -> None:
+    def put_back_line(self, line: int, problem: str | None) -> None:
         self._change_line(line, problem, state="pending")
 
     def mark_line(self, line: int) -> None:

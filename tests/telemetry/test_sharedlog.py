@@ -3,7 +3,7 @@
 import asyncio
 import os
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,16 +11,9 @@ from typing import Any, TypeVar
 import pytest
 
 from zdeferd.errors import LogUnavailable
-from zdeferd.telemetry.sharedlog import (
-    Intent,
-    PendingLine,
-    Settled,
-    append,
-    flush,
-    intent,
-    open_log,
-    settle,
-)
+from zdeferd.telemetry import logfile
+from zdeferd.telemetry.logfile import Intent, Settled, Synced, append, intent, open_log
+from zdeferd.telemetry.sharedlog import PendingLine, flush
 
 T = TypeVar("T")
 LINE = b"DEFERRED id=a ms=12 rc=127"
@@ -38,10 +31,13 @@ class Book:
         self.problems: dict[int, str] = {}
         self.lost: list[int] = []
         self.transactions = 0
+        self.synced: Synced = {}
+        self.seen: list[str] = []
+        """What happened, in its order."""
         self.steps_left: int | None = None
 
     async def flush(self) -> bool:
-        return await flush(self, list(self.lines.values()))
+        return await flush(self, list(self.lines.values()), self.synced)
 
     def step(self) -> None:
         if self.steps_left is not None:
@@ -55,17 +51,32 @@ class Book:
         self.step()
         return result
 
-    async def advance(self, marked: int | None, begun: tuple[int, Intent] | None) -> None:
+    async def begin(self, line: int, where: Intent) -> None:
         self.step()
         self.transactions += 1
-        if marked is not None:
-            del self.lines[marked]
-        if begun is not None:
-            line, where = begun
-            self.lines[line] = self.lines[line]._replace(intent=where)
-            self.problems.pop(line, None)
-        in_doubt = [line.path for line in self.lines.values() if line.intent]
-        assert len(in_doubt) == len(set(in_doubt)), "more than one line of a file is in doubt"
+        self.seen.append(f"begin {line}")
+        self.lines[line] = self.lines[line]._replace(intent=where)
+        self.problems.pop(line, None)
+        in_doubt = {(line.path, line.intent) for line in self.lines.values() if line.intent}
+        paths = [path for path, _ in in_doubt]
+        assert len(paths) == len(set(paths)), "more than one group of a file is in doubt"
+        self.step()
+
+    async def mark(self, lines: Sequence[int]) -> None:
+        await self.settled(lines, (), (), "")
+
+    async def settled(
+        self, there: Sequence[int], absent: Sequence[int], lost: Sequence[int], problem: str
+    ) -> None:
+        self.step()
+        self.transactions += 1
+        self.seen.append("mark " + " ".join(map(str, there)))
+        for line in absent:
+            self.lines[line] = self.lines[line]._replace(intent=None)
+        for line in (*there, *lost):
+            del self.lines[line]
+        self.lost += lost
+        self.problems |= dict.fromkeys(lost, problem)
         self.step()
 
     async def put_back(self, line: int, problem: str) -> None:
@@ -76,11 +87,10 @@ class Book:
     async def note(self, line: int, problem: str) -> None:
         self.problems[line] = problem
 
-    async def lose(self, line: int, problem: str) -> None:
-        self.step()
-        del self.lines[line]
-        self.lost.append(line)
-        self.problems[line] = problem
+
+def settle(path: str, begun: Intent, text: bytes) -> Settled:
+    """What became of a group of one line."""
+    return logfile.settle(path, begun, [text])[0]
 
 
 @pytest.fixture
@@ -288,6 +298,149 @@ async def test_a_line_that_cannot_be_looked_for_stays_in_doubt(
     assert book.problems == {1: f"cannot look into the log: {log}: Permission denied"}
     assert await book.flush()
     assert log.read_bytes() == LINE + b"\nnext\n"
+
+
+# --- what is durable before a mark ---------------------------------------------
+
+
+@pytest.fixture
+def flushes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Each flush of a file or folder: its path, and how many bytes it held."""
+    seen: list[tuple[str, int]] = []
+
+    def note(fd: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{fd}")
+        seen.append((path, os.fstat(fd).st_size if os.path.isfile(path) else 0))
+
+    monkeypatch.setattr(os, "fdatasync", note)
+    monkeypatch.setattr(os, "fsync", note)
+    return seen
+
+
+@pytest.mark.asyncio
+async def test_many_lines_are_flushed_once_and_then_marked(
+    log: Path, flushes: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = Book(*((log, b"%d" % n) for n in range(5)))
+    note = os.fdatasync
+
+    def seen(fd: int) -> None:
+        book.seen.append("flush")
+        note(fd)
+
+    monkeypatch.setattr(os, "fdatasync", seen)
+    assert await book.flush()
+    begun = [f"begin {n}" for n in range(1, 6)]
+    assert book.seen == ["flush", *begun, "flush", "mark 1 2 3 4 5"]
+    assert flushes == [(f"{log}", 0), (f"{log.parent}", 0), (f"{log}", 10)]
+
+
+@pytest.mark.asyncio
+async def test_what_is_durable_already_is_not_flushed_again(
+    log: Path, flushes: list[tuple[str, int]]
+) -> None:
+    book = Book((log, b"1"))
+    await book.flush()
+    flushes.clear()
+    book.lines[2] = PendingLine(2, str(log), b"2")
+    await book.flush()
+    assert flushes == [(f"{log}", 4)]
+    with log.open("ab") as other:
+        other.write(b"SEGMENT\n")
+    flushes.clear()
+    book.lines[3] = PendingLine(3, str(log), b"3")
+    await book.flush()
+    assert flushes == [(f"{log}", 12), (f"{log}", 14)]
+    log.rename(log.with_suffix(".1"))
+    flushes.clear()
+    book.lines[4] = PendingLine(4, str(log), b"4")
+    await book.flush()
+    assert flushes == [(f"{log}", 0), (f"{log.parent}", 0), (f"{log}", 2)]
+
+
+@pytest.mark.asyncio
+async def test_a_line_that_cannot_be_flushed_is_not_marked(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = Book((log, LINE))
+    real = os.fdatasync
+
+    def fdatasync(fd: int) -> None:
+        if os.fstat(fd).st_size:
+            raise OSError(5, "Input/output error")
+        real(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fdatasync)
+        assert not await book.flush()
+        assert not await book.flush()
+    assert book.lines[1].intent
+    assert book.problems[1] == f"cannot read the log: {log}: Input/output error"
+    assert await book.flush()
+    assert log.read_bytes() == LINE + b"\n"
+
+
+@pytest.mark.asyncio
+async def test_lines_found_after_a_crash_are_flushed_before_they_are_marked(
+    log: Path, flushes: list[tuple[str, int]]
+) -> None:
+    book = Book((log, LINE))
+    book.lines[1] = book.lines[1]._replace(intent=begun(log))
+    log.write_bytes(LINE + b"\n")
+    assert await book.flush()
+    assert flushes == [(f"{log}", len(LINE) + 1)]
+
+
+# --- a group in doubt ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("after", "there"),
+    [
+        (b"", []),
+        (b"a\n", [0]),
+        (b"a\nSEGMENT\na\n", [0, 1]),
+        (b"a\na\nb\n", [0, 1, 2]),
+        (b"\0\0\0\nb\n", [2]),
+        (b"\0\0a\na\n", [0]),
+    ],
+)
+def test_of_equal_lines_each_is_found_as_often_as_it_is_there(
+    log: Path, after: bytes, there: list[int]
+) -> None:
+    log.write_bytes(b"old\n")
+    where = begun(log)
+    log.write_bytes(b"old\n" + after)
+    found = logfile.settle(str(log), where, [b"a", b"a", b"b"])
+    assert [n for n, fate in enumerate(found) if fate is Settled.THERE] == there
+    assert set(found) <= {Settled.THERE, Settled.ABSENT}
+
+
+@pytest.mark.asyncio
+async def test_what_a_power_cut_took_is_appended_again(log: Path) -> None:
+    log.write_bytes(b"old\n")
+    book = Book((log, b"1"), (log, b"2"), (log, b"3"))
+    where = begun(log)
+    for number in (1, 2):
+        book.lines[number] = book.lines[number]._replace(intent=where)
+    log.write_bytes(b"old\n\0\0\n2\n")
+    assert await book.flush()
+    assert log.read_bytes() == b"old\n\0\0\n2\n1\n3\n"
+    assert not book.lost
+
+
+@pytest.mark.parametrize("again", [b"", LINE + b"\n"])
+def test_a_log_that_was_emptied_and_has_grown_again(log: Path, again: bytes) -> None:
+    """Copied and emptied while no daemon was there, and longer than the offset by now."""
+    log.write_bytes(b"SEGMENT name=old ms=1\n")
+    where = begun(log)
+    log.write_bytes(b"SEGMENT name=new ms=2\n" * 3 + again)
+    assert settle(str(log), where, LINE) is (Settled.THERE if again else Settled.GONE)
+
+
+def test_a_line_that_an_earlier_version_began(log: Path) -> None:
+    log.write_bytes(b"old\n" + LINE + b"\n")
+    assert settle(str(log), Intent(log.stat().st_ino, 4, None), LINE) is Settled.THERE
 
 
 # --- what is no log ------------------------------------------------------------

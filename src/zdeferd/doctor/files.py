@@ -15,7 +15,7 @@ from ..ledger.reading import reading
 from ..machine.lock import daemon_pid
 from ..machine.paths import Paths, check_private_dir, check_private_file
 from ..machine.processes import named, openers
-from ..telemetry.sharedlog import open_log
+from ..telemetry.logfile import open_log
 from ..view.health import log_problems, state_problems
 from ..view.jobs import tally
 from ..view.render import count

@@ -15,7 +15,7 @@ from ..errors import LedgerError, LedgerNewer, UnsafePath
 from ..machine.files import open_file
 from ..machine.paths import check_private_file
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """`PRAGMA user_version`; a ledger with a larger one is refused untouched."""
 
 
@@ -64,6 +64,11 @@ class Database:
             self._db.executescript(
                 f"BEGIN IMMEDIATE; {self._sql['schema']}; "
                 f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+        elif version < SCHEMA_VERSION:
+            steps = [self._sql[f"to_schema_{n}"] for n in range(version + 1, SCHEMA_VERSION + 1)]
+            self._db.executescript(
+                f"BEGIN IMMEDIATE; {''.join(steps)} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
 
     @contextmanager

@@ -105,10 +105,16 @@ CREATE TABLE lines (
     text   BLOB NOT NULL,                  -- without its newline
     run    INTEGER,
     state  TEXT NOT NULL DEFAULT 'pending',  -- pending, writing, lost
-    device INTEGER, inode INTEGER, offset INTEGER,  -- writing: to which file, from where
+    inode INTEGER, offset INTEGER,         -- writing: to which file, from where
+    before INTEGER,                        -- writing: checksum of what stands before the offset
     problem TEXT,                          -- why it is still here
     due_at REAL NOT NULL
 );
+
+-- name: to_schema_2
+-- What tells a file that was emptied and has grown again; the device told nothing after a reboot.
+ALTER TABLE lines ADD COLUMN before INTEGER;
+ALTER TABLE lines DROP COLUMN device;
 
 -- name: save_shell
 INSERT INTO shells (nonce, seq, seen_at, prompted, env, sink)
@@ -256,13 +262,13 @@ INSERT INTO lines (path, text, run, due_at) VALUES (:path, :text, :run, :now);
 -- name: open_lines
 -- The oldest of each file, so that a file that cannot be written delays no other. A lost
 -- line is not among them: it stays for `zdeferctl doctor`.
-SELECT id, path, text, state, device, inode, offset FROM (
+SELECT id, path, text, state, inode, offset, before FROM (
     SELECT *, row_number() OVER (PARTITION BY path ORDER BY id) AS place
     FROM lines WHERE state != 'lost')
 WHERE place <= 200 ORDER BY id;
 
 -- name: begin_line
-UPDATE lines SET state = 'writing', device = :device, inode = :inode, offset = :offset
+UPDATE lines SET state = 'writing', inode = :inode, offset = :offset, before = :before
 WHERE id = :id;
 
 -- name: put_back_line

@@ -6,11 +6,13 @@ lines are due, after a wait (AGAIN_S, doubled each time), or by the next daemon.
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
 from ..machine.journal import Journal
 from ..rules.backoff import Backoff
-from ..telemetry.sharedlog import Intent, PendingLine, flush
+from ..telemetry.logfile import Intent, Synced
+from ..telemetry.sharedlog import PendingLine, flush
 from .committer import Committer
 from .store import Ledger, Line
 
@@ -24,6 +26,7 @@ class Scribe:
     def __init__(self, committer: Committer, journal: Journal) -> None:
         self._ledger, self._committer = _Lines(committer, journal), committer
         self._journal = journal
+        self._synced: Synced = {}
         self._due = False
         self._writing: asyncio.Future[None] | None = None
         self._again: asyncio.TimerHandle | None = None
@@ -78,7 +81,7 @@ class Scribe:
             lines = await self._committer.transact(lambda ledger: ledger.open_lines())
             if not lines or lines == before:
                 return not lines
-            await flush(self._ledger, map(_pending, lines))
+            await flush(self._ledger, map(_pending, lines), self._synced)
             before = lines
 
 
@@ -88,8 +91,19 @@ class _Lines:
     def __init__(self, committer: Committer, journal: Journal) -> None:
         self._committer, self._journal = committer, journal
 
-    async def advance(self, marked: int | None, begun: tuple[int, Intent] | None) -> None:
-        await self._committer.transact(partial(_advance, marked=marked, begun=begun))
+    async def begin(self, line: int, where: Intent) -> None:
+        await self._committer.transact(lambda ledger: ledger.begin_line(line, *where))
+
+    async def mark(self, lines: Sequence[int]) -> None:
+        await self.settled(lines, (), (), "")
+
+    async def settled(
+        self, there: Sequence[int], absent: Sequence[int], lost: Sequence[int], problem: str
+    ) -> None:
+        if lost:
+            self._journal.once(problem)
+        transaction = partial(_settle, there=there, absent=absent, lost=lost, problem=problem)
+        await self._committer.transact(transaction)
 
     async def put_back(self, line: int, problem: str) -> None:
         self._journal.once(problem)
@@ -99,20 +113,20 @@ class _Lines:
         self._journal.once(problem)
         await self._committer.transact(lambda ledger: ledger.note_line(line, problem))
 
-    async def lose(self, line: int, problem: str) -> None:
-        self._journal.once(problem)
-        await self._committer.transact(lambda ledger: ledger.lose_line(line, problem))
 
-
-def _advance(ledger: Ledger, marked: int | None, begun: tuple[int, Intent] | None) -> None:
-    if marked is not None:
-        ledger.mark_line(marked)
-    if begun is not None:
-        ledger.begin_line(begun[0], *begun[1])
+def _settle(
+    ledger: Ledger, there: Sequence[int], absent: Sequence[int], lost: Sequence[int], problem: str
+) -> None:
+    for line in there:
+        ledger.mark_line(line)
+    for line in absent:
+        ledger.put_back_line(line, None)
+    for line in lost:
+        ledger.lose_line(line, problem)
 
 
 def _pending(line: Line) -> PendingLine:
     begun = None
-    if line.state == "writing" and line.device is not None:
-        begun = Intent(line.device, line.inode or 0, line.offset or 0)
+    if line.state == "writing" and line.inode is not None:
+        begun = Intent(line.inode, line.offset or 0, line.before)
     return PendingLine(line.id, line.path, line.text, begun)

@@ -44,9 +44,9 @@ class Line(Struct, frozen=True):
     path: str
     text: bytes
     state: str
-    device: int | None
     inode: int | None
     offset: int | None
+    before: int | None
 
 
 class Ledger(Database):
@@ -246,11 +246,11 @@ class Ledger(Database):
         """Lines not yet marked, in order; at most 200 of each file."""
         return [Line(**dict(row)) for row in self._run("open_lines")]
 
-    def begin_line(self, line: int, device: int, inode: int, offset: int) -> None:
-        """It is about to be appended to that file, not before that offset."""
-        self._run("begin_line", id=line, device=device, inode=inode, offset=offset)
+    def begin_line(self, line: int, inode: int, offset: int, before: int | None) -> None:
+        """It is about to be appended to that file, not before that offset (telemetry.logfile)."""
+        self._run("begin_line", id=line, inode=inode, offset=offset, before=before)
 
-    def put_back_line(self, line: int, problem: str) -> None:
+    def put_back_line(self, line: int, problem: str | None) -> None:
         """It is certainly not in its file, and why it cannot be written now."""
         self._run("put_back_line", id=line, problem=problem)
 

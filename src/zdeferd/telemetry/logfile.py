@@ -1,0 +1,277 @@
+"""The file of a shared log: open it, append one line, flush it, look for lines in it.
+
+A line is one write(2) with its newline, on a descriptor with O_APPEND. Two cases add to
+that. Where the file does not end in a newline (somebody's torn line), ours begins with
+one, in the same write: a torn line stays one defect and does not swallow ours. And a short
+write, which a full disk brings, is completed, or cut back as long as nobody has appended
+behind it; the instant between the look and the cut is the one that no lock covers,
+because the shells that write here take none.
+
+Regular files only, symlinks not followed. Assumes that telemetry lines are short and
+hold no newline.
+"""
+
+import os
+import stat
+import sys
+import zlib
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from ..errors import LogUnavailable
+from ..machine.files import open_file
+from ..machine.paths import sync_folder
+
+LOOKS = 50
+"""About 0.1 ms: far longer than a write takes from one page to the next."""
+COMPARED_BYTES = 1024
+"""How much of the file, before the offset of an intent, tells that it is still that file."""
+SYNCED_LIMIT = 64
+"""Files that are remembered as flushed; what is forgotten is flushed once more."""
+_FLAGS = os.O_RDWR | os.O_APPEND
+
+
+class Intent(NamedTuple):
+    """To which file lines are about to be appended, and where it ends until then."""
+
+    inode: int
+    """Without the device: another boot may number the same disk differently."""
+    offset: int
+    before: int | None
+    """A checksum of what stands before the offset; None: begun by an earlier version."""
+
+
+class Settled(StrEnum):
+    """What became of a line that was begun and not marked."""
+
+    THERE = "there"
+    ABSENT = "absent"
+    """Certainly not in the file."""
+    GONE = "gone"
+    """The file is gone, or was emptied: the line may have been in it."""
+
+
+class Kept(NamedTuple):
+    """What was durable of a log when it was last flushed."""
+
+    device: int
+    inode: int
+    size: int
+    folder_changed_ns: int
+
+
+Synced = dict[str, Kept]
+"""By path, what this process has flushed."""
+
+
+def open_log(path: str) -> int:
+    """A descriptor that appends to `path`, made with mode 0600; LogUnavailable says why not."""
+    try:
+        if os.path.lexists(path):
+            _check_regular(path, os.lstat(path))  # opening a device can have effects
+        log = open_file(path, _FLAGS | os.O_CREAT)
+    except FileNotFoundError:
+        folder = os.path.dirname(path)
+        raise LogUnavailable(f"the log's folder is missing: {folder}", "make it") from None
+    except OSError as error:
+        raise _unavailable("open", path, error) from None
+    try:
+        _check_regular(path, os.fstat(log))
+    except LogUnavailable:
+        os.close(log)
+        raise
+    return log
+
+
+def intent(log: int) -> Intent:
+    """What must be durable before the next append to `log`; LogUnavailable."""
+    try:
+        found = os.fstat(log)
+        return Intent(found.st_ino, found.st_size, _checksum(log, found.st_size))
+    except OSError as error:
+        raise _unavailable("read", "the log", error) from None
+
+
+def make_durable(log: int, path: str, synced: Synced) -> None:
+    """Flush what the log holds, and its name in its folder; LogUnavailable.
+
+    Nothing is done where neither has changed since this process did it last.
+    """
+    folder = os.path.dirname(path)
+    try:
+        found = os.fstat(log)
+        now = Kept(found.st_dev, found.st_ino, found.st_size, os.stat(folder).st_mtime_ns)
+        before = synced.get(path)
+        if now == before:
+            return
+        _flush(log)
+        if before is None or now._replace(size=0) != before._replace(size=0):
+            sync_folder(folder)
+    except OSError as error:
+        raise _unavailable("flush", path, error) from None
+    if len(synced) >= SYNCED_LIMIT:
+        synced.clear()
+    synced[path] = now
+
+
+def _flush(log: int) -> None:
+    if sys.platform == "darwin":  # which has no fdatasync
+        os.fsync(log)
+    else:
+        os.fdatasync(log)
+
+
+def append(log: int, text: bytes) -> None:
+    """One line, whole; LogUnavailable: it is not in the file as a whole line."""
+    try:
+        data = text + b"\n" if _ends_whole(log) else b"\n" + text + b"\n"
+        written = os.write(log, data)
+        if written == len(data):
+            return
+        end = os.lseek(log, 0, os.SEEK_CUR)  # where our piece ends, whoever wrote since
+        whole = _complete(log, end - written, end, data[written:])
+    except OSError as error:
+        raise _unavailable("write", "the log", error) from None
+    if not whole:
+        raise LogUnavailable("cannot write the log: it took a part of a line", "free disk space")
+
+
+def settle(path: str, begun: Intent, texts: Sequence[bytes]) -> list[Settled]:
+    """Of each line of a group that was begun: whether it is in its file.
+
+    What is there is flushed. A piece of a line at the end of the file is completed, or cut
+    off. LogUnavailable: cannot be seen now.
+    """
+    try:
+        found = _find(path, begun)
+        if found is None:
+            return [Settled.GONE] * len(texts)
+        log = open_file(found, _FLAGS)
+    except OSError as error:
+        raise _unavailable("look into", path, error) from None
+    try:
+        if os.fstat(log).st_ino != begun.inode:
+            return [Settled.GONE] * len(texts)
+        return _settle_in(log, begun, texts)
+    except OSError as error:
+        raise _unavailable("read", path, error) from None
+    finally:
+        os.close(log)
+
+
+def _settle_in(log: int, begun: Intent, texts: Sequence[bytes]) -> list[Settled]:
+    # Emptied since, it may hold the lines from its beginning on; they are not taken for
+    # absent, because they may have been there before.
+    same = _is_continued(log, begun)
+    there = _look_for(log, begun.offset if same else 0, texts)
+    if there:
+        _flush(log)
+    missing = Settled.ABSENT if same else Settled.GONE
+    return [Settled.THERE if number in there else missing for number in range(len(texts))]
+
+
+def _is_continued(log: int, begun: Intent) -> bool:
+    """Whether the file still holds what it held when the group was begun."""
+    if os.fstat(log).st_size < begun.offset:
+        return False
+    return begun.before is None or begun.before == _checksum(log, begun.offset)
+
+
+def _checksum(log: int, offset: int) -> int:
+    start = max(0, offset - COMPARED_BYTES)
+    return zlib.crc32(os.pread(log, offset - start, start))
+
+
+def _look_for(log: int, offset: int, texts: Sequence[bytes]) -> set[int]:
+    """The numbers of the lines that stand behind `offset`; each one found is one of them."""
+    missing: dict[bytes, list[int]] = {}
+    for number, text in enumerate(texts):
+        missing.setdefault(text + b"\n", []).append(number)
+    there: set[int] = set()
+    at = offset
+    with open(log, "rb", closefd=False) as file:
+        file.seek(offset)
+        if not _line_begins(log, offset):
+            at += len(file.readline())
+        for found in file:
+            line = found
+            if not found.endswith(b"\n"):
+                line = _completed(log, at, found, [one for one in missing if missing[one]])
+            if numbers := missing.get(line):
+                there.add(numbers.pop(0))
+            at += len(found)
+    return there
+
+
+def _completed(log: int, at: int, piece: bytes, lines: Sequence[bytes]) -> bytes:
+    """The line that the piece at the end of the file was made into; empty: into none."""
+    line = next((line for line in lines if line.startswith(piece)), b"")
+    whole = line and _complete(log, at, at + len(piece), line[len(piece) :])
+    return line if whole else b""
+
+
+def _complete(log: int, begin: int, end: int, missing: bytes) -> bool:
+    """Complete the piece of a line from `begin` to `end`, or cut it back; whether it is whole.
+
+    Neither where somebody has appended behind it.
+    """
+    if os.fstat(log).st_size != end:
+        return False
+    try:
+        written = os.write(log, missing)
+    except OSError:
+        written = 0
+    if written == len(missing):
+        return True
+    if os.fstat(log).st_size == end + written:
+        os.ftruncate(log, begin)
+    return False
+
+
+def _find(path: str, begun: Intent) -> str | None:
+    """Where the file of that inode is now: at `path`, or rotated to a name like it."""
+    folder, name = os.path.split(path)
+    stem = name.split(".")[0] or name
+    try:
+        siblings = [entry for entry in os.listdir(folder) if entry.startswith(stem)]
+    except FileNotFoundError:
+        return None
+    for candidate in (name, *siblings):
+        found = _lstat(f"{folder}/{candidate}")
+        if found and stat.S_ISREG(found.st_mode) and found.st_ino == begun.inode:
+            return f"{folder}/{candidate}"
+    return None
+
+
+def _lstat(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _ends_whole(log: int) -> bool:
+    """Whether the last line has its newline.
+
+    Looked at again where it has none: a write that crosses a page is visible in two pieces,
+    and what looks torn may be whole in a moment.
+    """
+    return any(_line_begins(log, os.fstat(log).st_size) for _ in range(LOOKS))
+
+
+def _line_begins(log: int, offset: int) -> bool:
+    return offset == 0 or os.pread(log, 1, offset - 1) == b"\n"
+
+
+def _check_regular(path: str, found: os.stat_result) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise LogUnavailable(f"the log is a symlink: {path}", "name the file itself")
+    if not stat.S_ISREG(found.st_mode):
+        raise LogUnavailable(f"the log is not a regular file: {path}", "name another")
+    if found.st_uid != os.getuid():
+        raise LogUnavailable(f"the log is not yours: {path}: uid {found.st_uid}", "name another")
+
+
+def _unavailable(doing: str, path: str, error: OSError) -> LogUnavailable:
+    return LogUnavailable(f"cannot {doing} the log: {path}: {error.strerror}")
