@@ -1,8 +1,8 @@
-"""Starting a job's process: its program, environment, folder and descriptors.
+"""Starts a job's process: its program, environment, folder and descriptors.
 
-Owns what a job finds when it wakes up: a session of its own, no terminal, /dev/null as
-input, one pipe as output, all signals at their defaults, an empty signal mask, the umask
-022 (the user's own is not known here), the limits that the daemon found, and
+A job gets a session of its own, no terminal, /dev/null as input, one pipe as output, all
+signals at their defaults, an empty signal mask, the umask 022 (the user's own is not known
+here), the limits that the daemon found, and
 exactly the environment of the request plus `NO_PROMPTS`.
 
 Standard library only; runs in the runner, and changes that process (folder, umask,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     class Request(TypedDict):
-        """One attempt, as the daemon asks the spawner for it: a line of ASCII JSON.
+        """One attempt as the daemon requests it of the spawner: a line of ASCII JSON.
 
         Texts are bytes decoded with `os.fsdecode`. `argv` or `script` is None.
         """
@@ -50,11 +50,11 @@ NO_PROMPTS = {
     "SSH_ASKPASS_REQUIRE": "never",
     "GCM_INTERACTIVE": "never",
 }
-"""Nobody sees a job's question: ask none. What the request's environment sets wins."""
+"""Switch prompts off, because no user would see them. The request's environment wins."""
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 JOB_LOCK_FD = 200
-"""Where a job finds the lock it holds: out of the way of the numbers that scripts use."""
+"""The job's descriptor of the lock that it holds: above the numbers that scripts use."""
 _FOR_NOW = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _CATCHABLE = [
     int(number)
@@ -64,7 +64,7 @@ _CATCHABLE = [
 
 
 class CannotStart(Exception):
-    """A job whose process could not be made; `rc` says why as a shell would."""
+    """A job's process could not be made; `rc` is what a shell would report."""
 
     def __init__(self, rc: int, message: str) -> None:
         super().__init__(message)
@@ -72,7 +72,7 @@ class CannotStart(Exception):
 
 
 def launch(request: Request, output: int, job_lock: int) -> int:
-    """Start the job; returns its pid, which is its session's number too.
+    """Start the job; return its pid, which is its session's number too.
 
     `output`: the descriptor it writes to; `job_lock`: the one it inherits. CannotStart, or
     OSError where there was no process or memory to be had: it may work later.
@@ -139,7 +139,7 @@ def _posix_spawn(
 
 
 def _find(name: str, path: str) -> str:
-    """The file that `name` means to execvp(3) with this PATH."""
+    """Return the file that execvp(3) would execute for `name` with this PATH."""
     if "/" in name:
         return name
     unusable = None

@@ -1,9 +1,9 @@
-"""A job's output: from its pipe into a file of bounded size.
+"""Copies a job's output from its pipe into a file of bounded size.
 
-Keeps the head, as it comes, and the last TAIL bytes, added at the end behind a line that
-says how much is missing between them. The file only grows, so that it can be followed.
-A write that fails (a full disk) never reaches the job: the pipe is read on, and what was
-not written is counted as dropped.
+Keeps the head, as it arrives, and the last TAIL bytes, added at the end behind a line with
+the number of bytes left out. The file only grows, so that it can be followed. A write that
+fails (a full disk) does not disturb the job: the pipe is read on, and the bytes that were
+not written count as dropped.
 
 Standard library only; runs in the runner.
 """
@@ -15,19 +15,19 @@ import os
 from .folder import open_regular
 
 TAIL = 16 * 1024
-"""Bytes of the end that are kept; half the limit where that is less."""
+"""Bytes kept of the end; half the limit where that is less."""
 _CHUNK = 1 << 16
 _LAST_CHUNKS = 32
-"""Twice what a pipe can hold at its largest (1 MiB): all that can be left in it."""
+"""Twice the largest pipe (1 MiB), so that nothing is left in it."""
 
 
 class Output:
-    """Reads `pipe`, writes `path`, which is made with its first byte. Sizes in bytes."""
+    """Reads `pipe` and writes `path`, which is made with the first byte. Sizes in bytes."""
 
     def __init__(self, path: str, pipe: int, limit: int) -> None:
         self.pipe = pipe
         self.total = self.written = 0
-        """What the job printed, and what of it is in the file."""
+        """Bytes that the job printed, and bytes of these in the file."""
         os.set_blocking(pipe, False)
         self._path, self._fd, self._failed = path, -1, False
         self._keep = min(TAIL, limit // 2)
@@ -35,7 +35,7 @@ class Output:
         self._tail = b""
 
     def read(self) -> bool:
-        """Take in a chunk of what is there. False: nothing is there, or ever will be."""
+        """Read a chunk. False: the pipe is empty, or at its end."""
         try:
             data = os.read(self.pipe, _CHUNK)
         except BlockingIOError:
@@ -44,7 +44,7 @@ class Output:
         return bool(data)
 
     def add(self, data: bytes) -> None:
-        """Take in `data` as if the job had printed it."""
+        """Add `data` as if the job had printed it."""
         self.total += len(data)
         room = 0 if self._failed or self._tail else self._head - self.written
         taken = self._write(data[:room]) if room else 0
@@ -53,24 +53,24 @@ class Output:
             self._tail = (self._tail + data[taken:])[-self._keep :]
 
     def finish(self) -> None:
-        """Take in what the pipe still holds, and add the end to the file."""
+        """Read the rest of the pipe, and add the kept end to the file."""
         for _ in range(_LAST_CHUNKS):
             if not self.read():
                 break
-        self._failed = False  # there may be room again
+        self._failed = False  # the disk may have room again
         missing = self.total - self.written - len(self._tail)
         if missing:
             self._write(f"\n[zdeferd: {missing} bytes left out]\n".encode())
         self.written += self._write(self._tail)
 
     def drop_the_rest(self) -> None:
-        """Read the pipe to its end, whenever that is, and keep nothing."""
+        """Read the pipe until it is closed, and keep nothing."""
         os.set_blocking(self.pipe, True)
         while os.read(self.pipe, _CHUNK):
             pass
 
     def _write(self, data: bytes) -> int:
-        """Append; returns how much of it is now in the file."""
+        """Append; return the number of bytes written."""
         done = 0
         try:
             if self._fd < 0 and data:

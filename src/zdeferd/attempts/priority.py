@@ -23,26 +23,25 @@ _IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "armv7l": 314, "i686
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274, "riscv64": 274, "armv7l": 380, "i686": 351}
 _SCHED_OTHER, _SCHED_BATCH = 0, 3
 _SHORTEST_SLICE_NS, _LONGEST_SLICE_NS = 100_000, 100_000_000
-"""What sched_setattr(2) takes as the runtime of a fair task, from Linux 6.12 on; older ones
-take no notice of it."""
+"""The runtime of a fair task for sched_setattr(2), from Linux 6.12 on; ignored before."""
 
 
 def answer_soon() -> None:
-    """Let this process run soon after it wakes up, and no longer in all than its share.
+    """Make this process run soon after it wakes up; its share of the processor is the same.
 
-    A slice is a deadline: who asks for short ones comes before those that have been given
-    longer ones. Threads and children have it too, until `lower_priority`.
+    A slice is a deadline, so short slices are scheduled before longer ones. Threads and
+    children inherit it, until `lower_priority`.
     """
     _set_slice(_SCHED_OTHER, os.getpriority(os.PRIO_PROCESS, 0), _SHORTEST_SLICE_NS)
 
 
 def lower_priority() -> None:
-    """Nice 19 and the lowest best-effort IO priority, for this process and its children.
+    """Set nice 19 and the lowest best-effort IO priority, for this process and its children.
 
-    With the longest slice, and as a batch, so that whoever else wakes up on this processor
-    runs at once: nice is a share, and without them it may be a slice of ours until then.
-    Where ioprio_set's number is not known Linux derives the same level from nice 19.
-    On macOS the launchd agent's ProcessType sees to IO.
+    The longest slice and SCHED_BATCH too, so that another process that wakes up on this
+    processor runs at once: nice alone is a share, and that process could wait for a slice.
+    Where ioprio_set's number is not known Linux derives the same level from nice 19. On
+    macOS the ProcessType of the launchd agent sets the IO priority.
     """
     os.setpriority(os.PRIO_PROCESS, 0, 19)
     _set_slice(_SCHED_BATCH, 19, _LONGEST_SLICE_NS)
@@ -59,7 +58,7 @@ def _set_slice(policy: int, nice: int, slice_ns: int) -> None:
 
 
 def lower_session(pid: int) -> bool:
-    """Nice 19 for the autogroup of the session that `pid` leads. False: try again later.
+    """Set nice 19 for the autogroup of the session that `pid` leads. False: try again later.
 
     With autogroups (sched(7)) each session competes as one entity whatever the nice values
     in it, so a job in a session of its own would weigh as much as the user's shell. The

@@ -42,12 +42,12 @@ class Process:
         self.session, self.started = session, started
 
     def same(self, other: Process | None) -> bool:
-        """Whether `other` is this very process, not a later one under its number."""
+        """Tell whether `other` is this process, not a later one with its number."""
         return other is not None and (self.pid, self.started) == (other.pid, other.started)
 
 
 def look_at(pid: int) -> Process | None:
-    """The process with this number now; None: there is none (or no /proc)."""
+    """Return the process that has this number now; None: there is none (or no /proc)."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             text = file.read()
@@ -59,7 +59,7 @@ def look_at(pid: int) -> Process | None:
 
 
 def processes() -> dict[int, Process]:
-    """The process table, by number."""
+    """Return the process table, by number."""
     if not LINUX:
         return _processes_by_ps()
     seen = (look_at(int(name)) for name in os.listdir("/proc") if name.isdecimal())
@@ -85,7 +85,7 @@ def _output_of(*command: str) -> str:
 
 
 def tree_of(*roots: int) -> list[Process]:
-    """Every descendant of these processes, without themselves."""
+    """Return every descendant of these processes, without themselves."""
     table = processes()
     children: dict[int, list[Process]] = {}
     for process in table.values():
@@ -100,12 +100,12 @@ def tree_of(*roots: int) -> list[Process]:
 
 
 def session_of(leader: int) -> list[Process]:
-    """Every process of the session that process `leader` opened."""
+    """Return every process of the session that process `leader` opened."""
     return [process for process in processes().values() if process.session == leader]
 
 
 def has_open(pid: int, file: os.stat_result) -> bool:
-    """Whether process `pid` has `file` open. False where its descriptors are not ours to see."""
+    """Tell whether process `pid` has `file` open. False where its descriptors are hidden."""
     folder = f"/proc/{pid}/fd"
     try:
         names = os.listdir(folder)
@@ -121,13 +121,13 @@ def has_open(pid: int, file: os.stat_result) -> bool:
     return False
 
 
-# --- signals that reach the process that was meant -----------------------------
+# --- signals to exactly that process -------------------------------------------
 
 
 class Handle:
-    """Holds on to one process, so that no signal reaches a later one of its number.
+    """Refers to one process, so that no signal reaches a later one with its number.
 
-    A pidfd on Linux; elsewhere only the number, which is the next best thing.
+    A pidfd on Linux; elsewhere only the number, so there a reused one is possible.
     ProcessLookupError: no such process.
     """
 
@@ -149,23 +149,23 @@ class Handle:
         return True
 
     def close(self) -> None:
-        """Let go."""
+        """Close the pidfd."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
 
 
 def signal_processes(targets: list[Process], *numbers: int) -> None:
-    """Send signals to these processes, and to none that took a number of theirs since."""
+    """Send signals to these processes, and to no later ones with their numbers."""
     for handle in _signalled(targets, numbers):
         handle.close()
 
 
 def end(targets: list[Process], patience_s: float, *numbers: int) -> bool:
-    """Send signals and wait, at most `patience_s`, until all that took them have ended.
+    """Send signals and wait, at most `patience_s`, until all signalled processes have ended.
 
     False: some have not, or none could be signalled. Without pidfds it waits the whole
-    time and asks then.
+    time and looks then.
     """
     handles = _signalled(targets, numbers)
     try:

@@ -1,9 +1,9 @@
-"""What a runner wrote into its run's folder, read back.
+"""Reads back what a runner wrote into its run's folder.
 
 Owns the reading of `started.<attempt>` (lines of JSON: the runner's pid and instant, then
-the job's pid and its start in clock ticks) and of `outcome.json`. Trusts neither to be
-whole: a crash may have come at any byte. What is not whole counts as not there; so does
-what is no regular file, for a FIFO in its place would hold the reader up for ever.
+the job's pid and its start in clock ticks) and of `outcome.json`. Neither need be whole:
+a crash may have come at any byte. A record that is not whole counts as absent; so does one
+that is no regular file.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ SIZE_LIMIT = 1 << 16
 
 
 def marks(folder: str, attempt: int) -> dict[str, Any]:
-    """What the runner noted of its start; empty: it never got to start the job."""
+    """Return what the runner noted of its start; empty: it has not started the job."""
     found: dict[str, Any] = {}
     for line in _read(mark_of(folder, attempt)).split(b"\n")[:-1]:
         with contextlib.suppress(ValueError, TypeError):
@@ -31,17 +31,17 @@ def marks(folder: str, attempt: int) -> dict[str, Any]:
 
 
 def runner(folder: str, attempt: int) -> int | None:
-    """The pid of the attempt's runner; None: it has not got that far."""
+    """Return the pid of the attempt's runner; None: it has not started the job."""
     return marks(folder, attempt).get("pid")
 
 
 def latest(folder: str) -> int:
-    """The last attempt that has a mark; 0: none."""
+    """Return the last attempt that has a mark; 0: none."""
     return max(attempts_in(folder), default=0)
 
 
 def outcome(folder: str, attempt: int) -> dict[str, Any] | None:
-    """The attempt's record; None: there is none that is whole."""
+    """Return the attempt's record; None: there is none that is whole."""
     try:
         found = json.loads(_read(f"{folder}/{OUTCOME}"))
     except ValueError:
@@ -52,7 +52,7 @@ def outcome(folder: str, attempt: int) -> dict[str, Any] | None:
 
 
 def _read(path: str) -> bytes:
-    """What stands in the file; nothing where there is none that a runner made."""
+    """Return the file's content; nothing where there is no regular file to read."""
     try:
         fd = open_regular(path, os.O_RDONLY)
     except OSError:

@@ -2,23 +2,23 @@
 
 Owns, in the run's folder: `lock`, held for the runner's life; `job.lock`, which the job
 and its children hold by inheritance; `script`, `started.<attempt>`, `output`,
-`outcome.json`. It is forked warm by the spawner, which opened `alive` for it: the end of
-that FIFO tells the daemon that this process is gone, however it went.
+`outcome.json`. The spawner forks it and has opened `alive` for it: the end of
+that FIFO tells the daemon that this process has ended, in any way.
 
-**One start.** The lock comes first. Then comes what could fail for want of disk: the
+**One start.** The lock comes first. Then comes what a full disk would refuse: the
 script, and room for the outcome. Then `started.<attempt>` is created with O_EXCL, and only
-then the job's process is made. Whoever fails before that leaves nothing that says it had
-started. At the end the lock is given back before `alive` ends, so that who sees the end
-can judge. runs/judge.py is the other side of this, and has the races.
+then the job's process is made. A failure before that leaves no mark of a start. At the
+end the lock is released before `alive` ends, so that a daemon that sees the end can judge.
+runs/judge.py is the other side of this, and lists the races.
 
 **One record.** `outcome.json` is written whole, by rename, into the room that was taken at
 the start, so that a disk that is full by now does not matter. If it still cannot be
 written, the runner tries for about a minute, holding its lock, and then gives up: the run
-is then abandoned. Nothing is synced: after a power cut the boot id is another, and what
-was dispatched without an outcome is abandoned anyhow.
+is then abandoned. Nothing is synced: after a power cut the boot id is another, and a run
+that was dispatched without an outcome is abandoned.
 
-With `background` the runner stays behind to read what is still printed, without locks and
-with its outcome recorded, because a closed pipe would end what is to be left alone.
+With `background` the runner goes on to read the output, without locks and with its outcome
+recorded, because a closed pipe would end the processes in the background.
 
 Standard library only, and light: the spawner's memory is mostly this. One thread.
 """
@@ -63,11 +63,11 @@ OUTCOME_ROOM = 1024
 
 
 class Refused(Exception):
-    """This attempt must not start, or cannot; nothing has been started."""
+    """This attempt must not start, or cannot; no process was started."""
 
 
 def main(request: Request, alive: int) -> NoReturn:
-    """A runner's whole life, in a process that was forked for it."""
+    """Run one attempt, in a process that was forked for it, and exit."""
     try:
         reached("runner.forked")
         signals = Signals()
@@ -92,7 +92,7 @@ def _leave_the_spawner() -> None:
 
 
 class Attempt:
-    """One attempt, from the lock to the record."""
+    """Runs one attempt, from the lock to the record."""
 
     def __init__(self, request: Request, alive: int, signals: Signals) -> None:
         self._request, self._alive, self._signals = request, alive, signals
@@ -100,7 +100,7 @@ class Attempt:
         self._mark = mark_of(self._folder, self._number)
 
     def run(self) -> None:
-        """Start, supervise, record. Refused: nothing was started."""
+        """Start, supervise, record. Refused: no process was started."""
         try:
             lock, room, started = self._take_lock(), self._reserve(), self._mark_started()
         except OSError as error:
@@ -130,7 +130,7 @@ class Attempt:
         self._record(room, facts | {"ended_at": time.time()} | _cost() | _sizes(output))
         os.close(lock)
         reached("runner.unlocked")
-        os.close(self._alive)  # now: the kernel closes files behind all else of a process
+        os.close(self._alive)  # here: at its exit the kernel closes files last
         if not all_ended:
             self._stay_behind(output)
 
@@ -162,7 +162,7 @@ class Attempt:
         raise Refused("the run is over")
 
     def _reserve(self) -> int:
-        """Write the script and take room for the outcome; returns where that is written."""
+        """Write the script and reserve room for the outcome; return the descriptor of that."""
         if os.path.lexists(self._mark):
             raise Refused(f"attempt {self._number} has been started or withdrawn")
         script = self._request["script"]
@@ -187,14 +187,14 @@ class Attempt:
         except OSError:
             os.unlink(self._mark)
             raise
-        # Who cancels leaves a file first and looks for our pid then: one sees the other.
+        # `judge.cancel` makes a file first and reads our pid then, so one sees the other.
         if self._signals.cancelled or os.path.exists(f"{self._folder}/{CANCELLED}"):
             os.unlink(self._mark)
             raise Refused("cancelled")
         return fd
 
     def _launch(self) -> tuple[Output, int]:
-        """The job's output and its pid. CannotStart, or Refused where it may work later."""
+        """Return the job's output and its pid. CannotStart, or Refused: it may work later."""
         try:
             reading, writing = os.pipe()
             pid = launch(self._request, writing, self._open_job_lock())
@@ -205,7 +205,7 @@ class Attempt:
         return self._output(reading), pid
 
     def _note(self, text: str) -> Output:
-        """An output that holds only a message of our own."""
+        """Return an output that holds only a message of zdeferd's."""
         output = self._output(os.open(os.devnull, os.O_RDONLY))
         output.add(f"zdeferd: {text}\n".encode("utf-8", "surrogateescape"))
         output.finish()
@@ -219,7 +219,7 @@ class Attempt:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pass  # what could not be ended of an earlier attempt; both are seen by the file
+            pass  # a process of an earlier attempt could not be ended; it is found by this file too
         return fd
 
     def _tell_of_job(self, started: int, pid: int) -> None:
@@ -247,13 +247,13 @@ class Attempt:
                 reached("runner.outcome-renamed")
                 return
             except FileNotFoundError:
-                return  # somebody removed the folder: there is nobody to tell
+                return  # the folder was removed, and the run with it
             except OSError:
                 time.sleep(wait_s)
 
 
 def _cost() -> dict[str, object]:
-    """model.Cost but for its wall_ms: of all that was reaped below this process."""
+    """Return model.Cost without wall_ms: of all processes that were reaped below this one."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "cpu_user_ms": round(used.ru_utime * 1000),

@@ -1,15 +1,14 @@
-"""The warm process that forks runners.
+"""Forks runners, from a process that has loaded all they need.
 
 Owns one end of a stream socket to the daemon; runs as `python -I -S <this file> <fd>`.
-Each line it reads is a request (launching.Request) as ASCII JSON; each is answered by a
+Each line it reads is a request (launch.Request) as ASCII JSON; each is answered by a
 line, `{"folder", "attempt", "pid"}` or `{"folder", "attempt", "error"}`: no process.
 
 It is executed, never forked from the daemon, whose locks a fork would hold. It exits at
-the end of file, and looks for that end before each fork, so that nothing still queued is
-started for a daemon that is gone. It outlives the signals that end a terminal's or a
-service's processes; its runners are not its concern once forked (SIGCHLD is ignored) and
-outlive it. SIGTERM is blocked, not ignored: a runner unblocks it when it can act on it,
-so that a cancellation in a runner's first instants is not lost.
+the end of file, and looks for that end before each fork, so that no queued request is
+started after the daemon's end. It ignores the signals that end a terminal's or a service's
+processes, and SIGCHLD: runners outlive it. SIGTERM is blocked, not ignored: a runner
+unblocks it when it can act on it, so that a cancellation in its first instants is kept.
 
 Assumes one thread (a fork copies no other) and the standard library only: with -S there
 is no site-packages, so zdeferd itself is found from this file's own path.
@@ -70,7 +69,7 @@ def _answer(line: bytes, channel: int) -> dict[str, Any]:
 
 
 def _fork(request: Request, channel: int) -> int:
-    # Opened here, not in the runner: so its end is seen wherever a runner's life ends.
+    # Opened here, so that the daemon sees its end also where a runner ends at its first step.
     alive = folder.open_alive(request["folder"])
     reached("spawner.ready")
     try:
@@ -81,7 +80,7 @@ def _fork(request: Request, channel: int) -> int:
         reached("spawner.forked")
         return pid
     except OSError as error:
-        # The end of `alive` is mostly seen before the answer: so the reason goes with it.
+        # The daemon mostly sees the end of `alive` before the answer, so the reason goes there.
         folder.say(alive, f"refused cannot make a process: {error.strerror}\n")
         raise
     finally:
@@ -103,7 +102,7 @@ def main() -> None:
     try:
         serve(channel)
     except OSError:
-        pass  # the daemon went away while it was being answered or read from
+        pass  # the daemon ended during a read or an answer
 
 
 if __name__ == "__main__":

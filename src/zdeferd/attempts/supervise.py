@@ -1,16 +1,17 @@
-"""Watching over a job's process tree until nothing of it is left.
+"""Supervises a job's process tree until all of it has ended.
 
-When the main process has ended, what is left of its tree has SETTLE_S to end by itself
-(a process substitution that still flushes its file), then come TERM, the grace, KILL; so
-they do for the whole tree at the time limit and when the run is cancelled. The runner is
-a subreaper on Linux: orphans come to it, so that having no children means that nothing
-is left, and RUSAGE_CHILDREN is the cost of all of it. What nobody in the job waited for,
-because it ignored SIGCHLD, is counted nowhere. On macOS the tree is the session. What
-even KILL does not end within LAST_WAIT_S (another user's, or stuck in the kernel) is
-given up, and its cost is missing. With `background` what is left is left alone.
+When the main process has ended, the rest of its tree has SETTLE_S to end by itself (a
+process substitution that still flushes its file); then TERM, the grace and KILL follow.
+The whole tree gets them at the time limit and when the run is cancelled. With `background`
+the rest is not ended.
 
-It sleeps in poll(2) until the pipe, a signal or a deadline has something to say. Limits
-and `wall_ms` (of the main process) use the monotonic clock: time in suspend does not count.
+The runner is a subreaper on Linux: orphans become its children. So without children the
+tree has ended, and RUSAGE_CHILDREN is its whole cost; a child whose parent ignored SIGCHLD
+is in no process's cost. On macOS the tree is the session. A process that KILL does not end
+within LAST_WAIT_S (another user's, or stuck in the kernel) is given up, without its cost.
+
+Sleeps in poll(2) until the pipe, a signal or a deadline. Limits and `wall_ms` (of the main
+process) use the monotonic clock: time in suspend does not count.
 
 Standard library only; runs in the runner.
 """
@@ -38,7 +39,7 @@ LAST_WAIT_S = 30.0
 
 
 class Signals:
-    """SIGCHLD and SIGTERM as something to poll; SIGTERM means: cancel."""
+    """Makes SIGCHLD and SIGTERM readable on `fd`; SIGTERM means: cancel."""
 
     def __init__(self) -> None:
         self.cancelled = False
@@ -54,7 +55,7 @@ class Signals:
         self.cancelled = True
 
     def clear(self) -> None:
-        """What has arrived so far is being dealt with."""
+        """Empty `fd`: the caller acts on all signals up to now."""
         try:
             os.read(self.fd, 4096)
         except BlockingIOError:
@@ -62,7 +63,7 @@ class Signals:
 
 
 class Supervision:
-    """One job's processes, from before `pid`'s start (`began`, monotonic) to the end of all."""
+    """Supervises one job, from before the start of `pid` (`began`, monotonic) to the end of all."""
 
     def __init__(
         self, request: Request, signals: Signals, output: Output, pid: int, began: float
@@ -78,7 +79,7 @@ class Supervision:
         self._poll.register(output.pipe, select.POLLIN)
 
     def run(self) -> dict[str, object]:
-        """Until it is over; returns the outcome's `ended_by`, `rc` and `wall_ms`."""
+        """Return the outcome's `ended_by`, `rc` and `wall_ms`, once the job has ended."""
         limit = self._began + (self._request["timeout_ms"] / 1000 or math.inf)
 
         def over() -> bool:
@@ -97,7 +98,7 @@ class Supervision:
         return {"ended_by": ended_by, "rc": self._own_rc(), "wall_ms": self._wall_ms}
 
     def nothing_left(self) -> bool:
-        """Whether the whole tree has ended and was reaped."""
+        """Tell whether the whole tree has ended and was reaped."""
         if processes.LINUX or not self._childless:
             return self._childless
         return not processes.session_of(self._pid)
@@ -117,7 +118,7 @@ class Supervision:
         now = time.monotonic()
         if self._ended() and self._until(self.nothing_left, now + SETTLE_S):
             return
-        # A stopped process would meet TERM only when somebody wakes it: CONT.
+        # A stopped process acts on TERM only once it is continued: CONT.
         self._signal_all(signal.SIGTERM, signal.SIGCONT)
         now = time.monotonic()
         if self._until(self.nothing_left, now + self._request["grace_ms"] / 1000):
@@ -128,7 +129,7 @@ class Supervision:
         while not self.nothing_left() and time.monotonic() < deadline:
             before = self._reaped
             self._signal_all(signal.SIGKILL)
-            # Whoever was forked while being looked for is found at its parent's end.
+            # A process that was forked during the search is found when its parent has ended.
             self._until(lambda: self._reaped > before, deadline)  # noqa: B023 - called here
 
     def _signal_all(self, *numbers: int) -> None:
@@ -138,7 +139,7 @@ class Supervision:
         processes.signal_processes(tree, *numbers)
 
     def _until(self, condition: Callable[[], bool], deadline: float) -> bool:
-        """Serve the pipe and the children until `condition` holds: True; or the deadline."""
+        """Serve the pipe and the children until `condition` holds: True; at the deadline: False."""
         while not condition():
             left = deadline - time.monotonic()
             if left <= 0:

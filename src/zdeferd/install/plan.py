@@ -1,9 +1,8 @@
-"""Installing zdeferd as a user's service: the right files in the right places.
+"""Plans the installation of zdeferd as a user's service, and its removal.
 
-What is to be done is data: `install_plan` and `uninstall_plan` are functions of a
-`Host` (platform, environment, which manager answers) and give a list of steps;
-steps.py carries them out. So every plan can be printed and tested without touching
-anything.
+A plan is data: `install_plan` and `uninstall_plan` are functions of a `Host` (platform,
+environment, the manager that answers) and return a list of steps; steps.py carries them
+out. So a plan can be printed and tested without a change on the disk.
 
 Where systemd's user manager answers: units copied from `systemd/`, with the program's
 full path, socket-activated. On macOS: a launchd agent. Elsewhere a marker in the state
@@ -35,16 +34,16 @@ from .steps import (
 UNITS = ("zdeferd.socket", "zdeferd.service")
 LABEL = "org.zdeferd.zdeferd"
 ADDED = "# added by zdeferctl install"
-"""Behind the line in .zshrc, so that uninstall knows it from one that the user wrote."""
+"""Ends the line in .zshrc, so that uninstall removes no line that the user wrote."""
 STOPPED = ".stopped"
 """Ends the autostart marker's name from `stop` to `start`: no shell starts zdeferd then."""
 CARRIED_ENV = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "ZDEFERD_SOCKET")
-"""Decide where daemon and shells meet; a manager does not know what a shell sets."""
+"""Variables that decide where daemon and shells meet; a manager has not read .zshrc."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """All that a plan depends on."""
+    """What a plan depends on."""
 
     paths: Paths
     env: Mapping[str, str]
@@ -58,35 +57,35 @@ class Host:
 
     @property
     def data(self) -> str:
-        """Where the shim goes."""
+        """Return the folder of the installed data."""
         base = self.env.get("XDG_DATA_HOME", "")
         return (base if base.startswith("/") else f"{self.paths.home}/.local/share") + "/zdeferd"
 
     @property
     def shim(self) -> str:
-        """The installed shim's folder."""
+        """Return the installed shim's folder."""
         return f"{self.data}/shell"
 
     @property
     def units(self) -> str:
-        """The folder of the user's systemd units."""
+        """Return the folder of the user's systemd units."""
         base = self.env.get("XDG_CONFIG_HOME", "")
         return (base if base.startswith("/") else f"{self.paths.home}/.config") + "/systemd/user"
 
     @property
     def agent(self) -> str:
-        """The launchd agent's file."""
+        """Return the launchd agent's file."""
         return f"{self.paths.home}/Library/LaunchAgents/{LABEL}.plist"
 
     @property
     def zshrc(self) -> str:
-        """The file that interactive shells read."""
+        """Return the file that interactive shells read."""
         folder = self.env.get("ZDOTDIR", "")
         return (folder if folder.startswith("/") else self.paths.home) + "/.zshrc"
 
     @property
     def line(self) -> str:
-        """The one line for .zshrc."""
+        """Return the one line for .zshrc."""
         plugin = f"{self.shim}/zdeferd.plugin.zsh"
         home = self.paths.home
         if plugin.startswith(home + "/"):
@@ -98,7 +97,7 @@ class Host:
 
 
 def install_plan(host: Host, zshrc: bool = False) -> list[Step]:
-    """What installs zdeferd on `host`, in order."""
+    """Return the steps that install zdeferd on `host`, in order."""
     steps: list[Step] = list(_install_shim(host))
     if zshrc:
         steps.append(AddLine(host.zshrc, f"{host.line}  {ADDED}"))
@@ -126,7 +125,7 @@ def install_plan(host: Host, zshrc: bool = False) -> list[Step]:
 
 
 def uninstall_plan(host: Host, purge: bool = False) -> list[Step]:
-    """What takes all of it away again; the user's own files stay."""
+    """Return the steps that remove it; the user's own files stay."""
     steps: list[Step] = []
     units = [f"{host.units}/{name}" for name in UNITS]
     if host.manager == "systemd" and any(map(os.path.lexists, units)):
@@ -149,7 +148,7 @@ def uninstall_plan(host: Host, purge: bool = False) -> list[Step]:
 
 
 def _purge(paths: Paths) -> Iterator[Step]:
-    """What zdeferd itself made in the state folder; the folder may hold other things."""
+    """Yield the removal of zdeferd's own files in the state folder, which may hold others."""
     for path in (paths.ledger, f"{paths.ledger}-wal", f"{paths.ledger}-shm", paths.lock):
         yield Remove(path)
     for path in (paths.shared_log, f"{paths.state}/deferred.jsonl", paths.daemon_log):
@@ -169,7 +168,7 @@ def _install_shim(host: Host) -> Iterator[Step]:
 
 
 def shim_files(folder: str) -> list[str]:
-    """The shim's files, relative to its folder."""
+    """Return the shim's files, relative to its folder."""
     return sorted(
         os.path.relpath(os.path.join(where, name), folder)
         for where, _, names in os.walk(folder)
@@ -179,7 +178,7 @@ def shim_files(folder: str) -> list[str]:
 
 
 def _unit(host: Host, name: str) -> bytes:
-    """A shipped unit with the program's full path and where it meets the shells."""
+    """Return a shipped unit with the program's full path and the variables that it needs."""
     with open(share("systemd", name), encoding="utf-8") as file:
         lines = file.read().splitlines()
     carried = [n for n in CARRIED_ENV if host.env.get(n, "").startswith("/")]
@@ -196,13 +195,13 @@ def _unit(host: Host, name: str) -> bytes:
 
 
 def _unit_quoted(text: str, dollar: str = "$") -> str:
-    """`text` as one word of systemd.syntax(7)."""
+    """Return `text` as one word of systemd.syntax(7)."""
     text = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + text.replace("%", "%%").replace("$", dollar) + '"'
 
 
 def _agent(host: Host) -> bytes:
-    """The shipped launchd agent with the program's full path and where its log goes."""
+    """Return the shipped launchd agent with the paths of the program and of its log."""
     with open(share("launchd", f"{LABEL}.plist"), "rb") as file:
         agent = plistlib.load(file)
     agent["ProgramArguments"][0] = host.program
@@ -217,18 +216,18 @@ def _agent(host: Host) -> bytes:
 
 
 def answering_service(platform: str) -> str | None:
-    """The service manager that answers: `systemd`, `launchd`, or None."""
+    """Return the service manager that answers: `systemd`, `launchd`, or None."""
     if platform == "darwin":
         return "launchd" if shutil.which("launchctl") else None
     if not shutil.which("systemctl"):
         return None
-    # A machine may have the program and no manager for this user: su, a container.
+    # The program may be there without a manager for this user: after su, in a container.
     answers = run_command(("systemctl", "--user", "show", "--property=Version")).returncode == 0
     return "systemd" if answers else None
 
 
 def installed_service(host: Host) -> str | None:
-    """The manager that runs zdeferd here: its files are in place and it answers."""
+    """Return the manager that runs zdeferd here: its files are in place and it answers."""
     if host.manager == "systemd" and os.path.exists(f"{host.units}/zdeferd.socket"):
         return "systemd"
     if host.manager == "launchd" and os.path.exists(host.agent):

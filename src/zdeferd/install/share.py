@@ -1,7 +1,7 @@
-"""Where the parts that are not Python lie: `shell`, `systemd`, `launchd`, `examples`.
+"""Finds the parts that are not Python: `shell`, `systemd`, `launchd`, `examples`.
 
 A wheel carries them in `share/` inside the package; in a checkout (and an editable
-install of one) they stand beside `src/`. Standard library only.
+install of one) they are beside `src/`. Standard library only.
 """
 
 import os
@@ -13,7 +13,7 @@ _CHECKOUT = os.path.dirname(os.path.dirname(_PACKAGE))
 
 
 def share(*names: str) -> str:
-    """The absolute path of a shipped file or folder, such as `share("shell")`."""
+    """Return the absolute path of a shipped file or folder, such as `share("shell")`."""
     for base in (os.path.join(_PACKAGE, "share"), _CHECKOUT):
         path = os.path.join(base, *names)
         if os.path.exists(path):

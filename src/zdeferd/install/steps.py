@@ -23,7 +23,7 @@ class StepFailed(ZdeferdError):
 
 @dataclass(frozen=True)
 class Write:
-    """A file with exactly this content."""
+    """The file has exactly this content."""
 
     path: str
     content: bytes
@@ -32,14 +32,14 @@ class Write:
 
 @dataclass(frozen=True)
 class MakeFolder:
-    """A folder that only its owner can look into."""
+    """The folder exists; a new one is closed to other users."""
 
     path: str
 
 
 @dataclass(frozen=True)
 class Remove:
-    """No such file; with `tree` no such folder and nothing in it."""
+    """There is no such file; with `tree` no such folder either."""
 
     path: str
     tree: bool = False
@@ -47,14 +47,14 @@ class Remove:
 
 @dataclass(frozen=True)
 class RemoveEmpty:
-    """No such folder, if nothing is in it."""
+    """There is no such folder, unless it holds a file."""
 
     path: str
 
 
 @dataclass(frozen=True)
 class Compile:
-    """A .zwc beside a zsh file that was written by a step, newer than the file."""
+    """A .zwc, newer than the file, is beside a zsh file that a step wrote."""
 
     zsh: str
     path: str
@@ -62,7 +62,7 @@ class Compile:
 
 @dataclass(frozen=True)
 class AddLine:
-    """The line stands in the file, once, above what needs it; a backup of the file as it was."""
+    """The file has the line once, above those that need it; a backup has the file as it was."""
 
     path: str
     line: str
@@ -82,14 +82,14 @@ class Command:
 
     words: tuple[str, ...]
     must: bool = True
-    """False: its failure is no failure of the plan (what it ends may not run)."""
+    """False: the plan goes on after its failure (a service to stop need not run)."""
 
 
 Step = Write | MakeFolder | Remove | RemoveEmpty | Compile | AddLine | RemoveLine | Command
 
 
 def describe(step: Step) -> str:
-    """What a step does, in a few words and with its path."""
+    """Return what a step does, in a few words and with its path."""
     match step:
         case Write(path):
             return f"write {path}"
@@ -113,7 +113,7 @@ def describe(step: Step) -> str:
 
 
 def carry_out(step: Step) -> bool:
-    """Do a step; -> whether it changed anything. StepFailed says what failed."""
+    """Do a step; return whether it changed anything. StepFailed names what failed."""
     try:
         match step:
             case Write():
@@ -140,7 +140,7 @@ def _write(step: Write) -> bool:
     if not os.path.islink(step.path) and _content(step.path) == step.content:
         return False
     os.makedirs(os.path.dirname(step.path), mode=0o700, exist_ok=True)
-    _remove(f"{step.path}.zwc", tree=False)  # zsh would go on to read the old text from it
+    _remove(f"{step.path}.zwc", tree=False)  # zsh would read the old text from it
     _replace(step.path, step.content, step.mode)
     return True
 
@@ -153,7 +153,7 @@ def _make_folder(path: str) -> bool:
 
 
 def _replace(path: str, content: bytes, mode: int) -> None:
-    """The whole new content or the whole old one, whoever reads meanwhile."""
+    """Replace the file by rename: a reader sees the old content or the new, never a part."""
     fresh = f"{path}.zdeferd-new"
     with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(content)
@@ -194,7 +194,7 @@ def _compile(step: Compile) -> bool:
     compiled, fresh = f"{step.path}.zwc", f"{step.path}.new.zwc"
     if os.path.exists(compiled):  # writing the file takes an old one away
         return False
-    # The .zwc of a text that cannot be compiled is only missed for its speed.
+    # Without a .zwc the file is only slower to load.
     done = run_command((step.zsh, "-fc", 'zcompile -UR -- "$1" "$2"', "zsh", fresh, step.path))
     if done.returncode != 0:
         return False
@@ -264,7 +264,7 @@ def _command(step: Command) -> bool:
 
 
 def run_command(words: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    """A command with no input and a limit; a missing one reads as rc 127, a stuck one as 124."""
+    """Run a command without input, for COMMAND_LIMIT_S; rc 127: not found, 124: too slow."""
     try:
         return subprocess.run(
             words,

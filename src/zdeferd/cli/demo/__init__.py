@@ -3,7 +3,7 @@
 Makes a private home in /tmp with the example jobs, starts a private daemon, opens
 five real zsh at once, and shows when each prompt came up, that each job ran once for
 its scope although five shells asked for it, what it cost, and the lines of the shared
-log. Ends everything that it started, after Ctrl-C too.
+log. Ends every process that it started, also after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def perform(call: Call) -> int:
-    """Show it; -> 0 if each job ran exactly once for its scope, else 1."""
+    """Run the demonstration; return 0 if each job ran exactly once for its scope, else 1."""
     if not shutil.which("zsh"):
         raise ZdeferdError("demo: zsh is missing", "install zsh 5.8 or newer")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as Ctrl-C does: tidily
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: by Stage.close
     begun = time.monotonic()
     with Stage() as stage:
         found = _play(stage, call)
@@ -60,7 +60,7 @@ def perform(call: Call) -> int:
 
 
 def _play(stage: Stage, call: Call) -> Document:
-    """The whole scene; -> what was seen."""
+    """Start daemon and shells, wait for the jobs, and return the document of the results."""
     _furnish(stage)
     expected = _expected(stage)
     daemon_ms = stage.start_daemon()
@@ -72,14 +72,14 @@ def _play(stage: Stage, call: Call) -> Document:
     due = sum(plan["runs"] for job, plan in expected.items() if job not in idle)
     call.progress(f"prompts are up; waiting for {due} runs")
     _wait(stage, lambda: _ended(stage) >= due, "the jobs")
-    stage.shells[0].type("zdefer idle")  # as a screen lock would, or zdeferd by itself
+    stage.shells[0].type("zdefer idle")  # as a screen lock would
     _wait(stage, lambda: _ended(stage) >= due + len(idle), "the idle jobs")
     _wait(stage, lambda: any(line.startswith("IDLE:SUMMARY") for line in _log(stage)), "the log")
     return _document(stage, expected, daemon_ms, opened_at)
 
 
 def _furnish(stage: Stage) -> None:
-    """What a home has: start-up file, history, a plugin, dotfiles in git; and the jobs."""
+    """Write a start-up file, history, the plugin, dotfiles in git, and the jobs."""
     stage.copy(share("shell"), ".zsh/plugins/zdeferd")
     plugin = f"{stage.home}/.zsh/plugins/zdeferd/zdeferd.plugin.zsh"
     stage.write(".zshrc", ZSHRC.format(prompt=PROMPT, plugin=plugin))
@@ -93,7 +93,7 @@ def _furnish(stage: Stage) -> None:
 
 
 def _expected(stage: Stage) -> dict[str, Document]:
-    """Each job: its trigger, its scope, and how often it must run for five shells."""
+    """Return of each job its trigger, its scope, and its number of runs for five shells."""
     from ...jobs.files import load
 
     jobs = {
@@ -147,7 +147,7 @@ def _document(
 
 
 def _sums(runs: list[Document]) -> Document:
-    """One job's runs taken together."""
+    """Return the sums over one job's runs."""
     outcomes = sorted({run["outcome"] or "running" for run in runs})
     return {
         "runs": len(runs),
@@ -163,7 +163,7 @@ RIGHT = frozenset({4, 5, 6})
 
 
 def text(found: Document, style: Style) -> str:
-    """What was seen, for people."""
+    """Return the results as text."""
     prompts = ", ".join(map(str, found["prompts_ms"]))
     cpu = sum(job["cpu_ms"] for job in found["jobs"] if job["once_per"] != "shell")
     verdict = (

@@ -1,4 +1,4 @@
-"""This machine as install/plan.py wants to know it, and the program that it is to start."""
+"""Describes this machine for install/plan.py, and finds the daemon's program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def this_host(env: Mapping[str, str], needs_program: bool = False) -> Host:
-    """The host: who we are, which manager answers, where the programs are."""
+    """Return the host: the user, the manager that answers, the paths of the programs."""
     program = daemon_program(env)
     if needs_program and not program:
         raise ZdeferdError(
@@ -34,7 +34,7 @@ def this_host(env: Mapping[str, str], needs_program: bool = False) -> Host:
 
 
 def daemon_program(env: Mapping[str, str]) -> str:
-    """The absolute path of `zdeferd`: beside this zdeferctl, else in PATH, else empty."""
+    """Return the absolute path of `zdeferd`: beside zdeferctl, else in PATH, else empty."""
     for folder in (os.path.dirname(os.path.abspath(sys.argv[0])), os.path.dirname(sys.executable)):
         beside = os.path.join(folder, "zdeferd")
         if os.path.isfile(beside) and os.access(beside, os.X_OK):

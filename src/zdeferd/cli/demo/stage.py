@@ -1,12 +1,12 @@
-"""A private world for `zdeferctl demo`: a home folder, a daemon, real zsh in terminals.
+"""Sets up what `zdeferctl demo` needs: a home folder, a daemon, real zsh in terminals.
 
-Owns every process and file that it makes. The home is a folder of its own under /tmp
-(short, for the socket's path); the environment is made from nothing, so that neither
-the user's daemon nor their files are in reach. `close` ends shells, daemon and whatever
-jobs still run, by the process ids that it was given, and removes the home.
+Owns every process and file that it makes. The home is a new folder under /tmp (short, for
+the socket's path). The environment is made anew, so that the user's daemon and files are
+out of reach. `close` ends shells, daemon and the jobs that still run, by the ids of these
+processes, and removes the home.
 
-Waits on descriptors with a limit: a shell's terminal, the daemon's readiness message,
-the FIFO that tells a runner's end.
+Waits on descriptors with a limit: a shell's terminal, the daemon's readiness message, the
+FIFO that ends with a runner.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ import time
 from collections.abc import Iterator
 
 from ...errors import ZdeferdError
+from ...install.plan import shim_files
+from ...install.steps import Write, carry_out
 from ...machine.paths import Paths, locate
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "USER", "LOGNAME")
@@ -35,10 +37,10 @@ END_LIMIT_S = 5.0
 
 
 class Shell:
-    """One interactive zsh in a terminal of its own."""
+    """Runs one interactive zsh in a terminal of its own."""
 
     def __init__(self, env: dict[str, str], prompt: str) -> None:
-        """Start it; its prompt is up once it has printed `prompt`."""
+        """Start it; its prompt is there once it has printed `prompt`."""
         self._prompt = prompt.encode()
         self._printed = b""
         self.prompt_ms: float | None = None
@@ -54,7 +56,7 @@ class Shell:
                 os._exit(127)
 
     def read(self) -> None:
-        """Take what it printed, so that it never waits for us."""
+        """Read its output, so that it is never blocked by a full terminal."""
         try:
             self._printed = self._printed[-4096:] + os.read(self.terminal, 65536)
         except OSError:
@@ -68,14 +70,14 @@ class Shell:
         os.write(self.terminal, line.encode() + b"\r")
 
     def close(self) -> None:
-        """End it, with nothing to save, and reap it."""
+        """Kill and reap it."""
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         os.close(self.terminal)
 
 
 class Stage:
-    """The home, the daemon and the shells; a context manager."""
+    """Holds the home, the daemon and the shells; a context manager."""
 
     def __init__(self) -> None:
         os.umask(0o077)
@@ -97,24 +99,17 @@ class Stage:
         self.close()
 
     def write(self, name: str, text: str) -> None:
-        """A file in the home, with its folders."""
-        path = os.path.join(self.home, name)
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        """Write a file in the home, with its folders."""
+        carry_out(Write(f"{self.home}/{name}", text.encode(), 0o600))
 
     def copy(self, source: str, name: str) -> None:
-        """A folder's text files, with modes as this world makes them, not as they were."""
-        for folder, _, files in os.walk(source):
-            for file in files:
-                if file.endswith(".zwc"):
-                    continue
-                path = os.path.join(folder, file)
-                with open(path, encoding="utf-8") as text:
-                    self.write(os.path.join(name, os.path.relpath(path, source)), text.read())
+        """Copy a folder's text files, with the mode of a new private file."""
+        for file in shim_files(source):
+            with open(f"{source}/{file}", encoding="utf-8") as text:
+                self.write(f"{name}/{file}", text.read())
 
     def run(self, *command: str) -> None:
-        """Run a command in this world; ZdeferdError where it fails."""
+        """Run a command in the home and its environment; ZdeferdError where it fails."""
         done = subprocess.run(
             command, env=self.env, cwd=self.home, stdin=subprocess.DEVNULL, capture_output=True
         )
@@ -122,7 +117,7 @@ class Stage:
             raise ZdeferdError(f"demo: {command[0]} failed: {done.stderr.decode().strip()}")
 
     def start_daemon(self) -> float:
-        """Start zdeferd in the foreground as our child; -> ms until it was ready."""
+        """Start zdeferd as a child process; return the ms until it was ready."""
         begun = time.monotonic()
         log_path = f"{self.home}/zdeferd.log"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, open(log_path, "wb") as log:
@@ -135,13 +130,13 @@ class Stage:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is ours to take care of
+                start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops it
             )
             self._await_ready(ready, log_path)
         return (time.monotonic() - begun) * 1000
 
     def _await_ready(self, ready: socket.socket, log_path: str) -> None:
-        """Until the daemon says so; ZdeferdError with its last words if it does not."""
+        """Return once the daemon is ready; ZdeferdError has its last line where it is not."""
         until = time.monotonic() + START_LIMIT_S
         while time.monotonic() < until and self._daemon and self._daemon.poll() is None:
             with contextlib.suppress(TimeoutError):
@@ -152,11 +147,11 @@ class Stage:
         raise ZdeferdError(f"demo: zdeferd did not start: {said[-1] if said else 'no word'}")
 
     def open_shells(self, count: int, prompt: str) -> None:
-        """Start so many zsh at once."""
+        """Start `count` zsh at once."""
         self.shells += [Shell(self.env, prompt) for _ in range(count)]
 
     def watch(self, limit_s: float) -> Iterator[None]:
-        """Serve the terminals, yielding at least ten times a second, until the limit."""
+        """Read the terminals until the limit; yield at least ten times a second."""
         until = time.monotonic() + limit_s
         while time.monotonic() < until:
             ready, _, _ = select.select([shell.terminal for shell in self.shells], [], [], 0.1)
@@ -166,7 +161,7 @@ class Stage:
             yield
 
     def close(self) -> None:
-        """End what runs, then remove the home."""
+        """End all processes, then remove the home."""
         for shell in self.shells:
             shell.close()
         self.shells = []
@@ -188,12 +183,12 @@ class Stage:
 
 
 def _import_path() -> dict[str, str]:
-    """Lets the child import what we run from, installed or not."""
+    """Return the variable by which the child imports this same package."""
     return {"PYTHONPATH": os.path.abspath(f"{os.path.dirname(__file__)}/../../..")}
 
 
 def _end_runner(folder: str) -> None:
-    """Cancel the run of this folder if its runner lives, and wait for its end."""
+    """Cancel the run of this folder, if its runner lives, and wait for its end."""
     with contextlib.ExitStack() as stack:
         try:
             lock = stack.enter_context(open(os.path.join(folder, "lock"), "rb"))
