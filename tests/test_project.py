@@ -9,7 +9,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -24,6 +26,8 @@ from zdeferd.wire import messages
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "zdeferd"
 DOCS = ROOT / "docs"
+PLACES = (ROOT, SOURCE, ROOT / "shell")
+"""Folders from which a page of docs names files."""
 
 FORBIDDEN_WORDS = {
     *("task", "tasks", "worker", "manager", "handler", "helper", "helpers"),
@@ -31,10 +35,17 @@ FORBIDDEN_WORDS = {
 }
 STDLIB_ONLY = ("attempts", "crashpoints", "errors", "machine.paths", "install.share")
 """These modules and packages import the standard library and each other."""
-OLDER = {
-    *(("ledger", "jobs"), ("ledger", "wire"), ("view", "cli"), ("doctor", "cli")),
-}
-"""Imports that are older than the table and that it does not allow. This list only shrinks."""
+READS = ("status", "jobs", "runs", "show", "log", "why", "check")
+"""Verbs that ask no daemon."""
+NO_MSGSPEC = (
+    *("ledger.reading", "machine.paths", "machine.lock"),
+    *("view.runs", "view.live", "view.target", "view.where", "view.render", "view.health"),
+)
+"""Modules that `status` loads at its start."""
+IMPURE = {"os", "time", "asyncio", "socket"}
+OVER = {"wire.messages", "daemon.main.run"}
+"""Larger than the limits below. This list only shrinks."""
+MODULES_A_PACKAGE, LINES_A_MODULE, LINES_A_FUNCTION = 10, 300, 40
 NOT_IN_A_FILE = {"id", "source", "call"}
 """Fields of a Job that are not keys of a job file: the names of table and file, a shell's call."""
 
@@ -51,6 +62,7 @@ def tracked() -> list[Path]:
     return [path for name in listed.stdout.splitlines() if (path := ROOT / name).is_file()]
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Each module under its dotted name below `zdeferd`; a package under its own."""
     found = {}
@@ -60,17 +72,30 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Names of what `path` imports: `.a.b` for a module of ours, else the top-level package."""
+def statements(node: ast.AST, later: bool) -> Iterator[ast.AST]:
+    """Nodes of a module; unless `later`, only those that run when it is imported."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        delayed = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+        for_types = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        if later or not (delayed or for_types):
+            yield from statements(child, later)
+
+
+@cache
+def imported(name: str, later: bool = True) -> set[str]:
+    """Imports of a module: `.a.b` for a module of ours, else the top-level package."""
+    path = modules()[name]
     package = path.relative_to(SOURCE).parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text())):
+    found = set()
+    for node in statements(ast.parse(path.read_text()), later):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield _named(alias.name)
+            found |= {_named(alias.name) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             above = ("zdeferd", *package)[: len(package) + 2 - node.level] if node.level else ()
             base = ".".join((*above, *filter(None, [node.module])))
-            yield from (_named(base, alias.name) for alias in node.names)
+            found |= {_named(base, alias.name) for alias in node.names}
+    return found - {f".{name}", "."}
 
 
 def _named(base: str, name: str = "") -> str:
@@ -80,46 +105,75 @@ def _named(base: str, name: str = "") -> str:
     return f".{full if full in modules() else full.rpartition('.')[0]}"
 
 
-def package_of(module: str) -> str:
-    """The first folder of a module's name; the modules beside the packages are in `root`."""
-    first, _, rest = module.partition(".")
-    return first if rest or ((SOURCE / first).is_dir() and first) else "root"
+def loaded(name: str) -> set[str]:
+    """All that importing a module loads: `.a.b` for ours, else the top-level package."""
+    found: set[str] = set()
+    ahead = {f".{name}"}
+    while ahead:
+        one = ahead.pop()
+        found.add(one)
+        if one[0] == ".":
+            ahead |= imported(one[1:], later=False) - found
+    return found
 
 
-def allowed() -> dict[str, set[str]]:
-    """The table of docs/architecture.md: package -> the packages that it may import."""
+class Room(NamedTuple):
+    """A row of the table of packages in docs/architecture.md."""
+
+    modules: set[str]
+    may_import: set[str]
+
+
+@cache
+def rooms() -> dict[str, Room]:
+    """Package -> its row; `root` has the modules beside the packages."""
     text = (DOCS / "architecture.md").read_text().split("## The packages\n")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| `([a-z]+)` \|.*\| ([a-z ]*) \|$", text, re.MULTILINE)
-    return {package: set(names.split()) for package, names in rows}
-
-
-@pytest.fixture(scope="module")
-def edges() -> dict[str, set[str]]:
-    """Module -> the modules of ours that it imports."""
+    rows = re.findall(r"^\| `([a-z/]+)` \|[^|]*\|([^|]*)\|([^|]*)\|$", text, re.MULTILINE)
     return {
-        name: {used[1:] for used in imported(path) if used[0] == "." and used[1:]} - {name}
-        for name, path in modules().items()
+        package.replace("/", "."): Room(
+            set(listed.split(",")[0].split()), set(names.replace("/", ".").split())
+        )
+        for package, listed, names in rows
     }
 
 
-def test_every_package_is_in_the_table() -> None:
-    assert set(allowed()) == {package_of(name) for name in modules()}
+def package_of(module: str) -> str:
+    """The package of the table to which a module belongs."""
+    parts = module.split(".")
+    above = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((name for name in above if name in rooms() and name != "root"), "root")
 
 
-def test_packages_import_as_the_table_allows(edges: dict[str, set[str]]) -> None:
-    may = allowed()
+def files_of(package: str) -> dict[str, Path]:
+    """The modules of a package by their own names; its `__init__` and `__main__` are none."""
+    prefix = "" if package == "root" else f"{package}."
+    return {
+        name.removeprefix(prefix): path
+        for name, path in modules().items()
+        if package_of(name) == package and name not in ("", package)
+        if path.stem not in ("__init__", "__main__")
+    }
+
+
+@pytest.mark.parametrize("package", sorted({package_of(name) for name in modules()} | {*rooms()}))
+def test_the_table_has_every_module(package: str) -> None:
+    verbs = set(VERBS) if package == "cli" else set()
+    assert rooms()[package].modules == files_of(package).keys() - verbs
+
+
+def test_packages_import_as_the_table_allows() -> None:
     refused = [
-        f"{name} imports {used}"
-        for name, all_used in edges.items()
-        for used in all_used
-        if package_of(used) not in may[package_of(name)] | {package_of(name)}
-        and (package_of(name), package_of(used)) not in OLDER
+        f"{name} imports {used[1:]}"
+        for name in modules()
+        for used in imported(name)
+        if used[0] == "." and package_of(used[1:]) != package_of(name)
+        if not {package_of(used[1:]), used[1:]} & rooms()[package_of(name)].may_import
     ]
     assert refused == []
 
 
-def test_no_imports_in_a_circle(edges: dict[str, set[str]]) -> None:
-    remaining = dict(edges)
+def test_no_imports_in_a_circle() -> None:
+    remaining = {name: {used[1:] for used in imported(name)} for name in modules()}
     while free := [name for name, used in remaining.items() if not used & remaining.keys()]:
         for name in free:
             del remaining[name]
@@ -128,14 +182,66 @@ def test_no_imports_in_a_circle(edges: dict[str, set[str]]) -> None:
 
 @pytest.mark.parametrize("name", STDLIB_ONLY)
 def test_imports_the_standard_library_only(name: str) -> None:
-    ours = {f".{module}" for module in modules() if module.partition(".")[0] in STDLIB_ONLY}
-    used = {
-        used
-        for module, path in modules().items()
-        if name in (module, package_of(module))
-        for used in imported(path)
-    }
-    assert used - ours - sys.stdlib_module_names - {f".{module}" for module in STDLIB_ONLY} == set()
+    ours = {one for one in modules() if {one, package_of(one)} & set(STDLIB_ONLY)}
+    used = {used for one in ours if name in (one, package_of(one)) for used in imported(one)}
+    assert used - sys.stdlib_module_names - {f".{one}" for one in ours} == set()
+
+
+@pytest.mark.parametrize("name", sorted(f"rules.{name}" for name in files_of("rules")))
+def test_rules_have_no_clock_no_input_and_no_output(name: str) -> None:
+    assert imported(name) & IMPURE == set()
+
+
+@pytest.mark.parametrize("verb", READS)
+def test_a_verb_that_reads_loads_no_zeromq(verb: str) -> None:
+    assert loaded(f"cli.{verb}") & {"zmq", ".wire.client", ".wire.router"} == set()
+
+
+@pytest.mark.parametrize("name", NO_MSGSPEC)
+def test_a_module_that_status_begins_with_loads_no_msgspec(name: str) -> None:
+    assert loaded(name) & {"msgspec", ".model"} == set()
+
+
+def test_packages_modules_and_functions_are_small() -> None:
+    large = [name for name in rooms() if len(files_of(name)) > MODULES_A_PACKAGE and name != "cli"]
+    for name, path in modules().items():
+        lines = path.read_text().splitlines()
+        large += [name] * (len(lines) > LINES_A_MODULE)
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                large += [f"{name}.{node.name}"] * (length > LINES_A_FUNCTION)
+    assert set(large) - OVER == set()
+
+
+def named_files(page: Path) -> set[str]:
+    """The source files that a page of docs names, as it writes them."""
+    return set(re.findall(r"`([\w/]+/[\w-]+\.(?:py|sql|zsh))`", page.read_text()))
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+def test_every_file_that_a_page_names_exists(page: str) -> None:
+    named = named_files(DOCS / page)
+    assert {one for one in named if not any((at / one).is_file() for at in PLACES)} == set()
+
+
+def test_every_module_that_the_architecture_names_exists() -> None:
+    text = (DOCS / "architecture.md").read_text()
+    packages = "|".join(rooms())
+    named = set(re.findall(rf"`((?:{packages})\.\w+)`", text))
+    assert len(named) > 3
+    assert named <= modules().keys()
+    assert len(named_files(DOCS / "architecture.md")) > 20
+
+
+def test_a_readers_questions_are_answered_in_four_files_each() -> None:
+    text = (DOCS / "architecture.md").read_text().split("## Where to look\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| [^|`]*(?:`\w+`)?[^|`]*\? \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) == 5
+    for row in rows:
+        files = re.findall(r"`([\w/]+\.py)`", row)
+        assert 1 <= len(files) <= 4
+        assert [one for one in files if not (SOURCE / one).is_file()] == []
 
 
 def test_names_use_the_words_of_the_glossary() -> None:
