@@ -146,7 +146,7 @@ def test_a_bug_is_one_line_too(user: User) -> None:
     )
     result = user.python(probe)
     assert result.code == 1
-    assert result.err.startswith("zdeferctl: unexpected ValueError: bad value (")
+    assert result.err.startswith("zdeferctl: internal error: ValueError: bad value (")
     assert result.err.count("\n") == 1
 
 

@@ -69,7 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return _fail(f"{error.strerror or error}: {error.filename or 'input or output'}")
     except Exception as error:  # noqa: BLE001 - no traceback reaches a user, not even of our bugs
-        return _fail(f"unexpected {type(error).__name__}: {error} ({_place(error)}); report it")
+        return _fail(
+            f"internal error: {type(error).__name__}: {error} ({_place(error)}); please report it"
+        )
 
 
 def _open_streams() -> None:

@@ -87,7 +87,7 @@ class Call:
         import json
 
         head = {"schema_version": JSON_SCHEMA_VERSION, "verb": self.verb}
-        print(json.dumps(head | document, indent=2, ensure_ascii=True))
+        print(json.dumps({**head, **document}, indent=2, ensure_ascii=True))
 
 
 def wants_colour(env: Mapping[str, str], on_terminal: bool) -> bool:

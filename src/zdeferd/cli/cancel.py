@@ -7,6 +7,8 @@ claim: `zdeferctl run` runs the job again.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..errors import ZdeferdError
 from ..ledger.reading import reading
 from ..view.render import Style
@@ -20,10 +22,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from ..ledger.reading import View
+    from ..ledger.reading import RunRow, View
     from ..machine.paths import Paths
-    from ..view.render import Document
     from .call import Call
+
+
+class Cancelled(NamedTuple):
+    """How a run that was to be cancelled ended."""
+
+    run: int
+    job: str
+    ended_before: bool
+    """It had an outcome before it was to be cancelled."""
+    outcome: str
+    rc: int | None
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,16 +56,16 @@ def perform(call: Call) -> int:
 
     def text(style: Style) -> str:
         return "\n".join(
-            f"run {run['run']} of {run['job']}{' had ended before' * run['ended_before']}:"
-            f" {style.state(run['outcome'])}"
+            f"run {run.run} of {run.job}{' had ended before' * run.ended_before}:"
+            f" {style.state(run.outcome)}"
             for run in done
         )
 
-    cancelled = all(run["outcome"] == "cancelled" and not run["ended_before"] for run in done)
-    return call.answer({"runs": done}, text, DONE if cancelled else NO)
+    cancelled = all(run.outcome == "cancelled" and not run.ended_before for run in done)
+    return call.answer({"runs": [run._asdict() for run in done]}, text, DONE if cancelled else NO)
 
 
-def _runs_of(view: View, paths: Paths, target: str) -> list[Document]:
+def _runs_of(view: View, paths: Paths, target: str) -> list[RunRow]:
     """A run by its number; of a job all that have not ended."""
     if is_number(target):
         return [find_run(view, int(target))]
@@ -64,11 +76,10 @@ def _runs_of(view: View, paths: Paths, target: str) -> list[Document]:
     return rows
 
 
-def _cancel(paths: Paths, row: Document) -> Document:
-    """End one, if it has not; -> how it ended."""
-    known = {"run": row["id"], "job": row["job"], "ended_before": row["outcome"] is not None}
+def _cancel(paths: Paths, row: RunRow) -> Cancelled:
+    """End a run that has not ended; -> how it ended."""
     if row["outcome"] is not None:
-        return known | {"outcome": row["outcome"], "rc": row["rc"]}
+        return Cancelled(row["id"], row["job"], True, row["outcome"], row["rc"])
     done = request(paths.socket, messages.CancelRun(run=row["id"]), timeout_s=None)
     assert isinstance(done, messages.Done)
-    return known | {"outcome": done.outcome, "rc": done.rc}
+    return Cancelled(row["id"], row["job"], False, done.outcome, done.rc)

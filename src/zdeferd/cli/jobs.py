@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
-    from ..view.render import Document
+    from ..ledger.reading import RunRow
     from .call import Call
 
 _HEADS = ("JOB", "ON", "ONCE PER", "FROM", "LAST RUN", "DESCRIPTION")
@@ -65,8 +65,9 @@ def _description(item: Declared) -> str:
     return printable(item.job.description) if item.job else "refused"
 
 
-def _document(item: Declared, last: Document | None) -> Document:
-    made = document(item.job) if item.job else {"job": item.id, "source": item.source}
+def _document(item: Declared, last: RunRow | None) -> dict[str, object]:
+    unknown: dict[str, object] = {"job": item.id, "source": item.source}
+    made = document(item.job) if item.job else unknown
     return made | {
         "refused": item.refused,
         "declared_at_s": item.declared_at,
@@ -74,7 +75,7 @@ def _document(item: Declared, last: Document | None) -> Document:
     }
 
 
-def _cells(item: Declared, last: Document | None, now: float, style: Style) -> list[str]:
+def _cells(item: Declared, last: RunRow | None, now: float, style: Style) -> list[str]:
     job = item.job
     return [
         style.bold(printable(item.id)),

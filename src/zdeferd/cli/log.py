@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import argparse
     from typing import BinaryIO
 
+    from ..ledger.reading import RunRow
     from ..machine.paths import Paths
-    from ..view.render import Document
     from .call import Call
 
 BLOCK_BYTES = 65536
@@ -63,11 +63,16 @@ def perform(call: Call) -> int:
     return DONE
 
 
-def _document(row: Document, path: str) -> Document:
+def _document(row: RunRow, path: str) -> dict[str, object]:
     with _open(path) as file:
         output = file.read().decode("utf-8", "replace")
-    kept = ("output_bytes", "output_dropped_bytes")
-    return {"run": row["id"], "job": row["job"], "output": output} | {k: row[k] for k in kept}
+    return {
+        "run": row["id"],
+        "job": row["job"],
+        "output": output,
+        "output_bytes": row["output_bytes"],
+        "output_dropped_bytes": row["output_dropped_bytes"],
+    }
 
 
 def _open(path: str) -> BinaryIO:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from ..ledger.reading import RunRow
     from ..machine.paths import Paths
-    from ..view.render import Document
     from .call import Call
 
 
@@ -102,7 +102,7 @@ def tell(call: Call, paths: Paths, run: int) -> int:
     return call.answer({"run": document(row)}, lambda style: _line(row, style), code)
 
 
-def _line(row: Document, style: Style) -> str:
+def _line(row: RunRow, style: Style) -> str:
     rc = f" (rc {row['rc']})" if row["rc"] else ""
     parts = [f"{style.bold(row['job'])} {style.state(str(row['outcome']))}{rc}"]
     if row["started_at"] is not None:

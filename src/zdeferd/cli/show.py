@@ -12,7 +12,7 @@ from ..ledger.packing import unpack
 from ..ledger.reading import reading
 from ..model import Work
 from ..view.jobs import command_of, declared
-from ..view.live import as_found, live_cost
+from ..view.live import as_found, cost_document, live_cost
 from ..view.render import Style, clock, count, duration, fields, home_short, kib, octets, printable
 from ..view.runs import document, notes, wall_ms, word
 from ..view.target import latest_run, run_or_job
@@ -22,9 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from ..ledger.reading import View
+    from ..ledger.reading import RunRow, View
     from ..machine.paths import Paths
-    from ..view.render import Document
+    from ..machine.processes import LiveCost
     from .call import Call
 
 
@@ -42,19 +42,20 @@ def perform(call: Call) -> int:
         row = as_found([latest_run(view, paths, call.args.target)], paths)[0]
         command, timeout_s = _definition(view, paths, row)
     output = f"{paths.runs}/{row['id']}/output"
+    cost = live_cost(row, paths)
     found = document(row) | {
         "command": command,
         "timeout_s": timeout_s,
-        "live_cost": live_cost(row, paths),
+        "live_cost": cost_document(cost),
         "output_path": output if os.path.exists(output) else None,
     }
 
     def text(style: Style) -> str:
         pairs = [
             *_pairs(row, call.now, style),
-            *_defined(found),
+            *_defined(command, timeout_s, row["ended_at"] is not None),
             *_cost(row, call.now),
-            *_so_far(found),
+            *_so_far(cost),
         ]
         if found["output_path"]:
             pairs.append(("output", _output(row, printable(home_short(output, paths.home)))))
@@ -66,7 +67,7 @@ def perform(call: Call) -> int:
     return call.answer({"run": found}, text)
 
 
-def _definition(view: View, paths: Paths, row: Document) -> tuple[str | None, float | None]:
+def _definition(view: View, paths: Paths, row: RunRow) -> tuple[str | None, float | None]:
     """Command and time limit: of a live run its own, of one that ended as declared now."""
     jobs, loaded = declared(view, paths)
     payload, item = view.payload(row["id"]), jobs.get(row["job"])
@@ -76,15 +77,15 @@ def _definition(view: View, paths: Paths, row: Document) -> tuple[str | None, fl
     return command_of(job), job.timeout_s or loaded.settings.default_timeout_s
 
 
-def _defined(found: Document) -> list[tuple[str, str]]:
-    if found["command"] is None:
+def _defined(command: str | None, timeout_s: float | None, ended: bool) -> list[tuple[str, str]]:
+    if command is None or timeout_s is None:
         return [("command", "its job is no longer declared")]
-    now = " (as declared now)" if found["ended_at_s"] else ""
-    limit = duration(found["timeout_s"] * 1000)
-    return [("command", printable(found["command"]) + now), ("time limit", limit + now)]
+    now = " (as declared now)" if ended else ""
+    limit = duration(timeout_s * 1000)
+    return [("command", printable(command) + now), ("time limit", limit + now)]
 
 
-def _pairs(row: Document, now: float, style: Style) -> list[tuple[str, str]]:
+def _pairs(row: RunRow, now: float, style: Style) -> list[tuple[str, str]]:
     rc = "" if row["rc"] is None else f", rc {row['rc']}"
     return [
         ("run", str(row["id"])),
@@ -101,7 +102,7 @@ def _pairs(row: Document, now: float, style: Style) -> list[tuple[str, str]]:
     ]
 
 
-def _cost(row: Document, now: float) -> list[tuple[str, str]]:
+def _cost(row: RunRow, now: float) -> list[tuple[str, str]]:
     pairs = [("wall", duration(wall_ms(row, now)))]
     if row["started_at"] is None or row["ended_at"] is None:
         return pairs
@@ -109,22 +110,25 @@ def _cost(row: Document, now: float) -> list[tuple[str, str]]:
         *pairs,
         ("cpu", f"{duration(row['cpu_user_ms'])} user, {duration(row['cpu_system_ms'])} system"),
         ("peak memory", kib(row["max_rss_kib"])),
-        ("block io", f"{octets(row['block_in'] * 512)} in, {octets(row['block_out'] * 512)} out"),
+        ("block io", f"{_blocks(row['block_in'])} in, {_blocks(row['block_out'])} out"),
         ("switches", f"{row['switches_voluntary']} voluntary, {row['switches_involuntary']} not"),
     ]
 
 
-def _so_far(found: Document) -> list[tuple[str, str]]:
-    cost = found["live_cost"]
+def _so_far(cost: LiveCost | None) -> list[tuple[str, str]]:
     if cost is None:
         return []
-    parts = f"cpu {duration(cost['cpu_ms'])}, memory {kib(cost['memory_kib'])}"
-    number = cost["processes"]
-    return [("so far", f"{parts}, {number} {'process' if number == 1 else 'processes'}")]
+    used = f"cpu {duration(cost.cpu_s * 1000)}, memory {octets(cost.memory_bytes)}"
+    number = "1 process" if cost.processes == 1 else f"{cost.processes} processes"
+    return [("so far", f"{used}, {number}")]
 
 
-def _output(row: Document, path: str) -> str:
+def _output(row: RunRow, path: str) -> str:
     size = octets(row["output_bytes"]) if row["output_bytes"] is not None else "so far"
     dropped = row["output_dropped_bytes"]
     cut = f", {count(dropped, 'byte')} dropped" if dropped else ""
     return f"{path} ({size}{cut})"
+
+
+def _blocks(number: int | None) -> str:
+    return octets((number or 0) * 512)

@@ -7,19 +7,23 @@ so `not running` is no failure and the exit code is 0 either way.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from .. import __version__
 from ..ledger.reading import View, reading
 from ..machine.lock import daemon_pid
-from ..view.health import DAY_S, problems
-from ..view.live import as_found, live_cost
+from ..view.health import DAY_S, Trouble, troubles
+from ..view.live import as_found, cost_document, live_cost
 from ..view.render import Style, ago, fields, home_short, printable
-from ..view.runs import document, runs_table, word
+from ..view.runs import document as run_document
+from ..view.runs import runs_table, word
 from ..view.where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from ..ledger.reading import RunRow, ShellsRow
     from ..machine.paths import Paths
     from ..view.render import Document
     from .call import Call
@@ -27,69 +31,87 @@ if TYPE_CHECKING:
 _NOW = ("running", "cancelling", "waiting", "ended", "vanished")
 
 
+class Status(NamedTuple):
+    """All that `status` shows, but for the paths."""
+
+    pid: int | None
+    """The daemon's; 0: it has not written it yet; None: no daemon runs."""
+    has_ledger: bool
+    live: list[RunRow]
+    outcomes: dict[str, int]
+    """How many runs of the last 24 hours ended so, by outcome."""
+    shells: ShellsRow
+    troubles: list[Trouble]
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
-    """No options of its own."""
+    """Add no options."""
 
 
 def perform(call: Call) -> int:
     """Print the status; -> 0."""
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
-        live = as_found(view.live_runs(), paths)
-        found = _document(paths, view, live, call.now)
-    if call.args.json:  # people see the table, which has no room for it
-        for run, row in zip(found["live_runs"], live, strict=True):
-            run["live_cost"] = live_cost(row, paths)
-    return call.answer(found, lambda style: _text(found, live, paths, call.now, style))
+        status = _look(paths, view, call.now)
+    # The cost of running jobs takes psutil, which takes 30 ms; the table has no room for it.
+    document = _document(status, paths) if call.args.json else {}
+    return call.answer(document, lambda style: _text(status, paths, call.now, style))
 
 
-def _document(paths: Paths, view: View, live: list[Document], now: float) -> Document:
-    pid = daemon_pid(paths.lock)
-    shells = view.shells()
+def _look(paths: Paths, view: View, now: float) -> Status:
+    return Status(
+        pid=daemon_pid(paths.lock),
+        has_ledger=view.exists,
+        live=as_found(view.live_runs(), paths),
+        outcomes=view.outcomes(now - DAY_S),
+        shells=view.shells(),
+        troubles=troubles(paths, view, now),
+    )
+
+
+def _document(status: Status, paths: Paths) -> Document:
     return {
         "version": __version__,
-        "daemon": {"running": pid is not None, "pid": pid or None},
+        "daemon": {"running": status.pid is not None, "pid": status.pid or None},
         "socket": paths.socket,
         "state_dir": paths.state,
-        "ledger": view.exists,
-        "live_runs": [document(row) for row in live],
-        "outcomes_24h": view.outcomes(now - DAY_S),
-        "shells": shells["shells"],
-        "last_visit_at_s": shells["seen_at"],
-        "last_prompt_at_s": shells["prompted_at"],
-        "problems": [str(trouble) for trouble in problems(paths, view, now)],
+        "ledger": status.has_ledger,
+        "live_runs": [_live_run(row, paths) for row in status.live],
+        "outcomes_24h": status.outcomes,
+        "shells": status.shells["shells"],
+        "last_visit_at_s": status.shells["seen_at"],
+        "last_prompt_at_s": status.shells["prompted_at"],
+        "problems": [str(trouble) for trouble in status.troubles],
     }
 
 
-def _text(found: Document, live: list[Document], paths: Paths, now: float, style: Style) -> str:
-    def short(path: str) -> str:
-        return printable(home_short(path, paths.home))
+def _live_run(row: RunRow, paths: Paths) -> Document:
+    return run_document(row) | {"live_cost": cost_document(live_cost(row, paths))}
 
-    parts = [
-        fields(
-            [
-                ("daemon", _daemon(found["daemon"], style)),
-                ("now", _tally([word(row) for row in live])),
-                ("24 hours", _outcomes(found["outcomes_24h"], style)),
-                ("shells", _shells(found, now)),
-                ("socket", short(paths.socket)),
-                ("state", short(paths.state)),
-            ],
-            style,
-        )
+
+def _text(status: Status, paths: Paths, now: float, style: Style) -> str:
+    def short(text: str) -> str:
+        return printable(home_short(text, paths.home))
+
+    pairs = [
+        ("daemon", _daemon(status.pid, style)),
+        ("now", _tally([word(row) for row in status.live])),
+        ("24 hours", _outcomes(status.outcomes, style)),
+        ("shells", _shells(status.shells, now)),
+        ("socket", short(paths.socket)),
+        ("state", short(paths.state)),
     ]
-    if live:
-        parts += ["", runs_table(live, now, style)]
-    if found["problems"]:
-        parts += [""] + [f"{style.paint('!', 'red')} {short(p)}" for p in found["problems"]]
-    return "\n".join(parts)
+    parts = [fields(pairs, style)]
+    if status.live:
+        parts += ["", runs_table(status.live, now, style)]
+    marked = [f"{style.paint('!', 'red')} {short(str(trouble))}" for trouble in status.troubles]
+    return "\n".join([*parts, *([""] if marked else []), *marked])
 
 
-def _daemon(daemon: Document, style: Style) -> str:
-    if not daemon["running"]:
+def _daemon(pid: int | None, style: Style) -> str:
+    if pid is None:
         return style.paint("not running", "yellow") + f"  {style.dim('zdeferctl ' + __version__)}"
-    pid = f"pid {daemon['pid']}" if daemon["pid"] else "starting"
-    return f"{style.paint('running', 'green')}, {pid}"
+    return f"{style.paint('running', 'green')}, {f'pid {pid}' if pid else 'starting'}"
 
 
 def _tally(words: list[str]) -> str:
@@ -98,15 +120,11 @@ def _tally(words: list[str]) -> str:
 
 
 def _outcomes(outcomes: dict[str, int], style: Style) -> str:
-    shown = [f"{n} {style.state(name)}" for name, n in sorted(outcomes.items(), key=_most)]
-    return ", ".join(shown) or "no run ended"
+    most_first = sorted(outcomes.items(), key=lambda item: -item[1])
+    return ", ".join(f"{n} {style.state(name)}" for name, n in most_first) or "no run ended"
 
 
-def _most(item: tuple[str, int]) -> int:
-    return -item[1]
-
-
-def _shells(found: Document, now: float) -> str:
-    if not found["shells"]:
+def _shells(shells: ShellsRow, now: float) -> str:
+    if not shells["shells"]:
         return "none has visited yet"
-    return f"{found['shells']} seen, last {ago(found['last_visit_at_s'], now)}"
+    return f"{shells['shells']} seen, last {ago(shells['seen_at'], now)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from typing import NamedTuple
 
 from ..errors import NoDaemon, ZdeferdError
 from ..install.plan import ADDED, uninstall_plan
@@ -28,8 +29,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..install.plan import Host
-    from ..view.render import Document
     from .call import Call
+
+
+class Removal(NamedTuple):
+    """What was removed (dry run: would be), and what remains."""
+
+    dry_run: bool
+    changed: list[str]
+    daemon_stopped: bool
+    running: list[int]
+    """Ids of runs that go on to their end."""
+    kept: list[str]
+    """Folders and files that stay."""
+    zshrc_line_left: str | None
+    """A line of the user's own that loads the plugin."""
+    zshrc_calls_left: list[str]
+    """Lines that call the plugin's functions."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,50 +71,48 @@ def perform(call: Call) -> int:
             stop(host)
     plan = uninstall_plan(host, call.args.purge)
     steps = [step for step in plan if (_applies(step) if dry_run else carry_out(step))]
-    found = {
-        "dry_run": dry_run,
-        "changed": [describe(step) for step in steps],
-        "daemon_stopped": stopped is not None,
-        "running": running,
-        "kept": [path for path in _kept(host) if not (dry_run and _goes(path, steps))],
-        "zshrc_line_left": written_line(host),
-        "zshrc_calls_left": [line.strip() for line in lines_of(host.zshrc) if calls_shim(line)],
-    }
+    found = Removal(
+        dry_run=dry_run,
+        changed=[describe(step) for step in steps],
+        daemon_stopped=stopped is not None,
+        running=running,
+        kept=[path for path in _kept(host) if not (dry_run and _goes(path, steps))],
+        zshrc_line_left=written_line(host),
+        zshrc_calls_left=[line.strip() for line in lines_of(host.zshrc) if calls_shim(line)],
+    )
     parts = list(dict.fromkeys(filter(None, (_part(step, host) for step in steps))))
 
     def text(style: Style) -> str:
         lines = _lines(found, parts, host, call, style)
         return home_short("\n".join(lines), host.paths.home)
 
-    return call.answer(found, text, DONE)
+    return call.answer(found._asdict(), text, DONE)
 
 
-def _lines(
-    found: Document, parts: list[str], host: Host, call: Call, style: Style
-) -> Iterator[str]:
+def _lines(found: Removal, parts: list[str], host: Host, call: Call, style: Style) -> Iterator[str]:
     """What was done (or would be) and what remains, for people."""
     stopped, removed, kept = (
         ("would stop  ", "would remove", "would keep  ")
-        if found["dry_run"]
+        if found.dry_run
         else ("stopped", "removed", "kept   ")
     )
-    if found["daemon_stopped"]:
+    if found.daemon_stopped:
         yield f"{stopped}  the daemon"
     if not parts:
         yield "nothing was installed"
     yield from (f"{removed}  {part}" for part in parts)
-    yield from (f"{kept}  {path}: {_what(path, host, call.args.purge)}" for path in found["kept"])
-    for run in found["running"]:
+    yield from (f"{kept}  {path}: {_what(path, host, call.args.purge)}" for path in found.kept)
+    for run in found.running:
         yield f"run {run} goes on to its end"
     if call.args.verbose:
-        yield from ["", *found["changed"]]
-    if found["zshrc_line_left"]:
+        yield from ["", *found.changed]
+    if found.zshrc_line_left:
         yield from ["", f"Take this line out of {host.zshrc}; it was not added by install:"]
-        yield f"  {style.bold(found['zshrc_line_left'])}"
-    if calls := found["zshrc_calls_left"]:
+        yield f"  {style.bold(found.zshrc_line_left)}"
+    if calls := found.zshrc_calls_left:
         yield from ["", f"Take these lines out of {host.zshrc} as well; they need the plugin:"]
         yield from (f"  {style.bold(line)}" for line in calls)
-    if parts and not found["dry_run"]:
+    if parts and not found.dry_run:
         yield from ["", "Shells that are open still have their half of it: open new ones."]
 
 

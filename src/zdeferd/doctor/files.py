@@ -16,7 +16,7 @@ from ..machine.lock import daemon_pid
 from ..machine.paths import Paths, check_private_dir, check_private_file
 from ..machine.processes import named, openers
 from ..telemetry.logfile import open_log
-from ..view.health import log_problems, state_problems
+from ..view.health import log_troubles, state_troubles
 from ..view.jobs import tally
 from ..view.render import count
 from .findings import Check, Finding, Level, Scene, refused
@@ -37,7 +37,7 @@ def check_state(scene: Scene) -> Iterator[Finding]:
         return
     try:
         with reading(paths.ledger) as view:
-            damage, unwritten = view.damage(), log_problems(view)
+            damage, unwritten = view.damage(), log_troubles(view)
     except LedgerNewer as error:
         yield refused("state", error)
     except LedgerLocked:
@@ -63,7 +63,7 @@ def _damaged(path: str, found: str) -> Finding:
 
 
 def _state_folder(paths: Paths) -> Iterator[Finding]:
-    troubles = state_problems(paths)
+    troubles = state_troubles(paths)
     yield from (Finding(Level.BAD, "state", *trouble) for trouble in troubles)
     if not troubles:
         yield Finding(Level.OK, "state", paths.state)

@@ -22,9 +22,64 @@ from .database import SCHEMA_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NotRequired, TypedDict
 
     Row = dict[str, Any]
+
+    class RunRow(TypedDict):
+        """A row of `runs`; a column that is None is not known yet, or never was."""
+
+        id: int
+        job: str
+        key: str
+        trigger: str
+        shell: str
+        batch: int | None
+        after: str
+        """Ids of jobs, joined by a space."""
+        attempts: int
+        claimed_at: float
+        state: str
+        cancelling: int
+        attempt: int
+        boot: str
+        dispatched_at: float | None
+        started_at: float | None
+        ended_at: float | None
+        outcome: str | None
+        rc: int | None
+        wall_ms: int | None
+        cpu_user_ms: int | None
+        cpu_system_ms: int | None
+        max_rss_kib: int | None
+        block_in: int | None
+        block_out: int | None
+        switches_voluntary: int | None
+        switches_involuntary: int | None
+        output_bytes: int | None
+        output_dropped_bytes: int | None
+        sink: NotRequired[str]
+        """Of a live run: its Sink as JSON."""
+        found: NotRequired[str]
+        """What its folder says, where no daemon follows it (view/live.py)."""
+
+    class DeclarationRow(TypedDict):
+        """A row of `jobs`: the last declaration of a job by a shell."""
+
+        id: str
+        definition: str
+        """The Job as JSON; empty where there is none."""
+        declared_at: float
+        shell: str
+        refused: str | None
+
+    class ShellsRow(TypedDict):
+        """All shells together: their number, the last visit, the last with a prompt."""
+
+        shells: int
+        seen_at: float | None
+        prompted_at: float | None
+
 
 _LIVE = "state != 'ended'"
 _RUN = (
@@ -46,13 +101,13 @@ class View:
         """Whether there is a ledger at all."""
         return self._connection is not None
 
-    def live_runs(self) -> list[Row]:
+    def live_runs(self) -> list[RunRow]:
         """Runs that have not ended, in the order of their claims; `sink` is JSON."""
         return self._rows(f"SELECT {_RUN}, sink FROM runs WHERE {_LIVE} ORDER BY id")
 
     def runs(
         self, job: str | None = None, outcome: str | None = None, limit: int = 20
-    ) -> list[Row]:
+    ) -> list[RunRow]:
         """The newest `limit` runs, newest first."""
         return self._rows(
             f"SELECT {_RUN} FROM runs WHERE (:job IS NULL OR job = :job)"
@@ -61,21 +116,22 @@ class View:
             {"job": job, "outcome": outcome, "limit": limit},
         )
 
-    def run(self, run_id: int) -> Row | None:
+    def run(self, run_id: int) -> RunRow | None:
         """One run, or None."""
-        return self._row(f"SELECT {_RUN} FROM runs WHERE id = ?", (run_id,))
+        row: RunRow | None = self._row(f"SELECT {_RUN} FROM runs WHERE id = ?", (run_id,))
+        return row
 
     def payload(self, run_id: int) -> str | None:
         """What a live run executes, as JSON; None once it has ended."""
         row = self._row("SELECT work FROM payloads WHERE run = ?", (run_id,))
         return None if row is None else str(row["work"])
 
-    def last_run(self, job: str) -> Row | None:
+    def last_run(self, job: str) -> RunRow | None:
         """The newest run of a job, or None."""
         rows = self.runs(job=job, limit=1)
         return rows[0] if rows else None
 
-    def last_runs(self) -> dict[str, Row]:
+    def last_runs(self) -> dict[str, RunRow]:
         """The newest run of every job, by job."""
         rows = self._rows(
             f"SELECT {_RUN} FROM runs WHERE id IN (SELECT max(id) FROM runs GROUP BY job)"
@@ -89,13 +145,14 @@ class View:
         )
         return {row["outcome"]: row["n"] for row in rows}
 
-    def declarations(self) -> list[Row]:
+    def declarations(self) -> list[DeclarationRow]:
         """Jobs that shells declared: id, definition (JSON), declared_at, shell, refused."""
         return self._rows("SELECT * FROM jobs ORDER BY id")
 
-    def declaration(self, job: str) -> Row | None:
+    def declaration(self, job: str) -> DeclarationRow | None:
         """The last declaration of a job by a shell, or None."""
-        return self._row("SELECT * FROM jobs WHERE id = ?", (job,))
+        row: DeclarationRow | None = self._row("SELECT * FROM jobs WHERE id = ?", (job,))
+        return row
 
     def refused_declarations(self, since: float) -> list[str]:
         """The jobs of which a shell's last declaration, since then, was refused."""
@@ -113,19 +170,21 @@ class View:
 
     def claim(self, job: str, key: str) -> Row | None:
         """The claim on (job, scope key), or None: it may still run."""
-        return self._row("SELECT * FROM claims WHERE job = ? AND key = ?", (job, key))
+        row: Row | None = self._row("SELECT * FROM claims WHERE job = ? AND key = ?", (job, key))
+        return row
 
     def fingerprint(self, job: str) -> Row | None:
         """What a job of scope change saw last: fingerprint, generation."""
-        return self._row("SELECT * FROM fingerprints WHERE job = ?", (job,))
+        row: Row | None = self._row("SELECT * FROM fingerprints WHERE job = ?", (job,))
+        return row
 
     def open_batches(self) -> list[Row]:
         """Batches that have not ended: id, trigger, sink (JSON)."""
         return self._rows("SELECT id, trigger, sink FROM batches WHERE ended_at IS NULL")
 
-    def shells(self) -> Row:
+    def shells(self) -> ShellsRow:
         """`shells` seen, `seen_at` of the last visit, `prompted_at` of the last with a prompt."""
-        row = self._row(
+        row: ShellsRow | None = self._row(
             "SELECT count(*) AS shells, max(seen_at) AS seen_at,"
             " max(CASE WHEN prompted THEN seen_at END) AS prompted_at FROM shells"
         )
@@ -158,7 +217,7 @@ class View:
         if self._connection is not None:
             self._connection.close()
 
-    def _rows(self, sql: str, values: Any = ()) -> list[Row]:
+    def _rows(self, sql: str, values: Any = ()) -> list[Any]:
         if self._connection is None:
             return []
         try:
@@ -166,7 +225,7 @@ class View:
         except sqlite3.Error as error:
             raise _unreadable(str(error), error) from None
 
-    def _row(self, sql: str, values: Any = ()) -> Row | None:
+    def _row(self, sql: str, values: Any = ()) -> Any:
         rows = self._rows(sql, values)
         return rows[0] if rows else None
 

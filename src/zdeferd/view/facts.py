@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..jobs.files import Loaded
+    from ..ledger.reading import RunRow
     from ..machine.paths import Paths
     from ..model import Job
-    from .render import Document
 
 
 def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: View) -> WhyFacts:
@@ -72,7 +72,7 @@ def _quiet_s() -> float:
     return Probe().quiet_s()
 
 
-def _past(row: Document) -> Past:
+def _past(row: RunRow) -> Past:
     at = row["ended_at"] or row["claimed_at"]
     return Past(run=row["id"], at=at, outcome=row["outcome"] or "", rc=row["rc"])
 
@@ -117,7 +117,7 @@ def _unchanged(view: View, job: Job, env: Mapping[str, str]) -> Past | None:
 # --- the run that has not ended ------------------------------------------------
 
 
-def _live(rows: list[Document], view: View, name: str, loaded: Loaded) -> Live | None:
+def _live(rows: list[RunRow], view: View, name: str, loaded: Loaded) -> Live | None:
     row = next((row for row in rows if row["job"] == name), None)
     if row is None:
         return None
@@ -135,7 +135,7 @@ def _live(rows: list[Document], view: View, name: str, loaded: Loaded) -> Live |
     )
 
 
-def _picture(rows: list[Document], view: View, loaded: Loaded) -> schedule.Picture:
+def _picture(rows: list[RunRow], view: View, loaded: Loaded) -> schedule.Picture:
     """Return the picture that the daemon decides from, as the ledger has it."""
     runs = [run_of(row) for row in rows]
     batches = [

@@ -1,4 +1,4 @@
-"""Problems of the state folder, the shared log and the declarations, found without a daemon."""
+"""Troubles of the state folder, the shared log and the declarations, found without a daemon."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class Trouble(NamedTuple):
         return f"{self.found}; {self.remedy}" if self.remedy else self.found
 
 
-def problems(paths: Paths, view: View, now: float) -> list[Trouble]:
+def troubles(paths: Paths, view: View, now: float) -> list[Trouble]:
     """Return all that keeps zdeferd from running jobs and writing their lines."""
-    return state_problems(paths) + log_problems(view) + job_problems(paths, view, now)
+    return state_troubles(paths) + log_troubles(view) + job_troubles(paths, view, now)
 
 
-def state_problems(paths: Paths) -> list[Trouble]:
+def state_troubles(paths: Paths) -> list[Trouble]:
     """Return troubles of the state folder: the ledger or the runs cannot be written."""
-    found = _folder_problems(paths.state)
+    found = _folder_troubles(paths.state)
     if not found and os.path.ismount(paths.runs):
-        found = _folder_problems(paths.runs)
+        found = _folder_troubles(paths.runs)
     return found
 
 
-def _folder_problems(state: str) -> list[Trouble]:
+def _folder_troubles(state: str) -> list[Trouble]:
     try:
         space = os.statvfs(state)
     except FileNotFoundError:
@@ -56,7 +56,7 @@ def _folder_problems(state: str) -> list[Trouble]:
     return []
 
 
-def log_problems(view: View) -> list[Trouble]:
+def log_troubles(view: View) -> list[Trouble]:
     """Return a trouble for each log that lines did not reach."""
     found = []
     for row in view.unwritten_lines():
@@ -70,7 +70,7 @@ def log_problems(view: View) -> list[Trouble]:
     return found
 
 
-def job_problems(paths: Paths, view: View, now: float) -> list[Trouble]:
+def job_troubles(paths: Paths, view: View, now: float) -> list[Trouble]:
     """Return a trouble for refused declarations in files, and one for shells' of the last day."""
     found: list[Trouble] = []
     if os.path.exists(paths.config_file) or _has_files(paths.jobs_dir):

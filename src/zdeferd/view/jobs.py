@@ -1,5 +1,7 @@
 """Every job that is declared, by files and by shells: what is in force, what was refused."""
 
+from __future__ import annotations
+
 import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,6 +15,10 @@ from ..ledger.reading import View
 from ..machine.paths import Paths
 from ..model import Argv, Code, Job
 from .render import count
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..ledger.reading import DeclarationRow
 
 
 class Declared(NamedTuple):
@@ -29,7 +35,7 @@ class Declared(NamedTuple):
 
 
 def declared(view: View, paths: Paths) -> tuple[dict[str, Declared], Loaded]:
-    """Every job by its id, those of files first and in their order; and the configuration."""
+    """Return every job by its id, those of files first and in their order; the configuration."""
     loaded = load(paths)
     found = {job.id: Declared(job.id, job, source=job.source) for job in loaded.jobs.values()}
     for problem in in_order(loaded.problems):
@@ -62,16 +68,16 @@ def tally(problems: Sequence[Problem], paths: Paths) -> str:
     return f"{count(len(problems), 'problem')} in {'settings and ' * settings}job files"
 
 
-def of_shell(row: dict[str, object]) -> Declared:
-    """A row of the ledger's `jobs`; a definition of another version reads as none."""
+def of_shell(row: DeclarationRow) -> Declared:
+    """Return a shell's declaration; a definition of another version reads as none."""
     refused = row["refused"]
     job = None
     if refused is None:
         try:
-            job = unpack(str(row["definition"]), Job)
+            job = unpack(row["definition"], Job)
         except (ValueError, msgspec.DecodeError):
-            refused = "it was declared to another version of zdeferd; the next shell mends it"
-    return Declared(str(row["id"]), job, refused, row["declared_at"])  # type: ignore[arg-type]
+            refused = "it was declared to another version of zdeferd; open a new shell"
+    return Declared(row["id"], job, refused, row["declared_at"])
 
 
 def document(job: Job) -> dict[str, object]:

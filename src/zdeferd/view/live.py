@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import suppress
+from typing import cast
 
 from ..attempts.folder import JOB_LOCK, LOCK, open_file
 from ..machine.lock import daemon_pid
@@ -18,34 +19,43 @@ from ..machine.lock import daemon_pid
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
+    from ..ledger.reading import RunRow
     from ..machine.paths import Paths
-    from .render import Document
+    from ..machine.processes import LiveCost
 
 
-def as_found(rows: Iterable[Document], paths: Paths) -> list[Document]:
-    """The rows; those that a daemon sent off and none follows as their folders have them."""
-    made = [dict(row) for row in rows]
-    lost = [row for row in made if row["state"] == "dispatched"]
-    if lost and daemon_pid(paths.lock) is None:
-        for row in lost:
-            row |= _look(f"{paths.runs}/{row['id']}", row["attempt"])
+def as_found(rows: Iterable[RunRow], paths: Paths) -> list[RunRow]:
+    """Return the rows; without a daemon dispatched ones are as their folders have them."""
+    made = list(rows)
+    if any(map(_dispatched, made)) and daemon_pid(paths.lock) is None:
+        return [_as_its_folder(row, paths) if _dispatched(row) else row for row in made]
     return made
 
 
-def still_run(rows: Iterable[Document], paths: Paths) -> list[int]:
-    """The numbers of those that a process works at, as far as can be known."""
-    found = as_found(rows, paths)
-    return [
-        row["id"]
-        for row in found
-        if row["state"] == "dispatched" and row.get("found", "running") == "running"
-    ]
+def _dispatched(row: RunRow) -> bool:
+    return row["state"] == "dispatched"
 
 
-def live_cost(row: Document, paths: Paths) -> dict[str, int] | None:
-    """Return what a running run's processes have used so far, by key; None: it does not run."""
-    if row["state"] != "dispatched" or row.get("found", "running") != "running":
+def _as_its_folder(row: RunRow, paths: Paths) -> RunRow:
+    seen = _look(f"{paths.runs}/{row['id']}", row["attempt"])
+    return cast("RunRow", {**row, **seen})
+
+
+def running(row: RunRow) -> bool:
+    """Whether a process works at the run, as far as can be known."""
+    return _dispatched(row) and row.get("found", "running") == "running"
+
+
+def still_run(rows: Iterable[RunRow], paths: Paths) -> list[int]:
+    """Return the ids of the runs that still have a process."""
+    return [row["id"] for row in as_found(rows, paths) if running(row)]
+
+
+def live_cost(row: RunRow, paths: Paths) -> LiveCost | None:
+    """Return what a running run's processes have used so far; None: it does not run."""
+    if not running(row):
         return None
     from ..attempts import records
     from ..machine import processes
@@ -53,7 +63,11 @@ def live_cost(row: Document, paths: Paths) -> dict[str, int] | None:
     marks = records.marks(f"{paths.runs}/{row['id']}", row["attempt"])
     if "started_at" not in marks:
         return None
-    cost = processes.live_cost(marks["pid"], marks["started_at"])
+    return processes.live_cost(marks["pid"], marks["started_at"])
+
+
+def cost_document(cost: LiveCost | None) -> dict[str, int] | None:
+    """Return a live cost as its JSON document."""
     if cost is None:
         return None
     return {
@@ -63,7 +77,7 @@ def live_cost(row: Document, paths: Paths) -> dict[str, int] | None:
     }
 
 
-def _look(folder: str, attempt: int) -> Document:
+def _look(folder: str, attempt: int) -> dict[str, Any]:
     try:
         lock = open_file(f"{folder}/{LOCK}", os.O_RDONLY)
     except OSError:
@@ -71,13 +85,13 @@ def _look(folder: str, attempt: int) -> Document:
     try:
         if not _free(lock):
             return {"found": "running"}
-        return _without_runner(folder, attempt)  # and while we look no runner begins
+        return _without_runner(folder, attempt)  # our shared lock lets no runner begin
     finally:
         os.close(lock)
 
 
-def _without_runner(folder: str, attempt: int) -> Document:
-    from ..attempts import records  # only who needs it pays for it
+def _without_runner(folder: str, attempt: int) -> dict[str, Any]:
+    from ..attempts import records  # most calls do not need it
 
     if outcome := records.outcome(folder, attempt):
         told = {name: outcome[name] for name in (*records.COUNTS, "started_at", "ended_at")}
@@ -95,7 +109,7 @@ def _without_runner(folder: str, attempt: int) -> Document:
 
 
 def _free(descriptor: int) -> bool:
-    """Whether nobody holds the file's lock; then we do, shared, until it is closed."""
+    """Take the file's lock, shared, until it is closed; -> whether it was free."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

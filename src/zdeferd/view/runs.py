@@ -10,7 +10,7 @@ from .render import Style, ago, clock, duration, kib, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .render import Document
+    from ..ledger.reading import RunRow
 
 _RENAMED = {
     "id": "run",
@@ -29,16 +29,18 @@ _NOTES = {
 }
 
 
-def document(row: Document) -> Document:
-    """A row of `runs` as its JSON document."""
-    made = {_RENAMED.get(key, key): value for key, value in row.items() if key != "sink"}
+def document(row: RunRow) -> dict[str, object]:
+    """Return a row of `runs` as its JSON document."""
+    made: dict[str, object] = {
+        _RENAMED.get(key, key): value for key, value in row.items() if key != "sink"
+    }
     made["after"] = row["after"].split()
     made["cancelling"] = bool(row["cancelling"])
     made.setdefault("found", None)
     return made
 
 
-def word(row: Document) -> str:
+def word(row: RunRow) -> str:
     """What a run is doing, or how it ended, in one word; view/live.py has those of `found`."""
     if row["outcome"]:
         return str(row["outcome"])
@@ -51,21 +53,21 @@ def word(row: Document) -> str:
     return "running" if row["state"] == "dispatched" else "waiting"
 
 
-def wall_ms(row: Document, now: float) -> float | None:
+def wall_ms(row: RunRow, now: float) -> float | None:
     """The run's wall time, so far for a running one; None where it never ran."""
     if row["state"] == "dispatched" and row.get("found", "running") == "running":
         return (now - float(row["dispatched_at"] or now)) * 1000
     return row["wall_ms"] if row["started_at"] is not None else None
 
 
-def cpu_ms(row: Document) -> int | None:
+def cpu_ms(row: RunRow) -> int | None:
     """User and system time together; None where the run has not ended by itself."""
     if row["started_at"] is None or row["cpu_user_ms"] is None:
         return None
     return int(row["cpu_user_ms"]) + int(row["cpu_system_ms"] or 0)
 
 
-def runs_table(rows: list[Document], now: float, style: Style) -> str:
+def runs_table(rows: list[RunRow], now: float, style: Style) -> str:
     """Runs under their heads, in the order given, and what their words mean.
 
     A column with nothing in it is left out.
@@ -77,13 +79,13 @@ def runs_table(rows: list[Document], now: float, style: Style) -> str:
     return "\n".join([made, *notes(rows)])
 
 
-def notes(rows: list[Document]) -> list[str]:
+def notes(rows: list[RunRow]) -> list[str]:
     """What is to be said of runs that ended with no daemon there."""
     words = {word(row) for row in rows}
     return [note for name, note in _NOTES.items() if name in words]
 
 
-def _cells(row: Document, now: float, style: Style) -> list[str]:
+def _cells(row: RunRow, now: float, style: Style) -> list[str]:
     ran = row["started_at"] is not None
     return [
         str(row["id"]),
@@ -97,7 +99,7 @@ def _cells(row: Document, now: float, style: Style) -> list[str]:
     ]
 
 
-def last_words(row: Document | None, now: float, style: Style) -> str:
+def last_words(row: RunRow | None, now: float, style: Style) -> str:
     """How a job's latest run stands: `succeeded 5 min ago`; `never` where there is none."""
     if row is None:
         return style.dim("never")

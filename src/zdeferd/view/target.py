@@ -8,9 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..ledger.reading import View
+    from ..ledger.reading import RunRow, View
     from ..machine.paths import Paths
-    from .render import Document
 
 
 class NoSuchRun(ZdeferdError):
@@ -41,7 +40,7 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
-def find_run(view: View, run: int) -> Document:
+def find_run(view: View, run: int) -> RunRow:
     """The run's row, or NoSuchRun."""
     row = view.run(run)
     if row is None:
@@ -49,7 +48,7 @@ def find_run(view: View, run: int) -> Document:
     return row
 
 
-def latest_run(view: View, paths: Paths, target: str, started: bool = False) -> Document:
+def latest_run(view: View, paths: Paths, target: str, started: bool = False) -> RunRow:
     """A run by its number, or a job's newest: with `started` the newest that has, if any has."""
     if is_number(target):
         return find_run(view, int(target))

@@ -23,9 +23,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from typing import Any
 
-    from ...view.render import Document
+    from ...ledger.reading import RunRow
     from ..call import Call
+
+    Document = dict[str, Any]
 
 SHELLS = 5
 PROMPT = "zdefer-demo> "
@@ -135,18 +138,19 @@ def _document(
         | {"log_lines": sum(f"DEFERRED id={job} " in line for line in lines)}
         for job, plan in expected.items()
     ]
+    first = min(run["started_at"] or opened_at for run in runs)
     return {
         "home": stage.home,
         "daemon_ready_ms": round(daemon_ms),
         "prompts_ms": sorted(round(shell.prompt_ms or 0) for shell in stage.shells),
-        "first_job_ms": round(1000 * (min(run["started_at"] for run in runs) - opened_at)),
+        "first_job_ms": round(1000 * (first - opened_at)),
         "jobs": jobs,
         "log": lines,
         "exactly_once": all(j["runs"] == j["runs_expected"] == j["log_lines"] for j in jobs),
     }
 
 
-def _sums(runs: list[Document]) -> Document:
+def _sums(runs: list[RunRow]) -> Document:
     """Return the sums over one job's runs."""
     outcomes = sorted({run["outcome"] or "running" for run in runs})
     return {
