@@ -1,11 +1,10 @@
-"""From an event to claims, each function inside one ledger transaction.
+"""Turns the events of a visit into claims, each function inside one ledger transaction.
 
-A visit is recorded once by its (nonce, seq). A shell's first postprompt makes the
-jobs of the files due and what it registered; a later one only what it registered
-since, in that message or before it. An idle trigger makes the idle jobs of the files
-due, for the shell that was heard of last, and all that shells have registered for
-idle. What is due is claimed under the key of its scope, or was claimed before and is
-left alone. Registrations are consumed when they are considered: one occurrence each.
+A visit is recorded once by its (nonce, seq). The first postprompt of a shell makes due the
+jobs of the files and its own registrations; a later one makes due only what the shell has
+registered since. An idle trigger makes due the idle jobs of the files, for the shell that
+visited last, and every registration for idle. A due job is claimed under the key of its
+scope, unless that key is spent. A registration is for one occurrence: it is deleted then.
 """
 
 import uuid
@@ -66,12 +65,12 @@ class Facts:
 
 @dataclass
 class Claimed:
-    """What a transaction brought: for the dispatcher's picture and the answer."""
+    """What a transaction claimed: for the dispatcher's picture and the answer."""
 
     runs: list[Run] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    """`id: reason` of declarations that were not taken."""
+    """`id: reason` of each refused declaration."""
 
 
 def take_visit(ledger: Ledger, report: Report, facts: Facts) -> Claimed:
@@ -93,7 +92,10 @@ def take_visit(ledger: Ledger, report: Report, facts: Facts) -> Claimed:
 
 
 def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -> Run:
-    """A run of `job` now, under a key of its own, outside every batch."""
+    """Claim a run of `job` now, under a key of its own, outside every batch.
+
+    With an empty `env` it gets the environment of the shell that visited last.
+    """
     shell = _last_heard(ledger)
     if not env and shell is not None:
         env = shell.env
@@ -106,9 +108,9 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
 
 
 def _declare(ledger: Ledger, report: Report, now: float, claimed: Claimed) -> list[Job]:
-    """Keep what the visit declares; returns the jobs for a postprompt in the same message.
+    """Record what the visit declares; return the jobs that its own postprompt makes due.
 
-    Those are considered at once. All others wait for their trigger as registrations.
+    All others wait for their trigger as registrations.
     """
     for refusal in report.refused:
         claimed.refused.append(refusal.reason)
@@ -156,7 +158,7 @@ def _postprompt(
 def take_idle(
     ledger: Ledger, facts: Facts, claimed: Claimed, caller: Shell | None = None
 ) -> Claimed:
-    """Claim what the idle trigger makes due; a batch for each sink that gets a run."""
+    """Claim what the idle trigger makes due, in a batch for each sink that gets a run."""
     by_sink: dict[Sink, list[tuple[Shell, Job]]] = {}
     for shell, job in _idle_candidates(ledger, facts, caller):
         by_sink.setdefault(shell.sink, []).append((shell, job))
@@ -190,7 +192,7 @@ def _idle_batch(
 
 
 def idle_waits(ledger: Ledger, facts: Facts) -> bool:
-    """Whether an idle trigger would claim anything now."""
+    """Return whether an idle trigger would claim anything now."""
     return any(
         due_now(ledger, job, shell, facts) is not None
         for shell, job in _idle_candidates(ledger, facts, None)
@@ -198,7 +200,7 @@ def idle_waits(ledger: Ledger, facts: Facts) -> bool:
 
 
 def idle_daily(ledger: Ledger, facts: Facts) -> bool:
-    """Whether a new day can make something due for the idle trigger."""
+    """Return whether a new day can make a job due for the idle trigger."""
     candidates = _idle_candidates(ledger, facts, None)
     return any(job.once_per is Scope.DAY for _, job in candidates)
 
@@ -206,7 +208,7 @@ def idle_daily(ledger: Ledger, facts: Facts) -> bool:
 def _idle_candidates(
     ledger: Ledger, facts: Facts, caller: Shell | None
 ) -> Iterable[tuple[Shell, Job]]:
-    """Jobs of the files for the caller or the shell heard of last, then registrations."""
+    """Yield the idle jobs of the files, for the caller or the last shell; then registrations."""
     of_files = [job for job in facts.jobs.values() if Trigger.IDLE in job.on]
     last = (caller or _last_heard(ledger)) if of_files else None
     if last is not None:
@@ -235,7 +237,7 @@ class Due(NamedTuple):
 
 
 def due_now(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
-    """How `job` is due for `shell` now; None where its scope is spent."""
+    """Return how `job` is due for `shell` now; None where its scope is spent."""
     due = _due(ledger, job, shell, facts)
     return due if due and not ledger.is_claimed(job.id, due.key) else None
 
@@ -266,7 +268,7 @@ def _claim(
 
 
 def _take(ledger: Ledger, run: Run, work: Work) -> bool:
-    """Claim the key of `run` and add it; False: its key was claimed before."""
+    """Claim the key of `run` and add the run; False: the key is spent."""
     taken = ledger.claim(run.job, run.key, run.id, run.claimed_at)
     if taken:
         ledger.add_run(run, work)

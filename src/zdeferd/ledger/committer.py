@@ -1,8 +1,8 @@
 """Runs ledger transactions on one thread of their own, several to a commit.
 
 A slow disk never stalls the event loop, and what queues up during a commit shares
-the next one. Transactions run in the order they were given. Assumes that nobody
-else uses the `Ledger` while this owns it.
+the next one. Transactions run in the order they were given. Assumes that no other thread
+uses the `Ledger` meanwhile.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ Part = tuple[Transaction[Any], asyncio.Future[Any]]
 
 
 class Committer:
-    """The ledger's one writer."""
+    """The one writer of the ledger."""
 
     def __init__(self, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
         self._ledger, self._loop = ledger, loop
@@ -31,7 +31,7 @@ class Committer:
         self._thread.start()
 
     async def transact(self, transaction: Transaction[T]) -> T:
-        """The transaction's result, once it is durable; LedgerError where it is not."""
+        """Return the transaction's result once it is durable; LedgerError where it is not."""
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put((transaction, future))
         return await future
@@ -54,7 +54,7 @@ class Committer:
             part = self._queue.get()
 
     def _next(self) -> Part | None:
-        """What else is waiting; None (and a closing mark left in place) otherwise."""
+        """Return the next part that waits; None where there is none, or the end of the queue."""
         try:
             part = self._queue.get_nowait()
         except queue.Empty:
@@ -64,7 +64,7 @@ class Committer:
         return part
 
     def _commit(self, transactions: Sequence[Transaction[Any]]) -> list[Any]:
-        """A result or an exception for each; a failed commit fails them all."""
+        """Return a result or an exception for each; a failed commit fails all of them."""
         try:
             with self._ledger.transaction():
                 results = [self._part(transaction) for transaction in transactions]
@@ -81,7 +81,7 @@ class Committer:
                 return transaction(self._ledger)
         except sqlite3.Error:
             raise
-        except Exception as error:  # noqa: BLE001 - one caller's fault is not its neighbours'
+        except Exception as error:  # noqa: BLE001 - an error of one fails no other
             return error
 
 

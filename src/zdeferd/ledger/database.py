@@ -20,7 +20,7 @@ SCHEMA_VERSION = 2
 
 
 def load_statements() -> dict[str, str]:
-    """Every statement of ledger.sql under its name."""
+    """Return every statement of ledger.sql under its name."""
     with open(os.path.join(os.path.dirname(__file__), "ledger.sql"), encoding="utf-8") as file:
         blocks = file.read().split("-- name: ")[1:]
     heads = (block.partition("\n") for block in blocks)
@@ -31,7 +31,7 @@ class Database:
     """One open ledger file, for reading and writing."""
 
     def __init__(self, path: str) -> None:
-        """Open `path`, creating it where there is none; LedgerError says what is wrong."""
+        """Open `path`, creating it where there is none; LedgerError where that fails."""
         self._sql = load_statements()
         try:
             _check_files(path)
@@ -73,7 +73,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, durable at the end."""
+        """Run a block whole or not at all; what it wrote is durable at its end."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -85,7 +85,7 @@ class Database:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """A part of a transaction that can fail alone."""
+        """Run a part of a transaction that is undone alone where it fails."""
         self._db.execute("SAVEPOINT part")
         try:
             yield
@@ -108,7 +108,7 @@ class Database:
 
 
 def _check_files(path: str) -> None:
-    """UnsafePath where SQLite would follow a link of somebody's, or use a file of theirs."""
+    """Raise UnsafePath where SQLite would follow a link or use a file that is not ours."""
     for file in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal"):
         if os.path.lexists(file):
             check_private_file(file)

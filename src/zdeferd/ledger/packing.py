@@ -1,8 +1,8 @@
 """Values as the ledger keeps them: Structs as ASCII JSON, and rows as values again.
 
-What comes from a shell may hold any bytes, carried in Python as surrogates that
-MessagePack and UTF-8 refuse; the standard library's JSON escapes them and brings
-them back. And a person can read it in the ledger with any SQLite tool.
+Texts of a shell may hold any bytes, which Python carries as surrogates. MessagePack and
+UTF-8 refuse those; the standard library's JSON escapes them and restores them. JSON is
+also readable in the ledger with any SQLite tool.
 """
 
 import json
@@ -18,12 +18,12 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def pack(value: Any) -> str:
-    """`value` (a Struct, or plain data) as one line of ASCII."""
+    """Return `value` (a Struct, or plain data) as one line of ASCII."""
     return _encode(msgspec.to_builtins(value))
 
 
 class _Same:
-    """A value by its identity, which it keeps for as long as this lives."""
+    """A key that compares values by identity; it keeps its value alive, so no id is reused."""
 
     __slots__ = ("value",)
 
@@ -43,22 +43,22 @@ def _pack_same(same: _Same) -> str:
 
 
 def pack_again(value: Any) -> str:
-    """As `pack`, for what is packed again and again and never changes in between."""
+    """As `pack`, for a value that is packed often and never changes; keeps the last texts."""
     return _pack_same(_Same(value))
 
 
 def pack_work(work: Work) -> str:
-    """As `pack`: most of what a visit claims has the environment of one shell."""
+    """As `pack`, from parts that are kept: all runs of a visit have the same environment."""
     return f'{{"job":{pack_again(work.job)},"env":{pack_again(work.env)}}}'
 
 
 def unpack(text: str, kind: type[T]) -> T:
-    """What `pack` was given; msgspec.ValidationError where it is no `kind`."""
+    """Return what `pack` was given; msgspec.ValidationError where it is no `kind`."""
     return msgspec.convert(json.loads(text), kind)
 
 
 def batch_of(row: Any) -> Batch:
-    """The batch of a row of `open_batches`."""
+    """Return the batch of a row of `open_batches`."""
     return Batch(
         id=row["id"],
         trigger=Trigger(row["trigger"]),
@@ -69,7 +69,7 @@ def batch_of(row: Any) -> Batch:
 
 
 def run_of(row: Any) -> Run:
-    """The run of a row of `live_runs`."""
+    """Return the run of a row of `live_runs`."""
     return Run(
         id=row["id"],
         job=row["job"],

@@ -1,7 +1,7 @@
 """The ledger as zdeferctl reads it: read-only, with or without a daemon.
 
-Owns every query of the reading verbs. Opens the SQLite file with `mode=ro`, so that
-no verb can change the truth, and answers with plain dictionaries whose keys are the
+Owns every query of the reading verbs. Opens the SQLite file with `mode=ro`, so that no
+verb can change the ledger, and answers with plain dictionaries whose keys are the
 columns of ledger.sql. A ledger that does not exist yet reads as an empty one.
 
 Assumes the schema of ledger.sql; a newer one is refused, because what its columns mean
@@ -102,13 +102,13 @@ class View:
         return self._connection is not None
 
     def live_runs(self) -> list[RunRow]:
-        """Runs that have not ended, in the order of their claims; `sink` is JSON."""
+        """Return the runs that have not ended, in the order of their claims; `sink` is JSON."""
         return self._rows(f"SELECT {_RUN}, sink FROM runs WHERE {_LIVE} ORDER BY id")
 
     def runs(
         self, job: str | None = None, outcome: str | None = None, limit: int = 20
     ) -> list[RunRow]:
-        """The newest `limit` runs, newest first."""
+        """Return the newest `limit` runs, newest first."""
         return self._rows(
             f"SELECT {_RUN} FROM runs WHERE (:job IS NULL OR job = :job)"
             " AND (:outcome IS NULL OR outcome = :outcome)"
@@ -117,45 +117,45 @@ class View:
         )
 
     def run(self, run_id: int) -> RunRow | None:
-        """One run, or None."""
+        """Return one run, or None."""
         row: RunRow | None = self._row(f"SELECT {_RUN} FROM runs WHERE id = ?", (run_id,))
         return row
 
     def payload(self, run_id: int) -> str | None:
-        """What a live run executes, as JSON; None once it has ended."""
+        """Return what a live run executes, as JSON; None once it has ended."""
         row = self._row("SELECT work FROM payloads WHERE run = ?", (run_id,))
         return None if row is None else str(row["work"])
 
     def last_run(self, job: str) -> RunRow | None:
-        """The newest run of a job, or None."""
+        """Return the newest run of a job, or None."""
         rows = self.runs(job=job, limit=1)
         return rows[0] if rows else None
 
     def last_runs(self) -> dict[str, RunRow]:
-        """The newest run of every job, by job."""
+        """Return the newest run of every job, by job."""
         rows = self._rows(
             f"SELECT {_RUN} FROM runs WHERE id IN (SELECT max(id) FROM runs GROUP BY job)"
         )
         return {row["job"]: row for row in rows}
 
     def outcomes(self, since: float) -> dict[str, int]:
-        """How many runs ended since that instant, by outcome."""
+        """Return how many runs ended since that instant, by outcome."""
         rows = self._rows(
             "SELECT outcome, count(*) AS n FROM runs WHERE ended_at >= ? GROUP BY outcome", (since,)
         )
         return {row["outcome"]: row["n"] for row in rows}
 
     def declarations(self) -> list[DeclarationRow]:
-        """Jobs that shells declared: id, definition (JSON), declared_at, shell, refused."""
+        """Return shells' jobs: id, definition (JSON), declared_at, shell, refused."""
         return self._rows("SELECT * FROM jobs ORDER BY id")
 
     def declaration(self, job: str) -> DeclarationRow | None:
-        """The last declaration of a job by a shell, or None."""
+        """Return the last declaration of a job by a shell, or None."""
         row: DeclarationRow | None = self._row("SELECT * FROM jobs WHERE id = ?", (job,))
         return row
 
     def refused_declarations(self, since: float) -> list[str]:
-        """The jobs of which a shell's last declaration, since then, was refused."""
+        """Return the jobs whose last declaration by a shell, since then, was refused."""
         rows = self._rows(
             "SELECT id FROM jobs WHERE refused IS NOT NULL AND declared_at >= ? ORDER BY id",
             (since,),
@@ -163,27 +163,27 @@ class View:
         return [row["id"] for row in rows]
 
     def registrations(self, job: str) -> list[Row]:
-        """What shells registered of a job and no event has made due yet."""
+        """Return the registrations of a job that no event has made due yet."""
         return self._rows(
             "SELECT id, shell, trigger FROM registrations WHERE job = ? ORDER BY id", (job,)
         )
 
     def claim(self, job: str, key: str) -> Row | None:
-        """The claim on (job, scope key), or None: it may still run."""
+        """Return the claim on (job, scope key), or None: the job may still run."""
         row: Row | None = self._row("SELECT * FROM claims WHERE job = ? AND key = ?", (job, key))
         return row
 
     def fingerprint(self, job: str) -> Row | None:
-        """What a job of scope change saw last: fingerprint, generation."""
+        """Return the last fingerprint of a job of scope change, and its generation."""
         row: Row | None = self._row("SELECT * FROM fingerprints WHERE job = ?", (job,))
         return row
 
     def open_batches(self) -> list[Row]:
-        """Batches that have not ended: id, trigger, sink (JSON)."""
+        """Return the batches that have not ended: id, trigger, sink (JSON)."""
         return self._rows("SELECT id, trigger, sink FROM batches WHERE ended_at IS NULL")
 
     def shells(self) -> ShellsRow:
-        """`shells` seen, `seen_at` of the last visit, `prompted_at` of the last with a prompt."""
+        """Return `shells` (a count), `seen_at` (last visit), `prompted_at` (last with a prompt)."""
         row: ShellsRow | None = self._row(
             "SELECT count(*) AS shells, max(seen_at) AS seen_at,"
             " max(CASE WHEN prompted THEN seen_at END) AS prompted_at FROM shells"
@@ -191,29 +191,29 @@ class View:
         return row or {"shells": 0, "seen_at": None, "prompted_at": None}
 
     def last_prompted_shell(self) -> str | None:
-        """The nonce of the shell that was heard of last and has shown a prompt, or None."""
+        """Return the nonce of the last shell that has shown a prompt, or None."""
         row = self._row("SELECT nonce FROM shells WHERE prompted ORDER BY seen_at DESC LIMIT 1")
         return None if row is None else str(row["nonce"])
 
     def unwritten_lines(self) -> list[Row]:
-        """Telemetry not known to be in its file: path, state, lines, problem."""
+        """Return the telemetry not known to be in its file: path, state, lines, problem."""
         return self._rows(
             "SELECT path, state, count(*) AS lines, max(problem) AS problem"
             " FROM lines GROUP BY path, state ORDER BY path, state"
         )
 
     def job_ids(self) -> list[str]:
-        """Every job that the ledger has heard of."""
+        """Return every job that has a declaration or a run."""
         rows = self._rows("SELECT id FROM jobs UNION SELECT job FROM runs ORDER BY 1")
         return [row["id"] for row in rows]
 
     def damage(self) -> str:
-        """What SQLite finds wrong with the file, in its words; empty: nothing."""
+        """Return SQLite's words for the damage of the file; empty: there is none."""
         row = self._row("PRAGMA quick_check(1)") or {"quick_check": "ok"}
         return "" if row["quick_check"] == "ok" else str(row["quick_check"])
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._connection is not None:
             self._connection.close()
 
@@ -238,7 +238,7 @@ def _unreadable(what: str, error: sqlite3.Error) -> LedgerError:
 
 @contextmanager
 def reading(path: str) -> Iterator[View]:
-    """A view of the ledger at `path`, closed at the end; LedgerError or UnsafePath: unreadable."""
+    """Yield a view of the ledger at `path`, and close it; LedgerError, UnsafePath."""
     view = open_view(path)
     try:
         yield view
@@ -247,10 +247,10 @@ def reading(path: str) -> Iterator[View]:
 
 
 def open_view(path: str) -> View:
-    """A view of the ledger at `path`; an empty one where there is no file."""
+    """Return a view of the ledger at `path`; an empty one where there is no file."""
     if not os.path.lexists(path):
         return View(None)
-    check_regular(path)  # SQLite would wait for ever at a FIFO
+    check_regular(path)  # SQLite would block for ever on a FIFO
     try:
         connection, version = _connect(path)
     except sqlite3.Error as error:
@@ -270,10 +270,10 @@ def open_view(path: str) -> View:
 
 
 def _connect(path: str) -> tuple[sqlite3.Connection, int]:
-    """The connection and the schema version.
+    """Return the connection and the schema version.
 
-    A write-ahead log needs its `-shm` file even to read. On a file system that we
-    cannot write to and where no writer left one, the file is read as immutable.
+    A write-ahead log needs its `-shm` file even for reading. Where there is none and it
+    cannot be created (a read-only file system), the file is read as immutable.
     """
     try:
         return _connect_with(path, "mode=ro")

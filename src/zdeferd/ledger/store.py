@@ -20,7 +20,7 @@ from .packing import batch_of, pack_again, pack_work, run_of, unpack
 
 
 class Shell(NamedTuple):
-    """A shell as the ledger last heard of it."""
+    """A shell as of its last visit."""
 
     nonce: str
     seq: int
@@ -50,21 +50,21 @@ class Line(Struct, frozen=True):
 
 
 class Ledger(Database):
-    """The store. Every method is one statement or a few that belong together."""
+    """The store. Every method runs one statement, or a few that belong together."""
 
     # shells and what they declared
 
     def shell(self, nonce: str) -> Shell | None:
-        """The shell, if it has visited before."""
+        """Return the shell, or None where it has not visited."""
         row = self._one("shell", nonce=nonce)
         return _shell(row) if row else None
 
     def latest_shells(self) -> list[Shell]:
-        """The last 32 shells that visited, newest first."""
+        """Return the last 32 shells that visited, newest first."""
         return [_shell(row) for row in self._run("latest_shells")]
 
     def save_shell(self, shell: Shell, now: float) -> None:
-        """Record a visit."""
+        """Record a visit: insert the shell or replace it."""
         self._run(
             "save_shell",
             nonce=shell.nonce,
@@ -76,9 +76,9 @@ class Ledger(Database):
         )
 
     def declare_job(self, job: Job, shell: str, now: float, refused: str | None = None) -> None:
-        """Keep the last declaration of a shell's job, or why it was refused.
+        """Record the last declaration of a shell's job, and why it is refused (None: it is not).
 
-        The same again changes nothing: most shells say what the one before has said.
+        A repeated declaration changes nothing: most shells declare what the one before did.
         """
         self._run(
             "declare_job",
@@ -90,20 +90,20 @@ class Ledger(Database):
         )
 
     def refuse_job(self, job_id: str, shell: str, now: float, refused: str) -> None:
-        """Keep why a shell's declaration that is no job was refused."""
+        """Record why a shell's declaration that is no job is refused."""
         self._run("refuse_job", id=job_id, now=now, shell=shell, refused=refused)
 
     def declared_job(self, job_id: str) -> Job | None:
-        """The last declaration of a shell's job."""
+        """Return the last declaration of a shell's job; None where no shell declared it."""
         row = self._one("declared_job", id=job_id)
         return unpack(row["definition"], Job) if row else None
 
     def register(self, shell: str, trigger: Trigger, job: Job) -> None:
-        """Remember a declaration until its trigger; a repeated one changes nothing."""
+        """Record a declaration that waits for its trigger; a repeated one changes nothing."""
         self._run("register", shell=shell, trigger=trigger, job=job.id, definition=pack_again(job))
 
     def registrations(self, trigger: Trigger, shell: str | None = None) -> list[Registration]:
-        """What is registered for `trigger`, by one shell or by all, in order."""
+        """Return the registrations of `trigger` by one shell (None: by all), in order."""
         if shell is None:
             rows = self._run("registrations_of_all", trigger=trigger)
         else:
@@ -111,13 +111,13 @@ class Ledger(Database):
         return [Registration(r["id"], r["shell"], unpack(r["definition"], Job)) for r in rows]
 
     def drop_registration(self, registration: int) -> None:
-        """It has been considered."""
+        """Delete a registration whose trigger has come."""
         self._run("drop_registration", id=registration)
 
     # claims, runs, batches
 
     def is_claimed(self, job: str, key: str) -> bool:
-        """Whether the scope key is spent, as a hint; `claim` decides."""
+        """Return whether the scope key is spent, as a hint; `claim` decides."""
         return self._one("is_claimed", job=job, key=key) is not None
 
     def claim(self, job: str, key: str, run: int, now: float) -> bool:
@@ -125,7 +125,7 @@ class Ledger(Database):
         return self._one("claim", job=job, key=key, run=run, now=now) is not None
 
     def next_run(self) -> int:
-        """The number of the next run."""
+        """Return the number of the next run."""
         row = self._one("next_run")
         return int(row[0]) if row else 1
 
@@ -148,57 +148,57 @@ class Ledger(Database):
         self._run("insert_payload", run=run.id, work=pack_work(work))
 
     def number_runs_after(self, highest: int) -> None:
-        """No new run gets a number up to that one.
+        """Number new runs from above `highest`.
 
-        A ledger that was begun anew, or brought back from a copy, would else give a run the
-        folder of another, in which there may be an outcome already.
+        A new ledger, or one restored from a copy, would otherwise give a new run the folder of
+        an old one, which may hold an outcome already.
         """
         self._run("begin_run_numbers")
         self._run("number_runs_after", highest=highest)
 
     def fingerprint(self, job: str) -> tuple[str, int]:
-        """The last fingerprint and its generation; ("", 0) where there is none."""
+        """Return the last fingerprint and its generation; ("", 0) where there is none."""
         row = self._one("fingerprint", job=job)
         return (row["fingerprint"], row["generation"]) if row else ("", 0)
 
     def save_fingerprint(self, job: str, fingerprint: str, generation: int) -> None:
-        """What the job saw when it was claimed."""
+        """Record the fingerprint of a claim and its generation."""
         self._run("save_fingerprint", job=job, fingerprint=fingerprint, generation=generation)
 
     def new_batch(self, trigger: Trigger, shell: str, sink: Sink, now: float) -> Batch:
-        """A new batch, with no runs yet."""
+        """Insert a batch without runs and return it."""
         cursor = self._run(
             "open_batch", trigger=trigger, shell=shell, sink=pack_again(sink), now=now
         )
         return Batch(id=cursor.lastrowid or 0, trigger=trigger, sink=sink)
 
     def start_batch(self, batch: int, now: float) -> bool:
-        """True the first time: its IDLE:START is due now."""
+        """Record the start of an idle batch; True the first time: its IDLE:START is due now."""
         return self._run("start_batch", id=batch, now=now).rowcount == 1
 
     def end_batch(self, batch: int, now: float) -> None:
-        """Its last run has ended."""
+        """Record that no run of a batch is left."""
         self._run("end_batch", id=batch, now=now)
 
     def batch_totals(self, batch: int) -> BatchTotals:
-        """What the batch has come to."""
+        """Return the counts of a batch's runs, and their wall time."""
         return BatchTotals(*self._one("batch_totals", id=batch))
 
     def open_batches(self) -> list[Batch]:
-        """Batches that have not ended."""
+        """Return the batches that have not ended."""
         return [batch_of(row) for row in self._run("open_batches")]
 
     def batch(self, batch: int) -> Batch | None:
-        """The batch, if it has not ended."""
+        """Return the batch, or None where it has ended."""
         row = self._one("open_batch_by_id", id=batch)
         return batch_of(row) if row else None
 
     def live_runs(self) -> list[Run]:
-        """Runs that have not ended, in order of their claims."""
+        """Return the runs that have not ended, in the order of their claims."""
         return [run_of(row) for row in self._run("live_runs")]
 
     def work(self, run: int) -> Work:
-        """What a live run executes."""
+        """Return what a live run executes; LedgerError where the ledger has none."""
         row = self._one("work", run=run)
         if row is None:
             raise LedgerError(f"the ledger holds no payload: run {run}")
@@ -232,44 +232,47 @@ class Ledger(Database):
             )
 
     def ended_run(self, run: int) -> tuple[str, int | None] | None:
-        """(outcome, rc) of a run that has ended."""
+        """Return (outcome, rc) of a run; None where it has not ended."""
         row = self._one("ended_run", id=run)
         return (row["outcome"], row["rc"]) if row else None
 
     # telemetry lines
 
     def add_line(self, path: str, text: bytes, run: int | None, now: float) -> None:
-        """A line that is due."""
+        """Insert a line that is due."""
         self._run("add_line", path=path, text=text, run=run, now=now)
 
     def open_lines(self) -> list[Line]:
-        """Lines not yet marked, in order; at most 200 of each file."""
+        """Return the lines that are not marked, in order; at most 200 of each file."""
         return [Line(**dict(row)) for row in self._run("open_lines")]
 
     def begin_line(self, line: int, inode: int, offset: int, before: int | None) -> None:
-        """It is about to be appended to that file, not before that offset (telemetry.logfile)."""
+        """Record that a line is about to be appended to that file, at `offset` or behind it.
+
+        telemetry/logfile.py has the meaning of the places.
+        """
         self._run("begin_line", id=line, inode=inode, offset=offset, before=before)
 
     def put_back_line(self, line: int, problem: str | None) -> None:
-        """It is certainly not in its file, and why it cannot be written now."""
+        """Record that a line is not in its file, and why it cannot be written now."""
         self._run("put_back_line", id=line, problem=problem)
 
     def mark_line(self, line: int) -> None:
-        """It is in its file."""
+        """Delete a line that is in its file."""
         self._run("mark_line", id=line)
 
     def note_line(self, line: int, problem: str) -> None:
-        """Why nobody can tell now whether it is in its file."""
+        """Record why it cannot be found out now whether a line is in its file."""
         self._run("note_line", id=line, problem=problem)
 
     def lose_line(self, line: int, problem: str) -> None:
-        """It may or may not have reached a file that is gone: never append it again."""
+        """Record that a line may have reached a file that is gone; it is never appended again."""
         self._run("lose_line", id=line, problem=problem)
 
     # growth
 
     def prune(self, before: float, boot: str) -> list[int]:
-        """Forget what ended before that instant (500 runs at most); the runs forgotten."""
+        """Delete what ended before that instant, at most 500 runs; return the deleted runs."""
         runs = [row["id"] for row in self._run("prunable_runs", before=before)]
         for run in runs:
             self._run("prune_run", id=run)

@@ -20,9 +20,9 @@ class RunEvent(StrEnum):
     DISPATCH = "dispatch"
     """The daemon decided to start an attempt."""
     RECALL = "recall"
-    """The attempt never started and never can: it is safe to start another."""
+    """The attempt never started and never can: starting another is safe."""
     RETRY = "retry"
-    """An idempotent run's runner vanished and attempts are left."""
+    """The runner of an idempotent run vanished and attempts are left."""
     FINISH = "finish"
     """The runner recorded how it ended."""
     VANISH = "vanish"
@@ -66,7 +66,7 @@ class Change(NamedTuple):
 
 
 def step(state: State, event: RunEvent) -> State:
-    """The state after `event`; WrongTransition where the table has none."""
+    """Return the state after `event`; WrongTransition where the table has none."""
     after = TRANSITIONS.get((state, event))
     if after is None:
         raise _wrong(f"{event} of a run that is {state}")
@@ -74,7 +74,7 @@ def step(state: State, event: RunEvent) -> State:
 
 
 def change(event: RunEvent) -> Change:
-    """The change that `event` makes; WrongTransition where it depends on the state before."""
+    """Return the change that `event` makes; WrongTransition where several states have one."""
     changes = [Change(state, after) for (state, e), after in TRANSITIONS.items() if e is event]
     if len(changes) != 1:
         raise _wrong(f"{event}, whatever the state before")
@@ -82,7 +82,7 @@ def change(event: RunEvent) -> Change:
 
 
 def end(state: State, outcome: Outcome) -> Change:
-    """The change of a run that ends with `outcome`; WrongTransition where the table has none."""
+    """Return the change of a run that ends with `outcome`; WrongTransition where none does."""
     for event, outcomes in OUTCOMES.items():
         if outcome in outcomes and TRANSITIONS.get((state, event)) is State.ENDED:
             return Change(state, State.ENDED)
@@ -94,7 +94,7 @@ def _wrong(what: str) -> WrongTransition:
 
 
 def diagram() -> str:
-    """The table as a Mermaid state diagram, as docs/architecture.md shows it."""
+    """Return the table as a Mermaid state diagram, as docs/architecture.md shows it."""
     lines = ["stateDiagram-v2", f"    [*] --> {FIRST}: claim"]
     for (state, event), after in TRANSITIONS.items():
         lines.append(f"    {state} --> {after}: {event}")

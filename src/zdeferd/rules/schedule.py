@@ -1,10 +1,10 @@
-"""What to do now, and when to look again: a pure function of the picture and `now`.
+"""Decides what to do now and when to look again, from the picture and `now` alone.
 
-Two lanes, one for idle batches and one for all else, so that an idle job never
-holds up a postprompt job; each starts at most `jobs_at_once` jobs, first in first
-out by claim. A run waits for live runs of the jobs it names in `after` that were
-claimed before it or in its own batch; with cycles inside a batch refused at
-declaration, no two runs can wait for each other. Idle batches that share a log take turns.
+There are two lanes, one for idle batches and one for all other runs, so that an idle job
+never delays a postprompt job. Each lane runs at most `jobs_at_once` jobs, first in first
+out by claim. A run waits for live runs of the jobs in its `after` that were claimed before
+it or in its own batch. Cycles inside a batch are refused at declaration, so no two runs
+wait for each other. Idle batches that share a log take turns.
 """
 
 from collections.abc import Container, Iterable, Mapping
@@ -16,7 +16,7 @@ from ..model import Batch, Run, Trigger
 
 
 class Picture(Struct, frozen=True, kw_only=True):
-    """All that a decision depends on, but the time."""
+    """The values that a decision depends on, except the time."""
 
     waiting: Mapping[int, Run]
     """Claimed runs in the order in which they are to start."""
@@ -31,10 +31,10 @@ class Picture(Struct, frozen=True, kw_only=True):
     day_ends_at: float | None = None
     """The next local midnight, where an idle job of scope day would be due then."""
     hold_until: float = 0.0
-    """Starting runs failed: start none of `held` before then."""
+    """Starting runs failed: none of `held` is started before this instant."""
     held: Container[int] = frozenset()
     leave_at: float | None = None
-    """When to exit if nothing happens; None: stay."""
+    """The instant to exit at if nothing happens; None: never."""
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     dispatch: tuple[Run, ...] = ()
     miss: tuple[Run, ...] = ()
-    """Left out because their batch is past its budget."""
+    """Runs that never start: their batch is past its budget."""
     look_at_ttys: bool = False
     """`idle_at` has come: look, then fire the idle trigger or move `idle_at`."""
     new_day: bool = False
@@ -52,12 +52,12 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 def lane(run: Run) -> Trigger:
-    """Idle for runs of an idle batch; what a user asked for by hand never waits there."""
+    """Return the lane of `run`: idle for an idle batch only, never for `zdeferctl run`."""
     return run.trigger if run.batch is not None else Trigger.POSTPROMPT
 
 
 def decide(picture: Picture, now: float) -> Decision:
-    """What to do at `now` (seconds since the epoch)."""
+    """Return what to do at `now` (seconds since the epoch)."""
     dispatch, miss = _starts(picture, now)
     leave = picture.leave_at is not None and not (picture.waiting or picture.running)
     leave = leave and picture.idle_at is None
@@ -81,7 +81,7 @@ def _has_come(instant: float | None, now: float) -> bool:
 
 
 def _starts(picture: Picture, now: float) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
-    """The runs to start and those to leave out, lanes filled first in first out."""
+    """Return the runs to start and those to leave out, lanes filled first in first out."""
     free = dict.fromkeys(_lanes(picture), picture.jobs_at_once)
     for run in picture.running.values():
         free[lane(run)] = free.get(lane(run), picture.jobs_at_once) - 1
@@ -104,7 +104,7 @@ def _starts(picture: Picture, now: float) -> tuple[tuple[Run, ...], tuple[Run, .
 
 
 def _lanes(picture: Picture) -> list[Trigger]:
-    """Those in which something may wait: a run is in the idle lane by its open batch."""
+    """Return the lanes in which a run may wait; a run in the idle lane has an open batch."""
     triggers = {batch.trigger for batch in picture.batches.values()}
     return [Trigger.POSTPROMPT, *({Trigger.IDLE} & triggers)]
 
@@ -146,7 +146,7 @@ def _earlier_batch(run: Run, batches: Iterable[Batch]) -> Batch | None:
 
 
 def over_budget(run: Run, batches: Mapping[int, Batch]) -> bool:
-    """Whether the run's idle batch has used up its cumulative limit."""
+    """Return whether the idle batch of `run` has used up its cumulative limit."""
     batch = batches.get(run.batch) if run.batch is not None else None
     if batch is None or batch.trigger is not Trigger.IDLE or not batch.sink.idle_budget_ms:
         return False

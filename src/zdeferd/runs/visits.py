@@ -20,7 +20,7 @@ from ..wire.messages import Visit
 
 
 def report(visit: Visit, files: Mapping[str, Job], default_log: str) -> Report:
-    """What `visit` reports, judged against the jobs of the files.
+    """Return what `visit` reports, judged against the jobs of the files.
 
     `default_log` is the shared log of a shell that names none.
     """
@@ -41,13 +41,13 @@ def report(visit: Visit, files: Mapping[str, Job], default_log: str) -> Report:
 # Most shells of a user have the same environment. The ledger also packs the same object only once.
 @lru_cache(maxsize=8)
 def _surroundings(text: str, default_log: str) -> tuple[dict[str, str], Sink]:
-    """The environment cut to the allow-list, and where the shell wants its telemetry."""
+    """Return the environment, cut to the allow-list, and the shell's sink of telemetry."""
     env = environment.cut_env(messages.split_map(text))
     return env, projection.sink(env, default_log)
 
 
 def _jobs(visit: Visit) -> tuple[dict[str, Job], list[Refusal]]:
-    """The jobs that the visit declares, by id, and the declarations that are none."""
+    """Return the jobs that the visit declares, by id, and the declarations that are none."""
     bodies = {function.name: function.body for function in visit.functions}
     jobs: dict[str, Job] = {}
     refused = []
@@ -67,7 +67,7 @@ def _jobs(visit: Visit) -> tuple[dict[str, Job], list[Refusal]]:
 def _job_of(
     record: Register, functions: tuple[tuple[str, str], ...], options: str, fpath: str
 ) -> Job:
-    """The job that `record` declares; ConfigError where a value of it is refused."""
+    """Return the job that `record` declares; ConfigError where a value of it is refused."""
     if functions or len(record.call) == 1:
         kind = messages.split(options), messages.split(fpath)
     else:  # a command with arguments depends on no option of the shell
@@ -98,7 +98,7 @@ def _refusal(job: str, reason: str) -> Refusal:
 
 
 def _judged(jobs: Mapping[str, Job], files: Mapping[str, Job]) -> Iterator[Declaration]:
-    """Each job, refused where a file declares it or where it waits for itself."""
+    """Yield each job, refused where a file declares it or where it waits for itself."""
     cycle = _cycle(jobs, files)
     for job in jobs.values():
         refused = None
@@ -110,7 +110,7 @@ def _judged(jobs: Mapping[str, Job], files: Mapping[str, Job]) -> Iterator[Decla
 
 
 def _cycle(jobs: Mapping[str, Job], files: Mapping[str, Job]) -> set[str]:
-    """The ids of a cycle in `after`; empty where none can lead through one of `jobs`."""
+    """Return the ids of a cycle in `after`; empty where none can lead through `jobs`."""
     if not any(job.after for job in jobs.values()):
         return set()
     edges = {job.id: job.after for job in (*files.values(), *jobs.values())}
