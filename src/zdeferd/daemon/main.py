@@ -147,16 +147,7 @@ class _Daemon:
         committer = Committer(ledger, loop)
         notifier = Notifier(os.environ, loop)
         self._executor = Executor(self._paths.runs, before, loop)
-        self._dispatcher = Dispatcher(
-            self._configuration,
-            self._executor,
-            committer,
-            self._journal,
-            loop,
-            boot_id(),
-            self._clock,
-            Probe(),
-        )
+        self._dispatcher = self._make_dispatcher(committer, loop)
         self._dispatcher.say_problems()
         self._listen_to_signals(loop)
         alarm = Alarm(loop, self._dispatcher.wake, self._clock)
@@ -177,6 +168,18 @@ class _Daemon:
             return True
         await committer.close()
         return False
+
+    def _make_dispatcher(self, committer: Committer, loop: asyncio.AbstractEventLoop) -> Dispatcher:
+        return Dispatcher(
+            self._configuration,
+            self._executor,
+            committer,
+            self._journal,
+            loop,
+            boot_id(),
+            self._clock,
+            Probe(),
+        )
 
     def _open_ledger(self) -> Ledger:
         ledger = Ledger(self._paths.ledger)

@@ -1,14 +1,12 @@
 """Declares every message once, decodes what arrives and encodes what is sent.
 
-**Shells** send frames. A visit is one multipart message of records; a record is
-a frame that holds its name, followed by frames `field=value` (any bytes after the
-first `=`). Lists travel inside one field, joined by NUL; jobs/registrations.py has those of
-functions and jobs. The answer is one record.
+**Shells** send frames. A visit is one multipart message of records; a record is a frame that
+holds its name, followed by frames `field=value` (any bytes after the first `=`). Lists travel
+inside one field, joined by NUL; jobs/registrations.py has those of functions and jobs. The
+answer is one record.
 
-**zdeferctl** sends two frames, `request` and a MessagePack map with a `verb`; the
-answer is `reply` and a MessagePack map, or `refused` and a text.
-
-docs/protocol.md describes both; a test compares it with this file.
+**zdeferctl** sends two frames, `request` and a MessagePack map with a `verb`; the answer is
+`reply` and a MessagePack map, or `refused` and a text. docs/protocol.md describes both.
 """
 
 from collections.abc import Iterable
@@ -89,16 +87,9 @@ class End(Record, frozen=True, tag="end"):
     """Ends a visit, so that a shell need not know which other record is the last."""
 
 
-RECORDS: dict[str, type[Any]] = {
-    "hello": Hello,
-    "context": ShellContext,
-    "functions": Functions,
-    "jobs": Jobs,
-    "postprompt": Postprompt,
-    "idle": Idle,
-    "oversize": Oversize,
-    "end": End,
-}
+_KINDS = (Hello, ShellContext, Functions, Jobs, Postprompt, Idle, Oversize, End)
+RECORDS: dict[str, type[Any]] = {str(kind.__struct_config__.tag): kind for kind in _KINDS}
+"""The records of a visit, by the frame that names them."""
 
 
 class Visit(Struct, frozen=True):
