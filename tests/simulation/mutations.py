@@ -166,9 +166,9 @@ def leftovers_are_left() -> AbstractContextManager[Any]:
 def a_mark_before_the_append() -> AbstractContextManager[Any]:
     append_all = sharedlog._Group._append_all
 
-    async def hasty(self: Any, log: int, lines: Any) -> bool:
+    async def hasty(self: Any, log: int, lines: Any) -> None:
         await self._ledger.mark([line.id for line in lines])
-        return await append_all(self, log, lines)
+        await append_all(self, log, lines)
 
     return _instead(sharedlog._Group, "_append_all", hasty)
 

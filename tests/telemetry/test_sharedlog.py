@@ -37,7 +37,9 @@ class Book:
         self.steps_left: int | None = None
 
     async def flush(self) -> bool:
-        return await flush(self, list(self.lines.values()), self.synced)
+        """Flush; whether no line is left for another time."""
+        await flush(self, list(self.lines.values()), self.synced)
+        return not self.lines
 
     def step(self) -> None:
         if self.steps_left is not None:

@@ -1,14 +1,15 @@
-"""The file of a shared log: open it, append one line, flush it, look for lines in it.
+"""Opens the file of a shared log, appends one line, flushes it, looks for lines in it.
 
-A line is one write(2) with its newline, on a descriptor with O_APPEND. Two cases add to
-that. Where the file does not end in a newline (somebody's torn line), ours begins with
-one, in the same write: a torn line stays one defect and does not swallow ours. And a short
-write, which a full disk brings, is completed, or cut back as long as nobody has appended
-behind it; the instant between the look and the cut is the one that no lock covers,
-because the shells that write here take none.
+A line is one write(2) with its newline, on a descriptor with O_APPEND. Two cases add to that:
 
-Regular files only, symlinks not followed. Assumes that telemetry lines are short and
-hold no newline.
+* The file does not end in a newline, because another program left a torn line. Ours begins
+  with a newline then, in the same write: the torn line stays one defect and ours stays whole.
+* A full disk makes the write a short one. The rest is written, or the piece is cut off as long
+  as no other program has appended behind it. No lock covers the instant between that check and
+  the cut, because the shells that write to the log take none.
+
+Only regular files of the user are opened, and no symlink is followed. Assumes that telemetry
+lines are short and hold no newline.
 """
 
 import os
@@ -26,20 +27,20 @@ from ..machine.paths import sync_folder
 LOOKS = 50
 """About 0.1 ms: far longer than a write takes from one page to the next."""
 COMPARED_BYTES = 1024
-"""How much of the file, before the offset of an intent, tells that it is still that file."""
+"""The bytes before the offset of an intent by which a file is recognised."""
 SYNCED_LIMIT = 64
-"""Files that are remembered as flushed; what is forgotten is flushed once more."""
+"""Files that are remembered as flushed; a forgotten one is flushed once more."""
 _FLAGS = os.O_RDWR | os.O_APPEND
 
 
 class Intent(NamedTuple):
-    """To which file lines are about to be appended, and where it ends until then."""
+    """The file to which lines are about to be appended, and its size before that."""
 
     inode: int
     """Without the device: another boot may number the same disk differently."""
     offset: int
     before: int | None
-    """A checksum of what stands before the offset; None: begun by an earlier version."""
+    """A checksum of the bytes before the offset; None: begun by an earlier version."""
 
 
 class Settled(StrEnum):
@@ -53,7 +54,7 @@ class Settled(StrEnum):
 
 
 class Kept(NamedTuple):
-    """What was durable of a log when it was last flushed."""
+    """A log as it was when it was last flushed."""
 
     device: int
     inode: int
@@ -62,11 +63,11 @@ class Kept(NamedTuple):
 
 
 Synced = dict[str, Kept]
-"""By path, what this process has flushed."""
+"""What this process has flushed, by path."""
 
 
 def open_log(path: str) -> int:
-    """A descriptor that appends to `path`, made with mode 0600; LogUnavailable says why not."""
+    """Open `path` for appending, with mode 0600 where it is new; LogUnavailable."""
     try:
         if os.path.lexists(path):
             _check_regular(path, os.lstat(path))  # opening a device can have effects
@@ -85,7 +86,7 @@ def open_log(path: str) -> int:
 
 
 def intent(log: int) -> Intent:
-    """What must be durable before the next append to `log`; LogUnavailable."""
+    """Return what must be durable before the next append to `log`; LogUnavailable."""
     try:
         found = os.fstat(log)
         return Intent(found.st_ino, found.st_size, _checksum(log, found.st_size))
@@ -94,9 +95,9 @@ def intent(log: int) -> Intent:
 
 
 def make_durable(log: int, path: str, synced: Synced) -> None:
-    """Flush what the log holds, and its name in its folder; LogUnavailable.
+    """Flush the log and its name in its folder; LogUnavailable.
 
-    Nothing is done where neither has changed since this process did it last.
+    Does nothing where neither has changed since this process did it last.
     """
     folder = os.path.dirname(path)
     try:
@@ -123,13 +124,14 @@ def _flush(log: int) -> None:
 
 
 def append(log: int, text: bytes) -> None:
-    """One line, whole; LogUnavailable: it is not in the file as a whole line."""
+    """Append one line; LogUnavailable: it is not in the file as a whole line."""
     try:
         data = text + b"\n" if _ends_whole(log) else b"\n" + text + b"\n"
         written = os.write(log, data)
         if written == len(data):
             return
-        end = os.lseek(log, 0, os.SEEK_CUR)  # where our piece ends, whoever wrote since
+        # The end of our piece, even where another program has written since.
+        end = os.lseek(log, 0, os.SEEK_CUR)
         whole = _complete(log, end - written, end, data[written:])
     except OSError as error:
         raise _unavailable("write", "the log", error) from None
@@ -138,10 +140,10 @@ def append(log: int, text: bytes) -> None:
 
 
 def settle(path: str, begun: Intent, texts: Sequence[bytes]) -> list[Settled]:
-    """Of each line of a group that was begun: whether it is in its file.
+    """Return, for each line of a group that was begun, whether it is in its file.
 
-    What is there is flushed. A piece of a line at the end of the file is completed, or cut
-    off. LogUnavailable: cannot be seen now.
+    The lines that are there are flushed. A piece of a line at the end of the file is
+    completed, or cut off. LogUnavailable: the file cannot be read now.
     """
     try:
         found = _find(path, begun)
@@ -161,8 +163,8 @@ def settle(path: str, begun: Intent, texts: Sequence[bytes]) -> list[Settled]:
 
 
 def _settle_in(log: int, begun: Intent, texts: Sequence[bytes]) -> list[Settled]:
-    # Emptied since, it may hold the lines from its beginning on; they are not taken for
-    # absent, because they may have been there before.
+    # A file that was emptied since may hold the lines from its beginning on. A line that it
+    # does not hold is not absent: it may have been there before.
     same = _is_continued(log, begun)
     there = _look_for(log, begun.offset if same else 0, texts)
     if there:
@@ -184,7 +186,7 @@ def _checksum(log: int, offset: int) -> int:
 
 
 def _look_for(log: int, offset: int, texts: Sequence[bytes]) -> set[int]:
-    """The numbers of the lines that stand behind `offset`; each one found is one of them."""
+    """Return the numbers of the lines that stand behind `offset`, each found line counted once."""
     missing: dict[bytes, list[int]] = {}
     for number, text in enumerate(texts):
         missing.setdefault(text + b"\n", []).append(number)
@@ -205,16 +207,16 @@ def _look_for(log: int, offset: int, texts: Sequence[bytes]) -> set[int]:
 
 
 def _completed(log: int, at: int, piece: bytes, lines: Sequence[bytes]) -> bytes:
-    """The line that the piece at the end of the file was made into; empty: into none."""
+    """Complete the piece at the end of the file; the line it is now, empty where it is none."""
     line = next((line for line in lines if line.startswith(piece)), b"")
     whole = line and _complete(log, at, at + len(piece), line[len(piece) :])
     return line if whole else b""
 
 
 def _complete(log: int, begin: int, end: int, missing: bytes) -> bool:
-    """Complete the piece of a line from `begin` to `end`, or cut it back; whether it is whole.
+    """Complete the piece of a line from `begin` to `end`, or cut it off; whether it is whole.
 
-    Neither where somebody has appended behind it.
+    Does neither where another program has appended behind it.
     """
     if os.fstat(log).st_size != end:
         return False
@@ -230,7 +232,7 @@ def _complete(log: int, begin: int, end: int, missing: bytes) -> bool:
 
 
 def _find(path: str, begun: Intent) -> str | None:
-    """Where the file of that inode is now: at `path`, or rotated to a name like it."""
+    """Return the path of the file of that inode: `path`, or a name like it after a rotation."""
     folder, name = os.path.split(path)
     stem = name.split(".")[0] or name
     try:
@@ -252,11 +254,8 @@ def _lstat(path: str) -> os.stat_result | None:
 
 
 def _ends_whole(log: int) -> bool:
-    """Whether the last line has its newline.
-
-    Looked at again where it has none: a write that crosses a page is visible in two pieces,
-    and what looks torn may be whole in a moment.
-    """
+    """Whether the last line has its newline."""
+    # A write that crosses a page is visible in two pieces: a torn line may be whole in a moment.
     return any(_line_begins(log, os.fstat(log).st_size) for _ in range(LOOKS))
 
 

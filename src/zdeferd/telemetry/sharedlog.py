@@ -1,14 +1,14 @@
-"""One append per line, exactly once, to files that others append to as well.
+"""Appends telemetry lines exactly once, to files that other programs append to as well.
 
-The lines of a file that are due go together, as a *group*. First the file is flushed as it
-is, and where it ends then is the *intent* of the group: which file, not before which offset.
+The due lines of a file go together, as a *group*. First the file is flushed as it is. Its
+identity and its size then are the *intent* of the group: no line of it lies before that offset.
 Before each line is appended, that intent is committed for it. After the last one the file is
 flushed, once for all of them, and only then are they marked. So after a crash or a power cut
 the begun lines of one group are in doubt, and `settle` looks for them from that offset on, in
-the file or in its rotated sibling; what is missing there is appended again.
+the file or in its rotated sibling; a line that is missing there is appended again.
 
 `flush` drives this for all lines that are due, each file's lines in their order. logfile.py
-does what touches the files. Assumes that one process flushes at a time.
+has the files themselves. Assumes that one process flushes at a time.
 """
 
 import asyncio
@@ -32,66 +32,62 @@ class PendingLine(NamedTuple):
 
 
 class LineLedger(Protocol):
-    """What `flush` asks of the ledger; each call returns when it is durable."""
+    """The ledger as `flush` uses it; each call returns when it is durable."""
 
     async def begin(self, line: int, where: Intent) -> None:
-        """It is about to be appended to that file, not before that offset."""
+        """Record that the line is about to be appended, with the intent of its group."""
 
     async def mark(self, lines: Sequence[int]) -> None:
-        """They are in their file, and that is durable."""
+        """Record that the lines are in their file, which is flushed."""
 
     async def settled(
         self, there: Sequence[int], absent: Sequence[int], lost: Sequence[int], problem: str
     ) -> None:
-        """In one transaction, of lines that were begun: marked, pending again, or lost.
+        """Record in one transaction which begun lines are marked, pending again, or lost.
 
-        Lost: it may or may not have reached a file that is gone: never append it again.
+        Lost: the file is gone, and the line may be in it, so it is not appended again.
         """
 
     async def put_back(self, line: int, problem: str) -> None:
-        """It is certainly not in its file, and cannot be written now."""
+        """Record that the line is not in its file, and why it cannot be written now."""
 
     async def note(self, line: int, problem: str) -> None:
-        """Whether it is in its file, and durable, cannot be seen now; it stays begun."""
+        """Record why its file cannot be read or flushed now; the line stays begun."""
 
 
-async def flush(ledger: LineLedger, lines: Iterable[PendingLine], synced: Synced) -> bool:
-    """Append all lines that can be; True if none of them is left for another time.
+async def flush(ledger: LineLedger, lines: Iterable[PendingLine], synced: Synced) -> None:
+    """Append all lines that can be appended now.
 
-    Files are written side by side, each in the order of its lines, and a line that
-    cannot be written holds up the rest of its file. `synced` is what this daemon knows to
-    be durable; it is kept from call to call. Must not be cancelled half-way.
+    Files are written side by side, each in the order of its lines. A line that cannot be
+    written holds up the rest of its file. `synced` is what this daemon has flushed, kept from
+    call to call. Must not be cancelled half-way.
     """
     files: dict[str, list[PendingLine]] = {}
     for line in lines:
         files.setdefault(line.path, []).append(line)
     results = await asyncio.gather(
         *(_flush_file(ledger, path, pending, synced) for path, pending in files.items()),
-        return_exceptions=True,  # none may still be at work when this returns
+        return_exceptions=True,  # no file may still be written to when this returns
     )
     for result in results:
         if isinstance(result, BaseException):
             raise result
-    return all(results)
 
 
 async def _flush_file(
     ledger: LineLedger, path: str, lines: list[PendingLine], synced: Synced
-) -> bool:
+) -> None:
     begun = [line for line in lines if line.intent is not None]
     due = [line for line in lines if line.intent is None]
     absent = await _settle(ledger, path, begun)
-    if absent is None:
-        return False
-    if not absent and not due:
-        return True
-    return await _Group(ledger, path, synced).append(absent + due)
+    if absent is not None and (absent or due):
+        await _Group(ledger, path, synced).append(absent + due)
 
 
 async def _settle(
     ledger: LineLedger, path: str, begun: list[PendingLine]
 ) -> list[PendingLine] | None:
-    """Those of the begun lines that are not in the file; None: that cannot be seen now."""
+    """Return the begun lines that are not in the file; None: the file cannot be read now."""
     if not begun:
         return []
     where, texts = begun[0].intent, [line.text for line in begun]
@@ -118,20 +114,20 @@ class _Group:
         self._appended: list[int] = []
         """Lines that are in the file and not marked."""
 
-    async def append(self, lines: list[PendingLine]) -> bool:
-        """Append, flush and mark the lines; False if some of them must wait."""
+    async def append(self, lines: list[PendingLine]) -> None:
+        """Append, flush and mark the lines, up to the first that cannot be written now."""
         try:
             log = await asyncio.to_thread(open_log, self._path)
         except LogUnavailable as problem:
             await self._ledger.put_back(lines[0].id, str(problem))
-            return False
+            return
         try:
-            written = await self._append_all(log, lines)
-            return await self._mark(log) and written
+            await self._append_all(log, lines)
+            await self._mark(log)
         finally:
             os.close(log)
 
-    async def _append_all(self, log: int, lines: list[PendingLine]) -> bool:
+    async def _append_all(self, log: int, lines: list[PendingLine]) -> None:
         line = lines[0]
         try:
             begun = await asyncio.to_thread(self._begin, log)
@@ -144,22 +140,19 @@ class _Group:
                 self._appended.append(line.id)
         except LogUnavailable as problem:
             await self._ledger.put_back(line.id, str(problem))
-            return False
-        return True
 
     def _begin(self, log: int) -> Intent:
         make_durable(log, self._path, self._synced)
         return intent(log)
 
-    async def _mark(self, log: int) -> bool:
+    async def _mark(self, log: int) -> None:
         if not self._appended:
-            return True
+            return
         try:
             await asyncio.to_thread(make_durable, log, self._path, self._synced)
         except LogUnavailable as problem:
             await self._ledger.note(self._appended[0], str(problem))
-            return False
+            return
         reached("daemon.line-flushed")
         await self._ledger.mark(self._appended)
         reached("daemon.line-marked")
-        return True
