@@ -44,7 +44,7 @@ typeset -gi _zdeferd_limit=65536
   local -a events known=(${(k)functions})
   local environment nul=$'\0' any=[^$'\0']#$'\0'
   [[ ${ZSH_IDLE_ENABLE-} != 0 ]] ||
-    _zdeferd_queue=("${(@)_zdeferd_queue:#(defer$nul${~any}${~any}|add$nul${~any}on=)idle$nul*}")
+    _zdeferd_queue=("${(@)_zdeferd_queue:#(defer$nul${~any}${~any}|add$nul${~any}on=)idle(|$nul*)}")
   (( ! $#_zdeferd_told )) || _zdeferd_queue=("${(@)_zdeferd_queue:|_zdeferd_told}")
   (( $#_zdeferd_queue || ! $+_zdeferd[prompted] )) && events=(postprompt) _zdeferd[prompted]=1
   [[ -z ${_zdeferd[idle]-} ]] || { events+=(idle) && _zdeferd[idle]= }

@@ -11,7 +11,7 @@ typeset -gA _zdeferd _zdeferd_ids
 # Few commands: each costs three system calls. The pattern is zdeferd-check's rule.
 zf::defer::register() {
   builtin trap - DEBUG ZERR
-  [[ $# -gt 3 && $3:$1 == (postprompt|idle):[a-z0-9][a-z0-9-]# && $#1 -lt 65 && -n $2 ]] ||
+  [[ $# -gt 2 && $3:$1 == (postprompt|idle):[a-z0-9][a-z0-9-]# && $#1 -lt 65 && -n $2 ]] ||
     zdeferd-refuse zf::defer::register "$@" || return
   _zdeferd_queue+=(defer$'\0'"${(pj:\0:)@}")
   (( _zdeferd_armed )) || zdeferd-arm
@@ -60,7 +60,7 @@ zf::defer::register() {
   } 2>/dev/null
 }
 
-builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{add,arm,check,doubt,help,kick,refuse,socket,tick},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
+builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{add,arm,check,doubt,help,inside,kick,refuse,socket,tick},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
 fpath+=($_zdeferd_root/functions)
 # With -c there is no prompt, and `zle` would load a module for nothing.
 [[ ! -o interactive ]] || (( $+ZSH_EXECUTION_STRING )) || .zdeferd-soon zdeferd-kick

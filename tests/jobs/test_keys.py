@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from zdeferd.jobs.cycles import find_cycle
 from zdeferd.jobs.environment import ALLOWED_ENV, ALLOWED_PREFIXES, allowed_env, cut_env
 from zdeferd.jobs.fingerprint import find_command
-from zdeferd.jobs.keys import is_id, shown
+from zdeferd.jobs.keys import is_id, job_from_table
+from zdeferd.jobs.problems import shown
 from zdeferd.jobs.units import parse_duration, parse_size
 
 
@@ -124,6 +125,28 @@ def test_not_an_id(text: str) -> None:
 def test_shown_values_are_short() -> None:
     assert shown(True) == "true"
     assert len(shown("x" * 1000)) == 60
+
+
+PRIVATE = {
+    "env": ({"TOKEN": "hunter2", "PORT": 3, "ON": True}, "a table in which PORT is an integer and"),
+    "run": (["curl", "-H", "key: hunter2", 5], "['curl', '…', '…', 5]"),
+}
+
+
+@pytest.mark.parametrize("key", PRIVATE)
+def test_what_may_be_a_secret_is_in_no_message(key: str) -> None:
+    value, found = PRIVATE[key]
+    job, problems = job_from_table("a", {"run": "true", key: value}, "/h", "file")
+    assert job is None
+    assert len(problems) == 1
+    assert problems[0].found.startswith(found)
+    assert "hunter2" not in str(problems)
+
+
+@pytest.mark.parametrize("value", ["hunter2", 3.5, ["hunter2"], {"BAD NAME": "hunter2"}])
+def test_no_kind_of_mistake_in_env_shows_a_value(value: object) -> None:
+    assert "hunter2" not in str(job_from_table("a", {"run": "x", "env": value}, "/h", "file"))
+    assert "hunter2" not in str(job_from_table("a", value, "/h", "file"))
 
 
 ROOT = Path(__file__).parents[2]

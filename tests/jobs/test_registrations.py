@@ -135,3 +135,29 @@ def test_any_bytes_survive_in_a_list(elements: list[str]) -> None:
 def test_noise_is_lists_or_a_wire_error(functions: str, jobs: str) -> None:
     with contextlib.suppress(WireError):
         read(functions, jobs)
+
+
+SECRET = ["env=TOKEN=hunter2", "TOKEN=hunter2"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["add", "id=a", *SECRET, "--", "f"],
+        ["add", "id=a", "id=hunter2", "--", "f"],
+        ["add", *SECRET],
+        ["words", "add", "hunter2", "hunter2", "f"],
+    ],
+)
+def test_no_message_has_a_value(words: list[str]) -> None:
+    text = "\0".join(words)
+    with pytest.raises(WireError) as refused:
+        read("", f"{len(text)}\0{text}")
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["99\0hunter2", "7\0hunter2", "3\0hunter2"])
+def test_no_message_has_a_part_of_a_list(text: str) -> None:
+    with pytest.raises(WireError) as refused:
+        read(text, "")
+    assert "hunter2" not in str(refused.value)

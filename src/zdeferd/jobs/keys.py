@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..model import ID_PATTERN, Argv, Code, Job, Scope, Trigger
-from .problems import Problem, Refused
+from .problems import Problem, Refused, kind, not_a_table, run_shown, shown
 from .units import parse_duration, parse_size
 
 RETRIES = 3
@@ -29,6 +29,8 @@ class Key(NamedTuple):
     field: str
     expected: str
     read: Callable[[Any, str], object]
+    found: Callable[[object], str] | None = None
+    """How a message shows a bad value, where that may hold a secret; else `shown`."""
 
 
 def job_from_table(
@@ -38,7 +40,7 @@ def job_from_table(
     if not is_id(job_id):
         return None, [Problem("", shown(job_id), ID_EXPECTED)]
     if not isinstance(table, dict):
-        return None, [Problem("", shown(table), f"a table, [{job_id}]")]
+        return None, [Problem("", not_a_table(table), f"a table, [{job_id}]")]
     fields, problems = _read_table(table, JOB_KEYS, home)
     if "run" not in table:
         problems.append(Problem("run", "nothing", JOB_KEYS["run"].expected))
@@ -92,12 +94,6 @@ def is_id(text: str) -> bool:
     return re.fullmatch(ID_PATTERN, text, re.ASCII) is not None
 
 
-def shown(value: object) -> str:
-    """Return a value as an error message shows it, cut to 60 characters."""
-    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def _read_table(
     table: Mapping[str, object], keys: Mapping[str, Key], home: str
 ) -> tuple[dict[str, Any], list[Problem]]:
@@ -111,7 +107,7 @@ def _read_table(
         try:
             fields[key.field] = key.read(value, home)
         except (ValueError, msgspec.ValidationError):
-            problems.append(Problem(name, shown(value), key.expected))
+            problems.append(Problem(name, (key.found or shown)(value), key.expected))
     return fields, problems
 
 
@@ -259,7 +255,12 @@ _SCOPES = ", ".join(f"'{scope}'" for scope in Scope)
 _PATH = "an absolute path, or one that begins with ~/ or $HOME/"
 
 JOB_KEYS: dict[str, Key] = {
-    "run": Key("run", "zsh code as a string, or a command and its arguments as an array", _run),
+    "run": Key(
+        "run",
+        "zsh code as a string, or a command and its arguments as an array",
+        _run,
+        run_shown,
+    ),
     "on": Key("on", f"an array of triggers: {_TRIGGERS}", _triggers),
     "once_per": Key("once_per", f"one of {_SCOPES}", _scope),
     "watch": Key("watch", f"an array of 'command:NAME', globs or files, each {_PATH}", _watch),
@@ -268,7 +269,7 @@ JOB_KEYS: dict[str, Key] = {
     "idempotent": Key("idempotent", "true or false", _flag),
     "attempts": Key("attempts", "a whole number from 1 to 100", _whole(1, 100)),
     "background": Key("background", "true or false", _flag),
-    "env": Key("env", "a table of strings, its keys names of variables", _variables),
+    "env": Key("env", "a table of strings, its keys names of variables", _variables, kind),
     "description": Key("description", "a string", _text),
 }
 """Every key of a job."""

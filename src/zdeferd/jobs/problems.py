@@ -58,3 +58,40 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
     found = list(problems)
     files = list(dict.fromkeys(problem.file for problem in found))
     return sorted(found, key=lambda problem: (files.index(problem.file), problem.line))
+
+
+def shown(value: object) -> str:
+    """Return a value as an error message shows it, cut to 60 characters."""
+    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def kind(value: object) -> str:
+    """Return what a value is, without the value: `a table in which PORT is an integer`."""
+    if isinstance(value, dict):
+        odd = [f"{name} is {kind(item)}" for name, item in value.items() if type(item) is not str]
+        return f"a table in which {' and '.join(odd)}" if odd else "a table"
+    return _KINDS.get(type(value), "a date or time")
+
+
+def not_a_table(value: object) -> str:
+    """Return what stands in the place of a job: a string may be a variable's value."""
+    return kind(value) if isinstance(value, str | list) else shown(value)
+
+
+def run_shown(value: object) -> str:
+    """Return a bad value of `run`: of an array's strings only the first, the command."""
+    if not isinstance(value, list):
+        return shown(value)
+    return shown(
+        [item if not at or type(item) is not str else "…" for at, item in enumerate(value)]
+    )
+
+
+_KINDS: dict[type, str] = {
+    str: "a string",
+    bool: "true or false",
+    int: "an integer",
+    float: "a number with a fraction",
+    list: "an array",
+}

@@ -63,7 +63,7 @@ def read(functions: str, jobs: str) -> tuple[tuple[Function, ...], tuple[Registe
     """The two lists of one visit; WireError where they are none."""
     elements = _elements(functions)
     if len(elements) % 2:
-        raise WireError(f"functions: a name without a body: {elements[-1][:40]!r}")
+        raise WireError("functions: a name without a body")
     bodies = dict(zip(elements[::2], elements[1::2], strict=True))
     reach = _Reach(bodies)
     said = [element.split("\0") for element in _elements(jobs)]
@@ -90,11 +90,11 @@ def _elements(text: str) -> list[str]:
         length, _, _ = data[at : at + 8].partition(b"\0")
         start = at + len(length) + 1
         if not length.isdigit() or start + int(length) > len(data):
-            raise WireError(f"a list whose lengths are wrong: {data[at : at + 40]!r}")
+            raise WireError(f"a list whose lengths are wrong, at byte {at}")
         at = start + int(length)
         found.append(data[start:at].decode("utf-8", "surrogateescape"))
         if data[at : at + 1] not in (b"", b"\0"):
-            raise WireError(f"a list whose lengths are wrong: {data[at : at + 40]!r}")
+            raise WireError(f"a list whose lengths are wrong, at byte {at}")
         at += 1
     return found
 
@@ -118,7 +118,7 @@ def _register(words: list[str], reach: "_Reach") -> Register:
         case ["add", *rest] if "--" in rest[:-1]:
             split = rest.index("--")
             return _of_fields(rest[:split], rest[split + 1 :], reach)
-    raise WireError(f"not the words of a job: {' '.join(words)[:40]!r}")
+    raise WireError(f"not the words of a job: {len(words)} that begin with {words[0][:10]!r}")
 
 
 def _of_fields(fields: list[str], call: list[str], reach: "_Reach") -> Register:
@@ -130,7 +130,7 @@ def _of_fields(fields: list[str], call: list[str], reach: "_Reach") -> Register:
         elif equals and name in SINGLE - found.keys():
             found[name] = value
         else:
-            raise WireError(f"not a field of a job, or a second one: {word[:40]!r}")
+            raise WireError(f"not a field of a job, or a second one: {name[:40]!r}")
     found["functions"] = reach([*_called(call), *found.get("functions", ())])
     try:
         return msgspec.convert(found, Register)
