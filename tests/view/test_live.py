@@ -92,10 +92,10 @@ def test_a_recorded_end(user: User, folder: Path) -> None:
     for verb in ("status", "runs"):
         text = call(verb).out
         assert "2.0 s" in text
-        assert "ended, not taken in yet" in text
+        assert "ended, not recorded yet" in text
         assert "running" not in text.replace("not running", "")
     assert "ended" in call("jobs").out
-    assert "has ended, which the next daemon takes in" in call("why", "build").out
+    assert "has ended, which the next daemon records" in call("why", "build").out
     assert before == sorted(path.stat().st_mtime_ns for path in (folder, *folder.iterdir()))
     assert call("uninstall", "--purge", "--dry-run").code == 0
 

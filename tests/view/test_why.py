@@ -61,7 +61,7 @@ TABLE: list[tuple[dict[str, Any], WhyCode, str]] = [
     (
         {"live": live(ended=True), "daemon": False},
         WhyCode.WAITS_FOR_DAEMON,
-        "has ended, which the next daemon takes in",
+        "has ended, which the next daemon records",
     ),
     ({"live": live(), "daemon": False}, WhyCode.WAITS_FOR_DAEMON, "starts when the daemon is back"),
     ({"job": None}, WhyCode.UNKNOWN, "not a job that zdeferd has heard of; `zdeferctl jobs`"),

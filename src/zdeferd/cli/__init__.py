@@ -1,8 +1,8 @@
 """zdeferctl: ask and steer zdeferd.
 
-Owns the verbs' names, how one is found and run, and how every failure reads. Each
-verb is one module of this package with `configure(parser)` and `perform(call)`; only
-the one that was asked for is imported, so that `status` never pays for ZeroMQ.
+Owns the verbs' names, and prints every failure. Each verb is one module of this package
+with `configure(parser)` and `perform(call)`. Only the module of the verb that was asked for
+is imported, so that `status` does not load ZeroMQ.
 
 Exit codes: 0 done, 1 the answer is no or the job failed, 2 usage, 3 no daemon;
 130 after Ctrl-C. A reader that closes the pipe ends the program silently.
@@ -55,7 +55,7 @@ READS = frozenset({"status", "jobs", "runs", "show", "log", "why", "check"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program: -> its exit code. Prints every failure itself."""
+    """Run zdeferctl; -> its exit code. Prints every failure."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     _open_streams()
     words = list(sys.argv[1:] if argv is None else argv)
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """A program may be started with its streams closed, and names may be any bytes."""
+    """Open closed streams on /dev/null; print bytes that are no text as escapes."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             null = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
@@ -86,7 +86,7 @@ def _open_streams() -> None:
 
 
 def _drop_output() -> None:
-    """Python would try, fail and complain again at its exit."""
+    """Send what is left to /dev/null: Python would fail and complain again at its exit."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError:
@@ -127,7 +127,7 @@ def _load(verb: str) -> ModuleType:
 
 
 def verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
-    """The argument parser of one verb; its help is the module's docstring."""
+    """Return the argument parser of one verb; its help is the module's docstring."""
     import argparse
     from textwrap import fill
 
@@ -135,7 +135,7 @@ def verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     text = "\n\n".join(fill(" ".join(p.split()), HELP_COLUMNS) for p in paragraphs)
 
     class Parser(argparse.ArgumentParser):
-        """Usage errors read like every other error of this program."""
+        """Prints usage errors as all other errors of this program."""
 
         def error(self, message: str) -> NoReturn:
             print(f"zdeferctl: {message}; see `zdeferctl {verb} --help`", file=sys.stderr)
@@ -175,7 +175,7 @@ def _no_verb(words: list[str]) -> int:
 
 
 def usage() -> str:
-    """What `zdeferctl --help` prints."""
+    """Return the text of `zdeferctl --help`."""
     verbs = "\n".join(f"  {verb:<10} {line}" for verb, line in VERBS.items())
     return (
         "usage: zdeferctl VERB [options]\n\n"

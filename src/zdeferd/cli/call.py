@@ -1,4 +1,4 @@
-"""One call of zdeferctl: its arguments, where it looks, how it answers.
+"""One call of zdeferctl: its arguments, its environment, and its output.
 
 A verb makes one answer: a document (what `--json` prints) and a text (what people
 read). Which of the two is shown, and whether in colour, is decided here and nowhere
@@ -24,7 +24,7 @@ JSON_SCHEMA_VERSION = 1
 
 
 class Call:
-    """The verb, its arguments, the environment, and the one place that prints."""
+    """Holds the verb, its arguments and the environment, and prints the answer."""
 
     def __init__(self, verb: str, args: argparse.Namespace, env: Mapping[str, str]) -> None:
         self.verb = verb
@@ -46,7 +46,7 @@ class Call:
         return code
 
     def failed(self, message: str, code: int) -> None:
-        """Print a failure: always for people, and as the document where one was asked for."""
+        """Print a failure to standard error, and with `--json` as a document too."""
         self._end_live()
         if self.args.json:
             self._print_json({"error": message, "exit_code": code})
@@ -54,7 +54,7 @@ class Call:
 
     @property
     def columns(self) -> int | None:
-        """How broad the terminal is that shows the answer; None: there is none."""
+        """The columns of the terminal that shows the answer; None: there is none."""
         if not sys.stdout.isatty():
             return None
         from shutil import get_terminal_size
@@ -67,13 +67,13 @@ class Call:
         return sys.stderr.isatty() and not self.args.json and self.env.get("TERM") != "dumb"
 
     def progress(self, line: str) -> None:
-        """Say how it goes, to a person only."""
+        """Print a line of progress, on a terminal only."""
         if self.watched:
             self._end_live()
             print(line, file=sys.stderr, flush=True)
 
     def live(self, line: str) -> None:
-        """The same in a line that the next one, or the answer, takes the place of."""
+        """Print a line of progress that the next one, or the answer, replaces."""
         if self.watched:
             print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
             self._is_live = True
@@ -91,5 +91,5 @@ class Call:
 
 
 def wants_colour(env: Mapping[str, str], on_terminal: bool) -> bool:
-    """Colour: on a terminal that can, unless NO_COLOR is set to anything."""
+    """Return whether to use colour: on a terminal that can, unless NO_COLOR is set."""
     return on_terminal and not env.get("NO_COLOR") and env.get("TERM", "dumb") != "dumb"

@@ -39,7 +39,7 @@ class Cancelled(NamedTuple):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Which runs."""
+    """Add the arguments that name runs or jobs."""
     parser.add_argument(
         "targets", metavar="RUN|JOB", nargs="+", type=run_or_job, help="a run's number or a job"
     )
@@ -50,7 +50,7 @@ def perform(call: Call) -> int:
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
         found = [row for target in call.args.targets for row in _runs_of(view, paths, target)]
-    # What waits goes first, the last of it before all, lest it starts meanwhile.
+    # Waiting runs first, the newest before all: none of them starts meanwhile.
     rows = {(row["state"] == "dispatched", -row["id"]): row for row in found}
     done = [_cancel(paths, row) for _, row in sorted(rows.items())]
 
@@ -66,7 +66,7 @@ def perform(call: Call) -> int:
 
 
 def _runs_of(view: View, paths: Paths, target: str) -> list[RunRow]:
-    """A run by its number; of a job all that have not ended."""
+    """Return a run by its number, or the live runs of a job."""
     if is_number(target):
         return [find_run(view, int(target))]
     rows = [row for row in view.live_runs() if row["job"] == target]

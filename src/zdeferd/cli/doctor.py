@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """No options of its own."""
+    """Add no options."""
 
 
 def perform(call: Call) -> int:
@@ -52,7 +52,7 @@ def _line(finding: Finding, home: str, style: Style) -> str:
 
 
 def examine(env: Mapping[str, str]) -> list[Finding]:
-    """Every finding of every check, in the order in which a user would meet them."""
+    """Return the findings of all checks, in the order in which a user would meet them."""
     host = this_host(env)
     scene = Scene(env, host.paths, load(host.paths), host)
     checks = (*connection.CHECKS, *files.CHECKS, *machine.CHECKS)

@@ -32,7 +32,7 @@ _SERVICES = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Whether to touch .zshrc, and whether to do anything."""
+    """Add --zshrc, --dry-run and --verbose."""
     parser.add_argument("--zshrc", action="store_true", help="add the line to .zshrc, once")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
     parser.add_argument("--verbose", action="store_true", help="each step as well")
@@ -72,7 +72,7 @@ def _lines(host: Host, changed: list[str], call: Call, style: Style) -> Iterator
 
 
 def _zshrc(host: Host, changed: list[str], call: Call, style: Style) -> Iterator[str]:
-    """What is so, or is to be done, in the user's own file."""
+    """Yield what was done, or is to be done, in the user's .zshrc."""
     if describe(AddLine(host.zshrc, host.line)) in changed and not call.args.dry_run:
         yield f".zshrc   line added to {host.zshrc}{_backup(host)}"
     elif loads_shim(host.zshrc):

@@ -29,7 +29,7 @@ _HEADS = ("JOB", "ON", "ONCE PER", "FROM", "LAST RUN", "DESCRIPTION")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """No options that people need."""
+    """Add --ids, which completion uses."""
     from argparse import SUPPRESS
 
     parser.add_argument("--ids", action="store_true", help=SUPPRESS)
@@ -88,7 +88,7 @@ def _cells(item: Declared, last: RunRow | None, now: float, style: Style) -> lis
 
 
 def _table(rows: list[list[str]], columns: int | None, style: Style) -> str:
-    """The table; descriptions only as far as the terminal has room for them."""
+    """Return the table; descriptions are cut to the width of the terminal."""
     made = table(_HEADS[:-1], [row[:-1] for row in rows], style)
     room = (columns or 1000) - max(map(width, made.splitlines())) - 2
     if room < len(_HEADS[-1]) or not any(row[-1] for row in rows):
@@ -97,7 +97,7 @@ def _table(rows: list[list[str]], columns: int | None, style: Style) -> str:
 
 
 def _refusals(items: Iterable[Declared]) -> Iterator[str]:
-    """What is to be said of declarations of shells that were not taken."""
+    """Yield a note for each refused declaration of a shell."""
     for item in items:
         if item.refused and item.job:
             yield f"{item.id} of a shell is refused: {item.refused}"

@@ -31,7 +31,7 @@ BLOCK_BYTES = 65536
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Whose output, and whether to follow it."""
+    """Add the run or job, and --follow."""
     parser.add_argument(
         "target", metavar="RUN|JOB", type=run_or_job, help="a run's number or a job"
     )
@@ -76,7 +76,7 @@ def _document(row: RunRow, path: str) -> dict[str, object]:
 
 
 def _open(path: str) -> BinaryIO:
-    """The output; an empty file where the run has written none or it was pruned."""
+    """Open the output; an empty file where the run has written none or it was pruned."""
     try:
         return open(path, "rb", opener=open_file)
     except FileNotFoundError:
@@ -94,7 +94,7 @@ def _pour(file: BinaryIO) -> int:
 
 
 def _follow(call: Call, paths: Paths, run: int) -> int:
-    """Pour as it grows. The ledger's log changes with every commit: the end is seen there."""
+    """Copy the output as it grows. A change of the ledger's -wal file may be the run's end."""
     from ..machine.filewatch import file_watch
 
     folder = f"{paths.runs}/{run}"

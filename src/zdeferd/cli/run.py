@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Which job, and whether to wait."""
+    """Add the job and --no-wait."""
     parser.add_argument("job", metavar="JOB", type=job_id, help="its id, as `jobs` lists it")
     parser.add_argument("--no-wait", action="store_true", help="say the run's number and leave")
 
 
 def perform(call: Call) -> int:
-    """Claim, wait, tell; -> 0 where the job succeeded, else 1."""
+    """Claim a run, wait for its end and print it; -> 0 where it succeeded, else 1."""
     paths = find_paths(call.env)
     with Client(paths.socket) as client:
         claimed = _claim(client, call, paths)
@@ -58,7 +58,7 @@ def perform(call: Call) -> int:
 
 
 def _claim(client: Client, call: Call, paths: Paths) -> messages.Reply:
-    """The claim; where the daemon knows of no such job, why it was not taken, if we know."""
+    """Return the daemon's claim; RequestRefused says why a refused job is not known to it."""
     job = call.args.job
     try:
         return client.ask(messages.RunJob(job=job, env=cut_env(call.env)))
@@ -72,7 +72,7 @@ def _claim(client: Client, call: Call, paths: Paths) -> messages.Reply:
 
 
 def _progress(call: Call, paths: Paths, run: int) -> Callable[[], None] | None:
-    """Keeps one line up to date for a person at a terminal; None where there is none."""
+    """Return a function that keeps one line up to date; None: no terminal shows it."""
     if not call.watched:
         return None
 

@@ -23,7 +23,7 @@ OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled", "abandoned", "misse
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Which runs."""
+    """Add the job, --limit and --outcome; --ids is for completion."""
     from argparse import SUPPRESS
 
     parser.add_argument("job", metavar="JOB", nargs="?", type=job_id, help="only runs of this job")
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def positive(text: str) -> int:
-    """A whole number above 0."""
+    """Return a whole number above 0, for argparse."""
     from argparse import ArgumentTypeError
 
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 31):

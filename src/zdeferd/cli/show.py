@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Which run."""
+    """Add the argument that names the run or the job."""
     parser.add_argument(
         "target", metavar="RUN|JOB", type=run_or_job, help="a run's number, or a job: its newest"
     )
@@ -68,7 +68,7 @@ def perform(call: Call) -> int:
 
 
 def _definition(view: View, paths: Paths, row: RunRow) -> tuple[str | None, float | None]:
-    """Command and time limit: of a live run its own, of one that ended as declared now."""
+    """Return command and time limit: of a live run its own, else as declared now."""
     jobs, loaded = declared(view, paths)
     payload, item = view.payload(row["id"]), jobs.get(row["job"])
     job = unpack(payload, Work).job if payload else item and item.job

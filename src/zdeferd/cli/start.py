@@ -31,11 +31,11 @@ DETACH_LIMIT_S = 30.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """No options of its own."""
+    """Add no options."""
 
 
 def perform(call: Call) -> int:
-    """Start it and see that it answers; -> 0."""
+    """Start the daemon and wait for its answer; -> 0."""
     host = this_host(call.env, needs_program=True)
     before = daemon_pid(host.paths.lock)
     service = installed_service(host)
@@ -64,7 +64,7 @@ def _start(host: Host, service: str | None) -> None:
 
 
 def _detach(host: Host) -> None:
-    """Returns once the daemon answers, or has said why not."""
+    """Start the daemon in the background; ZdeferdError with its message if it fails."""
     done = subprocess.run(
         [host.program, "--detach"],
         env=dict(host.env),

@@ -28,11 +28,11 @@ LEAVE_LIMIT_S = 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """No options of its own."""
+    """Add no options."""
 
 
 def perform(call: Call) -> int:
-    """Stop it and wait until it is gone; -> 0."""
+    """Stop the daemon and wait for its end; -> 0."""
     host = this_host(call.env)
     pid = daemon_pid(host.paths.lock)
     service = stop(host)

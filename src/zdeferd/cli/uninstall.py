@@ -49,7 +49,7 @@ class Removal(NamedTuple):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """How much goes, and whether to do anything."""
+    """Add --purge, --dry-run and --verbose."""
     parser.add_argument("--purge", action="store_true", help="the ledger, outputs and logs as well")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
     parser.add_argument("--verbose", action="store_true", help="each step as well")
@@ -90,7 +90,7 @@ def perform(call: Call) -> int:
 
 
 def _lines(found: Removal, parts: list[str], host: Host, call: Call, style: Style) -> Iterator[str]:
-    """What was done (or would be) and what remains, for people."""
+    """Yield what was done (or would be) and what remains."""
     stopped, removed, kept = (
         ("would stop  ", "would remove", "would keep  ")
         if found.dry_run
@@ -117,7 +117,7 @@ def _lines(found: Removal, parts: list[str], host: Host, call: Call, style: Styl
 
 
 def _part(step: Step, host: Host) -> str:
-    """Which part of an installation a step takes away; empty: none to speak of."""
+    """Return the part of an installation that a step removes; empty: none to name."""
     match step:
         case RemoveLine(path):
             return f"the line in {path}"
@@ -133,7 +133,7 @@ def _part(step: Step, host: Host) -> str:
 
 
 def _applies(step: Step) -> bool:
-    """Whether the step would change something."""
+    """Return whether the step would change something."""
     match step:
         case Remove(path):
             return os.path.lexists(path)
@@ -143,13 +143,13 @@ def _applies(step: Step) -> bool:
 
 
 def _goes(path: str, steps: list[Step]) -> bool:
-    """Whether the steps leave nothing in a folder."""
+    """Return whether the steps leave no file in a folder."""
     gone = {step.path for step in steps if isinstance(step, Remove)}
     return all(any(f.startswith(name) for name in gone) for f in _files(path))
 
 
 def _kept(host: Host) -> list[str]:
-    """The user's own, as far as there is any of it."""
+    """Return the user's own folders and files that hold something."""
     folders = (os.path.dirname(host.paths.config_file), host.paths.state)
     backup = backup_of(os.path.realpath(host.zshrc))
     return [path for path in (*folders, backup) if any(_files(path))]
@@ -175,7 +175,7 @@ def _what(path: str, host: Host, purge: bool) -> str:
 
 
 def written_line(host: Host) -> str | None:
-    """A line of the user's own in .zshrc that loads the plugin, or None."""
+    """Return a line of the user's own in .zshrc that loads the plugin, or None."""
     lines = (line.strip() for line in lines_of(host.zshrc))
     found = (line for line in lines if sources_shim(line) and not line.endswith(ADDED))
     return next(found, None)

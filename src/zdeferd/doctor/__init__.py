@@ -1,1 +1,1 @@
-"""What is wrong, and what to do."""
+"""Checks an installation: each finding comes with its remedy."""

@@ -1,4 +1,4 @@
-"""What `zdeferctl doctor` looks at: the way from a shell to its daemon, in its order."""
+"""Checks the way from a shell to its daemon, step by step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _START = "zdeferctl install, or zdeferctl start for this time"
 
 
 def check_home(scene: Scene) -> Iterator[Finding]:
-    """A HOME of somebody else's (sudo -s) is where the shim stays away."""
+    """Check HOME: the shim does nothing in a HOME of another user (sudo -s)."""
     home = scene.paths.home
     try:
         owner = os.stat(home).st_uid
@@ -35,7 +35,7 @@ def check_home(scene: Scene) -> Iterator[Finding]:
 
 
 def check_socket_rule(scene: Scene) -> Iterator[Finding]:
-    """The path that shells, this program and the daemon compute alike."""
+    """Check the socket's path, which shells and the daemon compute by the same rule."""
     path = scene.paths.socket
     try:
         check_socket_path(path, scene.platform)
@@ -51,7 +51,7 @@ def check_socket_rule(scene: Scene) -> Iterator[Finding]:
 
 
 def check_runtime_dir(scene: Scene) -> Iterator[Finding]:
-    """Sessions with and without XDG_RUNTIME_DIR would not meet."""
+    """Check XDG_RUNTIME_DIR: sessions with and without it have different sockets."""
     runtime = scene.env.get("XDG_RUNTIME_DIR", "")
     if scene.platform == "darwin" or scene.env.get("ZDEFERD_SOCKET"):
         return
@@ -77,7 +77,7 @@ def check_runtime_dir(scene: Scene) -> Iterator[Finding]:
 
 
 def check_daemon(scene: Scene) -> Iterator[Finding]:
-    """Does it run, does it answer, is it of our version, has it problems?"""
+    """Check that the daemon runs, answers, and is of this version; list its problems."""
     pid = daemon_pid(scene.paths.lock)
     if pid is None and installed_service(scene.host) != "systemd":
         yield _no_daemon(scene)

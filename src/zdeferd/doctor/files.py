@@ -1,4 +1,4 @@
-"""What `zdeferctl doctor` looks at: zdeferd's own files, installed, configured and written."""
+"""Checks zdeferd's own files: installed, configured and written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .findings import Check, Finding, Level, Scene, refused
 
 
 def check_state(scene: Scene) -> Iterator[Finding]:
-    """The state folder and the ledger: ours alone, writable, readable as a ledger."""
+    """Check that state folder and ledger are private, writable and undamaged."""
     paths = scene.paths
     if not os.path.lexists(paths.state):
         yield Finding(Level.OK, "state", f"{paths.state} is not made yet")
@@ -70,7 +70,7 @@ def _state_folder(paths: Paths) -> Iterator[Finding]:
 
 
 def check_log(scene: Scene) -> Iterator[Finding]:
-    """The shared log that a shell like this one would name."""
+    """Check the shared log that a shell with this environment would name."""
     paths, settings = scene.paths, scene.loaded.settings
     log = scene.env.get("PERF_SEGMENT_LOG") or settings.log or paths.shared_log
     if not os.path.lexists(log):
@@ -91,7 +91,7 @@ def check_log(scene: Scene) -> Iterator[Finding]:
 
 
 def check_configuration(scene: Scene) -> Iterator[Finding]:
-    """Settings and job files."""
+    """Check settings and job files."""
     if problems := tally(scene.loaded.problems, scene.paths):
         yield Finding(Level.BAD, "jobs", problems, "zdeferctl check says where and what")
     jobs = count(len(scene.loaded.jobs), "valid job")
@@ -102,7 +102,7 @@ def check_configuration(scene: Scene) -> Iterator[Finding]:
 
 
 def check_shim(scene: Scene) -> Iterator[Finding]:
-    """The plugin's files, and the line that loads them."""
+    """Check the plugin's files, and the line of .zshrc that loads them."""
     host = scene.host
     writes = [s for s in install_plan(host) if isinstance(s, Write)]
     writes = [s for s in writes if s.path.startswith(f"{host.shim}/")]
@@ -133,7 +133,7 @@ def _differs(step: Write) -> bool:
 
 
 def check_service(scene: Scene) -> Iterator[Finding]:
-    """Units or agent as this version ships them; the marker names a program that is there."""
+    """Check the units or the agent, or the marker by which shells start the daemon."""
     host = scene.host
     service = installed_service(host)
     if service is not None:

@@ -1,9 +1,4 @@
-"""What `zdeferctl doctor` finds, and what its checks look at.
-
-A check is a function of a Scene that yields findings. doctor/connection.py has those of the way
-from a shell to its daemon, doctor/files.py those of zdeferd's own files, doctor/machine.py
-those of the machine.
-"""
+"""The types of `zdeferctl doctor`: a check is a function of a Scene that yields findings."""
 
 from __future__ import annotations
 
@@ -19,7 +14,7 @@ from ..machine.paths import Paths
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """The weight of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -27,7 +22,7 @@ class Level(StrEnum):
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at; `remedy` says what to do."""
+    """The result of one check; `remedy` says what to do."""
 
     level: Level
     check: str
@@ -36,7 +31,7 @@ class Finding(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """What the checks look at."""
+    """The environment, paths, configuration and host that the checks look at."""
 
     env: Mapping[str, str]
     paths: Paths

@@ -1,7 +1,7 @@
-"""What `zdeferctl doctor` looks at: the machine's side, from file systems to versions.
+"""Checks the machine: versions, folders of PATH, file systems, containers.
 
-The rules are functions of texts that the kernel gives (`/proc/mounts`, the release),
-so that tests can show them machines that they do not run on.
+The rules are functions of texts that the kernel gives (its release, traces of a
+container), so that tests can use texts of other machines.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..errors import UnsafePath
 from ..install.steps import run_command
@@ -26,7 +26,7 @@ PYTHON_NEEDED = (3, 11)
 
 
 def check_file_systems(scene: Scene) -> Iterator[Finding]:
-    """State and socket on a file system that keeps locks and sockets."""
+    """Check that state and socket are on a file system with reliable locks and sockets."""
     places = {
         "state": (scene.paths.state, STATE_SETTING),
         "socket": (scene.paths.socket, SOCKET_SETTING),
@@ -39,7 +39,7 @@ def check_file_systems(scene: Scene) -> Iterator[Finding]:
 
 
 def check_linger(scene: Scene) -> Iterator[Finding]:
-    """Without linger a logout ends the user's manager and with it running jobs."""
+    """Check linger: without it a logout ends the user's systemd, and running jobs with it."""
     if scene.host.manager != "systemd":
         return
     try:
@@ -54,7 +54,7 @@ def check_linger(scene: Scene) -> Iterator[Finding]:
 
 
 def check_wsl(scene: Scene) -> Iterator[Finding]:
-    """WSL: no sockets on Windows drives, no systemd unless it was asked for."""
+    """Check WSL: Windows drives have no sockets, and systemd is off by default."""
     if not is_wsl(_text("/proc/sys/kernel/osrelease") or ""):
         return
     if scene.paths.socket.startswith("/mnt/") or scene.paths.state.startswith("/mnt/"):
@@ -66,12 +66,12 @@ def check_wsl(scene: Scene) -> Iterator[Finding]:
 
 
 def is_wsl(release: str) -> bool:
-    """Whether the kernel's release is Windows' own."""
+    """Return whether a kernel's release is that of WSL."""
     return "microsoft" in release.lower()
 
 
 def check_container(scene: Scene) -> Iterator[Finding]:
-    """A container often has no manager, and its state is gone with it."""
+    """Check for a container, whose state is often gone with it."""
     kind = container_kind(scene.env.get("container", ""), os.path.exists)
     if kind is None:
         return
@@ -79,15 +79,14 @@ def check_container(scene: Scene) -> Iterator[Finding]:
     yield Finding(Level.OK, "container", found)
 
 
-def container_kind(variable: str, exists: object) -> str | None:
-    """What kind of container this is, by its traces; None: it is none."""
-    assert callable(exists)
+def container_kind(variable: str, exists: Callable[[str], bool]) -> str | None:
+    """Return the kind of container, by its traces; None: it is none."""
     traces = {"/run/.containerenv": "podman", "/.dockerenv": "docker"}
     return next((kind for path, kind in traces.items() if exists(path)), variable or None)
 
 
 def check_versions(scene: Scene) -> Iterator[Finding]:
-    """Python and zsh."""
+    """Check the versions of Python and zsh."""
     python = platform.python_version()
     if sys.version_info < PYTHON_NEEDED:
         yield Finding(Level.BAD, "python", python, "install Python 3.11 or newer")
@@ -105,13 +104,13 @@ def check_versions(scene: Scene) -> Iterator[Finding]:
 
 
 def version_of(text: str) -> tuple[int, int]:
-    """Major and minor number at the start of a version; (0, 0) where there is none."""
+    """Return major and minor number at the start of a version; (0, 0): there is none."""
     match = re.match(r"(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def check_path(scene: Scene) -> Iterator[Finding]:
-    """Folders of PATH in which others can put programs, which jobs would run."""
+    """Check PATH for folders in which other users can put programs that jobs would run."""
     for folder in scene.env.get("PATH", "").split(":"):
         try:
             found = os.stat(folder)
@@ -123,7 +122,7 @@ def check_path(scene: Scene) -> Iterator[Finding]:
 
 
 def check_disk(scene: Scene) -> Iterator[Finding]:
-    """Room for outputs: the ledger's own is looked at with the state."""
+    """Check the disk for room for outputs; doctor/files.py checks the ledger's."""
     folder = scene.paths.state
     if not os.path.isdir(folder):
         return

@@ -1,1 +1,1 @@
-"""What can be shown without asking the daemon."""
+"""Shows runs, jobs and health without asking the daemon."""

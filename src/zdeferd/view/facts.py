@@ -1,4 +1,4 @@
-"""The facts that `why` answers from: ledger, configuration, ttys and the daemon's lock.
+"""Reads the facts that `why` answers from: ledger, configuration, ttys, the daemon's lock.
 
 Only reads. The picture of live runs is the daemon's own (rules/schedule.py), as the ledger has it.
 """
@@ -58,7 +58,7 @@ def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: Vie
 
 
 def listens(socket: str) -> bool:
-    """Whether somebody listens at the socket (Linux): a service manager, where no daemon runs."""
+    """Return whether a process listens at the socket. Linux; elsewhere False."""
     try:
         with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as file:
             return any(line.endswith(f" {socket}\n") for line in file)

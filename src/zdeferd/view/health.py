@@ -1,4 +1,4 @@
-"""Troubles of the state folder, the shared log and the declarations, found without a daemon."""
+"""Finds troubles of the state folder, the shared log and the declarations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every job that is declared, by files and by shells: what is in force, what was refused."""
+"""Reads all declarations of jobs, by files and by shells: those in force, those refused."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 
 class Declared(NamedTuple):
-    """One job: its declaration in force (None: none is), why another was refused."""
+    """A job, its declaration in force, and the reason why another one was refused."""
 
     id: str
     job: Job | None
+    """The declaration in force; None: there is none."""
     refused: str | None = None
     """Why the declaration was not taken, or a shell's of an id that is a file's job."""
     declared_at: float | None = None
@@ -81,7 +82,7 @@ def of_shell(row: DeclarationRow) -> Declared:
 
 
 def document(job: Job) -> dict[str, object]:
-    """A job as its JSON document, under the keys of docs/jobs.md with units."""
+    """Return a job as its JSON document, under the keys of docs/jobs.md with units."""
     run = {"code": job.run.source} if isinstance(job.run, Code) else {"argv": list(job.run.words)}
     return {
         "job": job.id,

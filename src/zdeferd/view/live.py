@@ -1,9 +1,9 @@
-"""How live runs stand where no daemon follows them: judged from their folders, read-only.
+"""Judges live runs from their folders where no daemon follows them. Read-only.
 
-The ledger learns of an end from a daemon only. Without one a dispatched run is looked at
-as a judge of runs/judge.py would look, under the same shared lock, but for an instant and
-without making, changing or waiting for anything. What was recorded is laid over the
-ledger's row; `found` says what it was: `running`, `ended`, `vanished`, `not_started`.
+Only a daemon writes ends into the ledger. Without one, a dispatched run is judged by the
+locks and files of its folder, as runs/judge.py does, but without making, changing or
+waiting for anything. The record of its runner is laid over the ledger's row, and `found`
+says `running`, `ended`, `vanished` or `not_started`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _as_its_folder(row: RunRow, paths: Paths) -> RunRow:
 
 
 def running(row: RunRow) -> bool:
-    """Whether a process works at the run, as far as can be known."""
+    """Return whether a process works at the run, as far as can be known."""
     return _dispatched(row) and row.get("found", "running") == "running"
 
 

@@ -1,4 +1,4 @@
-"""How answers look: tables, durations, sizes and instants as people read them.
+"""Formats answers: tables, durations, sizes and instants as people read them.
 
 Pure text: every function takes values (`now` and the width included) and returns
 text. Colour is a Style that was decided once, by the program: on a terminal only,
@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 Document = Mapping[str, object]
-"""What `--json` prints, by key."""
+"""The keys and values that `--json` prints."""
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -42,19 +42,19 @@ class Style:
         self.colour = colour
 
     def paint(self, text: str, colour: str) -> str:
-        """`text` in a colour of the table above."""
+        """Return `text` in a colour of _CODES."""
         return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self.colour and text else text
 
     def bold(self, text: str) -> str:
-        """What the eye should meet first."""
+        """Return `text` in bold: names that a reader looks for."""
         return self.paint(text, "bold")
 
     def dim(self, text: str) -> str:
-        """What is there for completeness."""
+        """Return `text` in grey: labels and side remarks."""
         return self.paint(text, "dim")
 
     def state(self, word: str) -> str:
-        """A state, outcome or finding in its own colour, with spaces for underscores."""
+        """Return a state, outcome or level in its colour, with spaces for underscores."""
         colour = OUTCOME_COLOURS.get(word)
         text = word.replace("_", " ")
         return self.paint(text, colour) if colour else text
@@ -64,12 +64,12 @@ PLAIN = Style(False)
 
 
 def printable(text: str) -> str:
-    """`text` on one line and without control characters: a terminal is not to be driven by data."""
+    """Return `text` on one line, without control characters, which could drive a terminal."""
     return "".join(c if c.isprintable() else "�" for c in text.replace("\n", " "))
 
 
 def width(text: str) -> int:
-    """Columns that `text` takes, colour left out."""
+    """Return how many columns `text` takes, colour left out."""
     columns, inside = 0, False
     for character in text:
         if character == "\x1b":
@@ -87,7 +87,7 @@ def table(
     style: Style = PLAIN,
     right: frozenset[int] = frozenset(),
 ) -> str:
-    """Columns two spaces apart under dim heads; columns in `right` end aligned."""
+    """Return rows under dim heads, two spaces apart; columns in `right` are right-aligned."""
     widths = [max(width(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
@@ -101,14 +101,14 @@ def table(
 
 
 def fields(pairs: Sequence[tuple[str, str]], style: Style = PLAIN) -> str:
-    """`name  value` lines with aligned values; empty values are left out."""
+    """Return `name  value` lines with aligned values; empty values are left out."""
     shown = [(name, value) for name, value in pairs if value]
     broad = max((len(name) for name, _ in shown), default=0)
     return "\n".join(f"{style.dim(name.ljust(broad))}  {value}" for name, value in shown)
 
 
 def duration(ms: float | None) -> str:
-    """Milliseconds as the two largest units that matter; empty for None."""
+    """Return milliseconds in their two largest units; empty for None."""
     if ms is None:
         return ""
     if ms < 1000:
@@ -125,7 +125,7 @@ def duration(ms: float | None) -> str:
 
 
 def ago(instant: float | None, now: float) -> str:
-    """How long ago an instant was, in one unit; empty for None."""
+    """Return how long ago an instant was, in one unit; empty for None."""
     if instant is None:
         return ""
     seconds = now - instant
@@ -141,7 +141,7 @@ def ago(instant: float | None, now: float) -> str:
 
 
 def clock(instant: float | None, now: float) -> str:
-    """Local time of an instant: today's as 14:03:07, others with their date."""
+    """Return the local time of an instant: 14:03:07 of today, else with its date."""
     if instant is None:
         return ""
     then, today = time.localtime(instant), time.localtime(now)
@@ -151,12 +151,12 @@ def clock(instant: float | None, now: float) -> str:
 
 
 def kib(size: int | None) -> str:
-    """KiB as a size; empty for None."""
+    """Return a number of KiB as a size; empty for None."""
     return "" if size is None else octets(size * 1024)
 
 
 def octets(size: int | None) -> str:
-    """Bytes as a size; empty for None."""
+    """Return a number of bytes as a size; empty for None."""
     if size is None:
         return ""
     if size < 1024:
@@ -169,17 +169,17 @@ def octets(size: int | None) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
+    """Return `1 run`, `2 runs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def home_short(text: str, home: str) -> str:
-    """A path, or a text with paths in it, with the home folder as `~`."""
+    """Return a text with the home folder as `~` in each path."""
     if home in ("", "/"):
         return text
     return re.sub(rf"(?<![\w./~-]){re.escape(home)}(?![\w.-])", "~", text)
 
 
 def cut(text: str, columns: int) -> str:
-    """At most so many columns of a plain text."""
+    """Return at most so many columns of a plain text."""
     return text if len(text) <= columns else text[: columns - 1].rstrip() + "…"

@@ -1,4 +1,4 @@
-"""Runs as documents and as table rows: the one place that knows how a run is shown.
+"""Shows runs as JSON documents and as table rows.
 
 A document's keys carry their units: instants end in `_at_s` (seconds since the
 epoch), block counts in `_512b` (units of 512 bytes). docs/cli-json.md lists them.
@@ -24,8 +24,8 @@ _RENAMED = {
 _HEADS = ("RUN", "JOB", "STATE", "RC", "QUEUED", "WALL", "CPU", "PEAK")
 _RIGHT = frozenset({0, 3, 5, 6, 7})
 _NOTES = {
-    "ended": "ended, not taken in yet: the next daemon does that",
-    "vanished": "vanished: its process has gone without a record; the next daemon sees to it",
+    "ended": "ended, not recorded yet: the next daemon does that",
+    "vanished": "vanished: its process has gone without a record; the next daemon records that",
 }
 
 
@@ -41,7 +41,7 @@ def document(row: RunRow) -> dict[str, object]:
 
 
 def word(row: RunRow) -> str:
-    """What a run is doing, or how it ended, in one word; view/live.py has those of `found`."""
+    """Return the state of a run, or its outcome, in one word."""
     if row["outcome"]:
         return str(row["outcome"])
     if row.get("found") in _NOTES:
@@ -54,21 +54,21 @@ def word(row: RunRow) -> str:
 
 
 def wall_ms(row: RunRow, now: float) -> float | None:
-    """The run's wall time, so far for a running one; None where it never ran."""
+    """Return the run's wall time, so far for a running one; None: it never ran."""
     if row["state"] == "dispatched" and row.get("found", "running") == "running":
         return (now - float(row["dispatched_at"] or now)) * 1000
     return row["wall_ms"] if row["started_at"] is not None else None
 
 
 def cpu_ms(row: RunRow) -> int | None:
-    """User and system time together; None where the run has not ended by itself."""
+    """Return user and system time together; None: the run has no recorded end."""
     if row["started_at"] is None or row["cpu_user_ms"] is None:
         return None
     return int(row["cpu_user_ms"]) + int(row["cpu_system_ms"] or 0)
 
 
 def runs_table(rows: list[RunRow], now: float, style: Style) -> str:
-    """Runs under their heads, in the order given, and what their words mean.
+    """Return a table of runs in the order given, and a note for each unusual state.
 
     A column with nothing in it is left out.
     """
@@ -80,7 +80,7 @@ def runs_table(rows: list[RunRow], now: float, style: Style) -> str:
 
 
 def notes(rows: list[RunRow]) -> list[str]:
-    """What is to be said of runs that ended with no daemon there."""
+    """Return a note for each state of runs that ended while no daemon ran."""
     words = {word(row) for row in rows}
     return [note for name, note in _NOTES.items() if name in words]
 
@@ -100,7 +100,7 @@ def _cells(row: RunRow, now: float, style: Style) -> list[str]:
 
 
 def last_words(row: RunRow | None, now: float, style: Style) -> str:
-    """How a job's latest run stands: `succeeded 5 min ago`; `never` where there is none."""
+    """Return the state of a job's latest run: `succeeded 5 min ago`; `never`: there is none."""
     if row is None:
         return style.dim("never")
     if row["ended_at"] is None:

@@ -1,4 +1,4 @@
-"""Where this user's zdeferd lives, the setting `state_dir` included.
+"""Finds the paths of this user's zdeferd, the setting `state_dir` included.
 
 Most users do not set it, and then the answer costs nothing; else config.toml is
 read by the daemon's own rules, so that both always look in the same place.
@@ -12,7 +12,7 @@ from ..machine.paths import Paths, locate
 
 
 def find_paths(env: Mapping[str, str]) -> Paths:
-    """Every path, with the setting `state_dir` honoured."""
+    """Return all paths, those of the setting `state_dir` included."""
     paths = locate(env)
     try:
         with open(paths.config_file, "rb") as file:

@@ -1,4 +1,4 @@
-"""Why a job does not run now: one sentence, from facts alone.
+"""Says in one sentence why a job does not run now.
 
 `why` is a pure function: the verb `why` fetches the facts (ledger, configuration, ttys,
 lock) and prints the answer. The order of the questions is the order in which they
@@ -40,7 +40,7 @@ class Live(Struct, frozen=True, kw_only=True):
     since: float
     """When it was dispatched, or else claimed."""
     ended: bool = False
-    """It ended while no daemon ran; the next one takes that in."""
+    """It ended while no daemon ran; the next one records that."""
     cancelling: bool = False
     waits_for: Run | Batch | None = None
     """A run of a job that it comes after, or an earlier idle batch."""
@@ -59,7 +59,7 @@ class Past(Struct, frozen=True, kw_only=True):
 
 
 class WhyFacts(Struct, frozen=True, kw_only=True):
-    """All that the answer depends on."""
+    """The facts that the answer depends on."""
 
     id: str
     now: float
@@ -105,7 +105,7 @@ START = "start it with `zdeferctl start`"
 
 
 def why(facts: WhyFacts) -> Answer:
-    """What the job waits for, or why it will not run again."""
+    """Return what the job waits for, or why it will not run again."""
     answer = _answer(facts)
     if facts.job is None or not facts.refused:
         return answer
@@ -132,7 +132,7 @@ def _live(facts: WhyFacts, live: Live) -> Answer:
 
 def _says(facts: WhyFacts, live: Live, age: str) -> tuple[WhyCode, str]:
     if live.ended:
-        return WhyCode.WAITS_FOR_DAEMON, f"has ended, which the next daemon takes in; {START}"
+        return WhyCode.WAITS_FOR_DAEMON, f"has ended, which the next daemon records; {START}"
     if live.cancelling:
         return WhyCode.CANCELLING, "is being cancelled"
     if live.running:
@@ -240,7 +240,7 @@ def _next_shell(facts: WhyFacts, waits: str) -> Answer:
 
 
 def ended(past: Past, now: float) -> str:
-    """`run 12 at 09:14:03 (succeeded)`: how a past run is spoken of."""
+    """Return the words for a past run: `run 12 at 09:14:03 (succeeded)`."""
     words = past.outcome.replace("_", " ")
     if past.rc is not None and past.outcome == Outcome.FAILED:
         words += f", rc {past.rc}"
@@ -248,7 +248,7 @@ def ended(past: Past, now: float) -> str:
 
 
 def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th … 11th."""
+    """Return 1st, 2nd, 3rd, 4th … 11th."""
     if number % 100 in (11, 12, 13):
         return f"{number}th"
     return f"{number}" + {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
