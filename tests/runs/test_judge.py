@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.spawning import LIMIT_S, Spawner, Started, until, wait_gone
+from support.spawning import LIMIT_S, Spawner, Started, until
 
-from zdeferd.attempts import processes, records
+from zdeferd.attempts import records
 from zdeferd.errors import UnsafePath
 from zdeferd.rules import verdicts
 from zdeferd.rules.verdicts import Ended, NeverStarted, Running, Vanished
-from zdeferd.runs import judge, leftovers
+from zdeferd.runs import judge
 
 MARK = b'{"pid": 1, "started_at": 1.0}\n'
 OUTCOME: dict[str, Any] = {
@@ -296,40 +296,3 @@ def test_a_running_run_is_neither_discarded_nor_removed(spawner: Spawner) -> Non
     with gate.path.open("w") as opened:
         opened.write("go\n")
     assert run.outcome()["rc"] == 2
-
-
-# --- leftovers ----------------------------------------------------------------------
-
-
-def test_leftovers_are_found_by_session_where_they_gave_up_the_lock(spawner: Spawner) -> None:
-    phone = spawner.telephone()
-    shut = f"import os; os.closerange(3, 1024); os.system('exec sleep 1000 # {phone}')"
-    script = f"echo $$ >> {phone}; exec {sys.executable} -I -S -c {json.dumps(shut)}"
-    run = spawner.start(script=script).wait_started()
-    leader = phone.pidfd()
-    until(lambda: "job_pid" in run.marks())
-    until(lambda: not processes.has_open(run.marks()["job_pid"], job_lock(run.folder)))
-    os.kill(run.answer["pid"], signal.SIGKILL)
-    assert run.verdict() == Vanished()
-    assert leftovers.end(run.folder, 5.0)
-    wait_gone(leader)
-
-
-def job_lock(folder: str) -> os.stat_result:
-    return os.stat(f"{folder}/job.lock")
-
-
-def test_a_later_process_under_the_leaders_number_is_left_alone(folder: Path) -> None:
-    bystander = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ, setsid=True)
-    mark = {"pid": 1, "job_pid": bystander, "job_started": 1}
-    (folder / "started.1").write_text(json.dumps(mark) + "\n")
-    (folder / "job.lock").touch()
-    assert leftovers.end(str(folder), 5.0)
-    assert os.waitpid(bystander, os.WNOHANG) == (0, 0)
-    os.kill(bystander, signal.SIGKILL)
-    os.waitpid(bystander, 0)
-
-
-def test_without_a_job_there_are_no_leftovers(folder: Path) -> None:
-    assert leftovers.end(str(folder), 5.0)
-    assert leftovers.end(str(folder / "gone"), 5.0)

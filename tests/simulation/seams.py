@@ -42,7 +42,7 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
         (judge, "os"): calls,
         (judge, "fcntl"): calls,
         (judge, "shutil"): calls,
-        (judge, "system"): system,
+        (judge, "processes"): system,
         (files, "os"): calls,
         (folder, "os"): calls,
         (runner, "os"): calls,

@@ -1,4 +1,4 @@
-"""From the start and the end of a run to its rows and its telemetry lines.
+"""Records the start and the end of a run: its rows and its telemetry lines.
 
 Each function belongs inside one ledger transaction, so that a line exists exactly
 where the fact that it reports does: the telemetry is a projection of the ledger.
@@ -24,7 +24,7 @@ def begin(ledger: Ledger, run: Run, boot: str, now: float) -> None:
 
 
 def end(ledger: Ledger, run: Run, ending: Ending) -> Batch | None:
-    """The one outcome of `run`; its batch as it stands now, None where that has ended."""
+    """Record the one outcome of `run`; return its batch as it is now, None where that has ended."""
     ledger.end_run(run.id, run.state, ending)
     in_batch = run.batch is not None
     lines = projection.run_lines(run.job, run.trigger, ending, run.sink, in_batch=in_batch)
@@ -34,7 +34,7 @@ def end(ledger: Ledger, run: Run, ending: Ending) -> Batch | None:
 
 
 def close_batch(ledger: Ledger, batch: Batch, now: float) -> bool:
-    """If nothing of the batch is left to run: its closing line, and True."""
+    """Close a batch of which no run is left, with its line: True; False where one is left."""
     totals = ledger.batch_totals(batch.id)
     if totals.live:
         return False

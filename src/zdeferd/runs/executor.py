@@ -1,10 +1,10 @@
-"""The daemon's side of the spawner and the runners.
+"""Asks the spawner for runners, and sees their ends.
 
-Owns the spawner process and, for each dispatched run, a reading end of the FIFO
-`alive` in its run folder: the runner holds the other end for its life, so its end
-is seen as end of file, whoever forked it and whenever this daemon was started.
-What then happened is judged from the run folder alone (runs/judge.py). A spawner
-that dies is replaced at the next start; its runners live on.
+Owns the spawner process and, for each dispatched run, a reading end of the FIFO `alive` in
+its run's folder. The runner holds the other end for its life, so its end is seen as end of
+file, also where an earlier daemon's spawner forked it. The verdict is then read from the run's
+folder alone (runs/judge.py). A spawner that dies is replaced at the next start; its runners
+live on.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ class _Watched:
     attempt: int
     fd: int
     started: bool = False
-    """Its runner has said, or left a mark, that the job was started."""
+    """Its runner wrote, here or in its mark, that the job was started."""
     reason: str = ""
-    """Why its runner did not start the job, or the fault of which the runner itself ended."""
+    """Why its runner did not start the job, or the fault by which the runner itself ended."""
 
     def hear(self, said: bytes) -> None:
         """Note what the runner wrote to `alive`."""
@@ -73,20 +73,20 @@ class Executor:
         self._process: asyncio.subprocess.Process | None = None
 
     def folder(self, run: int) -> str:
-        """Where the run keeps its locks, its output and its outcome."""
+        """Return the folder of the run's locks, its output and its outcome."""
         return os.path.join(self._runs, str(run))
 
     def make_folder(self, run: int) -> None:
-        """Comes before the run is recorded as dispatched; OSError, UnsafePath.
+        """Make the run's folder, before the run is recorded as dispatched; OSError, UnsafePath.
 
-        So the folder of a dispatched run is missing only where somebody has removed it.
+        So the folder of a dispatched run is missing only where it was removed.
         """
         with contextlib.suppress(FileExistsError):
             os.mkdir(self._runs, 0o700)
         judge.make(self.folder(run))
 
     async def start(self, run: int, attempt: int, work: Work, settings: Settings) -> None:
-        """Ask for a process; its end, or its failure to start, arrives at `on_end`."""
+        """Ask for a runner; `on_end` gets its end, or its failure to start."""
         try:
             self._watch(run, attempt)
             crashpoints.reached("daemon.start-prepared")
@@ -108,7 +108,7 @@ class Executor:
         except FileNotFoundError:
             verdict = verdicts.Vanished()  # `make_folder` made it, so it was removed
         except OSError:
-            # Whether it runs cannot be seen now, and must not be guessed.
+            # Whether it runs cannot be seen now, so there is no verdict yet.
             self._loop.call_later(JUDGE_AGAIN_S, self.adopt, run, attempt)
             return
         except ZdeferdError as error:
@@ -117,7 +117,7 @@ class Executor:
             self._loop.call_soon(self._ended, run, attempt, verdict)
 
     def cancel(self, run: int, attempt: int) -> None:
-        """End a dispatched run; how it ended arrives at `on_end`."""
+        """End a dispatched run; `on_end` gets how it ended. OSError."""
         crashpoints.reached("daemon.cancel-committed")
         if judge.tombstone(self.folder(run), attempt):
             self._loop.call_soon(self._ended, run, attempt, verdicts.Withdrawn())
@@ -137,7 +137,7 @@ class Executor:
         judge.discard(self.folder(run))
 
     async def close(self) -> None:
-        """Let go of everything; the runners live on."""
+        """Close all files and the spawner's channel; the runners live on."""
         for run in list(self._alive):
             self._unwatch(run)
         if self._writer is not None:
@@ -183,7 +183,8 @@ class Executor:
         try:
             verdict = judge.judge(self.folder(run), watched.attempt)
         except OSError:
-            # No descriptor is left, or the disk is sick. An end that was seen stays: not at once.
+            # No descriptor is left, or the disk is sick. The end of `alive` stays readable, so
+            # stop reading it until the next try.
             self._loop.remove_reader(watched.fd)
             self._loop.call_later(JUDGE_AGAIN_S, self._look_again, run, watched)
             return verdicts.Running()
@@ -227,7 +228,7 @@ class Executor:
         return self._writer
 
     async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Failures to fork; at the spawner's end, whatever it may have left unstarted."""
+        """Take the spawner's failures to fork; at its end judge all runs."""
         with contextlib.suppress(OSError):
             while line := await reader.readline():
                 answer = json.loads(line)
@@ -256,7 +257,7 @@ class Executor:
 
 
 def cannot_change(error: OSError) -> str:
-    """The sentence about a run folder that cannot be changed."""
+    """Return the sentence about a run folder that cannot be changed."""
     return f"cannot change a run folder: {error.filename}: {error.strerror}"
 
 

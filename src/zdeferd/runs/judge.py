@@ -25,7 +25,7 @@ a verdict is still true when the judge acts on it. The races, each with what dec
 
 So: `prepare` first, then `judge`; a change after the verdict Running ends `alive`.
 
-Assumes one judging daemon a user (the daemon's own lock) on a local file system. A verdict
+Assumes one judging daemon a user (the daemon's own lock) on a local file processes. A verdict
 holds for this boot: after another boot only Ended counts.
 """
 
@@ -40,8 +40,7 @@ import signal
 import stat
 from collections.abc import Callable, Iterator
 
-from ..attempts import processes as system
-from ..attempts import records
+from ..attempts import processes, records
 from ..attempts.folder import ALIVE, CANCELLED, LOCK, OUTPUT, mark_of, open_file
 from ..crashpoints import reached
 from ..errors import UnsafePath
@@ -52,14 +51,14 @@ WITHDRAWN = "withdrawn"
 
 
 def make(folder: str) -> None:
-    """Make the folder, where it is not there yet. OSError, UnsafePath."""
+    """Make the folder where there is none. OSError, UnsafePath."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o700)
     _check_ours(os.lstat(folder), stat.S_ISDIR, f"not a folder of yours: {folder}")
 
 
 def highest(runs: str) -> int:
-    """The largest number that a folder in `runs` has; 0: there is none."""
+    """Return the largest number of a folder in `runs`; 0: there is none."""
     try:
         names = os.listdir(runs)
     except FileNotFoundError:
@@ -68,11 +67,11 @@ def highest(runs: str) -> int:
 
 
 def prepare(folder: str) -> int:
-    """Make the folder and its `alive`; returns that FIFO's reading end (non-blocking).
+    """Make the folder and its `alive`; return that FIFO's reading end (non-blocking).
 
-    It is readable when the runner says something and at end of file when it is gone; a
-    reader that was opened after that end never sees one, so judge after preparing. Good
-    for a first start, a further attempt and an adoption alike. OSError, UnsafePath.
+    It is readable when the runner has written to it, and at end of file when the runner is
+    gone. A reader that was opened after that end never sees it, so judge after preparing.
+    The same for a first start, a further attempt and an adoption. OSError, UnsafePath.
     """
     make(folder)
     path = f"{folder}/{ALIVE}"
@@ -93,10 +92,10 @@ def _check_ours(found: os.stat_result, is_kind: Callable[[int], bool], refusal: 
 
 
 def judge(folder: str, attempt: int) -> Verdict:
-    """What became of this attempt, as far as this boot knows.
+    """Return the verdict on this attempt, which holds for this boot.
 
-    What the runner has said on `alive` so far may be read away. OSError: the folder
-    cannot be used.
+    It may consume what the runner has written to `alive` so far. OSError: the folder cannot
+    be used.
     """
     try:
         with _judging(folder) as free:
@@ -115,7 +114,7 @@ def judge(folder: str, attempt: int) -> Verdict:
 
 
 def tombstone(folder: str, attempt: int) -> bool:
-    """Make sure that this attempt never starts. False: it has, or may be about to. OSError."""
+    """Keep this attempt from ever starting. False: it has started, or may be about to. OSError."""
     try:
         with _judging(folder) as free:
             if not free or records.outcome(folder, attempt):
@@ -131,10 +130,10 @@ def tombstone(folder: str, attempt: int) -> bool:
 
 
 def cancel(folder: str) -> bool:
-    """Ask the run's runner to end its job. True: it was told; it will record `cancel`.
+    """Signal the run's runner to end its job. True: it will record `cancel`.
 
-    False: no runner is known. One that is about to start will still see that it must not,
-    and one that has ended says so by `alive`: either way, judge then.
+    False: no runner is known. One that is about to start sees the mark `cancelled` and does
+    not; one that has ended is seen at the end of `alive`. In both cases judge then.
     """
     with contextlib.suppress(OSError):
         os.close(open_file(f"{folder}/{CANCELLED}", os.O_WRONLY | os.O_CREAT))
@@ -144,21 +143,21 @@ def cancel(folder: str) -> bool:
             pid = None if free else records.runner(folder, records.latest(folder))
         if pid is None:
             return False
-        handle = system.Handle(pid)
+        handle = processes.Handle(pid)
     except OSError:
         return False
     with contextlib.closing(handle):
-        ours = not system.LINUX or system.has_open(pid, os.stat(f"{folder}/{LOCK}"))
+        ours = not processes.LINUX or processes.has_open(pid, os.stat(f"{folder}/{LOCK}"))
         return ours and handle.send(signal.SIGTERM)
 
 
 def discard(folder: str) -> None:
-    """Remove all but what the job printed, once its outcome is in the ledger. OSError."""
+    """Remove all files but the job's output, once its outcome is in the ledger. OSError."""
     try:
         with _judging(folder) as free:
             if not free:
                 return
-            # `alive` first: whoever comes late finds no run here.
+            # `alive` first: a runner that comes late finds no run here.
             for name in sorted(os.listdir(folder), key=lambda name: name != ALIVE):
                 if name != OUTPUT:
                     os.unlink(f"{folder}/{name}")
@@ -172,7 +171,7 @@ def discard(folder: str) -> None:
 
 
 def remove(folder: str) -> None:
-    """Remove a run's folder, its output too; not while a runner is at work in it."""
+    """Remove a run's folder with its output, unless a runner is at work in it."""
     discard(folder)
     if not os.path.exists(f"{folder}/{ALIVE}"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -180,7 +179,7 @@ def remove(folder: str) -> None:
 
 @contextlib.contextmanager
 def _judging(folder: str) -> Iterator[bool]:
-    """Hold the folder's lock with other judges: True. A runner has it: False."""
+    """Share the folder's lock with other judges: True. A runner holds it: False."""
     fd = open_file(f"{folder}/{LOCK}", os.O_RDWR | os.O_CREAT)
     try:
         try:
@@ -189,7 +188,7 @@ def _judging(folder: str) -> Iterator[bool]:
             if _has_writer(folder):
                 yield False
                 return
-            fcntl.flock(fd, fcntl.LOCK_SH)  # its files are just being closed
+            fcntl.flock(fd, fcntl.LOCK_SH)  # the kernel is just closing its files
         yield True
     finally:
         os.close(fd)

@@ -1,9 +1,9 @@
-"""The plain lines of the shared log: what each may hold, how it reads, how it is read.
+"""Formats and parses the plain lines of the shared log.
 
-Every line is a Struct that refuses any value the contract does not allow (whole
-numbers, static ids, the enumerations), so a path, a name or a command line cannot
-get into telemetry by mistake. `parse` accepts exactly what the Structs can write,
-and the legacy lines that other tools still write. docs/telemetry.md lists them.
+Every line is a Struct that refuses each value that the contract does not allow (whole
+numbers, static ids, the enumerations), so a path, a name or a command line cannot get into
+telemetry by mistake. `parse` accepts exactly what the Structs can write, and the legacy lines
+that other tools still write. docs/telemetry.md lists them.
 
 Lines are bytes without their newline.
 """
@@ -21,13 +21,13 @@ LABEL_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 """Names of segments and modules: static tags, never a path."""
 SAMPLE_PATTERN = r"[A-Za-z0-9_.-]{1,64}"
 MS_LIMIT = 10**15
-"""Milliseconds beyond any run or clock; whatever reaches it is a defect."""
+"""Milliseconds; longer than any run, so a larger value is a defect."""
 
 T = TypeVar("T", bound=Struct)
 
 
 class Phase(StrEnum):
-    """Where in a shell's life a segment was timed."""
+    """The part of a shell's life in which a segment was timed."""
 
     PRE_PLUGIN = "pre_plugin"
     POST_PLUGIN = "post_plugin"
@@ -38,7 +38,7 @@ class Phase(StrEnum):
 
 
 class Level(StrEnum):
-    """How bad an ERROR line is."""
+    """The severity of an ERROR line."""
 
     WARN = "WARN"
     ERROR = "ERROR"
@@ -82,7 +82,7 @@ def _one_of(name: str, value: object, kind: type[StrEnum]) -> None:
 
 
 class Deferred(Struct, frozen=True):
-    """A run that started has ended."""
+    """The end of a run that had started."""
 
     id: str
     ms: int
@@ -112,7 +112,7 @@ class Segment(Struct, frozen=True):
 
 
 class IdleStart(Struct, frozen=True):
-    """An idle batch begins; a budget of 0: none."""
+    """The start of an idle batch; a budget of 0: none."""
 
     budget_ms: int
     tasks: int
@@ -124,7 +124,7 @@ class IdleStart(Struct, frozen=True):
 
 
 class IdleJob(Struct, frozen=True):
-    """A run of an idle batch has ended; `timeout`: past its soft limit."""
+    """The end of a run of an idle batch; `timeout`: past its soft limit."""
 
     id: str
     ms: int
@@ -140,12 +140,12 @@ class IdleJob(Struct, frozen=True):
 
     @property
     def flag(self) -> str:
-        """The end of the line, which stands there only when it is true."""
+        """Return the last field of the line, which is written only when it is true."""
         return " timeout=1" if self.timeout else ""
 
 
 class IdleSummary(Struct, frozen=True):
-    """An idle batch has ended."""
+    """The end of an idle batch."""
 
     tasks: int
     ok: int
@@ -164,7 +164,7 @@ class IdleSummary(Struct, frozen=True):
 
 
 class Error(Struct, frozen=True):
-    """Something went wrong in a module; no more than that may be said here."""
+    """A fault in a module, named by a static tag; its message is not telemetry."""
 
     level: Level
     module: str
@@ -187,7 +187,7 @@ PlainLine = Deferred | Segment | IdleStart | IdleJob | IdleSummary | Error
 
 
 def text(line: PlainLine) -> bytes:
-    """The line as it stands in the shared log, without its newline."""
+    """Return the line as the shared log has it, without its newline."""
     return line.TEXT.format(line).encode("ascii")
 
 
@@ -212,7 +212,7 @@ _LEGACY_SEGMENT = re.compile(rf"POST_PLUGIN_SEGMENT ({LABEL_PATTERN}) {_INT}", r
 
 
 def parse(line: str) -> PlainLine | Legacy | None:
-    """What a line of the shared log (without its newline) says; None: no such line."""
+    """Return the line of the shared log (without its newline) as a value; None: no such line."""
     if match := _LEGACY_SEGMENT.fullmatch(line):
         return Legacy(LegacyName.POST_PLUGIN_SEGMENT, int(match[2]), match[1])
     for kind, pattern in _GRAMMAR:
@@ -222,7 +222,7 @@ def parse(line: str) -> PlainLine | Legacy | None:
 
 
 def _checked(kind: type[T], fields: list[str]) -> T | None:
-    """The fields as `kind` declares them; None where a value is out of its range."""
+    """Return the fields as a `kind`; None where a value is out of its range."""
     try:
         named = dict(zip(kind.__struct_fields__, fields, strict=False))
         return msgspec.convert(named, kind, strict=False)

@@ -1,9 +1,8 @@
-"""Telemetry: where a shell wants its lines, and the lines of what the ledger says.
+"""Makes telemetry lines from rows of the ledger, and reads where a shell wants them.
 
-The lines are a projection of the ledger: each function here turns a row that has
-been decided into `(file, line)` pairs, plain ones for the shared log (lines.py) and
-objects for the JSON sidecar where the shell asked for it (sidecar.py).
-docs/telemetry.md is the reference.
+The lines are a projection of the ledger: each function here turns a row into `(file, line)`
+pairs, plain lines for the shared log (lines.py) and objects for the JSON sidecar where the
+shell asked for it (sidecar.py). docs/telemetry.md is the reference.
 """
 
 import posixpath
@@ -28,11 +27,11 @@ TOTAL = "deferred_total"
 """The segment that sums up a postprompt batch."""
 
 Line = tuple[str, bytes]
-"""A file, and what is appended to it (without its newline)."""
+"""A file, and the line that is appended to it (without its newline)."""
 
 
 def sink(env: Mapping[str, str], default_log: str) -> Sink:
-    """Where a shell with this environment wants its telemetry, and how."""
+    """Return where a shell with this environment wants its telemetry, and how."""
     log = _path(env, "PERF_SEGMENT_LOG") or default_log
     sample = env.get("PERF_SAMPLE_CONTEXT", "")
     return Sink(
@@ -45,7 +44,7 @@ def sink(env: Mapping[str, str], default_log: str) -> Sink:
 
 
 def _sidecar(env: Mapping[str, str], log: str) -> str | None:
-    """None unless ZSH_LOG_STRUCTURED=1; never the shared log itself."""
+    """Return the sidecar's path, never the shared log's; None unless ZSH_LOG_STRUCTURED=1."""
     if env.get("ZSH_LOG_STRUCTURED") != "1":
         return None
     named = _path(env, "PERF_SEGMENT_JSON_LOG")
@@ -56,7 +55,8 @@ def _sidecar(env: Mapping[str, str], log: str) -> str | None:
 
 
 def _path(env: Mapping[str, str], name: str) -> str:
-    """An absolute path; one that is not UTF-8 counts as unset (the ledger keeps it as text)."""
+    """Return an absolute path, else the empty text."""
+    # The ledger keeps paths as text, so one that is not UTF-8 counts as unset.
     value = env.get(name, "")
     return value if value.startswith("/") and value.isprintable() else ""
 
@@ -75,7 +75,7 @@ def reported(ending: Ending) -> tuple[int, int] | None:
 
 
 def run_lines(job: str, trigger: Trigger, ending: Ending, sink: Sink, in_batch: bool) -> list[Line]:
-    """The lines of a run that has ended; none if it never started."""
+    """Return the lines of a run that has ended; none if it never started."""
     found = reported(ending)
     if found is None:
         return []
@@ -88,12 +88,12 @@ def run_lines(job: str, trigger: Trigger, ending: Ending, sink: Sink, in_batch: 
 
 
 def idle_start_lines(sink: Sink, tasks: int, now: float) -> list[Line]:
-    """The lines that open an idle batch of `tasks` runs."""
+    """Return the lines that open an idle batch of `tasks` runs."""
     return _addressed([IdleStart(sink.idle_budget_ms, tasks)], Trigger.IDLE, sink, now)
 
 
 def batch_end_lines(batch: Batch, totals: BatchTotals, now: float) -> list[Line]:
-    """The lines that close a batch; none for an idle batch that never began."""
+    """Return the lines that close a batch; none for an idle batch that never began."""
     sink = batch.sink
     if batch.trigger is Trigger.POSTPROMPT:
         total = Segment(TOTAL, totals.ms, Phase.POSTPROMPT, sink.sample)

@@ -1,8 +1,8 @@
-"""The JSON sidecar: one object for each plain line, its keys in the contract's order.
+"""Makes the objects of the JSON sidecar: one for each plain line, keys in the contract's order.
 
-An object is made from a plain line, which has been checked by its making; it adds
-nothing but `ts` (whole epoch milliseconds) and the phase. A new key is a change of
-the schema: version, changelog, docs/privacy.md and the allow-list test move together.
+An object is made from a plain line, which checked its values when it was made. It adds only
+`ts` (whole epoch milliseconds) and the phase. A new key is a change of the schema: version,
+changelog, docs/privacy.md and the allow-list test change together.
 """
 
 import msgspec
@@ -67,7 +67,7 @@ SIDECAR_OBJECTS: tuple[type[Struct], ...] = (
 
 
 def json_object(line: PlainLine, phase: Phase, ts: int) -> bytes:
-    """The sidecar's object for a plain line; ERROR lines have none (ValueError).
+    """Return the sidecar's object for a plain line; ERROR lines have none (ValueError).
 
     `phase` is the trigger's, `ts` epoch milliseconds.
     """
