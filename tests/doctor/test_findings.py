@@ -1,9 +1,10 @@
 """Errors of ours as findings: values stay whole, whatever characters are in them."""
 
 import sqlite3
+import subprocess
 
 import pytest
-from support.user import User, call
+from support.user import User, call, findings
 
 from zdeferd.doctor.findings import Finding, Level, refused
 from zdeferd.errors import LedgerLocked, ZdeferdError
@@ -31,7 +32,7 @@ def test_a_folder_with_a_semicolon(user: User, monkeypatch: pytest.MonkeyPatch) 
 def test_a_locked_ledger_is_told_from_a_damaged_one(
     user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    user.ledger()
+    user.ledger().close()
     path = str(user.state / "ledger.sqlite3")
     error = sqlite3.OperationalError("the disk is busy")
     error.sqlite_errorcode = sqlite3.SQLITE_BUSY
@@ -42,5 +43,8 @@ def test_a_locked_ledger_is_told_from_a_damaged_one(
     monkeypatch.setattr("zdeferd.ledger.reading._connect_with", busy)
     with pytest.raises(LedgerLocked), reading(path):
         pass
-    found = call("doctor", "--json").document["findings"]
-    assert f"ledger is locked: {path}" in [f["found"] for f in found]
+    assert findings("bad")["state"]["found"] == f"ledger is locked: {path}"
+    assert findings("bad")["state"]["remedy"].startswith("end the other program")
+    pipe = subprocess.PIPE
+    with open(path) as file, subprocess.Popen(["cat"], stdin=pipe, stdout=file) as other:
+        assert f"end pid {other.pid} (cat, of " in findings("bad")["state"]["remedy"]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.user import User
 
 from zdeferd.machine.processes import live_cost, named, openers
 
@@ -51,6 +52,11 @@ def test_a_process_that_has_gone() -> None:
     gone.wait(timeout=10)
     assert live_cost(gone.pid, time.time()) is None
     assert named(gone.pid) == f"pid {gone.pid}"
+
+
+def test_the_daemon_starts_without_psutil(user: User) -> None:
+    probe = "import sys, zdeferd.daemon.main; print('psutil' in sys.modules)"
+    assert user.python(probe).out == "False\n"
 
 
 def test_a_name_and_an_owner() -> None:

@@ -88,6 +88,12 @@ def call(*words: str) -> Result:
     return Result(code, out.getvalue().decode(), err.getvalue())
 
 
+def findings(level: str) -> dict[str, dict[str, Any]]:
+    """The findings of doctor of a level, by the name of the check."""
+    document = call("doctor", "--json").document
+    return {f["check"]: f for f in document["findings"] if f["level"] == level}
+
+
 def job(job_id: str, **fields: Any) -> Job:
     """A job that a shell declared."""
     return Job(id=job_id, run=Argv(("true",)), **fields)
