@@ -63,12 +63,7 @@ def test_following_to_the_end(user: User, daemon: Daemon) -> None:
     daemon.write_jobs(f'[slow]\nrun = "print one; read <{fifo}; print two"\n')
     daemon.start()
     call("run", "slow", "--no-wait")
-    following = subprocess.Popen(
-        [sys.executable, "-m", "zdeferd.cli", "log", "slow", "-f"],
-        env=user.env | {"PYTHONPATH": str(SOURCE)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    following = user.begin("log", "slow", "-f")
     assert following.stdout is not None
     assert following.stdout.readline() == "one\n"
     fifo.write_text("on\n")

@@ -1,8 +1,6 @@
 """`zdeferctl run`: claims, waits, tells; Ctrl-C leaves the run going."""
 
-import os
 import signal
-import subprocess
 import sys
 
 from support.daemon import Daemon
@@ -71,17 +69,8 @@ def test_no_daemon(user: User) -> None:
 
 
 def test_ctrl_c_leaves_the_run_going(user: User, daemon: Daemon) -> None:
-    fifo = user.root / "go"
-    os.mkfifo(fifo)
-    daemon.write_jobs(f'[slow]\nrun = "read <{fifo}"\n')
-    daemon.start()
-    waiting = subprocess.Popen(
-        [sys.executable, "-m", "zdeferd.cli", "run", "slow"],
-        env=user.env | {"PYTHONPATH": str(SOURCE)},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    fifo = daemon.start_gated()
+    waiting = user.begin("run", "slow")
     wait_for_file(user.state / "runs/1/started.1")
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=20)
@@ -94,16 +83,8 @@ def test_ctrl_c_leaves_the_run_going(user: User, daemon: Daemon) -> None:
 
 
 def test_the_daemon_dies_meanwhile(user: User, daemon: Daemon) -> None:
-    fifo = user.root / "go"
-    os.mkfifo(fifo)
-    daemon.write_jobs(f'[slow]\nrun = "read <{fifo}"\n')
-    daemon.start()
-    waiting = subprocess.Popen(
-        [sys.executable, "-m", "zdeferd.cli", "run", "slow"],
-        env=user.env | {"PYTHONPATH": str(SOURCE)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    fifo = daemon.start_gated()
+    waiting = user.begin("run", "slow")
     daemon.wait_for("SELECT count(*) FROM runs WHERE state = 'dispatched'", 1)
     daemon.kill()
     _, err = waiting.communicate(timeout=20)
@@ -115,10 +96,7 @@ def test_the_daemon_dies_meanwhile(user: User, daemon: Daemon) -> None:
 
 
 def test_progress_on_a_terminal(user: User, daemon: Daemon) -> None:
-    fifo = user.root / "go"
-    os.mkfifo(fifo)
-    daemon.write_jobs(f'[slow]\nrun = "read <{fifo}"\n')
-    daemon.start()
+    fifo = daemon.start_gated()
     with Terminal(user.root, "") as shell:
         shell.prompt()
         shell.line(f"PYTHONPATH={SOURCE} {sys.executable} -m zdeferd.cli run slow")

@@ -1,18 +1,11 @@
 """`zdeferctl stop`: the daemon leaves, its jobs go on."""
 
-import os
-import subprocess
-import sys
-
 from support.daemon import Daemon
-from support.user import SOURCE, User, call, wait_for_file
+from support.user import User, call, wait_for_file
 
 
 def test_jobs_go_on(user: User, daemon: Daemon) -> None:
-    fifo = user.root / "go"
-    os.mkfifo(fifo)
-    daemon.write_jobs(f'[slow]\nrun = "read <{fifo}"\n')
-    daemon.start()
+    fifo = daemon.start_gated()
     call("run", "slow", "--no-wait")
     wait_for_file(user.state / "runs/1/started.1")
     assert call("stop") == (0, "zdeferd has stopped\n", "")
@@ -27,12 +20,7 @@ def test_jobs_go_on(user: User, daemon: Daemon) -> None:
 def test_a_caller_that_waits_for_a_run_does_not_hold_it_up(user: User, daemon: Daemon) -> None:
     daemon.write_jobs('[slow]\nrun = ["sleep", "600"]\n')
     daemon.start()
-    waiting = subprocess.Popen(
-        [sys.executable, "-m", "zdeferd.cli", "run", "slow"],
-        env=user.env | {"PYTHONPATH": str(SOURCE)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    waiting = user.begin("run", "slow")
     wait_for_file(user.state / "runs/1/started.1")
     assert call("stop").code == 0
     _, err = waiting.communicate(timeout=20)

@@ -1,5 +1,6 @@
 """No descriptors and no processes left, where jobs are started: they wait, and then run."""
 
+import contextlib
 import errno
 import os
 import resource
@@ -77,10 +78,8 @@ class SecondDaemon(Daemon):
 
 @pytest.fixture
 def second(home: Path) -> Iterator[SecondDaemon]:
-    made = SecondDaemon(home)
-    made.errors.touch()
-    yield made
-    made.close()
+    with contextlib.closing(SecondDaemon(home)) as made:
+        yield made
 
 
 def as_second(function: Callable[[], object]) -> None:

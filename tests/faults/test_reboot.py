@@ -1,5 +1,6 @@
 """Another boot: what was dispatched is abandoned, what only waited runs, `boot` is due again."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -43,10 +44,8 @@ class Machine(Daemon):
 
 @pytest.fixture
 def machine(home: Path) -> Iterator[Machine]:
-    made = Machine(home)
-    made.errors.touch()
-    yield made
-    made.close()
+    with contextlib.closing(Machine(home)) as made:
+        yield made
 
 
 def test_a_reboot(machine: Machine, home: Path) -> None:

@@ -6,10 +6,10 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import zmq
+from support.listening import listening
 from support.terminal import LIMIT_S, Terminal
 
 from zdeferd.wire import messages
@@ -32,12 +32,7 @@ class Peer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -76,21 +71,14 @@ class Stub:
     """A listening socket of no protocol at all; `accept` gives the plain connection."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.bind(str(path))
-        self._socket.listen(16)
-        self._socket.settimeout(LIMIT_S)
+        self._listening = listening(path)
 
     def __enter__(self) -> Self:
+        self._socket = self._listening.__enter__()
+        self._socket.settimeout(LIMIT_S)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._socket.close()
 
     def accept(self) -> socket.socket:

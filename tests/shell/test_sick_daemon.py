@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from shell.conftest import Start
 from shell.peer import Peer, Stub, asleep, connections, wait_for_visit, wait_until
+from support.listening import listening
 from support.terminal import LIMIT_S, Terminal
 
 JOB = "build() { : }; zf::defer::register build build postprompt Build"
@@ -57,9 +58,8 @@ def test_no_daemon(start: Start, home: Path) -> None:
 
 
 def test_a_socket_that_nobody_listens_on(start: Start, socket: Path) -> None:
-    socket.parent.mkdir(mode=0o700, parents=True)
-    with sockets.socket(sockets.AF_UNIX) as left_over:
-        left_over.bind(str(socket))
+    with listening(socket):
+        pass
     shell = start(JOB)
     shell.prompt()
     for _ in range(6):

@@ -1,6 +1,5 @@
 """A stranger connects, reads and writes: even where a folder's own door was left open."""
 
-import contextlib
 import os
 import socket
 from functools import partial
@@ -20,6 +19,7 @@ from strangers.world import (
     open_doors,
 )
 from support.daemon import Daemon, Peer, visit
+from support.listening import listening
 from support.terminal import Terminal
 
 from zdeferd.errors import UnsafePath
@@ -166,9 +166,7 @@ def test_zdeferctl_does_not_talk_to_a_strangers_socket(home: Path) -> None:
     open_doors(home)
     folder = home / "run/zdeferd"
     folder.mkdir(mode=0o700)
-    with contextlib.closing(socket.socket(socket.AF_UNIX)) as theirs:
-        theirs.bind(str(folder / "sock"))
-        theirs.listen()
+    with listening(folder / "sock"):
         give(folder / "sock")
         with pytest.raises(UnsafePath, match=r"not owned by you: .*/sock: uid 61574"):
             Client(str(folder / "sock"))
@@ -182,9 +180,7 @@ def test_a_shell_does_not_talk_to_a_strangers_socket(home: Path, whose: str) -> 
     open_doors(home)
     folder = home / "run/zdeferd"
     folder.mkdir(mode=0o755)
-    with contextlib.closing(socket.socket(socket.AF_UNIX)) as theirs:
-        theirs.bind(str(folder / "sock"))
-        theirs.listen()
+    with listening(folder / "sock") as theirs:
         theirs.setblocking(False)
         give(folder if whose == "folder" else folder / "sock")
         zshrc = f"source {PLUGIN}\nzdefer add x -- true\n"

@@ -67,6 +67,17 @@ class Daemon:
             peer.request(messages.Ping())
         return self
 
+    def start_gated(self, code: str = ":") -> Path:
+        """Start it with a job `slow`, which runs `code` and then waits; -> a FIFO that ends it.
+
+        Whatever is written to the FIFO lets the job end.
+        """
+        gate = self.home / "go"
+        os.mkfifo(gate)
+        self.write_jobs(f"[slow]\nrun = '{code}; read <{gate}'\n")
+        self.start()
+        return gate
+
     def launch(self) -> None:
         """Start it; nothing is waited for."""
         with self.errors.open("ab") as errors:

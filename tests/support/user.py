@@ -59,6 +59,16 @@ class User:
         """zdeferctl as a process of its own."""
         return self._process([sys.executable, "-m", "zdeferd.cli", *words], env)
 
+    def begin(self, *words: str) -> "subprocess.Popen[str]":
+        """Start zdeferctl as a process of its own; its output can be read."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "zdeferd.cli", *words],
+            env=self.env | {"PYTHONPATH": str(SOURCE)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def python(self, code: str) -> Result:
         """Python code as a process of its own."""
         return self._process([sys.executable, "-c", code], {})

@@ -1,8 +1,8 @@
 """Facts that `why` takes from the machine."""
 
-import socket
 from pathlib import Path
 
+from support.listening import listening
 from support.user import User
 
 from zdeferd.view.facts import listens
@@ -11,7 +11,5 @@ from zdeferd.view.facts import listens
 def test_a_listening_socket_starts_the_daemon(user: User) -> None:
     path = user.root / "run" / "sock"
     assert not listens(str(path))
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
+    with listening(path):
         assert listens(str(path)) is Path("/proc/net/unix").exists()

@@ -121,10 +121,7 @@ def test_with_a_daemon_the_ledger_is_believed(user: User) -> None:
 
 
 def test_a_real_run_that_ends_after_its_daemon(user: User, daemon: Daemon) -> None:
-    fifo = user.root / "go"
-    os.mkfifo(fifo)
-    daemon.write_jobs(f'[slow]\nrun = "print one; read <{fifo}"\n')
-    daemon.start()
+    fifo = daemon.start_gated("print one")
     call("run", "slow", "--no-wait")
     output = user.state / "runs/1/output"
     assert any(output.exists() and output.read_text() for _ in attempts())

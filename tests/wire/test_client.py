@@ -2,11 +2,11 @@
 
 import os
 import signal
-import socket
 from pathlib import Path
 
 import pytest
 from support.daemon import Daemon, Peer
+from support.listening import listening
 from support.user import User
 
 from zdeferd.errors import NoDaemon, RequestRefused, UnsafePath
@@ -34,8 +34,7 @@ def test_a_file_is_no_socket(place: Path) -> None:
 
 
 def test_a_folder_open_to_others(place: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(place))
+    with listening(place):
         place.parent.chmod(0o755)
         with pytest.raises(UnsafePath, match="open to others"):
             check_socket(str(place))
@@ -47,18 +46,15 @@ def test_a_path_that_is_too_long(user: User) -> None:
 
 
 def test_a_stale_socket_is_no_daemon_at_once(place: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(place))
+    with listening(place):
+        pass
     with pytest.raises(NoDaemon, match="no daemon answers"):
         request(str(place), messages.Ping(), timeout_s=30)
 
 
 def test_a_silent_daemon_is_given_a_limit(place: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(place))
-        listener.listen()
-        with pytest.raises(NoDaemon, match="does not answer"):
-            request(str(place), messages.Ping(), timeout_s=0.2)
+    with listening(place), pytest.raises(NoDaemon, match="does not answer"):
+        request(str(place), messages.Ping(), timeout_s=0.2)
 
 
 def test_a_stopped_daemon_is_given_a_limit(daemon: Daemon) -> None:
