@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from faults.world import doctor, wait_ended
 from strangers.world import STRANGER, give, needs_root
-from support.daemon import Daemon, Peer, visit
+from support.daemon import Daemon
+from support.user import Peer, call, visit
 
-from zdeferd.cli import main
 from zdeferd.cli.demo.host import daemon_program
 
 PATH = os.environ["PATH"]
@@ -76,7 +76,7 @@ def test_nor_does_zdeferctl_take_a_program_from_there(
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr("sys.argv", ["/nowhere/zdeferctl"])
     monkeypatch.setattr("sys.executable", "/nowhere/python")
-    main(["doctor", "--json"])
+    call("doctor", "--json")
     assert os.environ["PATH"] == PATH
     assert daemon_program(os.environ) != str(home / "zdeferd")
     assert not (home / "evil").exists()

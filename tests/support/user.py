@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,14 +87,17 @@ class User:
 
 
 def call(*words: str) -> Result:
-    """zdeferctl, inside this process."""
+    """zdeferctl, inside this process; -> its exit code and output."""
     out, err = io.BytesIO(), io.StringIO()
     printed = io.TextIOWrapper(out, "utf-8")
+    pipes = signal.getsignal(signal.SIGPIPE)  # zdeferctl's choice would end the test run
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(err):
         try:
             code = main(words)
         except SystemExit as left:
             code = int(left.code or 0)
+        finally:
+            signal.signal(signal.SIGPIPE, pipes)
     printed.flush()
     return Result(code, out.getvalue().decode(), err.getvalue())
 
