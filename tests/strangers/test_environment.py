@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from faults.world import doctor, wait_ended
 from strangers.world import STRANGER, give, needs_root
-from support.daemon import Daemon
-from support.user import Peer, call, visit
+from support.daemon import Daemon, Peer, visit
+from support.user import call
 
 from zdeferd.cli.demo.host import daemon_program
 
