@@ -1,10 +1,14 @@
 """The shipped units under a real user manager: activation, crashes, restarts, idle exit."""
 
+import contextlib
 import os
 import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from floods.crowd import Caller, callers, descriptors
 from support import systemd
 from support.daemon import Peer, attempts, visit
 from support.systemd import UserManager
@@ -117,6 +121,43 @@ def test_the_watchdog_is_disarmed_at_rest(manager: UserManager) -> None:
     manager.wait_for_property("WatchdogUSec", "1s")
     finish_blocked_job(manager, gate)
     manager.wait_for_property("WatchdogUSec", "0", "infinity")
+
+
+BACK_S = 2.0
+"""From the end of the flood to the answer of a visit."""
+
+
+def more_connections_than_descriptors(socket: Path) -> None:
+    """libzmq aborts the process that cannot accept."""
+    with descriptors(4096), callers(socket, 400) as made:
+        assert made[0].hung_up()
+
+
+def a_message_of_endless_frames(socket: Path) -> None:
+    """libzmq keeps all frames, until the daemon's limit of data ends it."""
+    with Caller(socket) as endless:
+        endless.greet()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while True:
+                endless.socket.sendall(b"\x01\x00" * 50_000)
+
+
+@pytest.mark.parametrize("flood", [more_connections_than_descriptors, a_message_of_endless_frames])
+def test_a_flood_that_ends_the_daemon_costs_nothing(
+    manager: UserManager, flood: Callable[[Path], None]
+) -> None:
+    drop_in(manager, "LimitNOFILE=256")
+    gate = start_blocked_job(manager)
+    dead = int(manager.property("MainPID"))
+    flood(manager.socket)
+    began = time.monotonic()
+    assert ask(manager, visit("n2", 1, event=b"")) == [b"ok", b"seq=1"]
+    took = time.monotonic() - began
+    manager.wait_for_property("ActiveState", "active")
+    assert int(manager.property("NRestarts")) > 0
+    assert manager.property("MainPID") != str(dead)
+    finish_blocked_job(manager, gate)
+    assert took < BACK_S
 
 
 def test_a_reload_reads_the_jobs_again(manager: UserManager) -> None:

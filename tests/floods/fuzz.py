@@ -12,7 +12,6 @@ import contextlib
 import random
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,7 +66,7 @@ class Mutator:
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
-        self._messages = [found for data in corpus() for found in _messages(data)]
+        self._messages = [found for data in corpus() for found in zmtp.messages(data)]
 
     def stream(self, messages: int = 8) -> bytes:
         """A handshake, mostly, and some messages; now and then it is bytes that are changed."""
@@ -120,13 +119,6 @@ def _is_harmless(frame: bytes) -> bool:
     return True
 
 
-def _messages(data: bytes) -> Iterator[list[bytes]]:
-    stream = zmtp.Stream()
-    stream.feed(data)
-    with contextlib.suppress(WireError):
-        yield from iter(stream.take, None)
-
-
 class Sent(NamedTuple):
     """What a flood came to."""
 
@@ -141,7 +133,7 @@ def flood(path: Path, frames: int, seed: int) -> Sent:
     mutator, sent, streams, hung_up = Mutator(seed), 0, 0, 0
     while sent < frames:
         data = mutator.stream()
-        sent += max(1, sum(len(message) for message in _messages(data)))
+        sent += max(1, sum(len(message) for message in zmtp.messages(data)))
         streams += 1
         with Caller(path) as caller:
             try:
@@ -155,16 +147,10 @@ def flood(path: Path, frames: int, seed: int) -> Sent:
 
 
 def take_apart(data: bytes) -> None:
-    """What the daemon does with a stream, as far as it touches nothing; WireError at most."""
-    stream = zmtp.Stream()
-    for at in range(0, len(data), 4096):
-        stream.feed(data[at : at + 4096])
+    """Decode the messages of a stream as the daemon does, and touch nothing."""
+    for message in zmtp.messages(data):
         with contextlib.suppress(WireError):
-            while (message := stream.take()) is not None:
-                with contextlib.suppress(WireError):
-                    _decode(message)
-            continue
-        return
+            _decode(message)
 
 
 def _decode(message: list[bytes]) -> None:

@@ -1,4 +1,7 @@
-"""Peers that are no use to anybody: silent, slow, endless, deaf. The others must not notice."""
+"""Floods by peers of the same user that the daemon survives, and that visits do not notice.
+
+Those that end the daemon are in daemon/test_systemd.py, with what comes after.
+"""
 
 import contextlib
 import os
@@ -7,20 +10,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+import msgspec
 from floods import zmtp
-from floods.conftest import FEW_DESCRIPTORS
-from floods.crowd import GREETING, READY, Bystander, Caller, Signs, callers, until
+from floods.crowd import Bystander, Caller, Signs, callers, until
 from support.daemon import Daemon, Peer, visit
 
+from zdeferd.daemon.main import MOST_WAITING
 from zdeferd.wire import messages
-
-MOST_PEERS, UNFINISHED_BYTES = 1024, 16 << 20
 
 P99_MS = 250.0
 """Of a visit, beside a flood, on two busy cores; the campaign shows what it is at rest."""
-GROWTH_KIB = 24 << 10
-"""More than the limits of wire/router.py come to, and far less than a flood brings."""
-ENDLESS_FRAME = b"\x03" + (200_000).to_bytes(8, "big") + bytes(200_000)
+GROWTH_KIB = 48 << 10
+"""Far less than the limit of 512 MiB, and than an unbounded flood brings."""
 
 
 def signs(daemon: Daemon) -> Signs:
@@ -34,14 +35,14 @@ def serves(daemon: Daemon) -> bool:
 
 
 @contextlib.contextmanager
-def repeating(action: Callable[[], object], times: int = 2) -> Iterator[None]:
-    """`action`, again and again in threads of its own, while the block lasts."""
+def repeating(action: Callable[[threading.Event], object], times: int = 2) -> Iterator[None]:
+    """Repeat `action` in threads of its own; it returns soon after its event is set."""
     over = threading.Event()
 
     def repeat() -> None:
         while not over.is_set():
             with contextlib.suppress(OSError):
-                action()
+                action(over)
 
     threads = [threading.Thread(target=repeat) for _ in range(times)]
     for thread in threads:
@@ -52,110 +53,26 @@ def repeating(action: Callable[[], object], times: int = 2) -> Iterator[None]:
         thread.join()
 
 
-# --- descriptors --------------------------------------------------------------------
-
-
-def test_descriptors_never_run_out(poor: Daemon) -> None:
-    """A thousand silent peers where there are descriptors for a quarter of them."""
-    poor.start()
-    with callers(poor.socket, 1000) as silent, Bystander(poor.socket) as shells:
-        assert len(silent) == 1000
-        with Caller(poor.socket) as shell:
-            assert shell.greet().ask(visit("n1", 1, {"x": "true"})) == zmtp.encode(
-                [b"ok", b"seq=1"]
-            )
-        poor.wait_until_done(1)
-        assert signs(poor).descriptors() < FEW_DESCRIPTORS
-    answers = shells.answers()
-    assert (answers.unanswered, answers.asked > 0) == (0, True)
-    assert serves(poor)
-    assert poor.errors.read_text().count("make room") == 1, "said once"
-
-
-def test_who_is_owed_an_answer_makes_no_room(poor: Daemon) -> None:
-    poor.start()
-    with Caller(poor.socket) as shell:
-        shell.greet().ask(visit("n1", 1, {"x": "sleep 60"}))
-    with contextlib.ExitStack() as stack:
-        await_end = messages.encode_request(messages.AwaitRun(run=1))
-        waiting = [stack.enter_context(Caller(poor.socket)).greet() for _ in range(100)]
-        for one in waiting:
-            one.send(await_end)
-        assert serves(poor), "all that was sent before is taken in"
-        with callers(poor.socket, 400):
-            assert serves(poor)
-        with Caller(poor.socket) as ctl:
-            ctl.greet().ask(messages.encode_request(messages.CancelRun(run=1)))
-        for one in waiting:
-            assert b"cancelled" in one.answer()
-
-
-def test_where_nobody_can_make_room_the_next_one_waits_its_turn(poor: Daemon) -> None:
-    poor.start()
-    with Caller(poor.socket) as shell:
-        shell.greet().ask(visit("n1", 1, {"x": "sleep 60"}))
-    with contextlib.ExitStack() as stack:
-        await_end = messages.encode_request(messages.AwaitRun(run=1))
-        for _ in range(FEW_DESCRIPTORS):  # more than there is room for
-            caller = stack.enter_context(Caller(poor.socket))
-            caller.socket.settimeout(0.3)
-            try:
-                caller.greet().send(await_end)
-            except TimeoutError:
-                break
-        else:
-            raise AssertionError("there was room for all")
-        leaving = stack.pop_all()
-        caller.socket.settimeout(10)
-        leaving.callback(caller.close)
-        with leaving, Caller(poor.socket) as late:
-            threading.Thread(target=leaving.close).start()
-            assert late.greet().ask(visit("n2", event=b"")) == zmtp.encode([b"ok", b"seq=1"])
-
-
-# --- memory -------------------------------------------------------------------------
-
-
-def test_a_message_without_end_is_cut_off(daemon: Daemon) -> None:
+def test_silent_peers_within_the_descriptors_are_not_noticed(daemon: Daemon) -> None:
     daemon.start()
-    before = signs(daemon).rss_kib()
-
-    def send_for_ever() -> None:
-        with Caller(daemon.socket) as endless:
-            endless.greet()
-            while True:
-                endless.socket.sendall(ENDLESS_FRAME)
-
-    with repeating(send_for_ever), Bystander(daemon.socket) as shells:
+    with callers(daemon.socket, 1000) as silent, Bystander(daemon.socket) as shells:
+        assert len(silent) == 1000
         until(lambda: len(shells.times) >= 30, "others are answered")
+        assert all(caller.hung_up() for caller in silent)
     answers = shells.answers()
     assert (answers.unanswered, answers.p99_ms < P99_MS) == (0, True), answers
-    assert signs(daemon).peak_kib() - before < GROWTH_KIB
+    until(lambda: signs(daemon).descriptors() < 100, "their descriptors are closed")
 
 
-def test_many_unfinished_messages_are_bounded_together(daemon: Daemon) -> None:
-    daemon.start()
-    before = signs(daemon).rss_kib()
-    almost = (GREETING + READY + ENDLESS_FRAME * 5)[: zmtp.MAX_MESSAGE_BYTES - 60_000]
-    with contextlib.ExitStack() as stack:
-        for _ in range(3 * UNFINISHED_BYTES // len(almost)):
-            caller = stack.enter_context(Caller(daemon.socket))
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                caller.socket.sendall(almost)
-        assert serves(daemon)
-    assert signs(daemon).peak_kib() - before < 2 * UNFINISHED_BYTES >> 10
-    assert "the largest was dropped" in daemon.errors.read_text()
-
-
-def test_who_never_reads_is_let_go(daemon: Daemon) -> None:
+def test_a_peer_that_never_reads_is_not_noticed(daemon: Daemon) -> None:
+    """libzmq keeps 1,000 answers for it and drops the others."""
     daemon.start()
     before = signs(daemon).rss_kib()
 
-    def ask_and_never_read() -> None:
-        with Caller(daemon.socket) as deaf:
+    def ask_and_never_read(over: threading.Event) -> None:
+        with Caller(daemon.socket, limit_s=2.0) as deaf:
             deaf.greet()
-            deaf.socket.settimeout(2.0)
-            while True:
+            while not over.is_set():
                 deaf.socket.sendall(zmtp.encode([b"hullo"]) * 100)
 
     with repeating(ask_and_never_read), Bystander(daemon.socket) as shells:
@@ -177,20 +94,63 @@ def test_a_flood_of_pings_is_answered_and_costs_no_memory(daemon: Daemon) -> Non
     assert signs(daemon).peak_kib() - before < GROWTH_KIB
 
 
-def test_who_asks_and_leaves_leaves_nothing_behind(daemon: Daemon) -> None:
-    """Requests that wait for a run's end, by clients that do not."""
+# --- requests -----------------------------------------------------------------------
+
+
+AWAIT = messages.encode_request(messages.AwaitRun(run=1))
+
+
+def begin_a_long_job(daemon: Daemon) -> None:
     daemon.start()
     with Caller(daemon.socket) as shell:
         shell.greet().ask(visit("n1", 1, {"x": "sleep 60"}))
+
+
+def cancel(daemon: Daemon) -> object:
+    with Peer(daemon.socket) as ctl:
+        return ctl.request(messages.CancelRun(run=1))
+
+
+def test_of_too_many_waiting_requests_the_oldest_is_refused(daemon: Daemon) -> None:
+    begin_a_long_job(daemon)
+    with Peer(daemon.socket) as oldest, Peer(daemon.socket) as others:
+        oldest.send(AWAIT)
+        assert not oldest.socket.poll(200)
+        for _ in range(MOST_WAITING):
+            others.send(AWAIT)
+        assert oldest.receive() == [b"refused", b"1024 newer requests wait; ask again"]
+        assert not others.socket.poll(100), "no other is refused"
+        assert cancel(daemon) == messages.Done(outcome="cancelled", rc=143)
+        found = [messages.decode_reply(others.receive()) for _ in range(MOST_WAITING - 1)]
+    # To cancel the run took the place of the oldest that was left.
+    assert found[0] == "1024 newer requests wait; ask again"
+    assert set(map(str, found[1:])) == {str(messages.Done(outcome="cancelled", rc=143))}
+
+
+def test_large_requests_that_wait_hold_up_nothing(daemon: Daemon) -> None:
+    begin_a_long_job(daemon)
+    padded = {"verb": "await", "run": 1, "padding": bytes((1 << 18) - 100)}
+    frames = [b"request", msgspec.msgpack.encode(padded)]
+    with Peer(daemon.socket) as peer:
+        for _ in range(100):  # 25 MiB
+            peer.send(frames)
+        assert serves(daemon)
+        assert not peer.socket.poll(0), "they wait"
+        assert cancel(daemon)
+
+
+def test_requests_of_clients_that_left_leave_no_room_for_more(daemon: Daemon) -> None:
+    begin_a_long_job(daemon)
     before = signs(daemon).rss_kib()
-    requests = zmtp.encode(messages.encode_request(messages.AwaitRun(run=1))) * 16
-    for _ in range(2 * MOST_PEERS):
+    for _ in range(2 * MOST_WAITING):
         with Caller(daemon.socket) as leaving:
-            leaving.greet().socket.sendall(requests)
-    assert serves(daemon), "those that have left make room"
+            leaving.greet().send(AWAIT)
+    assert serves(daemon)
     assert signs(daemon).rss_kib() - before < GROWTH_KIB
-    with Caller(daemon.socket) as ctl:
-        assert b"cancelled" in ctl.greet().ask(messages.encode_request(messages.CancelRun(run=1)))
+    assert cancel(daemon)
+
+
+# --- what the daemon says -----------------------------------------------------------
 
 
 def test_a_quoted_message_of_any_bytes_can_be_told(daemon: Daemon) -> None:
