@@ -52,7 +52,7 @@ def test_bytes_that_are_no_utf8_survive() -> None:
         ([*HELLO, b"context", b"context"], "repeated record: context"),
         ([*HELLO, b"seq=2"], "repeated field: hello.seq"),
         ([*HELLO, b"jobs", b"jobs"], "repeated record: jobs"),
-        ([*HELLO, b"jobs", b"list=4\0true"], "not the words of a job: 'true'"),
+        ([*HELLO, b"jobs", b"list=4\0true"], "not the words of a job: 1 that begin with 'true'"),
         ([*HELLO, b"postprompt", b"x=1"], "postprompt: Object contains unknown field `x`"),
         ([*HELLO, b"postprompt", b"record=idle"], "unknown field: postprompt.record"),
         ([*HELLO, b"function", b"name=f", b"body=x"], "unknown record: 'function'"),
