@@ -446,3 +446,31 @@ def test_a_shell_s_bad_declaration(bad: dict[str, object], message: str) -> None
     with pytest.raises(ConfigError) as caught:
         declared_job(**{**good, **bad})  # type: ignore[arg-type]
     assert str(caught.value).startswith(message)
+
+
+# --- the configuration in force ------------------------------------------------------------
+
+
+def test_a_configuration_is_read_again_only_where_that_is_needed(files: Files) -> None:
+    files.jobs('[a]\nrun = "true"\n')
+    configuration = config.Configuration(locate({"HOME": files.home}))
+    assert not configuration.reload(only_if_changed=True)
+    assert configuration.reload()
+    files.jobs('[b]\nrun = "true"\n', "b.toml")
+    assert list(configuration.jobs) == ["a"]
+    assert configuration.reload(only_if_changed=True)
+    assert list(configuration.jobs) == ["a", "b"]
+
+
+def test_a_configuration_keeps_what_was_good(files: Files) -> None:
+    files.settings('log = "/tmp/lines.log"\n')
+    configuration = config.Configuration(locate({"HOME": files.home}))
+    files.settings("log = 7\n")
+    assert configuration.reload(only_if_changed=True)
+    assert configuration.default_log == "/tmp/lines.log"
+    assert [problem.key for problem in configuration.problems] == ["log"]
+
+
+def test_the_default_log_is_in_the_state_folder(files: Files) -> None:
+    configuration = config.Configuration(locate({"HOME": files.home}))
+    assert configuration.default_log == f"{files.home}/.local/state/zdeferd/deferred.log"
