@@ -1,6 +1,6 @@
 """The regression guard: instructions and system calls, which no busy machine changes.
 
-    python -m bench.guard [--update]
+    PYTHONPATH=tests python -m bench.guard [--update]
 
 Counts what the prompt's path costs (the plugin sourced, ten registrations, its precmd;
 less a zsh that does nothing) and what a claim costs (from the frames of a visit to its

@@ -96,14 +96,14 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
 
     With an empty `env` it gets the environment of the shell that visited last.
     """
-    shell = _last_heard(ledger)
+    shell = _last_shell(ledger)
     if not env and shell is not None:
         env = shell.env
     sink = projection.sink(env, facts.default_log)
     key = request_key(uuid.uuid4().hex)
     run = _run(ledger.next_run(), job, key, job.on[0], "", sink, None, facts.now)
     if not _take(ledger, run, Work(job=job, env=env)):
-        raise LedgerError(f"a key that is made at random was claimed before: {key}")
+        raise LedgerError(f"a random key is spent already: {key}", "internal error, please report")
     return run
 
 
@@ -210,7 +210,7 @@ def _idle_candidates(
 ) -> Iterable[tuple[Shell, Job]]:
     """Yield the idle jobs of the files, for the caller or the last shell; then registrations."""
     of_files = [job for job in facts.jobs.values() if Trigger.IDLE in job.on]
-    last = (caller or _last_heard(ledger)) if of_files else None
+    last = (caller or _last_shell(ledger)) if of_files else None
     if last is not None:
         for job in of_files:
             yield last, job
@@ -220,7 +220,7 @@ def _idle_candidates(
             yield shell, registration.job
 
 
-def _last_heard(ledger: Ledger) -> Shell | None:
+def _last_shell(ledger: Ledger) -> Shell | None:
     shells = ledger.latest_shells()
     return next((s for s in shells if s.env.get("ZSH_IDLE_ENABLE") != "0"), None)
 
@@ -254,7 +254,7 @@ def _due(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
 def _claim(
     ledger: Ledger, job: Job, shell: Shell, due: Due | None, batch: Batch, facts: Facts
 ) -> list[Run]:
-    """The run, in a list; an empty one where it is not due, or its key was claimed before."""
+    """Return the run in a list; an empty list where it is not due or its key is spent."""
     if due is None:
         return []
     run = _run(
