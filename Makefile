@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 KILLS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint pytest bench soak simulate flood format clean
+.PHONY: help setup demo test lint pytest bench soak powercut simulate flood format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ bench: setup ## beside its peers; QUICK=1: its own health; PEERS=folder; FIGURES
 
 soak: setup ## kill its processes at random instants, for minutes; KILLS=2000
 	@nice $(BIN)/python tests/kills/campaign.py --kills $(KILLS)
+
+CUTS ?= 300
+powercut: setup ## cut the power of a machine, on a disk that forgets; root; CUTS=300
+	@cd tests && nice ../$(BIN)/python -m powercut --cuts $(CUTS)
 
 HISTORIES ?= 10000
 SEEDS     ?= 1
