@@ -1,4 +1,4 @@
-"""Leave the terminal and the caller behind (`zdeferd --detach`)."""
+"""Moves the daemon to the background (`zdeferd --detach`)."""
 
 import os
 import sys
@@ -8,14 +8,14 @@ from ..errors import ZdeferdError
 from ..machine.files import open_private
 
 LOG_LIMIT_BYTES = 1 << 20
-"""A longer daemon log is begun anew at the next start."""
+"""At the next start a longer daemon log is emptied."""
 
 
 def detach(log: str) -> Callable[[], None]:
-    """Go on in a child of init; call the result once ready.
+    """Fork twice and return in the grandchild; the result is to be called once ready.
 
-    The caller's process waits for that and exits 0, or 1 where the child ended
-    first (it has said why). Must be called before any thread exists.
+    The calling process exits with 0 then, or with 1 where the grandchild ended first. Must be
+    called before any thread exists.
     """
     reading, writing = os.pipe()
     if os.fork():

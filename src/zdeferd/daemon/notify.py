@@ -1,7 +1,7 @@
-"""What a service manager is told (sd_notify(3)) and hands over (sd_listen_fds(3)).
+"""Notifies a service manager (sd_notify(3)) and takes its socket (sd_listen_fds(3)).
 
-Without one, every call does nothing. The watchdog is armed with work and disarmed
-at rest, when the daemon makes no system call at all.
+Without a service manager every call does nothing. The watchdog is armed while there is work
+and disarmed at rest, when the daemon makes no system call.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ LISTEN_FDS_START = 3
 
 
 def inherited_socket(env: Mapping[str, str]) -> int | None:
-    """The descriptor that systemd listens on for us, if any."""
+    """Return the descriptor that systemd listens on for this process; None: there is none."""
     if env.get("LISTEN_PID") == str(os.getpid()) and env.get("LISTEN_FDS") == "1":
         return LISTEN_FDS_START
     return None
 
 
 class Notifier:
-    """Speaks to the manager that `NOTIFY_SOCKET` names."""
+    """Sends states to the manager that `NOTIFY_SOCKET` names."""
 
     def __init__(self, env: Mapping[str, str], loop: asyncio.AbstractEventLoop) -> None:
         self._address = env.get("NOTIFY_SOCKET", "")
@@ -30,18 +30,18 @@ class Notifier:
         self._ping: asyncio.TimerHandle | None = None
 
     def ready(self) -> None:
-        """Start-up is over."""
+        """Report that the start is over."""
         self._send("READY=1")
         if self._watchdog_us:
             self._send("WATCHDOG_USEC=0")
 
     def stopping(self) -> None:
-        """No more events are taken in."""
+        """Report that the daemon ends."""
         self.busy(False)
         self._send("STOPPING=1")
 
     def busy(self, flag: bool) -> None:
-        """Arm the watchdog with work, disarm it at rest."""
+        """Arm the watchdog while there is work, else disarm it."""
         if not self._watchdog_us or flag == (self._ping is not None):
             return
         if flag:

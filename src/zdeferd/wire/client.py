@@ -1,9 +1,8 @@
-"""The calling side of zdeferctl's requests: a ZeroMQ DEALER that never hangs.
+"""Sends zdeferctl's requests to the daemon and waits for the replies, through a DEALER.
 
-Before anything is connected the socket and its folder must be ours: a stranger's
-daemon gets no environment. A monitor on the connection says at once that nobody
-listens, or that the daemon died in the middle of a long wait; a daemon that
-listens but does not answer (stopped, wedged) is given a limit.
+Connects only to a socket and a folder of this user, so that no other user's daemon gets an
+environment. A monitor on the connection reports at once that no process listens, or that the
+daemon has died during a long wait. A time limit covers a daemon that is stopped.
 """
 
 import os
@@ -22,7 +21,7 @@ from ..machine.paths import check_private_dir, check_socket_path
 from . import messages
 
 ANSWER_S = 5.0
-"""How long a daemon may take to answer what it can answer at once, its start included."""
+"""How long a reply may take that waits for no run, the start of the daemon included."""
 TICK_S = 1.0
 
 _GONE = zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -50,10 +49,10 @@ class Client:
         timeout_s: float | None = ANSWER_S,
         tick: Callable[[], None] | None = None,
     ) -> messages.Reply:
-        """The reply; RequestRefused, or NoDaemon if none comes.
+        """Send a request and return the reply; RequestRefused, or NoDaemon if none comes.
 
         `timeout_s` None: wait for as long as the daemon lives. `tick` is called at the
-        start and each second of the waiting.
+        start and in each second of the wait.
         """
         self._socket.send_multipart(messages.encode_request(request))
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -65,7 +64,7 @@ class Client:
         return self._receive()
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._socket.disable_monitor()
         self._monitor.close(0)
         self._socket.close(0)
@@ -120,13 +119,13 @@ class Client:
 def request(
     socket_path: str, message: messages.Request, timeout_s: float | None = ANSWER_S
 ) -> messages.Reply:
-    """Ask one thing on a connection of its own; errors as `Client.ask`."""
+    """Send one request on a connection of its own and return the reply; errors as `Client.ask`."""
     with Client(socket_path) as client:
         return client.ask(message, timeout_s)
 
 
 def check_socket(path: str) -> None:
-    """NoDaemon where there is no socket, UnsafePath where it or its folder is not ours."""
+    """Check a socket: NoDaemon if it is missing, UnsafePath if it or its folder is not ours."""
     check_socket_path(path)
     try:
         found = os.lstat(path)
