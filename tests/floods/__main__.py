@@ -25,8 +25,8 @@ from floods.crowd import GREETING, READY, Bystander, Caller, Signs, callers, des
 from support.daemon import Daemon, attempts, visit
 from support.terminal import Terminal
 
-BOUND_KIB = 160 << 10
-"""No flood may make a daemon grow by more. Two floods keep thousands of connections open."""
+BOUND_KIB = 32 << 10
+"""No flood may make a daemon grow by more."""
 SHIM = Path(__file__).parents[2] / "shell/zdeferd.plugin.zsh"
 Action = Callable[[], object]
 
