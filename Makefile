@@ -38,7 +38,7 @@ lint: setup ## format, lint, types, and the syntax of the shell code
 	$(BIN)/mypy
 	@for file in zdeferd.plugin.zsh shell/*.zsh shell/defer/* shell/functions/*; do zsh -f -n "$$file" || exit 1; done
 
-pytest: setup ## the tests alone; one file: make pytest ARGS=tests/test_wire.py
+pytest: setup ## the tests alone; one file: make pytest ARGS=tests/wire/test_messages.py
 	$(BIN)/pytest $(ARGS)
 
 bench: setup ## beside its peers; QUICK=1: its own health; PEERS=folder; FIGURES="prompt runs"

@@ -227,9 +227,14 @@ def named_files(page: Path) -> set[str]:
     return set(re.findall(r"`([\w/]+/[\w-]+\.(?:py|sql|zsh))`", page.read_text()))
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
-def test_every_file_that_a_page_names_exists(page: str) -> None:
-    named = named_files(DOCS / page)
+PAGES = sorted(
+    {*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "bench/README.md"}
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    named = named_files(page)
     assert {one for one in named if not any((at / one).is_file() for at in PLACES)} == set()
 
 

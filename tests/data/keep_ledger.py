@@ -1,7 +1,7 @@
 """Makes the ledger that tests/data keeps of this schema: `python tests/data/keep_ledger.py`.
 
 Run it once for each new schema, commit `ledger-N.sqlite3`, and never make that file again:
-every later zdeferd must open it (tests/test_upgrades.py). A real daemon writes it, and is
+every later zdeferd must open it (tests/daemon/test_upgrades.py). A real daemon writes it, and is
 killed in the middle of its work, so that every table has rows in every state: runs with
 each outcome, one dispatched and one claimed, registrations that wait, lines that are
 pending, begun and lost. It names a home that does not exist, and nothing of this machine.
