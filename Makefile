@@ -1,4 +1,4 @@
-# zdeferd: `make help` lists what there is. Every target prepares .venv by itself.
+# zdeferd: `make help` lists the targets. Every target prepares .venv by itself.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -68,6 +68,6 @@ format: setup ## format the Python code in place
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean: ## remove what setup and the tests made
+clean: ## remove the files that setup and the tests made
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,1 +1,1 @@
-"""The benchmark suite: zdeferd beside what it replaces, in one run. README.md says how."""
+"""The benchmark suite: zdeferd beside what it replaces, in one run; see README.md."""

@@ -75,7 +75,7 @@ def measure(stage: Stage, names: Sequence[str]) -> tuple[list[Figure], dict[str,
             made = importlib.import_module(f"bench.{name}").measure(stage)
         except KeyboardInterrupt:
             failed.append(name)
-            break  # what was measured until now is kept
+            break  # the families measured until now are kept
         except Exception:  # noqa: BLE001 - the other families can be measured all the same
             traceback.print_exc()
             failed.append(name)

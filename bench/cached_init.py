@@ -1,7 +1,7 @@
 """Cached init: the output of a slow command, sourced at each start without running it.
 
-Timed inside zsh, one fresh shell a sample, everything warm. The text is what a real tool
-prints: some forty lines of functions. `zdefer eval` joins as soon as the shim has it.
+Timed inside zsh, one fresh shell a sample, everything warm. The text is the output
+of a real tool: some forty lines of functions. `zdefer eval` joins as soon as the shim has it.
 """
 
 import subprocess
@@ -19,7 +19,7 @@ LINES = 40
 
 
 def measure(stage: Stage) -> list[Figure]:
-    """The one figure."""
+    """Return the one figure."""
     figure = Figure(
         "cached-init",
         "Cached init",
@@ -48,7 +48,7 @@ def has_eval() -> bool:
 
 
 def _ways(stage: Stage) -> dict[str, tuple[str, str]]:
-    """For each contestant what comes before, and what is timed."""
+    """Return for each contestant the lines before the clock starts, and the timed line."""
     tool = stage.root / "tool"
     text = "\n".join(f"tool{number}() {{ print {number} }}" for number in range(LINES))
     plain = stage.root / "tool.zsh"

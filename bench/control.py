@@ -1,4 +1,4 @@
-"""`zdeferctl status`, the whole process, beside what else a user asks a queue or manager.
+"""Times `zdeferctl status`, the whole process, beside the status commands of peers.
 
 A bare Python is the floor of any Python program. `systemctl` needs its user manager and
 runs inside that one's mount namespace; entering it is measured by itself.
@@ -28,7 +28,7 @@ LIMIT_MS = 80.0
 
 
 def measure(stage: Stage) -> list[Figure]:
-    """The one figure."""
+    """Return the one figure."""
     figure = Figure(
         "status",
         "`zdeferctl status`",

@@ -1,9 +1,9 @@
-"""What grows with use: claims, status and restart against runs, jobs and shells.
+"""Times claims, status and restart against the number of runs, jobs and shells.
 
 A ledger is filled by SQL with runs that ended over the last weeks, each with its claim,
 as they would have come to be; then a daemon is started on it and visited. A sample of a
 claim is a visit of a new shell with one new job, from sending to the answer: all that
-takes its commit, and nothing of the run. Whoever grows is compared with itself.
+takes its commit, and nothing of the run. Each figure is compared with itself.
 """
 
 import contextlib

@@ -2,8 +2,8 @@
 
     PYTHONPATH=tests python -m bench.guard [--update]
 
-Counts what the prompt's path costs (the plugin sourced, ten registrations, its precmd;
-less a zsh that does nothing) and what a claim costs (from the frames of a visit to its
+Counts the cost of the prompt's path (the plugin sourced, ten registrations, its precmd;
+less a zsh that does nothing) and of a claim (from the frames of a visit to its
 commit; the difference between many and few in one process). Instructions come from
 valgrind's callgrind, system calls from strace. Each is compared, as a ratio, with the
 committed baseline; more than `LIMIT` fails. Counts depend on the versions of zsh, Python,
@@ -45,7 +45,7 @@ _COLLECTED = re.compile(r"Collected : (\d+)")
 
 @dataclass(frozen=True)
 class Count:
-    """One thing counted, beside what it was when the baseline was made."""
+    """One count, beside its value in the baseline."""
 
     name: str
     now: float
@@ -105,7 +105,7 @@ def measure() -> tuple[list[Count], bool]:
 
 
 def versions() -> dict[str, str]:
-    """What the counts depend on besides this project."""
+    """Return the versions on which the counts depend."""
     zsh = subprocess.run([ZSH, "--version"], capture_output=True, text=True, check=True).stdout
     return {
         "zsh": zsh.split()[1],
@@ -126,7 +126,7 @@ def _update(counts: Sequence[Count]) -> None:
 
 
 def _prompt_path(scratch: Path) -> dict[str, float]:
-    """What the plugin adds to a zsh with ten functions."""
+    """Count what the plugin adds to a zsh with ten functions."""
     shim = compiled(Path(share("shell")), scratch / "shim")
     names = [f"job{number}" for number in range(JOBS)]
     floor = "bindkey -e; " + "; ".join(f"{name}() {{ : }}" for name in names)
@@ -148,7 +148,7 @@ def _prompt_path(scratch: Path) -> dict[str, float]:
 
 
 def _claim(scratch: Path) -> dict[str, float]:
-    """What one claim costs, start-up taken out."""
+    """Count one claim, less the start of the program."""
     env = {
         "PATH": os.environ["PATH"],
         "HOME": str(scratch),

@@ -45,7 +45,7 @@ PARTS = {
     "answer": "the daemon's answer",
     "end": "hearing it, and the end",
 }
-"""A function of the shim -> what the time before it was spent on."""
+"""A function of the shim -> the work done in the time before it."""
 STAMPS = """typeset -ga bench_at
 bench-stamp() {
   local code='() { bench_at+=(NAME $EPOCHREALTIME); .bench-NAME "$@" }' name
@@ -61,7 +61,7 @@ STAMPED = """  bench-stamp hold
     .bench-exchange && { (( $+functions[.bench-pack] )) || bench-stamp pack send answer }
   }
 """
-"""What follows `zle -F` in WRAP: exchange.zsh has the other functions, and is read later."""
+"""Follows `zle -F` in WRAP: exchange.zsh has the other functions, and is read later."""
 PYTHON_CLIENT = """import sys, time, zmq
 socket = zmq.Context().socket(zmq.DEALER)
 socket.connect("ipc://" + sys.argv[1])
@@ -111,7 +111,7 @@ def _warm(stage: Stage, manager: UserManager | None) -> list[Figure]:
     samples: dict[str, list[float]] = {name: [] for name in ways}
     for name in stage.rounds(list(ways), stage.size.visits):
         samples[name].append(ways[name]())
-        time.sleep(0.1)  # what was handed over is done by then
+        time.sleep(0.1)  # the jobs that were handed over are done by then
     for name, values in samples.items():
         figure.add(name, values)
     figure.goal("p50, ms", figure.p50(OURS_WARM), 3.0)
@@ -151,7 +151,7 @@ def _visit(env: dict[str, str]) -> list[float]:
 
 
 def _asked(stage: Stage, daemon: Daemon) -> dict[str, tuple[str, str]]:
-    """For each peer what its .zshrc has, and what is done at the prompt."""
+    """Return for each peer the text of its .zshrc, and the command at the prompt."""
     repeat = f"repeat {JOBS}; do %s; done"
     client = stage.root / "client.py"
     client.write_text(PYTHON_CLIENT)

@@ -1,4 +1,4 @@
-"""Who is measured beside zdeferd, and where each is found.
+"""Finds the peers that are measured beside zdeferd.
 
 zsh plugins come from the folder that `PEERS=` names, one sub-folder each as their
 repositories are called (zsh-defer, zsh-async, evalcache); zsh-async also travels inside
@@ -28,12 +28,12 @@ PLUGINS = {
 PROGRAMS = {"tsp": "task-spooler", "nq": "nq", "systemd-run": "systemd"}
 SUPERVISORS = {"supervisord": "supervisor", "circusd": "circus"}
 CACHE = Path(__file__).parents[1] / "build/bench"
-"""What registries gave, kept between runs; in a folder that no commit has."""
+"""Packages from registries, kept between runs in a folder that git ignores."""
 
 
 @dataclass(frozen=True)
 class Peers:
-    """What was found, by name; and what was not, with what to do."""
+    """The peers that were found, by name, and the absent ones with a remedy."""
 
     plugins: Mapping[str, Path] = field(default_factory=dict)
     """The file to source, compiled."""

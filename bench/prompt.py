@@ -1,4 +1,4 @@
-"""First prompt, first output, first command, command lag, exit: what a person waits for.
+"""Times first prompt, first output, first command, command lag and exit.
 
 As zsh-bench does it: a shell in a terminal, keys sent and the screen read. One figure is
 ours: the Enter that is sent the moment the prompt shows, which a harness that types ahead

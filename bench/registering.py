@@ -1,7 +1,7 @@
-"""What the shim costs before the prompt, measured inside zsh: its path, and registering.
+"""Times the shim before the prompt, from inside zsh: sourcing it, and registering.
 
 Both are loops in a .zshrc under an interactive zsh, timed with EPOCHREALTIME, one fresh
-shell a sample. The path is what every start pays (issue: at most 0.3 ms): sourcing the
+shell a sample. Every start pays for the path (goal: at most 0.3 ms): sourcing the
 plugin, and its one precmd. A registration is compared with calling an empty function with
 the same words, which nothing written in zsh can undercut.
 """
@@ -96,7 +96,7 @@ def _register(stage: Stage) -> Figure:
 
 
 def _loops(stage: Stage) -> dict[str, tuple[str, str]]:
-    """For each contestant what comes before the loop, and what is repeated with $i."""
+    """Return for each contestant the lines before the loop, and the line repeated with $i."""
     shim = f"source {stage.shim}/zdeferd.plugin.zsh"
     words = "job-$i work postprompt 'what it does'"
     loops = {

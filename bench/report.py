@@ -1,7 +1,7 @@
 """Writes results as JSON, as a page of tables, and as pictures.
 
 bench/results/latest.md is generated whole. docs/benchmarks.md is written by hand but for
-what stands between `<!-- bench:NAME -->` and `<!-- bench:end -->`, where NAME is `machine`
+the text between `<!-- bench:NAME -->` and `<!-- bench:end -->`, where NAME is `machine`
 or `summary`. Both are made from the same JSON document.
 """
 
@@ -27,7 +27,7 @@ _BLOCK = re.compile(r"(<!-- bench:([\w-]+) -->\n).*?(<!-- bench:end -->)", re.DO
 
 
 def machine() -> dict[str, Any]:
-    """What was measured on; nothing that names it."""
+    """Return the machine's processor and versions, without its name."""
     zsh = subprocess.run([ZSH, "--version"], capture_output=True, text=True, check=True).stdout
     return {
         "cpu": _cpu(),
@@ -59,7 +59,7 @@ def document(
 
 
 def family_facts(began: float, load_before: float) -> dict[str, Any]:
-    """When a family of figures was measured, for how long and under what load."""
+    """Return when a family was measured, for how long and under which load."""
     return {
         "taken_at": time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(began)),
         "seconds": round(time.time() - began),
@@ -69,7 +69,7 @@ def family_facts(began: float, load_before: float) -> dict[str, Any]:
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """An earlier run's results, with what a partial run measured again in its place."""
+    """Return an earlier run's results with the figures of a later partial run in their places."""
     fresh = {figure["name"]: figure for figure in new["figures"]}
     places = [fresh.pop(figure["name"], figure) for figure in old["figures"]]
     return {
@@ -106,8 +106,8 @@ def tables(results: Mapping[str, Any]) -> str:
     lines = [
         "# Results of the benchmarks",
         "",
-        "Written by `make bench`; [docs/benchmarks.md](../../docs/benchmarks.md) says what each",
-        "family measures. Medians stand with their quartiles; pictures reach to p99.",
+        "Written by `make bench`; [docs/benchmarks.md](../../docs/benchmarks.md) describes",
+        "each family. Medians stand with their quartiles; pictures reach to p99.",
         "",
         machine_line(results),
         "",
@@ -121,7 +121,7 @@ def tables(results: Mapping[str, Any]) -> str:
 
 
 def table(figure: Figure) -> str:
-    """One figure: a row for each contestant, then its goals and who is missing."""
+    """One figure: a row for each contestant, then its goals and the absent peers."""
     lines = [
         f"In {figure.unit}: {figure.how}.",
         "",
@@ -158,7 +158,7 @@ def _verdict(goal: Goal) -> str:
 
 
 def summary_table(figures: Sequence[Figure]) -> str:
-    """Every goal on one line: what was asked, what came out."""
+    """Return a table with a line for each goal: the limit and the measured value."""
     lines = ["| figure | goal | asked | measured | |", "| --- | --- | ---: | ---: | --- |"]
     for figure in figures:
         for goal in figure.goals:
@@ -172,7 +172,7 @@ def summary_table(figures: Sequence[Figure]) -> str:
 
 
 def machine_line(results: Mapping[str, Any]) -> str:
-    """What it ran on, and between which days."""
+    """Return a line with the machine and the days of the measurements."""
     facts = results["machine"]
     days = sorted({one["taken_at"].partition("T")[0] for one in results["families"].values()})
     when = " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "never"

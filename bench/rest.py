@@ -1,4 +1,4 @@
-"""At rest: wake-ups, CPU and memory while nothing is pending; and what is left at the end.
+"""Counts wake-ups, CPU and memory at rest, and processes left after the idle exit.
 
 All contestants rest at the same time, side by side, so that each has the same machine.
 Wake-ups are context switches of every thread (/proc/PID/task/*/status), CPU is the
@@ -59,7 +59,7 @@ pubsub_endpoint = ipc://{root}/circus.p
 
 @dataclass(frozen=True)
 class _Rest:
-    """What a set of processes has used up so far."""
+    """The use of a set of processes so far."""
 
     switches: int
     cpu_ms: float
@@ -79,7 +79,7 @@ def measure(stage: Stage) -> list[Figure]:
     ]
     with ExitStack() as stack:
         pids = _contestants(stage, stack)
-        time.sleep(min(3.0, stage.size.rest_s))  # what starting left behind is over
+        time.sleep(min(3.0, stage.size.rest_s))  # the work of starting is over
         before = {name: _rest(processes) for name, processes in pids.items()}
         time.sleep(stage.size.rest_s)
         for name, processes in pids.items():

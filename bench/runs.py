@@ -1,9 +1,9 @@
-"""From a claim to a running job, and what a run costs: latency and throughput.
+"""Times the way from a claim to a running job, and the cost of a run.
 
 A job says when it runs by printing the time (`date`, the same program for everybody), so
 each figure includes that program's own start. Throughput is `true`, many times, each run
 recorded before it starts and after it ends where the contestant records anything at all.
-What is not durable is marked so: a bare spawn and tsp forget what they had at a crash.
+A bare spawn and tsp are not durable: they forget their jobs at a crash.
 """
 
 import itertools

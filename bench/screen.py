@@ -1,7 +1,7 @@
-"""A terminal read in a tight loop: what a person at it would see, and when.
+"""Reads a terminal in a tight loop, with the instant of each text that comes up.
 
 Every instant is time.monotonic() in seconds, taken right before a write and right after
-the read that brought the last byte of what was waited for. tests/support/pty.py starts
+the read that brought the last byte of the awaited text. tests/support/pty.py starts
 the program; nothing is waited for without a limit.
 """
 
@@ -19,18 +19,18 @@ PROMPT = PROMPT_TEXT.encode()
 
 
 class NotSeen(Exception):
-    """What was waited for did not come up in time; the message has the end of the screen."""
+    """The awaited text did not come up in time; the message has the end of the screen."""
 
 
 class Screen(Pty):
     """One program in a terminal of its own, whose bytes are looked for in order."""
 
     passed = b""
-    """What the last `see` went past, its text included."""
+    """Output before the end of the text that `see` found last."""
     _seen = b""
 
     def see(self, text: bytes = PROMPT, limit_s: float = LIMIT_S) -> float:
-        """When `text` was there, after what was seen last."""
+        """Read until `text` comes after the text found last; -> the instant it was there."""
         deadline = time.monotonic() + limit_s
         at = time.monotonic()
         while (found := self._seen.find(text)) < 0:
@@ -42,20 +42,20 @@ class Screen(Pty):
         return at
 
     def drain(self, quiet_s: float = 0.003) -> None:
-        """Take in and drop what is still printed, until nothing came for that long."""
+        """Read and drop output until none came for that long."""
         end = time.monotonic() + LIMIT_S
         while self.read(quiet_s) and time.monotonic() < end:
             pass
         self._seen = b""
 
     def read(self, limit_s: float = 0.0) -> bytes:
-        """What comes next within the limit; nothing at the limit or at the end."""
+        """Read the next output within the limit; empty at the limit or at the end."""
         piece = self.take(limit_s)
         self._seen += piece
         return piece
 
     def wait(self, limit_s: float = LIMIT_S) -> float:
-        """When the shell had ended; it must be about to."""
+        """Wait for the shell's end; -> its instant."""
         at = self.ended(limit_s)
         if at is None:
             raise NotSeen("the shell's end")

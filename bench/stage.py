@@ -74,7 +74,7 @@ QUICK = Size(
 
 @dataclass
 class Stage:
-    """What every family of figures gets."""
+    """The set-up that every family of figures gets."""
 
     size: Size
     peers_folder: Path | None = None
@@ -141,7 +141,7 @@ class Stage:
         self.turns_a_ms = _turns_a_ms()
 
     def burn(self, ms: float) -> str:
-        """zsh code that takes that much CPU; `BURN` defines what it calls."""
+        """Return zsh code that takes that much CPU; `BURN` defines its function."""
         return f"burn {max(1, round(ms * self.turns_a_ms))}"
 
 
@@ -167,7 +167,7 @@ def compare(
 
 
 def until(condition: Callable[[], bool], limit_s: float = 20.0, pause_s: float = 0.005) -> bool:
-    """Look at what announces nothing until it is so; False at the limit."""
+    """Poll a condition that no event announces; False at the limit."""
     end = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() >= end:
@@ -216,7 +216,7 @@ class Meter:
         return self._group is not None
 
     def join(self) -> None:
-        """Count this process and what it starts from now on."""
+        """Count this process and all that it starts from now on."""
         assert self._group is not None
         (self._group / "cgroup.procs").write_text(str(os.getpid()))
 

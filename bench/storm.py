@@ -1,9 +1,9 @@
 """The storm: a hundred shells at once, each with the same twenty jobs to do once per boot.
 
-What a terminal multiplexer does when it restores its panes after a reboot: every cache is
-cold. CPU is counted by a cgroup, which sees every process whoever reaped it; the stage
+A terminal multiplexer does this when it restores its panes after a reboot: every cache is
+cold. CPU is counted by a cgroup, which counts every process, reaped or not; the stage
 for one contestant runs in a process of its own, inside that cgroup, until all is done and
-gone. `floor` is the same hundred shells with nothing to do: what no contestant can save.
+gone. `floor` is the same hundred shells with nothing to do.
 """
 
 import os
@@ -164,7 +164,7 @@ def _wait_for_jobs(screens: Sequence[Screen], done: Path, wanted: int) -> None:
     end, last, since = time.monotonic() + LIMIT_S, 0, time.monotonic()
     while last < wanted and time.monotonic() < min(end, since + QUIET_S):
         for screen in screens:
-            screen.read(0.0001)  # nobody must wait for a full terminal
+            screen.read(0.0001)  # no shell may wait for a full terminal
         time.sleep(0.05)
         if size_of(done) > last:
             last, since = size_of(done), time.monotonic()

@@ -1,7 +1,7 @@
 """Typing lag while deferred work runs: from a key to its echo, key by key.
 
 Ten jobs of 200 ms CPU are handed over at the prompt, and keys are sent every 20 to 40 ms
-whatever comes back, as a person types. What is on the command line is read from the
+without waiting for echoes, as a person types. The command line is read from the
 terminal's output: the text behind the last prompt, because some redraw the whole line.
 """
 
@@ -25,7 +25,7 @@ _CONTROL = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[=>78]|[\r\n\x07]")
 
 
 def measure(stage: Stage) -> list[Figure]:
-    """The one figure."""
+    """Return the one figure."""
     figure = Figure(
         "typing",
         "Typing lag while 10 jobs of 200 ms CPU run",

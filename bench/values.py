@@ -1,4 +1,4 @@
-"""What a measurement comes to: figures, rows, goals, and the statistics between them.
+"""Results of measurements: figures, rows, goals, and the statistics between them.
 
 Pure values: nothing here measures, reads a clock or prints. A figure holds one row for
 each contestant; a row keeps quantiles and not its samples, so that a result stays small.
@@ -12,7 +12,7 @@ from typing import Any
 
 US = "zdeferd"
 FLOOR = "floor"
-"""The contestant that does nothing: what zsh itself costs."""
+"""The contestant that does nothing: the cost of zsh itself."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Goal:
-    """What the figure must reach, and what it reached."""
+    """A limit that a figure must reach, and the value that it reached."""
 
     text: str
     value: float

@@ -1,8 +1,8 @@
-"""What every test stands on: a home of its own, short paths, nothing of the developer's.
+"""Fixtures of every test: a private home, short paths, a clean environment.
 
 Owns the process environment of the test run: HOME and the XDG folders point into a
-folder in /tmp that goes at the end (short, because an ipc path has 107 bytes), and what
-the contracts name is unset, so that a developer's shell cannot colour a result.
+folder in /tmp that goes at the end (short, because an ipc path has 107 bytes), and the
+variables of the contracts are unset, so that the developer's shell cannot change a result.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The benchmark suite's own health: it measures, reports and draws. No figure is judged."""
+"""The benchmark suite measures, reports and draws. No figure is judged."""
 
 import dataclasses
 import importlib

@@ -1,4 +1,4 @@
-"""The regression guard: what the prompt's path and a claim cost, counted and not timed."""
+"""The regression guard: costs of the prompt's path and of a claim, counted, not timed."""
 
 import pytest
 

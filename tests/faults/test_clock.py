@@ -1,4 +1,4 @@
-"""The clock is set, and the machine sleeps: what waits for an instant, in this process.
+"""The clock is set, and the machine sleeps, under a dispatcher in this process.
 
 The kernel's part (a timer that a jump cancels) is tests/machine/test_timers.py; here the
 dispatcher is told as its alarm would tell it.
@@ -22,7 +22,7 @@ QUIET_S = 60.0
 
 
 class Clock:
-    """The wall clock that this process sees, and what the machine has slept."""
+    """The wall clock that this process sees, and the time that the machine has slept."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._real = time.time
@@ -30,7 +30,7 @@ class Clock:
         monkeypatch.setattr(time, "time", lambda: self._real() + self._set_by + self._slept_s)
 
     def turn(self, seconds: float) -> None:
-        """Somebody sets it."""
+        """Set it."""
         self._set_by += seconds
 
     def sleep(self, seconds: float) -> None:

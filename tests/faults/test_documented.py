@@ -1,4 +1,4 @@
-"""Compares what docs/faults.md and docs/security.md say that a user sees with the program."""
+"""Compares the messages that docs/faults.md and docs/security.md quote with the program's."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ KIND = re.compile(r"\b(file|folder)\b")
 
 
 def table(page: str, section: str, column: int) -> list[str]:
-    """What stands in backquotes in one column of a section's tables."""
+    """Return the quoted phrases in one column of a section's tables."""
     body = (DOCS / page).read_text().split(f"\n## {section}\n")[1].split("\n## ")[0]
     rows = [line.split(" | ") for line in body.splitlines() if line.startswith("| ")]
     return re.findall(r"`([^`]+)`", " ".join(row[column] for row in rows if len(row) > column))

@@ -1,4 +1,4 @@
-"""The ledger is damaged, or another program has it: what is said, and how it goes on."""
+"""The ledger is damaged, or locked by another program: the message, and the recovery."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ REMEDY = "zdeferctl stop; move"
 
 @contextlib.contextmanager
 def another_program(daemon: Daemon) -> Iterator[None]:
-    """A writer of somebody's that does not end its transaction, while in here."""
+    """Hold an open transaction of another program for the length of the block."""
     with contextlib.closing(
         sqlite3.connect(daemon.state / "ledger.sqlite3", isolation_level=None)
     ) as db:
@@ -67,7 +67,7 @@ def test_a_ledger_damaged_under_the_daemon_answers_nothing_it_cannot_keep(
 ) -> None:
     daemon.start()
     with Peer(daemon.socket) as peer:
-        for number in range(40):  # more than what the write-ahead log still covers
+        for number in range(40):  # more than the write-ahead log still covers
             jobs = {f"job-{number}-{i}": "true # " + "x" * 4000 for i in range(12)}
             assert peer.ask(visit(f"n{number}", 1, jobs, event=b""))[0] == b"ok"
         ledger = daemon.state / "ledger.sqlite3"

@@ -1,4 +1,4 @@
-"""The shared log is rotated, emptied, or replaced by what is no file, under the daemon."""
+"""The shared log is rotated, emptied, or replaced by another kind of file, under the daemon."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""State or socket on a network file system: the daemon refuses, and says what to do."""
+"""State or socket on a network file system: the daemon refuses with a remedy."""
 
 import os
 from collections.abc import Iterator

@@ -28,7 +28,7 @@ from zdeferd.wire import messages
 
 pytestmark = needs_linux
 SECOND_UID = 61_573
-"""Nobody's here; root's own processes have no limit."""
+"""A user id without a user here: the processes of root have no limit."""
 MODULE = (
     "import sys; sys.path[:0] = {path!r}; from zdeferd.daemon.main import main; sys.exit(main([]))"
 )

@@ -1,4 +1,4 @@
-"""Another boot: what was dispatched is abandoned, what only waited runs, `boot` is due again."""
+"""Another boot: dispatched runs are abandoned, waiting ones run, `boot` is due again."""
 
 import contextlib
 import os

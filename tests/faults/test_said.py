@@ -1,4 +1,4 @@
-"""What is said of a fault, for how long; and a log that is tried again with no event at all."""
+"""How long a fault is listed; and a log that is tried again without an event."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""A run that cannot be started holds up itself, and no other; old folders are nobody's."""
+"""A run that cannot be started holds up itself, and no other; old folders stay unused."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def test_one_run_that_cannot_start_starves_no_other(daemon: Daemon, home: Path) 
         assert wait_ended(daemon, "third") == [("succeeded", 0)]
         assert wait_ended(daemon, "second") == [("succeeded", 0)]
         assert wait_ended(daemon, "first", 0) == []
-        # What comes while it is put off does not wait with it.
+        # A run that is claimed while it is put off does not wait with it.
         assert peer.ask(visit("n2", 1, {"fourth": "true"}, environ))[0] == b"ok"
         assert wait_ended(daemon, "fourth") == [("succeeded", 0)]
     way.unlink()

@@ -1,4 +1,4 @@
-"""What the daemon stands on is taken away while it runs: it begins anew, by itself."""
+"""Lock, ledger, socket or folder are removed under the daemon: it begins anew by itself."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ def test_the_state_folder_is_taken_away(daemon: Daemon, how: str) -> None:
 
 
 def test_a_folder_further_up_is_moved_away(daemon: Daemon) -> None:
-    """Nobody tells of that one: the next visit finds out, and is made again."""
+    """No event announces this one: the next visit finds it, and is sent again."""
     daemon.start()
     fresh(daemon, "before")
     (daemon.home / ".local").rename(daemon.home / "elsewhere")
@@ -107,7 +107,7 @@ def test_a_job_outlives_the_state_folder_and_is_not_run_twice(daemon: Daemon, ho
 def test_the_runs_folder_is_removed_under_a_job(
     daemon: Daemon, home: Path, restarted: bool
 ) -> None:
-    """Nobody can tell any more how it ends: abandoned, and not started again."""
+    """Its outcome cannot be known any more: abandoned, and not started again."""
     os.mkfifo(home / "gate")
     daemon.start()
     prompt(daemon, "slow", f"echo x >> {home}/count; read < {home}/gate")

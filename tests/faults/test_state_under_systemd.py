@@ -26,7 +26,7 @@ def test_state_and_socket_are_taken_away(manager: UserManager) -> None:
     until(lambda: str(daemon_pid(str(manager.state / "lock"))) == pid)
     ask(manager, "after")
     manager.wait_until_done(1)
-    manager.socket.unlink()  # now nobody comes by the manager's socket any more
+    manager.socket.unlink()  # from now on no shell reaches the manager's socket
     until(manager.socket.exists)
     ask(manager, "again")
     manager.wait_until_done(2)

@@ -1,4 +1,4 @@
-"""What the tests of faults share: small disks, a sick disk, and what the user is told.
+"""Set-ups of the tests of faults: small disks, a failing disk, and the user's messages.
 
 The sick disk is a library that is loaded into the daemon alone (never part of the
 product): while a switch file exists, every change to files below a folder fails with the
@@ -44,19 +44,19 @@ def said_by(daemon: Daemon, verb: str) -> Any:
 
 
 def doctor(daemon: Daemon) -> str:
-    """What doctor says that is not ok: level, check, finding, remedy."""
+    """Return doctor's findings that are not ok: level, check, finding, remedy."""
     findings = said_by(daemon, "doctor")["findings"]
     lines = [f"{f['level']} {f['check']} {f['found']} {f['remedy']}" for f in findings]
     return "\n".join(line for line in lines if not line.startswith("ok"))
 
 
 def status(daemon: Daemon) -> str:
-    """What status lists under problems."""
+    """Return the problems that status lists."""
     return "\n".join(said_by(daemon, "status")["problems"])
 
 
 def until(condition: Callable[[], bool], what: str = "it did not come true") -> None:
-    """Wait for what nothing announces, with a limit."""
+    """Wait, with a limit, for a fact that no event announces."""
     assert any(condition() for _ in attempts()), what
 
 
@@ -102,7 +102,7 @@ def small_disk(folder: Path, size: str = "64k") -> Iterator[Path]:
 
 
 def unmount(folder: Path) -> None:
-    """Take a mount away as soon as nobody uses it."""
+    """Detach a mount; it goes as soon as no process uses it."""
     for _ in attempts():
         if subprocess.run(["umount", str(folder)], stderr=subprocess.DEVNULL).returncode == 0:
             return

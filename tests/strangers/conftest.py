@@ -9,6 +9,6 @@ from support.daemon import Daemon
 
 @pytest.fixture
 def daemon(daemon: Daemon, home: Path) -> Daemon:
-    """A daemon that is not started yet, in a home that anybody may enter."""
+    """A daemon that is not started yet, in a home that every user may enter."""
     open_doors(home)
     return daemon

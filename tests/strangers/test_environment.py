@@ -1,4 +1,4 @@
-"""The environment leads elsewhere: to somebody else's runtime folder, home or programs."""
+"""The environment leads elsewhere: to another user's runtime folder, home or programs."""
 
 import os
 import stat
@@ -94,7 +94,7 @@ def test_a_folder_of_path_that_anybody_can_write_is_said(daemon: Daemon, home: P
 
 
 def test_what_the_daemon_was_started_with_reaches_no_job(daemon: Daemon, home: Path) -> None:
-    """Neither its PATH nor what would change how programs are loaded."""
+    """Neither its PATH nor a variable that changes how programs are loaded."""
     program(home / "planted/zsh", f"echo evil >> {home}/evil")
     daemon.env |= {"PATH": f"{home}/planted:{PATH}", "LD_LIBRARY_PATH": "/x", "PERL5LIB": "/x"}
     daemon.env |= {"ENV": "/x", "BASH_ENV": "/x", "ZDEFERD_SECRET": "1"}

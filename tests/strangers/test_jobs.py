@@ -26,7 +26,7 @@ def shell(daemon: Daemon, nonce: str) -> None:
 
 
 def reloaded(daemon: Daemon) -> str:
-    """What `zdeferctl reload` lists as refused."""
+    """Return the refused jobs that `zdeferctl reload` lists."""
     with Peer(daemon.socket) as peer:
         answer = peer.request(messages.Reload())
     assert isinstance(answer, messages.Reloaded)

@@ -1,6 +1,6 @@
-"""Somebody was faster: a link, a FIFO or a file of theirs lies where one of ours goes.
+"""A link, a FIFO or a file of another user lies in the place of one of ours.
 
-None is followed, waited for or written to, the message names it and what to do, and what
+None is followed, waited for or written to, the message names it with a remedy, and what
 the link points to stays as it was.
 """
 
@@ -47,7 +47,7 @@ PLANTS = pytest.mark.parametrize(
 
 
 def untouched(home: Path, path: Path) -> None:
-    """Nothing was written through what was planted."""
+    """Assert that nothing was written through the planted file."""
     if (home / "target").exists():
         assert (home / "target").read_text() == "theirs"
     if path.is_file() and not path.is_symlink():
@@ -118,7 +118,7 @@ def test_where_a_folder_goes(daemon: Daemon, home: Path, name: str, plant: Plant
         assert list(path.iterdir()) == []
 
 
-# --- in a run's folder, should anybody ever get there --------------------------
+# --- in a run's folder, should a stranger ever get there -------------------------
 
 
 def run_all(daemon: Daemon, home: Path, jobs: int) -> None:

@@ -117,7 +117,7 @@ def replace(path: Path) -> None:
 
 
 def reach(path: Path) -> dict[str, str]:
-    """What the stranger gets when reading it, changing it, and putting a file in its place."""
+    """Return the stranger's results of reading it, changing it and replacing it."""
     found = {}
     for act in (read, write, remove, replace):
         try:

@@ -1,6 +1,6 @@
-"""What the tests of strangers share: a second user of this machine, and a home with open doors.
+"""Set-ups of the tests of strangers: a second user, and a home that anyone can enter.
 
-The stranger is a user id that nobody has here, taken on by a child of the test that
+The stranger is a user id without a user here, taken on by a child of the test that
 executes nothing: it needs no account and no program that others may run.
 """
 
@@ -44,12 +44,12 @@ READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
 
 
 def as_stranger(function: Callable[[], Any]) -> Any:
-    """What it returns (JSON) in a child that is the stranger, or the name of its OSError."""
+    """Call it in a child that is the stranger; -> its result (JSON), or the name of its OSError."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            gc.disable()  # what the test holds is not the child's to clean up
+            gc.disable()  # the child must not clean up the objects of the test
             signal.signal(signal.SIGPIPE, signal.SIG_IGN)
             os.setgroups([])
             os.setgid(STRANGER)
@@ -77,7 +77,7 @@ def give(path: Path) -> Path:
 
 
 def open_doors(home: Path) -> None:
-    """Anybody may enter the folders above zdeferd's own, as on most machines."""
+    """Let every user enter the folders above zdeferd's own, as on most machines."""
     for folder in ("", ".local", ".local/state", ".config", "run"):
         (home / folder).mkdir(exist_ok=True)
         (home / folder).chmod(0o755)

@@ -70,7 +70,7 @@ class Daemon:
     def start_gated(self, code: str = ":") -> Path:
         """Start it with a job `slow`, which runs `code` and then waits; -> a FIFO that ends it.
 
-        Whatever is written to the FIFO lets the job end.
+        A line written to the FIFO ends the job.
         """
         gate = self.home / "go"
         os.mkfifo(gate)
@@ -90,7 +90,7 @@ class Daemon:
             )
 
     def run(self, module: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a program of zdeferd as the daemon's user; -> how it ended and what it said."""
+        """Run a program of zdeferd as the daemon's user; -> its exit code and output."""
         return subprocess.run(
             [sys.executable, "-m", module, *words],
             env=self.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -120,7 +120,7 @@ class Daemon:
         return self.kill(signal.SIGTERM)
 
     def close(self) -> None:
-        """End it if it still runs, and what is left of its runs."""
+        """End it if it still runs, and its runs."""
         if self.process is not None and self.process.poll() is None:
             self.kill()
         self.end_runs()
@@ -134,7 +134,7 @@ class Daemon:
             judge.cancel(str(folder))
 
     def rows(self, sql: str, *values: object) -> list[Any]:
-        """What the ledger says."""
+        """Return the rows of a query of the ledger."""
         with contextlib.closing(
             sqlite3.connect(f"file:{self.state}/ledger.sqlite3?mode=ro", uri=True)
         ) as db:
@@ -161,7 +161,7 @@ class Daemon:
 
 
 def attempts(limit_s: float = LIMIT_S) -> Iterator[None]:
-    """Turns of waiting for what nothing announces (another process's file), with a limit."""
+    """Yield turns of a bounded wait for a fact that no event announces."""
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
         yield

@@ -38,7 +38,7 @@ class Bench:
         await asyncio.wait_for(answered.wait(), LIMIT_S)
 
     async def rows(self, sql: str) -> list[Any]:
-        """What the ledger says."""
+        """Return the rows of a query of the ledger."""
         found: list[Any] = await self.dispatcher.read(
             lambda ledger: [tuple(row) for row in ledger._db.execute(sql).fetchall()]
         )

@@ -40,7 +40,7 @@ class BatchRow(NamedTuple):
 
 
 class LineRow(NamedTuple):
-    """A line, and what `doctor` would say of it."""
+    """A line, and the problem that `doctor` lists for it."""
 
     line: Line
     run: int | None
@@ -101,7 +101,7 @@ class MemoryLedger:
     def close(self) -> None:
         pass
 
-    # shells and what they declared
+    # shells and their declarations
 
     def shell(self, nonce: str) -> Shell | None:
         row = self.tables.shells.get(nonce)

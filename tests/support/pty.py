@@ -30,7 +30,7 @@ unset zle_bracketed_paste
 [[ $ZSH_VERSION == (5.9.9*|5.<10->*|<6->*) ]] && eval \
   'typeset -ga .term.extensions; .term.extensions=(-query -integration -bracketed-paste)'
 """
-"""Begins a .zshrc, so that zsh prints the prompt and what is typed and asked for, no more."""
+"""Begins a .zshrc: zsh prints its prompt, the typed keys and the output of commands only."""
 
 
 class Pty:
@@ -81,7 +81,7 @@ class Pty:
         return at
 
     def take(self, limit_s: float) -> bytes:
-        """What comes next within the limit; nothing at the limit or at the program's end."""
+        """Read the next output within the limit; empty at the limit or at the program's end."""
         ready = self._poll.poll(max(0.0, limit_s) * 1000)
         if self.fd not in [fd for fd, _ in ready]:
             return b""
@@ -113,7 +113,7 @@ class Pty:
         return at
 
     def read(self, limit_s: float = 0.0) -> bytes:
-        """`take`, and keep what came."""
+        """As `take`; a subclass keeps the output."""
         return self.take(limit_s)
 
     def signal(self, number: signal.Signals) -> None:

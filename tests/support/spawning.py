@@ -1,4 +1,4 @@
-"""A real spawner and what it started, from where the daemon stands; and pipes for jobs to talk.
+"""A real spawner and its runners, as the daemon sees them; and pipes that jobs write to.
 
 Nothing here sleeps: each wait is for a descriptor, at most LIMIT_S. On leaving, every
 job that a test started is ended by the functions under test, and the folder goes.
@@ -83,7 +83,7 @@ class Started:
         return self
 
     def wait_gone(self) -> Self:
-        """Until nobody holds `alive`."""
+        """Wait until no process holds `alive`."""
         data = b"-"
         while data:
             wait_readable(self.alive)
@@ -92,7 +92,7 @@ class Started:
         return self
 
     def verdict(self) -> verdicts.Verdict:
-        """What there is to judge when its runner is gone."""
+        """Return the verdict on the run once its runner is gone."""
         self.wait_gone()
         return judge.judge(self.folder, self.attempt)
 
@@ -103,11 +103,11 @@ class Started:
         return verdict.outcome
 
     def output(self) -> bytes:
-        """What the job printed, as it was kept."""
+        """Return the job's output as it was kept."""
         return Path(self.folder, "output").read_bytes()
 
     def marks(self) -> dict[str, Any]:
-        """What the runner noted at its start."""
+        """Return the runner's record of its start."""
         lines = Path(self.folder, f"started.{self.attempt}").read_text().splitlines()
         return {key: value for line in lines for key, value in json.loads(line).items()}
 
@@ -203,7 +203,7 @@ class Spawner:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for what no descriptor tells: another process's own next system call."""
+    """Wait for a state of another process that no descriptor announces."""
     deadline = time.monotonic() + LIMIT_S
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

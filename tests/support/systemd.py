@@ -64,7 +64,7 @@ class UserManager(Daemon):
         self.inside("zdeferctl", "install")
 
     def inside(self, *command: str) -> str:
-        """What a command prints that runs as the manager's user does; it must succeed."""
+        """Run a command inside the manager's namespace; -> its output. It must succeed."""
         done = self.run_inside(*command)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -105,7 +105,7 @@ class UserManager(Daemon):
         return pid
 
     def close(self) -> None:
-        """End the units, the manager, and what runs are left."""
+        """End the units, the manager and the runs that are left."""
         self.run_inside("systemctl", "--user", "stop", "zdeferd.socket", "zdeferd.service")
         self.end_runs()
         self.run_inside("systemctl", "--user", "exit")

@@ -1,7 +1,7 @@
 """A real zsh in a real terminal, for tests and measurements: type, and read the screen.
 
 The shell lives in a private home (HOME, ZDOTDIR and the XDG folders below the given one)
-and inherits nothing else of the caller's environment but PATH. What it prints is kept
+and inherits nothing else of the caller's environment but PATH. Its output is kept
 whole, each piece with the instant at which it was read, and never waited for without a
 limit.
 
@@ -56,9 +56,9 @@ def private_environment(home: Path) -> dict[str, str]:
 
 
 class Terminal(Pty):
-    """One zsh (or what `argv` says), whose screen is read as text.
+    """One zsh (or another program, `argv`), whose screen is read as text.
 
-    `zshrc` is written to the private home; None leaves what is there. `env` is added to
+    `zshrc` is written to the private home; None leaves the file as it is. `env` is added to
     the private environment. Leaving the `with` block ends the process group.
     """
 
@@ -91,33 +91,33 @@ class Terminal(Pty):
     # --- reading ---
 
     def read(self, limit_s: float = 0.0) -> bytes:
-        """Take in what the shell has printed; nothing if nothing came within the limit."""
+        """Read and keep the next output within the limit; empty where none came."""
         if piece := self.take(limit_s):
             self._pieces.append((time.monotonic(), piece))
         return piece
 
     def drain(self) -> None:
-        """Take in all that is there now."""
+        """Read and keep all output that is there now."""
         while self.read():
             pass
 
     @property
     def raw(self) -> bytes:
-        """All that has been read."""
+        """All output so far."""
         return b"".join(piece for _, piece in self._pieces)
 
     @property
     def screen(self) -> str:
-        """All that has been read, without control sequences, carriage returns and bells."""
+        """All output so far, without control sequences, carriage returns and bells."""
         return _plain(self.raw)
 
     @property
     def unread(self) -> str:
-        """What has been read and not yet been expected."""
+        """The screen behind the text that was expected last."""
         return self.screen[self._from :]
 
     def expect(self, pattern: str, limit_s: float = LIMIT_S) -> Seen:
-        """Read until `pattern` (a regular expression) stands behind what was expected last."""
+        """Read until `pattern` (a regular expression) follows the text that was expected last."""
         deadline = time.monotonic() + limit_s
         while True:
             screen = self.screen
@@ -133,7 +133,7 @@ class Terminal(Pty):
         return self.expect(re.escape(PROMPT), limit_s)
 
     def run(self, command: str, limit_s: float = LIMIT_S) -> str:
-        """Run `command` at the prompt that is up; what it printed, once the next is up."""
+        """Run `command` at the prompt; -> its output, once the next prompt is up."""
         self.line(f"{command}; print -r -- 'e'nd:$?")
         self.expect(re.escape("'e'nd:$?") + r"\s*\n", limit_s)
         start = self._from
@@ -143,7 +143,7 @@ class Terminal(Pty):
         return printed.strip("\n")
 
     def ask(self, words: str, limit_s: float = LIMIT_S) -> str:
-        """What `print -r -- WORDS` prints in the shell."""
+        """Return the output of `print -r -- WORDS` in the shell."""
         return self.run(f"print -r -- {words}", limit_s)
 
     def _instant_of(self, position: int) -> float:

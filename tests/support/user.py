@@ -22,7 +22,7 @@ SINK = Sink(log="/nowhere/deferred.log")
 
 
 class Result(NamedTuple):
-    """What a call of zdeferctl gave."""
+    """Exit code and output of a call of zdeferctl."""
 
     code: int
     out: str
@@ -35,7 +35,7 @@ class Result(NamedTuple):
 
 
 class User:
-    """A user's home with nothing in it but what a test puts there."""
+    """A user's home that is empty but for the files of the test."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -87,7 +87,7 @@ class User:
 
 
 def call(*words: str) -> Result:
-    """zdeferctl, inside this process; -> its exit code and output."""
+    """Call zdeferctl inside this process; -> its exit code and output."""
     out, err = io.BytesIO(), io.StringIO()
     printed = io.TextIOWrapper(out, "utf-8")
     pipes = signal.getsignal(signal.SIGPIPE)  # zdeferctl's choice would end the test run
