@@ -1,4 +1,4 @@
-"""State or socket on a network file system: the daemon refuses with a remedy."""
+"""State or socket not known to be local: the daemon refuses with a remedy."""
 
 import os
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def mounted(daemon: Daemon, monkeypatch: pytest.MonkeyPatch, kind: str, at: Path
     monkeypatch.setattr(mounts, "MOUNTS", str(listed))
 
 
-@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
+@pytest.mark.parametrize("kind", ["nfs4", "fuse.ceph-fuse", "gpfs"])
 def test_the_state_folder(
     daemon: Daemon, at_home: None, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str], kind: str,

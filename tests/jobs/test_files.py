@@ -255,17 +255,43 @@ def test_syntax_error_at_the_end_of_the_file_names_the_last_line(files: Files) -
     assert files.problems()[0].startswith("a.toml:2: found a TOML error")
 
 
+TOO_DEEP = "found values nested too deeply; expected plain tables"
+TOO_LARGE = "found an integer beyond 64 bits; expected a smaller number"
+
+
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
         (b"[a]\nrun = '\xff'\n", "a.toml:2: found bytes that are not UTF-8; expected UTF-8"),
         (b"#" * ((1 << 20) + 1), "a.toml: found 1048577 bytes; expected at most 1048576"),
-        (b"a = " + b"[" * 9999, "a.toml: found values nested too deeply; expected plain tables"),
+        (
+            b"\xef\xbb\xbf[a]\n",
+            "a.toml:1: found a byte order mark (BOM); expected UTF-8 without it",
+        ),
+        (b"[a]\nb = " + b"[" * 9999, f"a.toml:2: a.b: {TOO_DEEP}"),
+        (b"[a]\nb = " + b"[" * 99 + b"]" * 99, f"a.toml:2: a.b: {TOO_DEEP}"),
+        (b"[a]\nb" + b".b" * 9999 + b" = 1\n", f"a.toml:2: a.b: {TOO_DEEP}"),
+        (b"[a]\n\ntimeout = " + b"1" * 5000, f"a.toml:3: a.timeout: {TOO_LARGE}"),
+        (b"[a]\nb = [\n-" + b"1_0" * 5000 + b"]", f"a.toml:3: a.b: {TOO_LARGE}"),
+        (b"[a]\ntimeout = 0x" + b"f" * 5000, f"a.toml:2: a.timeout: {TOO_LARGE}"),
+        (b"[a]\nenv = { X = 9223372036854775808 }", f"a.toml:2: a.env.X: {TOO_LARGE}"),
     ],
 )
 def test_unreadable_files(files: Files, data: bytes, problem: str) -> None:
     files.jobs("").write_bytes(data)
     assert files.problems() == [problem]
+
+
+@pytest.mark.parametrize("value", ["1" * 5000, "0x" + "f" * 5000, "[" * 9999])
+def test_a_value_that_python_cannot_take_leaves_what_was_good(files: Files, value: str) -> None:
+    files.jobs("[a]\nrun = 'x'\n")
+    files.settings("jobs_at_once = 3\n")
+    before = files.load()
+    files.jobs(f"[a]\nrun = 'x'\ntimeout = {value}\n")
+    files.settings(f"jobs_at_once = {value}\n")
+    after = files.load(before)
+    assert (after.jobs, after.settings) == (before.jobs, before.settings)
+    assert [problem.line for problem in after.problems] == [1, 3]
 
 
 def test_an_id_of_another_file_is_taken(files: Files) -> None:

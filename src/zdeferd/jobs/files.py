@@ -10,9 +10,7 @@ this user's or root's, and no other user may write to them: a job file is code t
 
 import contextlib
 import os
-import re
 import stat
-import tomllib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -25,7 +23,7 @@ from ..model import Job, Settings
 from .cycles import find_cycle
 from .keys import job_from_table, settings_from_table
 from .problems import Problem, Refused, problem_of, unreadable
-from .toml_lines import line_of
+from .toml_lines import line_of, parse
 
 FILE_LIMIT = 1 << 20
 """Bytes; a larger file is a mistake, and all of it would be kept in memory."""
@@ -228,16 +226,13 @@ def _read(path: str) -> _File | None:
         raise UnsafePath(f"cannot read: {path}: {error.strerror}") from None
     try:
         text = data.decode()
-        return _File(path, text, tomllib.loads(text))
+        return _File(path, text, parse(text))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         problem = Problem("", "bytes that are not UTF-8", "UTF-8", file=path, line=line)
         raise Refused(problem) from None
-    except tomllib.TOMLDecodeError as error:
-        raise Refused(_syntax_error(path, str(error), text)) from None
-    except RecursionError:
-        problem = Problem("", "values nested too deeply", "plain tables", file=path)
-        raise Refused(problem) from None
+    except Refused as refused:
+        raise Refused(refused.problem._replace(file=path)) from None
 
 
 def _read_bytes(path: str) -> bytes:
@@ -259,15 +254,6 @@ def _read_bytes(path: str) -> bytes:
 
 def _check_folder(folder: str) -> None:
     check_ours_to_read(folder, os.stat(folder))
-
-
-def _syntax_error(path: str, message: str, text: str) -> Problem:
-    """Return the problem of a file that is no TOML, from tomllib's message."""
-    match = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", message)
-    if match is None:
-        return Problem("", message, "valid TOML", file=path)
-    line = int(match[2] or text.count("\n") + 1)
-    return Problem("", f"a TOML error, {match[1]}", "valid TOML", file=path, line=line)
 
 
 def _located(file: _File, table: tuple[str, ...], problem: Problem) -> Problem:
