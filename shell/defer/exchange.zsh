@@ -111,6 +111,12 @@ _zdeferd[exchange]=1
     (error) _zdeferd[refused]=${answer[2]#reason=} ;;
     (*) return 1 ;;
   esac
+  if [[ $answer[1] == ok ]] && (( ++_zdeferd[piece] < ($#_zdeferd_outbox[1] - 1) / 64000 + 1 &&
+    $#_zdeferd_outbox[1] > _zdeferd_limit )); then
+    .zdeferd-send
+    return
+  fi
+  _zdeferd[piece]=0
   shift _zdeferd_outbox
   if (( $#_zdeferd_outbox || ! $#_zdeferd_queue )); then
     .zdeferd-send
@@ -119,8 +125,8 @@ _zdeferd[exchange]=1
   fi
 }
 
-# Sends the oldest message, or ends the visit when there is nothing more to say. Never more than
-# the socket's buffer takes at once.
+# Sends the oldest message, or of a large one the next piece; ends the visit when there is nothing
+# more to say. Never more than the socket's buffer takes at once.
 .zdeferd-send() {
   builtin emulate -L zsh -o warn_create_global
   local -a ready
@@ -130,10 +136,26 @@ _zdeferd[exchange]=1
     .zdeferd-soon .zdeferd-settle
     return 0
   fi
-  (( $#_zdeferd_outbox[1] <= _zdeferd_limit )) || return 1
+  local message=$_zdeferd_outbox[1]
+  (( $#message <= _zdeferd_most )) || return 1
+  (( $#message <= _zdeferd_limit )) || .zdeferd-piece
   builtin zselect -t 0 -a ready -w $_zdeferd[fd] || return 1
-  builtin syswrite -o $_zdeferd[fd] -c written -- $_zdeferd_outbox[1]
-  (( written == $#_zdeferd_outbox[1] ))
+  builtin syswrite -o $_zdeferd[fd] -c written -- $message
+  (( written == $#message ))
+}
+
+# Makes of `message` a message with the piece of it that comes next: of 64,000 bytes, the last one
+# of what is left.
+.zdeferd-piece() {
+  builtin emulate -L zsh -o warn_create_global
+  local encoded
+  local -i from=_zdeferd[piece]*64000+1
+  local -a frames=(hello protocol=2 nonce=$_zdeferd[nonce]
+    seq=$(( _zdeferd[seq] - $#_zdeferd_outbox + 1 )) version=$_zdeferd_version
+    piece number=$(( _zdeferd[piece] + 1 )) of=$(( ($#message - 1) / 64000 + 1 ))
+    bytes=${message[from,from+63999]})
+  .zdeferd-encode
+  message=$encoded
 }
 
 # What a live shell may need when our files have been removed, or are those of another version.

@@ -116,7 +116,8 @@ _zdeferd[loaded]=1
 # The visit has the descriptor $1 from here to its end, and is in the phase $2.
 .zdeferd-hold() {
   builtin emulate -L zsh -o warn_create_global
-  _zdeferd[fd]=$1 _zdeferd[phase]=$2 _zdeferd[input]= _zdeferd[heard]=0 _zdeferd[prepared]=
+  _zdeferd[fd]=$1 _zdeferd[phase]=$2 _zdeferd[input]= _zdeferd[heard]=0 _zdeferd[piece]=0
+  _zdeferd[prepared]=
   .zdeferd-hook precmd_functions .zdeferd-precmd
   .zdeferd-hook preexec_functions .zdeferd-preexec
 }

@@ -112,3 +112,6 @@ def test_a_job_too_large_to_send_is_refused_with_its_size() -> None:
     found = report(oversize=(messages.Oversize("big", 99),))
     reason = "big: 99 bytes are too many to send; use a job file"
     assert found.refused == (Refusal("big", reason),)
+    found = report(oversize=(messages.Oversize("big", 99, "huge", 50),))
+    reason = "big: 99 bytes, 50 of them in huge, are too many to send; use a job file"
+    assert found.refused == (Refusal("big", reason),)

@@ -13,6 +13,7 @@ from support.listening import listening
 from support.terminal import LIMIT_S, Terminal
 
 from zdeferd.wire import messages
+from zdeferd.wire.pieces import Pieces
 
 Frames = list[bytes]
 
@@ -61,6 +62,14 @@ class Peer:
         frames = reply(visit) if reply else messages.answer("ok", seq=visit.hello.seq)
         self.answer(identity, frames)
         return visit
+
+    def take_whole(self) -> tuple[messages.Visit, int]:
+        """The next visit, joined as the daemon joins it, and of how many pieces it was."""
+        pieces = Pieces()
+        for number in range(1, 100):
+            if joined := pieces.whole(self.take(), 0.0):
+                return joined, number
+        raise AssertionError("a visit without an end")
 
     def silent(self, limit_s: float) -> bool:
         """Whether no message comes within the limit."""

@@ -15,6 +15,8 @@ from support.terminal import Terminal
 
 from zdeferd.jobs.registrations import Register
 from zdeferd.jobs.script import compose
+from zdeferd.model import Code
+from zdeferd.runs.visits import report
 from zdeferd.wire import messages
 
 LINE_NUMBER = re.compile(r"(?<=:)\d+:")
@@ -65,16 +67,12 @@ def prepare(home: Path) -> None:
 
 def as_a_job(home: Path, visit: messages.Visit, job: Register) -> tuple[int, str]:
     """Run a job of a visit as the daemon would: its status and output."""
-    bodies = {function.name: function.body for function in visit.functions}
-    source = compose(
-        job.call,
-        {name: bodies[name] for name in job.functions},
-        messages.split(visit.context.options),
-        messages.split(visit.context.fpath),
-    )
+    reported = report(visit, {}, "")
+    (declared,) = (one.job for one in reported.declared if one.job.id == job.id)
+    assert isinstance(declared.run, Code)
     script = home / "script"
-    script.write_bytes(source.encode("utf-8", "surrogateescape"))
-    environment = messages.split_map(visit.context.environment) | messages.as_map(job.env)
+    script.write_bytes(declared.run.source.encode("utf-8", "surrogateescape"))
+    environment = reported.env | declared.env
     done = subprocess.run(
         ["zsh", "-f", script],
         cwd=home,

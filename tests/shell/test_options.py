@@ -8,7 +8,7 @@ from shell.conftest import PLUGIN, Start
 from shell.peer import Peer, wait_for_visit
 
 from zdeferd.jobs.script import compose
-from zdeferd.wire import messages
+from zdeferd.wire import frames
 
 END_A_SHELL = {"exec", "singlecommand", "onecmd", "restricted", "privileged", "interactive"}
 """What cannot be set in a shell that runs, or would end it."""
@@ -90,5 +90,5 @@ def test_a_job_runs_under_any_option(home: Path) -> None:
 
 def test_a_job_has_the_options_of_the_visit(peer: Peer, start: Start) -> None:
     start("setopt force_float c_bases octal_zeroes\nzdefer add a -- print x").prompt()
-    on = messages.split(peer.take().context.options)
+    on = frames.split(peer.take().context.options)
     assert {"forcefloat", "cbases", "octalzeroes"} <= set(on)

@@ -25,7 +25,13 @@ PROLOGUE = re.compile(
 )
 HOT = {"zf::defer::register", "zf::idle::register", "zdefer"}
 """Functions that live by the plugin's sticky options alone: `emulate` costs 4 µs."""
-INNER = {f".zdeferd-{name}" for name in ("compose", "gather", "encode", "surroundings")}
+INNER = {
+    f".zdeferd-{name}"
+    for name in (
+        *("compose", "gather", "encode", "surroundings", "equipment"),
+        *("commands", "mention", "oversize"),
+    )
+}
 """The same for what .zdeferd-pack calls, under its options."""
 
 

@@ -5,13 +5,13 @@ Each compares by behaviour where both sides can be asked, else by the text of th
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 from shell.conftest import PLUGIN
 
-from zdeferd.daemon.main import NONCE
 from zdeferd.jobs import registrations, units
 from zdeferd.jobs.keys import is_id
 from zdeferd.model import Scope, Trigger
@@ -58,12 +58,41 @@ def test_ids(call: str) -> None:
     assert accepted(call.replace("$value", '"$value"'), IDS) == set(filter(is_id, IDS))
 
 
-def test_what_stands_around_a_name() -> None:
-    spelled = re.search(
-        r"local IFS=(\$'(?:[^'\\]|\\.)*')", (SHELL / "defer/message.zsh").read_text()
-    )
-    assert spelled
-    assert set(zsh(f"print -rn -- {spelled[1]}")) == set(map(chr, registrations._BETWEEN))
+TEXTS = [
+    "f", " f x", "\tf", "f;g", "f&&g||h|i&j", "f>x", "f<x", "$(f)", "`f`", "x $(f $(g))",
+    "{ f\n\tg }", "if f\nthen\n\tg\nelse\n\th\nfi", "if f; then g; elif h; then i; fi",
+    "while f; do g; done", "for x in f\ndo\n\tg\ndone", "case f in\n(g) h ;; esac",
+    "! f", "- f", "time f", "noglob f", "nocorrect f", "exec f", "coproc f", "eval f",
+    "eval 'f; g'", "trap 'f' EXIT", "trap f INT", "X=1 f", "X=1 Y+=2 f", "X='1 2' f", "X=\"1 2\" f",
+    "print f", "print 'f g'", "print \"f\" f", "\\f x", "'f' x", "\"f\" x", "f$x", "$f", "-dash f",
+    "zf::a b", "a.b-c_d@e+1 x", "cat <<E\n$(f)\nE", "() {\n\tf $1\n} x", "=(f)", "<(f)", "dof x",
+    "thenf", "X= f", "x[1]=2 f", "# f", "", " ", ";", "f\0g x",
+]  # fmt: skip
+
+
+def test_what_stands_in_command_position() -> None:
+    """.zdeferd-commands and registrations._names, and of some texts what is right."""
+    code = f"""
+    source {SHELL}/defer/message.zsh
+    for text; do
+      new=("$text") called=()
+      .zdeferd-commands
+      print -rn -- "${{(pj:\\1:)called}}"$'\\2'
+    done"""
+    wrapped = f"emulate zsh -o extended_glob -c {shlex.quote(code)}"
+    arguments = [text.replace("\0", "\n") for text in TEXTS]
+    theirs = zsh(wrapped, *arguments).split("\2")[:-1]
+    for text, called in zip(arguments, theirs, strict=True):
+        assert [name for name in called.split("\1") if name] == list(registrations._names(text)), (
+            text
+        )
+    assert list(registrations._names("if a; then b $(c); fi; X=1 d 'e'")) == [
+        "a",
+        "b",
+        "c",
+        "fi",
+        "d",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +161,7 @@ def test_the_protocol_and_its_limits() -> None:
     assert int(limit[1]) <= router.MAX_MESSAGE_BYTES
     made = re.search(r"_zdeferd\[nonce\]=(\S+)$", text, re.MULTILINE)
     assert made
-    assert NONCE.fullmatch(zsh(f"print -rn -- {made[1]}"))
+    assert messages.NONCE.fullmatch(zsh(f"print -rn -- {made[1]}"))
 
 
 def pairs() -> list[list[str]]:

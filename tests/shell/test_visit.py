@@ -10,7 +10,7 @@ from shell.peer import Peer, asleep, connections, wait_for_visit, wait_until
 from support.terminal import Terminal
 
 import zdeferd
-from zdeferd.wire import messages
+from zdeferd.wire import frames, messages
 
 JOB = "build() { make all }; zf::defer::register build build postprompt 'Build it'\n"
 
@@ -33,7 +33,7 @@ def test_the_prompt_comes_before_the_visit(peer: Peer, start: Start) -> None:
 def test_a_shell_without_jobs_says_that_its_prompt_is_up(peer: Peer, start: Start) -> None:
     shell = start(env={"PERF_SAMPLE_CONTEXT": "test", "SECRET_TOKEN": "x", "LC_TIME": "C"})
     visit = peer.take()
-    environment = messages.split_map(visit.context.environment)
+    environment = frames.split_map(visit.context.environment)
     assert visit.hello.protocol == messages.PROTOCOL
     assert (visit.hello.seq, visit.hello.version) == (1, zdeferd.__version__)
     assert (visit.jobs, visit.functions, visit.postprompt, visit.idle) == ((), (), True, False)
@@ -76,7 +76,7 @@ def test_jobs_travel_in_order_with_what_they_need(peer: Peer, start: Start) -> N
     assert four.watch[1].endswith("/rel")
     assert sorted(four.functions) == ["inner", "late", "outer"]
     assert sorted(function.name for function in visit.functions) == ["inner", "late", "outer"]
-    assert "extendedglob" in messages.split(visit.context.options)
+    assert "extendedglob" in frames.split(visit.context.options)
     assert visit.context.fpath
 
 
@@ -156,17 +156,17 @@ def test_a_shell_is_new_after_exec(peer: Peer, start: Start) -> None:
 def test_much_travels_in_several_whole_messages(peer: Peer, start: Start) -> None:
     shell = start(
         "for i in {1..9}; do\n"
-        '  functions[f$i]="print ${(l:15000::x:)} ; shared"\n'
+        '  functions[f$i]="print ${(l:300000::x:)} ; shared"\n'
         "  zf::defer::register job-$i f$i postprompt Long\n"
         "done\n"
         "shared() { : }\n"
     )
     shell.prompt()
-    visits = [peer.take()]
+    visits = [peer.take_whole()[0]]
     while not visits[-1].postprompt:
-        visits.append(peer.take())
+        visits.append(peer.take_whole()[0])
     assert [visit.hello.seq for visit in visits] == list(range(1, len(visits) + 1))
-    assert len(visits) == 3
+    assert len(visits) == 4
     assert [job.id for visit in visits for job in visit.jobs] == [f"job-{i}" for i in range(1, 10)]
     for visit in visits:
         names = {function.name for function in visit.functions}
@@ -177,21 +177,28 @@ def test_much_travels_in_several_whole_messages(peer: Peer, start: Start) -> Non
 
 def test_a_job_too_large_to_travel_is_reported(peer: Peer, start: Start) -> None:
     start(
-        'functions[big]="print ${(l:70000::x:)}"\n'
+        'functions[big]="print ${(l:1100000::x:)}"\n'
         "zf::defer::register big big postprompt Big\n"
         "zdefer add small -- make small\n"
     )
     visit = peer.take()
     assert [record.id for record in visit.oversize] == ["big"]
-    assert visit.oversize[0].bytes > 65536
+    assert visit.oversize[0].bytes > 1 << 20
     assert (visit.jobs, visit.functions, visit.postprompt) == ((), (), False)
     visit = peer.take()
     assert [job.id for job in visit.jobs] == ["small"]
     assert (visit.oversize, visit.functions, visit.postprompt) == ((), (), True)
 
 
+def test_large_surroundings_travel(peer: Peer, start: Start) -> None:
+    start(JOB, env={"XDG_HUGE": "x" * 70_000}).prompt()
+    visit, pieces = peer.take_whole()
+    assert (len(visit.jobs), pieces) == (1, 2)
+    assert "x" * 70_000 in visit.context.environment
+
+
 def test_surroundings_too_large_to_travel_leave_the_shell_alone(peer: Peer, start: Start) -> None:
-    shell = start(JOB, env={"XDG_HUGE": "x" * 70000})
+    shell = start(JOB, env={f"XDG_HUGE_{number}": "x" * 110_000 for number in range(10)})
     shell.prompt()
     for _ in range(5):
         wait_until(lambda: asleep(shell.pid), "what follows the prompt has had its turns")
@@ -248,7 +255,7 @@ def test_everything_idle_can_be_switched_off(peer: Peer, start: Start) -> None:
     )
     visit = peer.take()
     assert (visit.jobs, visit.idle) == ((), False)
-    assert messages.split_map(visit.context.environment)["ZSH_IDLE_ENABLE"] == "0"
+    assert frames.split_map(visit.context.environment)["ZSH_IDLE_ENABLE"] == "0"
     settled(peer, shell)
 
 
@@ -256,7 +263,7 @@ def test_the_contracts_names_are_read_at_the_first_prompt(peer: Peer, start: Sta
     shell = start("PERF_SEGMENT_LOG=/first; ZSH_LOG_STRUCTURED=1")
     shell.prompt()
     for _ in range(2):
-        environment = messages.split_map(peer.take().context.environment)
+        environment = frames.split_map(peer.take().context.environment)
         assert environment["PERF_SEGMENT_LOG"] == "/first"
         assert environment["ZSH_LOG_STRUCTURED"] == "1"
         settled(peer, shell)

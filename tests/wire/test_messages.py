@@ -9,7 +9,7 @@ from support.daemon import listed
 
 from zdeferd.errors import WireError
 from zdeferd.jobs.registrations import Function, Register
-from zdeferd.wire import messages
+from zdeferd.wire import frames, messages
 
 HELLO = [b"hello", b"protocol=2", b"nonce=n1", b"seq=1"]
 
@@ -29,7 +29,7 @@ def test_a_whole_visit() -> None:
         ]
     )
     assert visit.hello == messages.Hello(protocol=2, nonce="n1", seq=1)
-    assert messages.split_map(visit.context.environment) == {"HOME": "/h", "PATH": "/bin"}
+    assert frames.split_map(visit.context.environment) == {"HOME": "/h", "PATH": "/bin"}
     assert visit.functions == (Function(name="f", body="\tprint a=b"),)
     assert visit.jobs == (Register(id="x", call=("f", "one two"), functions=("f",)),)
     assert (visit.postprompt, visit.idle) == (True, False)
@@ -52,7 +52,7 @@ def test_bytes_that_are_no_utf8_survive() -> None:
         ([*HELLO, b"context", b"context"], "repeated record: context"),
         ([*HELLO, b"seq=2"], "repeated field: hello.seq"),
         ([*HELLO, b"jobs", b"jobs"], "repeated record: jobs"),
-        ([*HELLO, b"jobs", b"list=4\0true"], "not the words of a job: 1 that begin with 'true'"),
+        ([*HELLO, b"jobs", b"list=4\0true"], "not the words of a job: 'true'"),
         ([*HELLO, b"postprompt", b"x=1"], "postprompt: Object contains unknown field `x`"),
         ([*HELLO, b"postprompt", b"record=idle"], "unknown field: postprompt.record"),
         ([*HELLO, b"function", b"name=f", b"body=x"], "unknown record: 'function'"),

@@ -8,11 +8,11 @@ this user runs. Runs in the foreground under a service manager, with `--detach` 
 import argparse
 import asyncio
 import os
-import re
 import signal
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -36,13 +36,13 @@ from ..runs import judge
 from ..runs.dispatcher import Dispatcher
 from ..runs.executor import Executor
 from ..wire import messages
+from ..wire.pieces import Again, Pieces
 from ..wire.router import MAX_MESSAGE_BYTES, Endpoint, Message
 from . import requests
 from .anchors import Anchors
 from .detach import detach
 from .notify import Notifier, inherited_socket
 
-NONCE = re.compile(r"[A-Za-z0-9.-]{1,64}")
 THREADS = 4
 """For calls that may block: the shared logs, and waiting for leftovers to end."""
 MOST_WAITING = 1024
@@ -134,6 +134,7 @@ class _Daemon:
         self._configuration = Configuration(where)
         self._answering: dict[asyncio.Future[None], None] = {}
         self._lost: str | None = None
+        self._pieces = Pieces()
 
     async def run(self) -> bool:
         """Serve until stopped, then close everything; runners go on.
@@ -241,6 +242,9 @@ class _Daemon:
             self._journal.once(f"dropped a message: {reason}")
             self._endpoint.release(message)
             self._endpoint.answer(message, messages.answer("error", reason=reason))
+        except Again:
+            self._endpoint.release(message)
+            self._endpoint.answer(message, messages.answer("again"))
 
     def _decode(self, message: Message) -> None:
         if message.size > MAX_MESSAGE_BYTES:
@@ -254,23 +258,19 @@ class _Daemon:
 
     def _visit(self, message: Message, visit: messages.Visit) -> None:
         crashpoints.reached("daemon.visit-arrived")
-        hello = visit.hello
-        if hello.protocol != messages.PROTOCOL:
-            raise WireError(
-                f"unknown protocol version: {hello.protocol}; "
-                f"this zdeferd speaks {messages.PROTOCOL}"
-            )
-        if not NONCE.fullmatch(hello.nonce) or hello.seq < 1:
-            raise WireError("hello: bad nonce or seq")
+        messages.check(visit.hello)
 
         def answer() -> None:
             release()
-            self._endpoint.answer(message, messages.answer("ok", seq=hello.seq))
+            self._endpoint.answer(message, messages.answer("ok", seq=visit.hello.seq))
 
         def release() -> None:
             self._endpoint.release(message)
 
-        self._dispatcher.visit(visit, answer, release)
+        if whole := self._pieces.whole(visit, time.monotonic()):
+            self._dispatcher.visit(whole, answer, release)
+        else:
+            answer()
 
     async def _request(self, message: Message, request: messages.Request) -> None:
         try:

@@ -1,9 +1,11 @@
-"""Which of a shell's variables reach its jobs: an allow-list, and nothing else.
+"""Which of a shell's variables reach its jobs: those of a list, and exported ones that a job's code
+mentions.
 
 The shim cuts by the same list before it sends anything; a test compares the two.
-Whatever else a job needs, it names: `env` in its file, `--env` in the shell.
+What else a job needs, it names: `env` in its file, `--env` in the shell.
 """
 
+import re
 from collections.abc import Mapping
 
 ALLOWED_ENV = frozenset(
@@ -23,6 +25,29 @@ ALLOWED_PREFIXES = ("LC_", "XDG_")
 def allowed_env(name: str) -> bool:
     """Whether the variable `name` of a shell reaches its jobs."""
     return name in ALLOWED_ENV or name.startswith(ALLOWED_PREFIXES)
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OF_ZSH = frozenset({"_", "PWD", "OLDPWD", "SHLVL"})
+_SECRET = re.compile("TOKEN|SECRET|KEY|PASS", re.IGNORECASE)
+
+
+def mentioned(text: str, exported: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the `exported` variables that a job has because `text`, its code, names them.
+
+    Not those that every job has, nor what may be a secret by its name: `--env` alone takes that.
+    """
+    if not exported:
+        return {}
+    named = _NAME.findall(text)
+    return {
+        name: exported[name]
+        for name in dict.fromkeys(named)
+        if name in exported
+        and name not in _OF_ZSH
+        and not allowed_env(name)
+        and not _SECRET.search(name)
+    }
 
 
 def cut_env(env: Mapping[str, str]) -> dict[str, str]:

@@ -12,9 +12,13 @@ NUL. The functions' has names and bodies, in turns. A job's words are joined by 
     words add ID [--once-per SCOPE] -- CALL...
     add id=ID on=TRIGGER once_per=SCOPE [after= watch= timeout= function= env=]... -- CALL...
 
+Among the fields of `add`, `array=NAME` and `association=NAME` are followed by `element=VALUE` for
+each element; of an association keys and values in turns.
+
 Strings are bytes decoded with `surrogateescape`.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -23,13 +27,23 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import WireError
-from .script import quote
+from .script import Array, quote
 
 SINGLE = frozenset({"id", "on", "once_per", "timeout"})
 REPEATED = {"after": "after", "watch": "watch", "env": "env", "function": "functions"}
 """Fields of `add` that may come more than once -> of a Register."""
-_BETWEEN = str.maketrans(dict.fromkeys(" \0\t\n;&|()<>{}[]$\"'`=!,\\", " "))
-"""What may stand around the name of a function in the text of another; the shim has the same."""
+_ARRAYS = frozenset({"array", "association"})
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PIECES = re.compile(r"[\0\n;&|(){}`]")
+_COMMAND = re.compile(
+    r"""(?:[ \t\\"']
+        |(?:then|do|else|elif|if|while|until|time|!|-|noglob|nocorrect|exec|coproc|eval|trap)[ \t]+
+        |[A-Za-z_][A-Za-z0-9_]*\+?=(?:"[^"]*"|'[^']*'|[^ \t]*)[ \t]+
+        )*([^ \t<>"'$]*)""",
+    re.VERBOSE,
+)
+"""A word in command position: behind a separator, a word that a command follows, or an assignment;
+the shim has the same."""
 
 
 class Function(Struct, frozen=True):
@@ -53,6 +67,7 @@ class Register(Struct, frozen=True):
     timeout: str = ""
     env: tuple[str, ...] = ()
     """`NAME=VALUE`; what has no value was not set in the shell."""
+    arrays: tuple[Array, ...] = ()
     functions: tuple[str, ...] = ()
     """Names of those that it needs, of the functions that came with it."""
     description: str = ""
@@ -118,19 +133,25 @@ def _register(words: list[str], reach: "_Reach") -> Register:
         case ["add", *rest] if "--" in rest[:-1]:
             split = rest.index("--")
             return _of_fields(rest[:split], rest[split + 1 :], reach)
-    raise WireError(f"not the words of a job: {len(words)} that begin with {words[0][:10]!r}")
+    raise WireError(f"not the words of a job: {words[0][:40]!r}")
 
 
 def _of_fields(fields: list[str], call: list[str], reach: "_Reach") -> Register:
-    found: dict[str, Any] = {"call": call}
+    found: dict[str, Any] = {"call": call, "arrays": []}
     for word in fields:
         name, equals, value = word.partition("=")
-        if equals and name in REPEATED:
+        if not equals:
+            raise _not_a_field(name)
+        if name in REPEATED:
             found.setdefault(REPEATED[name], []).append(value)
-        elif equals and name in SINGLE - found.keys():
+        elif name in SINGLE - found.keys():
             found[name] = value
+        elif name in _ARRAYS and _VARIABLE.fullmatch(value):
+            found["arrays"].append((value, name == "association", []))
+        elif name == "element" and found["arrays"]:
+            found["arrays"][-1][2].append(value)
         else:
-            raise WireError(f"not a field of a job, or a second one: {name[:40]!r}")
+            raise _not_a_field(name)
     found["functions"] = reach([*_called(call), *found.get("functions", ())])
     try:
         return msgspec.convert(found, Register)
@@ -138,17 +159,24 @@ def _of_fields(fields: list[str], call: list[str], reach: "_Reach") -> Register:
         raise WireError(f"not the fields of a job: {error}") from None
 
 
+def _not_a_field(name: str) -> WireError:
+    return WireError(f"not a field of a job, or a second one: {name[:40]!r}")
+
+
 def _called(call: list[str]) -> Iterable[str]:
     return _names(call[0]) if len(call) == 1 else call[:1]
 
 
 def _names(text: str) -> Iterable[str]:
-    """What may be a name in a text: calls inside `$(…)`, quotes and here-documents as well."""
-    return text.translate(_BETWEEN).split(" ")
+    """Return the words in command position: inside `$(…)` and here-documents as well."""
+    for piece in _PIECES.split(text):
+        found = _COMMAND.match(piece)
+        if found and found[1]:
+            yield found[1]
 
 
 class _Reach:
-    """Which functions a name leads to, and what they call, as far as text can tell."""
+    """Finds which functions a name leads to: those that it calls, as far as text can tell."""
 
     def __init__(self, bodies: Mapping[str, str]) -> None:
         self._bodies = bodies

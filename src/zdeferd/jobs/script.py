@@ -12,7 +12,9 @@ the defaults stand. Strings are bytes decoded with `surrogateescape`, and come o
 """
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 NOT_CARRIED = frozenset(
     """
@@ -27,11 +29,34 @@ _SPELLED = {b"\n": b"\\n", b"\t": b"\\t", b"'": b"\\'", b"\\": b"\\\\"}
 _TO_SPELL = re.compile(rb"[^ -&(-\[\]-~]")
 
 
+class Array(NamedTuple):
+    """An array of a shell."""
+
+    name: str
+    association: bool
+    elements: tuple[str, ...]
+    """Of an association, keys and values in turns."""
+
+
+class Equipment(NamedTuple):
+    """What else a shell has, and its job may need."""
+
+    modules: tuple[str, ...] = ()
+    """Of each its name and what it has enabled: `zsh/stat b:zstat`."""
+    folders: Mapping[str, str] = {}
+    """Named folders (`hash -d`)."""
+    arrays: tuple[Array, ...] = ()
+
+
+NOTHING = Equipment()
+
+
 def compose(
     call: tuple[str, ...],
-    functions: dict[str, str],
+    functions: Mapping[str, str],
     options: tuple[str, ...],
     fpath: tuple[str, ...],
+    equipment: Equipment = NOTHING,
 ) -> str:
     """The source whose exit status is that of `call`.
 
@@ -39,7 +64,15 @@ def compose(
     `functions` maps names to bodies as `$functions` gives them; a body that is an
     autoload stub (`builtin autoload -X`) loads itself from `fpath` at its first call.
     """
+    text = "\n".join((*call, *functions.values()))
     lines = [f"fpath=({_quoted(fpath)})"] if fpath else []
+    lines += _modules(equipment.modules, text)
+    lines += [
+        f"hash -d -- {_always_quoted(name)}={quote(path)}"
+        for name, path in equipment.folders.items()
+        if name in text
+    ]
+    lines += [_array(array) for array in equipment.arrays]
     if functions:
         lines.append("setopt no_aliases")  # zsh has two of its own
         lines += [_definition(name, body) for name, body in functions.items()]
@@ -48,6 +81,22 @@ def compose(
         lines += _wanted_options(options)
     lines.append(_prelude(bool(options)) + _call(call))
     return "\n".join(lines) + "\n"
+
+
+def _modules(modules: Iterable[str], text: str) -> Iterator[str]:
+    """Yield lines that make modules load as soon as something of them is used.
+
+    A module counts where `text` has the name of anything that it brings.
+    """
+    for module in modules:
+        name, *features = module.split(" ")
+        if any(feature[2:] in text for feature in features):
+            yield f"zmodload -Fa {_quoted((name, *features))} 2>/dev/null"
+
+
+def _array(array: Array) -> str:
+    kind = "-gA" if array.association else "-ga"
+    return f"typeset {kind} {array.name}; {array.name}=({_quoted(array.elements)})"
 
 
 def _definition(name: str, body: str) -> str:

@@ -12,11 +12,12 @@ from ..jobs import environment, script
 from ..jobs.cycles import find_cycle
 from ..jobs.keys import declared_job, is_id
 from ..jobs.registrations import Register
+from ..jobs.script import Equipment
 from ..ledger.claims import Declaration, Refusal, Report
 from ..model import Code, Job, Sink
 from ..telemetry import projection
-from ..wire import messages
-from ..wire.messages import Visit
+from ..wire import frames
+from ..wire.messages import ShellContext, Visit
 
 
 def report(visit: Visit, files: Mapping[str, Job], default_log: str) -> Report:
@@ -42,7 +43,7 @@ def report(visit: Visit, files: Mapping[str, Job], default_log: str) -> Report:
 @lru_cache(maxsize=8)
 def _surroundings(text: str, default_log: str) -> tuple[dict[str, str], Sink]:
     """Return the environment, cut to the allow-list, and the shell's sink of telemetry."""
-    env = environment.cut_env(messages.split_map(text))
+    env = environment.cut_env(frames.split_map(text))
     return env, projection.sink(env, default_log)
 
 
@@ -54,7 +55,7 @@ def _jobs(visit: Visit) -> tuple[dict[str, Job], list[Refusal]]:
     for record in visit.jobs:
         functions = tuple((name, bodies[name]) for name in record.functions if name in bodies)
         try:
-            job = _job_of(record, functions, visit.context.options, visit.context.fpath)
+            job = _job_of(record, functions, visit.context)
         except ConfigError as error:
             refused.append(_refusal(record.id, str(error)))
         else:
@@ -64,15 +65,17 @@ def _jobs(visit: Visit) -> tuple[dict[str, Job], list[Refusal]]:
 
 # Most shells of a user declare the same jobs. The ledger also packs the same object only once.
 @lru_cache(maxsize=128)
-def _job_of(
-    record: Register, functions: tuple[tuple[str, str], ...], options: str, fpath: str
-) -> Job:
+def _job_of(record: Register, functions: tuple[tuple[str, str], ...], context: ShellContext) -> Job:
     """Return the job that `record` declares; ConfigError where a value of it is refused."""
-    if functions or len(record.call) == 1:
-        kind = messages.split(options), messages.split(fpath)
-    else:  # a command with arguments depends on no option of the shell
-        kind = (), ()
-    source = script.compose(record.call, dict(functions), *kind)
+    modules = frames.split(context.modules)
+    text = "\n".join((*record.call, *(body for _, body in functions)))
+    if functions or len(record.call) == 1 or _is_builtin(record.call[0], modules):
+        kind = frames.split(context.options), frames.split(context.fpath)
+    else:  # a command with arguments depends on no option of the shell, and on no variable
+        kind, modules, text = ((), ()), (), ""
+    equipment = Equipment(modules, frames.split_map(context.folders), record.arrays)
+    source = script.compose(record.call, dict(functions), *kind, equipment)
+    exported = environment.mentioned(text, frames.split_map(context.exported))
     return declared_job(
         id=record.id,
         run=Code(source),
@@ -82,14 +85,19 @@ def _job_of(
         after=record.after,
         watch=record.watch,
         timeout=record.timeout,
-        env=messages.as_map(record.env),
+        env=exported | frames.as_map(record.env),
         description=record.description,
     )
 
 
+def _is_builtin(command: str, modules: tuple[str, ...]) -> bool:
+    return any(f" b:{command} " in f"{module} " for module in modules)
+
+
 def _too_large(visit: Visit) -> Iterator[Refusal]:
     for job in visit.oversize:
-        reason = f"{job.id}: {job.bytes} bytes are too many to send; use a job file"
+        largest = f", {job.size} of them in {job.function}," if job.function else ""
+        reason = f"{job.id}: {job.bytes} bytes{largest} are too many to send; use a job file"
         yield _refusal(job.id, reason)
 
 

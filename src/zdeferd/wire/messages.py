@@ -9,7 +9,7 @@ answer is one record.
 `reply` and a MessagePack map, or `refused` and a text. docs/protocol.md describes both.
 """
 
-from collections.abc import Iterable
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,11 +18,13 @@ from msgspec import Struct
 from ..errors import WireError
 from ..jobs import registrations
 from ..jobs.registrations import Function, Register
+from .frames import records_of
 
 T = TypeVar("T")
 
 PROTOCOL = 2
 """Raised when a message changes its meaning. A visit of another version gets an error."""
+NONCE = re.compile(r"[A-Za-z0-9.-]{1,64}")
 MAX_FRAMES = 4096
 MAX_FRAME_BYTES = 1 << 18
 
@@ -52,6 +54,12 @@ class ShellContext(Record, frozen=True, tag="context"):
     """List of the options that are on."""
     fpath: str = ""
     """List of folders."""
+    modules: str = ""
+    """List; of each its name and what it has enabled, with blanks between: `zsh/stat b:zstat`."""
+    folders: str = ""
+    """`NAME=PATH` list of named folders (`hash -d`)."""
+    exported: str = ""
+    """`NAME=VALUE` list of the exported variables that the jobs' code mentions."""
 
 
 class Functions(Record, frozen=True, tag="functions"):
@@ -81,13 +89,27 @@ class Oversize(Record, frozen=True, tag="oversize"):
 
     id: str
     bytes: int
+    function: str = ""
+    """The largest of the functions that it needs."""
+    size: int = 0
+    """Bytes of that function."""
+
+
+class Piece(Record, frozen=True, tag="piece"):
+    """A part of a visit that is too large for one write."""
+
+    number: int
+    """1, 2, 3 …"""
+    of: int
+    bytes: str
+    """The next bytes of the message, as ZMTP frames."""
 
 
 class End(Record, frozen=True, tag="end"):
     """Ends a visit, so that a shell need not know which other record is the last."""
 
 
-_KINDS = (Hello, ShellContext, Functions, Jobs, Postprompt, Idle, Oversize, End)
+_KINDS = (Hello, ShellContext, Functions, Jobs, Postprompt, Idle, Oversize, Piece, End)
 RECORDS: dict[str, type[Any]] = {str(kind.__struct_config__.tag): kind for kind in _KINDS}
 """The records of a visit, by the frame that names them."""
 
@@ -102,35 +124,21 @@ class Visit(Struct, frozen=True):
     oversize: tuple[Oversize, ...]
     postprompt: bool
     idle: bool
-
-
-def split(text: str) -> tuple[str, ...]:
-    """Split a list field into its elements."""
-    return tuple(text.split("\0")) if text else ()
-
-
-def split_map(text: str) -> dict[str, str]:
-    """Turn a `NAME=VALUE` list into a dictionary."""
-    return as_map(split(text))
-
-
-def as_map(words: Iterable[str]) -> dict[str, str]:
-    """Turn `NAME=VALUE` words into a dictionary; words without `=` are dropped."""
-    return dict(word.split("=", 1) for word in words if "=" in word)
+    piece: Piece | None = None
 
 
 def decode_visit(frames: list[bytes]) -> Visit:
     """Return the visit in `frames`; WireError: wrong order, name, field or type."""
     if len(frames) > MAX_FRAMES:
         raise WireError(f"too many frames: {len(frames)}")
-    records = [_decode_record(name, fields) for name, fields in _records(frames)]
+    records = [_decode_record(name, fields) for name, fields in records_of(frames)]
     if not records or not isinstance(records[0], Hello):
         raise WireError("the first record is not hello")
 
     def all_of(kind: type[Any]) -> tuple[Any, ...]:
         return tuple(record for record in records if isinstance(record, kind))
 
-    for kind in (Hello, ShellContext, Functions, Jobs):
+    for kind in (Hello, ShellContext, Functions, Jobs, Piece):
         if len(all_of(kind)) > 1:
             raise WireError(f"repeated record: {kind.__struct_config__.tag}")
 
@@ -144,25 +152,10 @@ def decode_visit(frames: list[bytes]) -> Visit:
         functions=functions,
         jobs=jobs,
         oversize=all_of(Oversize),
+        piece=next(iter(all_of(Piece)), None),
         postprompt=bool(all_of(Postprompt)),
         idle=bool(all_of(Idle)),
     )
-
-
-def _records(frames: list[bytes]) -> list[tuple[str, dict[str, str]]]:
-    out: list[tuple[str, dict[str, str]]] = []
-    for frame in frames:
-        text = frame.decode("utf-8", "surrogateescape")
-        name, equals, value = text.partition("=")
-        if not equals:
-            out.append((text, {}))
-        elif not out:
-            raise WireError(f"a field before any record: {name[:40]!r}")
-        elif name in out[-1][1]:
-            raise WireError(f"repeated field: {out[-1][0]}.{name[:40]}")
-        else:
-            out[-1][1][name] = value
-    return out
 
 
 def _decode_record(name: str, fields: dict[str, str]) -> Any:
@@ -179,8 +172,17 @@ def _decode_record(name: str, fields: dict[str, str]) -> Any:
         raise WireError(f"{name}: a field whose name is not UTF-8") from None
 
 
+def check(hello: Hello) -> None:
+    """Refuse, with WireError, a visit of another protocol or of a shell that has no name."""
+    if hello.protocol != PROTOCOL:
+        said = f"unknown protocol version: {hello.protocol}"
+        raise WireError(f"{said}; this zdeferd speaks {PROTOCOL}")
+    if not NONCE.fullmatch(hello.nonce) or hello.seq < 1:
+        raise WireError("hello: bad nonce or seq")
+
+
 def answer(name: str, **fields: object) -> list[bytes]:
-    """Encode an answer to a shell: `ok` or `error`, with its fields."""
+    """Encode an answer to a shell: `ok`, `error` or `again`, with its fields."""
     return [
         name.encode(),
         *(f"{key}={value}".encode(errors="replace") for key, value in fields.items()),
