@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import re
 import subprocess
 import time
@@ -54,9 +53,14 @@ def test_what_a_running_run_costs(folder: Path) -> None:
         return (document["live_runs"][0] if verb == "status" else document["run"])["live_cost"]
 
     assert cost("show", "1") is None  # nothing says when its runner began
-    mark = {"pid": os.getpid(), "started_at": time.time()}
-    (folder / "started.1").write_text(json.dumps(mark) + "\n")
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE):
+    pipe, command = subprocess.PIPE, ["sh", "-c", "cat; true"]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0) as runner:
+        assert runner.stdin is not None
+        assert runner.stdout is not None
+        runner.stdin.write(b"ready\n")
+        assert runner.stdout.readline() == b"ready\n"  # so its child, cat, runs
+        mark = {"pid": runner.pid, "started_at": time.time()}
+        (folder / "started.1").write_text(json.dumps(mark) + "\n")
         for found in (cost("show", "1"), cost("status")):
             assert set(found) == {"cpu_ms", "memory_kib", "processes"}
             assert found["processes"] == 1
