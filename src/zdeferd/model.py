@@ -125,7 +125,9 @@ class BatchTotals(NamedTuple):
 
     live: int
     tasks: int
+    """All of its runs, started or not."""
     ok: int
+    err: int
     missed: int
     ms: int
 

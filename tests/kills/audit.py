@@ -184,25 +184,24 @@ def expected_lines(seen: Evidence, path: Path) -> Iterator[bytes]:
         sink = json.loads(batch["sink"])
         if sink["log"] == str(path):
             runs = of_batch.get(batch["id"], [])
-            yield from _batch_lines(batch, sink, [run for run in runs if run["rc"] is not None])
+            yield from _batch_lines(batch, sink, runs)
 
 
 def _batch_lines(
-    batch: sqlite3.Row, sink: dict[str, str], ran: list[sqlite3.Row]
+    batch: sqlite3.Row, sink: dict[str, str], runs: list[sqlite3.Row]
 ) -> Iterator[bytes]:
+    ran = [run for run in runs if run["rc"] is not None]
     if batch["trigger"] == "postprompt":
         total = sum(run["wall_ms"] for run in ran)
         sample = sink["sample"]
         yield f"SEGMENT name=deferred_total ms={total} phase=postprompt sample={sample}".encode()
     elif batch["started_at"] is not None:
         ok = sum(run["rc"] == 0 for run in ran)
-        yield b"IDLE:START"
-        yield f"IDLE:SUMMARY tasks={len(ran)} ok={ok} err={len(ran) - ok}".encode()
+        yield f"IDLE:START budget=0ms tasks={len(runs)}".encode()
+        yield f"IDLE:SUMMARY tasks={len(runs)} ok={ok} err={len(ran) - ok}".encode()
 
 
 def _without_time(line: bytes) -> bytes:
-    if line.startswith(b"IDLE:START "):
-        return b"IDLE:START"
     return re.sub(rb"( err=\d+) elapsed=\d+ budget_exceeded=0$", rb"\1", line)
 
 

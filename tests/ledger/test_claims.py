@@ -300,5 +300,5 @@ def test_an_idle_batch_is_opened_by_its_first_start_and_closed_by_its_last_end(
         b"IDLE:START budget=0ms tasks=2",
         b"DEFERRED id=a ms=0 rc=0",
         b"IDLE:TASK id=a ms=0 rc=0",
-        b"IDLE:SUMMARY tasks=1 ok=1 err=0 elapsed=2500 budget_exceeded=1",
+        b"IDLE:SUMMARY tasks=2 ok=1 err=0 elapsed=2500 budget_exceeded=1",
     ]

@@ -260,7 +260,7 @@ def test_a_batch_adds_up(ledger: Ledger) -> None:
         ms = 7 if number < 2 else 0
         ended(ledger, outcome, batch=batch.id, key=f"day:{number}", ms=ms)
     claimed(ledger, batch=batch.id)
-    assert ledger.batch_totals(batch.id) == (1, 2, 1, 1, 14)
+    assert ledger.batch_totals(batch.id) == (1, 4, 1, 1, 1, 14)
     assert ledger.start_batch(batch.id, 3.0)
     assert not ledger.start_batch(batch.id, 4.0)
     (opened,) = ledger.open_batches()

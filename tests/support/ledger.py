@@ -195,8 +195,9 @@ class MemoryLedger:
         ran = [ending for ending in endings if ending.started_at is not None]
         return BatchTotals(
             live=len(rows) - len(endings),
-            tasks=len(ran),
+            tasks=len(rows),
             ok=sum(ending.rc == 0 for ending in ran),
+            err=sum(ending.rc not in (0, None) for ending in ran),
             missed=sum(ending.outcome == "missed" for ending in endings),
             ms=sum(row.wall_ms for row in rows),
         )

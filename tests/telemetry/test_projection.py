@@ -41,6 +41,7 @@ SINK = Sink(
 EVERY_LINE: list[lines.PlainLine] = [
     Deferred("docker-completion", 0, 0),
     Segment("deferred_total", 1234, Phase.POSTPROMPT),
+    Segment("essential/zsh-z+fzf", 3, Phase.POST_PLUGIN, "cold-1"),
     IdleStart(0, 2),
     IdleJob("0", 7, 255, timeout=True),
     IdleJob("a", 7, 0),
@@ -85,6 +86,7 @@ whole = st.integers(0, lines.MS_LIMIT)
 rc = st.integers(0, 255)
 ids = st.from_regex(ID_PATTERN, fullmatch=True)
 labels = st.from_regex(lines.LABEL_PATTERN, fullmatch=True)
+modules = st.from_regex(lines.MODULE_PATTERN, fullmatch=True)
 samples = st.from_regex(lines.SAMPLE_PATTERN, fullmatch=True)
 any_line = st.one_of(
     st.builds(Deferred, ids, whole, rc),
@@ -92,7 +94,7 @@ any_line = st.one_of(
     st.builds(IdleStart, whole, whole),
     st.builds(IdleJob, ids, whole, rc, st.booleans()),
     st.builds(IdleSummary, whole, whole, whole, whole, st.booleans()),
-    st.builds(Error, st.sampled_from(Level), labels),
+    st.builds(Error, st.sampled_from(Level), modules),
 )
 
 
@@ -128,6 +130,9 @@ def test_what_is_read_is_what_would_be_written(line: str) -> None:
         "SEGMENT name=a ms=1 phase=lunch sample=unknown",
         "SEGMENT name=/etc/passwd ms=1 phase=core sample=unknown",
         "SEGMENT name=a ms=1 phase=core sample=",
+        "SEGMENT name=A ms=1 phase=core sample=unknown",
+        f"SEGMENT name={'a' * 65} ms=1 phase=core sample=unknown",
+        "ERROR level=WARN module=a/b",
         "IDLE:TASK id=a ms=1 rc=0 timeout=0",
         "IDLE:SUMMARY tasks=1 ok=1 err=0 elapsed=1 budget_exceeded=2",
         "ERROR level=INFO module=a",
@@ -135,6 +140,9 @@ def test_what_is_read_is_what_would_be_written(line: str) -> None:
         "PRE_PLUGIN_COMPLETE",
         "PRE_PLUGIN_SEGMENT a 1",
         '{"type":"deferred"}',
+        "POLICY guidelines_checksum=9f3 path=docs",
+        "MODULE_MONITOR module=history status=healthy",
+        "# a remark",
     ],
 )
 def test_everything_else_is_no_line(line: str) -> None:
@@ -239,6 +247,7 @@ def test_log_that_is_no_absolute_path_counts_as_unset(value: str) -> None:
         ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_JSON_LOG": "/j"}, "/j"),
         ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_JSON_LOG": "j"}, "/state/deferred.jsonl"),
         ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_LOG": "/a.b/seg"}, "/a.b/seg.jsonl"),
+        ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_LOG": "/dev/null"}, None),
         ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_LOG": "/a/.seg"}, "/a/.seg.jsonl"),
         ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_LOG": "/a/s.jsonl"}, "/a/s.jsonl.jsonl"),
         (
@@ -307,7 +316,7 @@ def batch_lines(trigger: Trigger, totals: BatchTotals) -> list[projection.Line]:
 
 @pytest.mark.parametrize("trigger", Trigger)
 def test_batch_byte_by_byte(trigger: Trigger) -> None:
-    found = batch_lines(trigger, BatchTotals(live=0, tasks=2, ok=1, missed=1, ms=200))
+    found = batch_lines(trigger, BatchTotals(live=0, tasks=3, ok=1, err=1, missed=1, ms=200))
     assert written(found, SINK.log) == golden(f"{trigger}_batch.txt")
     assert SINK.sidecar is not None
     assert written(found, SINK.sidecar) == golden(f"{trigger}_batch.jsonl")
@@ -321,12 +330,12 @@ def test_run_by_hand_is_no_part_of_an_idle_batch() -> None:
 
 def test_idle_batch_that_never_began_says_nothing() -> None:
     batch = Batch(id=1, trigger=Trigger.IDLE, sink=SINK)
-    assert projection.batch_end_lines(batch, BatchTotals(0, 0, 0, 0, 0), NOW) == []
+    assert projection.batch_end_lines(batch, BatchTotals(0, 0, 0, 0, 0, 0), NOW) == []
 
 
 def test_empty_postprompt_batch_says_zero() -> None:
     batch = Batch(id=1, trigger=Trigger.POSTPROMPT, sink=Sink("/l"))
-    found = projection.batch_end_lines(batch, BatchTotals(0, 0, 0, 0, 0), NOW)
+    found = projection.batch_end_lines(batch, BatchTotals(0, 0, 0, 0, 0, 0), NOW)
     assert found == [("/l", b"SEGMENT name=deferred_total ms=0 phase=postprompt sample=unknown")]
 
 
@@ -336,14 +345,14 @@ def test_empty_postprompt_batch_says_zero() -> None:
 def test_budget_is_exceeded_only_past_it(budget: int, missed: int, ms: int, exceeded: int) -> None:
     sink = Sink("/l", idle_budget_ms=budget)
     batch = Batch(id=1, trigger=Trigger.IDLE, sink=sink, started_at=NOW)
-    totals = BatchTotals(live=0, tasks=1, ok=1, missed=missed, ms=ms)
+    totals = BatchTotals(live=0, tasks=1, ok=1, err=0, missed=missed, ms=ms)
     [(_, line)] = projection.batch_end_lines(batch, totals, NOW)
     assert line.endswith(b"budget_exceeded=%d" % exceeded)
 
 
 def test_clock_set_back_gives_no_negative_time() -> None:
     batch = Batch(id=1, trigger=Trigger.IDLE, sink=Sink("/l"), started_at=NOW)
-    [(_, line)] = projection.batch_end_lines(batch, BatchTotals(0, 1, 1, 0, 5), NOW - 60)
+    [(_, line)] = projection.batch_end_lines(batch, BatchTotals(0, 1, 1, 0, 0, 5), NOW - 60)
     assert b" elapsed=0 " in line
 
 
@@ -358,7 +367,7 @@ def test_nothing_of_the_environment_gets_into_a_line(secret: str, trigger: Trigg
     where = projection.sink(env | {"ZSH_LOG_STRUCTURED": "1"}, "/l/x.log")
     batch = Batch(id=1, trigger=trigger, sink=where, started_at=NOW)
     pairs = projection.run_lines("a", trigger, ending(Outcome.FAILED, 5, 1), where, in_batch=True)
-    pairs += projection.batch_end_lines(batch, BatchTotals(0, 1, 0, 0, 5), NOW)
+    pairs += projection.batch_end_lines(batch, BatchTotals(0, 1, 0, 1, 0, 5), NOW)
     for _, line in pairs:
         assert secret.encode() not in line
         assert re.fullmatch(rb"[ -~]+", line)

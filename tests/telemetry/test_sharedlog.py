@@ -462,6 +462,15 @@ def test_only_regular_files(log: Path, make: Callable[[Path], None]) -> None:
         open_log(str(log))
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/../dev//null"])
+async def test_lines_for_the_null_device_are_dropped_as_written(path: str) -> None:
+    book = Book((Path("/"), LINE), (Path("/"), LINE))
+    book.lines = {n: line._replace(path=path) for n, line in book.lines.items()}
+    assert await book.flush()
+    assert (book.transactions, book.problems) == (1, {})
+
+
 def test_devices_are_not_even_opened() -> None:
     with pytest.raises(LogUnavailable, match="not a regular file: /dev/null"):
         open_log("/dev/null")

@@ -195,10 +195,11 @@ SELECT b.id, b.trigger, b.sink, b.started_at,
 FROM batches b WHERE b.id = :id AND b.ended_at IS NULL;
 
 -- name: batch_totals
--- `tasks`: runs that started. `ms`: their wall time. `missed`: left out because of the budget.
+-- `tasks`: all runs. `ok`, `err`: those that started. `missed`: left out because of the budget.
 SELECT count(*) FILTER (WHERE state != 'ended') AS live,
-       count(*) FILTER (WHERE started_at IS NOT NULL) AS tasks,
+       count(*) AS tasks,
        count(*) FILTER (WHERE started_at IS NOT NULL AND rc = 0) AS ok,
+       count(*) FILTER (WHERE started_at IS NOT NULL AND rc != 0) AS err,
        count(*) FILTER (WHERE outcome = 'missed') AS missed,
        coalesce(sum(wall_ms), 0) AS ms
 FROM runs WHERE batch = :id;

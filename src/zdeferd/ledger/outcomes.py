@@ -19,7 +19,7 @@ def begin(ledger: Ledger, run: Run, boot: str, now: float) -> None:
     if run.batch is None or run.trigger is not Trigger.IDLE:
         return
     if ledger.start_batch(run.batch, now):
-        tasks = ledger.batch_totals(run.batch).live
+        tasks = ledger.batch_totals(run.batch).tasks
         _add(ledger, projection.idle_start_lines(run.sink, tasks, now), None, now)
 
 

@@ -2,8 +2,9 @@
 
 Every line is a Struct that refuses each value that the contract does not allow (whole
 numbers, static ids, the enumerations), so a path, a name or a command line cannot get into
-telemetry by mistake. `parse` accepts exactly what the Structs can write, and the legacy lines
-that other tools still write. docs/telemetry.md lists them.
+telemetry by mistake. `parse` reads exactly what the Structs can write, and the legacy lines
+that other tools still write; other programs' lines are None, for readers to pass over.
+docs/telemetry.md lists the lines.
 
 Lines are bytes without their newline.
 """
@@ -17,8 +18,10 @@ from msgspec import Struct
 
 from ..model import ID_PATTERN
 
-LABEL_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
-"""Names of segments and modules: static tags, never a path."""
+LABEL_PATTERN = r"[a-z0-9][a-z0-9._:/+-]{0,63}"
+"""Names of segments, such as `essential/git+fzf`. No path begins so: `/` is never the first."""
+MODULE_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
+"""Names of modules: static tags."""
 SAMPLE_PATTERN = r"[A-Za-z0-9_.-]{1,64}"
 MS_LIMIT = 10**15
 """Milliseconds; longer than any run, so a larger value is a defect."""
@@ -145,7 +148,7 @@ class IdleJob(Struct, frozen=True):
 
 
 class IdleSummary(Struct, frozen=True):
-    """The end of an idle batch."""
+    """The end of an idle batch; `tasks` as IDLE:START announced them, `ok` and `err` ran."""
 
     tasks: int
     ok: int
@@ -172,7 +175,7 @@ class Error(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         _one_of("level", self.level, Level)
-        _matching("module", self.module, LABEL_PATTERN)
+        _matching("module", self.module, MODULE_PATTERN)
 
 
 class Legacy(Struct, frozen=True):
@@ -204,7 +207,7 @@ _PATTERNS: tuple[tuple[type[Any], str], ...] = (
         IdleSummary,
         rf"IDLE:SUMMARY tasks={_INT} ok={_INT} err={_INT} elapsed={_INT} budget_exceeded=([01])",
     ),
-    (Error, rf"ERROR level=([A-Z]+) module=({LABEL_PATTERN})"),
+    (Error, rf"ERROR level=([A-Z]+) module=({MODULE_PATTERN})"),
     (Legacy, rf"((?:PRE|POST)_PLUGIN_COMPLETE|PROMPT_READY_COMPLETE) {_INT}"),
 )
 _GRAMMAR = tuple((kind, re.compile(pattern, re.ASCII)) for kind, pattern in _PATTERNS)
@@ -212,7 +215,7 @@ _LEGACY_SEGMENT = re.compile(rf"POST_PLUGIN_SEGMENT ({LABEL_PATTERN}) {_INT}", r
 
 
 def parse(line: str) -> PlainLine | Legacy | None:
-    """Return the line of the shared log (without its newline) as a value; None: no such line."""
+    """Return the line of the shared log (without its newline) as a value; None: not of ours."""
     if match := _LEGACY_SEGMENT.fullmatch(line):
         return Legacy(LegacyName.POST_PLUGIN_SEGMENT, int(match[2]), match[1])
     for kind, pattern in _GRAMMAR:

@@ -66,6 +66,15 @@ Synced = dict[str, Kept]
 """What this process has flushed, by path."""
 
 
+def discards(path: str) -> bool:
+    """Return whether `path` is the null device: the user wants no log."""
+    try:
+        null, found = os.stat(os.devnull), os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == null.st_rdev
+
+
 def open_log(path: str) -> int:
     """Open `path` for appending, with mode 0600 where it is new; LogUnavailable."""
     try:

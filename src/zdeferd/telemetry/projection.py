@@ -50,6 +50,8 @@ def _sidecar(env: Mapping[str, str], log: str) -> str | None:
     named = _path(env, "PERF_SEGMENT_JSON_LOG")
     if named and posixpath.normpath(named) != posixpath.normpath(log):
         return named
+    if posixpath.normpath(log) == posixpath.devnull:
+        return None  # no log is wanted; beside it is no place for a file
     stem, extension = posixpath.splitext(log)
     return f"{log}.jsonl" if extension == ".jsonl" else f"{stem}.jsonl"
 
@@ -103,7 +105,7 @@ def batch_end_lines(batch: Batch, totals: BatchTotals, now: float) -> list[Line]
     summary = IdleSummary(
         tasks=totals.tasks,
         ok=totals.ok,
-        err=totals.tasks - totals.ok,
+        err=totals.err,
         elapsed_ms=max(0, round((now - batch.started_at) * 1000)),
         budget_exceeded=totals.missed > 0 or 0 < sink.idle_budget_ms < totals.ms,
     )

@@ -7,7 +7,8 @@ flushed, once for all of them, and only then are they marked. So after a crash o
 the begun lines of one group are in doubt, and `settle` looks for them from that offset on, in
 the file or in its rotated sibling; a line that is missing there is appended again.
 
-`flush` drives this for all lines that are due, each file's lines in their order. logfile.py
+`flush` drives this for all lines that are due, each file's lines in their order. Lines for the
+null device are marked without more, which is how a user switches a log off. logfile.py
 has the files themselves. Assumes that one process flushes at a time.
 """
 
@@ -18,7 +19,17 @@ from typing import NamedTuple, Protocol
 
 from ..crashpoints import reached
 from ..errors import LogUnavailable
-from .logfile import Intent, Settled, Synced, append, intent, make_durable, open_log, settle
+from .logfile import (
+    Intent,
+    Settled,
+    Synced,
+    append,
+    discards,
+    intent,
+    make_durable,
+    open_log,
+    settle,
+)
 
 
 class PendingLine(NamedTuple):
@@ -77,6 +88,9 @@ async def flush(ledger: LineLedger, lines: Iterable[PendingLine], synced: Synced
 async def _flush_file(
     ledger: LineLedger, path: str, lines: list[PendingLine], synced: Synced
 ) -> None:
+    if path.startswith("/dev/") and await asyncio.to_thread(discards, path):
+        await ledger.mark([line.id for line in lines])
+        return
     begun = [line for line in lines if line.intent is not None]
     due = [line for line in lines if line.intent is None]
     absent = await _settle(ledger, path, begun)

@@ -40,21 +40,21 @@ class JsonIdleStart(Struct, frozen=True, tag_field="type", tag="idle_start"):
 
 
 class JsonIdleJob(Struct, frozen=True, tag_field="type", tag="idle_task"):
-    """As IDLE:TASK; `timeout` is 0 or 1."""
+    """As IDLE:TASK."""
 
     id: str
     ms: int
     rc: int
-    timeout: int
+    timeout: bool
 
 
 class JsonIdleSummary(Struct, frozen=True, tag_field="type", tag="idle_summary"):
-    """As IDLE:SUMMARY; `budget_exceeded` is 0 or 1."""
+    """As IDLE:SUMMARY."""
 
     tasks: int
     errors: int
     elapsed_ms: int
-    budget_exceeded: int
+    budget_exceeded: bool
 
 
 SIDECAR_OBJECTS: tuple[type[Struct], ...] = (
@@ -80,9 +80,9 @@ def json_object(line: PlainLine, phase: Phase, ts: int) -> bytes:
         case IdleStart(budget_ms=budget_ms, tasks=tasks):
             out = JsonIdleStart(ts, budget_ms, tasks)
         case IdleJob(id=id_, ms=ms, rc=rc, timeout=timeout):
-            out = JsonIdleJob(id_, ms, rc, int(timeout))
+            out = JsonIdleJob(id_, ms, rc, timeout)
         case IdleSummary(tasks=tasks, err=err, elapsed_ms=elapsed, budget_exceeded=exceeded):
-            out = JsonIdleSummary(tasks, err, elapsed, int(exceeded))
+            out = JsonIdleSummary(tasks, err, elapsed, exceeded)
         case _:
             raise ValueError(f"no sidecar object for {type(line).__name__}")
     return msgspec.json.encode(out)
