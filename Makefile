@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 KILLS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint pytest bench soak powercut simulate flood format clean
+.PHONY: help setup demo test lint pytest bench guard soak powercut simulate flood format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: setup ## beside its peers; QUICK=1: its own health; PEERS=folder; FIGURES
 	@bench/need-peers
 	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(QUICK),--quick) \
 	  $(if $(PEERS),--peers "$(PEERS)") $(FIGURES)
+
+guard: setup ## has the prompt's path or a claim become dearer? UPDATE=1: a new baseline
+	@PYTHONPATH=tests $(BIN)/python -m bench.guard $(if $(UPDATE),--update)
 
 soak: setup ## kill its processes at random instants, for minutes; KILLS=2000
 	@nice $(BIN)/python tests/kills/campaign.py --kills $(KILLS)

@@ -1,6 +1,6 @@
 """The regression guard: instructions and system calls, which no busy machine changes.
 
-    PYTHONPATH=tests python -m bench.guard [--update]
+    make guard [UPDATE=1]
 
 Counts the cost of the prompt's path (the plugin sourced, ten registrations, its precmd;
 less a zsh that does nothing) and of a claim (from the frames of a visit to its

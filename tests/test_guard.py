@@ -13,7 +13,7 @@ def test_nothing_costs_more_than_the_baseline_allows() -> None:
     if not comparable:
         pytest.skip(f"the baseline is of other versions than {guard.versions()}")
     dearer = [count.line() for count in counts if count.ratio > guard.LIMIT]
-    assert not dearer, "mend it, or `python -m bench.guard --update` and say why"
+    assert not dearer, "mend it, or `make guard UPDATE=1` and say why"
 
 
 def test_a_count_is_a_ratio_of_the_baseline() -> None:

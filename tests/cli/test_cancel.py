@@ -3,13 +3,16 @@
 from support.daemon import Daemon
 from support.user import User, call, claim, end, wait_for_file
 
+JOBS = '[slow]\nrun = ["sh", "-c", ": >here; exec sleep 600"]\n[next]\nrun = "true"\n'
+"""The first says that it runs by a file in its home."""
+
 
 def test_a_running_and_a_waiting_run(user: User, daemon: Daemon) -> None:
-    daemon.write_jobs('[slow]\nrun = ["sleep", "600"]\n[next]\nrun = "true"\n')
+    daemon.write_jobs(JOBS)
     daemon.start()
     call("run", "slow", "--no-wait")
     call("run", "next", "--no-wait")
-    wait_for_file(user.state / "runs/1/started.1")
+    wait_for_file(user.root / "here")
     assert call("cancel", "2") == (0, "run 2 of next: cancelled\n", "")
     document = call("cancel", "1", "--json").document
     assert document["runs"][0] == {
@@ -20,11 +23,11 @@ def test_a_running_and_a_waiting_run(user: User, daemon: Daemon) -> None:
 
 
 def test_several_and_all_of_a_job(user: User, daemon: Daemon) -> None:
-    daemon.write_jobs('[slow]\nrun = ["sleep", "600"]\n[next]\nrun = "true"\n')
+    daemon.write_jobs(JOBS)
     daemon.start()
     for job in ("slow", "slow", "slow", "next", "next"):
         call("run", job, "--no-wait")
-    wait_for_file(user.state / "runs/1/started.1")
+    wait_for_file(user.root / "here")
     assert call("cancel", "4", "5", "4").out == (
         "run 5 of next: cancelled\nrun 4 of next: cancelled\n"
     )
