@@ -140,11 +140,18 @@ def _lines_once(seen: Evidence) -> Iterator[str]:
 
 def _totals(seen: Evidence) -> Iterator[str]:
     """The line of a batch: of each shell there is one, once its batch has ended."""
-    texts = seen.logged + Counter(bytes(line["text"]) for line in seen.lines)
+    logged = _totals_in(seen.logged)
+    due = _totals_in(Counter(bytes(line["text"]) for line in seen.lines))
+    for batch in seen.batches:
+        shell, ended = batch["shell"], batch["ended_at"] is not None
+        # Both: it was begun and is in the log, and the next daemon marks it.
+        if logged[shell] > ended or logged[shell] + due[shell] < ended:
+            yield f"the batch of {shell} has {logged[shell]} lines, and {due[shell]} are due"
+
+
+def _totals_in(texts: Counter[bytes]) -> Counter[str]:
     totals: Counter[str] = Counter()
     for text, count in texts.items():
         if text.startswith(b"SEGMENT name=deferred_total "):
             totals[text.rpartition(b"=")[2].decode()] += count
-    for batch in seen.batches:
-        if totals[batch["shell"]] != (batch["ended_at"] is not None):
-            yield f"the batch of {batch['shell']} has {totals[batch['shell']]} lines"
+    return totals

@@ -211,6 +211,9 @@ class Machine:
 
     def turn(self, limit_s: float = 0.02) -> None:
         """Wait for an answer or for the power to fail, and take answers in."""
+        assert self._daemon is not None
+        alive = self._daemon.poll() is None or self.off()
+        assert alive, f"the daemon ended by itself: {self._daemon.returncode} {self.complaint()}"
         sockets = [shell.socket for shell in self.open]
         zmq.select([self._ours, *sockets], [], [], limit_s)
         for shell in list(self.open):
@@ -227,9 +230,6 @@ class Machine:
         deadline = time.monotonic() + LIMIT_S
         while self.open and not self.off():
             assert time.monotonic() < deadline, f"no answer: {self.complaint()}"
-            assert self._daemon is not None
-            alive = self._daemon.poll() is None or self.off()
-            assert alive, f"the daemon ended by itself: {self.complaint()}"
             self.turn()
 
     def starts(self) -> Counter[str]:

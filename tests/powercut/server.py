@@ -81,11 +81,12 @@ class Server:
         self._say("on")
 
     def _cut(self) -> None:
+        # Said first: a daemon that ends because its disk is gone has not ended by itself.
+        self._say("off")
         if self._mount:
             self._mount.close()
             self._mount = None
         self._disk.cut(Random(self._seed))
-        self._say("off")
 
     def _say(self, word: str) -> None:
         self._lines.write(word + "\n")
