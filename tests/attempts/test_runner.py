@@ -337,7 +337,7 @@ def test_a_folder_that_is_removed_does_not_hurt_the_job(spawner: Spawner, home: 
     Path(run.folder).rmdir()
     with gate.path.open("w") as opened:
         opened.write("go\n")
-    assert run.verdict() == verdicts.NeverStarted("its folder is gone")
+    assert run.verdict() == verdicts.Vanished("its files are gone")
     assert (home / "done").exists()
 
 
@@ -391,6 +391,7 @@ def test_without_a_process_to_be_had_nothing_is_started(
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(launch, "_posix_spawn", no_process)
+    judge.make(str(home / "1"))
     os.close(judge.prepare(str(home / "1")))
     request: Any = {"folder": str(home / "1"), "attempt": 1, "script": None, "argv": ["true"]}
     request |= {"env": {"PATH": PATH}, "cwd": os.getcwd(), "limits": {"nofile": [-1, -1]}}
@@ -403,6 +404,37 @@ def test_without_a_process_to_be_had_nothing_is_started(
     os.chdir(before[1])
     os.close(alive)
     assert not (home / "1/started.1").exists()
+    assert not (home / "1/job.lock").exists()
+
+
+def test_a_start_that_has_begun_is_not_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job's process exists; only the way back to `/` fails."""
+    leave = os.chdir
+
+    def no_way_back(path: str) -> None:
+        if path == "/":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        leave(path)
+
+    monkeypatch.setattr(os, "chdir", no_way_back)
+    monkeypatch.setattr(launch, "_posix_spawn", lambda *_: 7)
+    request: Any = {"argv": ["true"], "env": {"PATH": PATH}, "cwd": os.getcwd()}
+    before = os.umask(0o022)
+    assert launch.launch(request | {"limits": {"nofile": [-1, -1]}}, 1, 2) == 7
+    os.umask(before)
+
+
+@pytest.mark.parametrize("longest", [1, 7, 100])
+def test_an_outcome_is_whole_although_each_write_is_short(
+    home: Path, monkeypatch: pytest.MonkeyPatch, longest: int
+) -> None:
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: pwrite(fd, data[:longest], at))
+    with (home / "record").open("wb+") as file:
+        file.write(b" " * runner.OUTCOME_ROOM)
+        file.flush()
+        runner._write_over(file.fileno(), b'{"rc": 3}' * 30)
+    assert (home / "record").read_bytes() == b'{"rc": 3}' * 30
 
 
 # --- what cannot be ended -----------------------------------------------------------------

@@ -1,6 +1,7 @@
 """A lock, ledger or socket that is removed or replaced is reported at once."""
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,23 @@ def held(home: Path) -> Iterator[Path]:
     path = home / "state/lock"
     with path.open("w"):
         yield path
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_cannot_be_looked_at_is_not_lost(
+    held: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sick(path: str) -> os.stat_result:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    watching = Anchors(asyncio.get_running_loop(), lambda path: None)
+    watching.hold(str(held))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "lstat", sick)
+        assert watching.lost() is None
+    held.unlink()
+    assert watching.lost() == str(held)
+    watching.close()
 
 
 async def lost_after(path: Path, change: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from support.daemon import LIMIT_S
 
 from zdeferd.attempts.folder import open_alive, say
 from zdeferd.rules.verdicts import NeverStarted, Vanished, Verdict
+from zdeferd.runs import executor as executor_module
 from zdeferd.runs import judge
 from zdeferd.runs.executor import Executor
 
@@ -22,6 +24,7 @@ async def verdict_after(home: Path, said: str, mark: bool = False) -> Verdict:
     executor = Executor(str(home), {}, loop)
     found: asyncio.Future[Verdict] = loop.create_future()
     executor.on_end = lambda run, attempt, verdict: found.set_result(verdict)
+    judge.make(executor.folder(7))
     os.close(judge.prepare(executor.folder(7)))
     if mark:
         (home / "7/started.1").write_bytes(b'{"pid": 1, "started_at": 1.0}\n')
@@ -35,6 +38,56 @@ async def verdict_after(home: Path, said: str, mark: bool = False) -> Verdict:
     verdict = await asyncio.wait_for(found, LIMIT_S)
     await executor.close()
     return verdict
+
+
+@pytest.mark.asyncio
+async def test_a_run_whose_alive_was_removed_is_watched_by_its_lock(home: Path) -> None:
+    """Nothing blocks meanwhile, and the verdict comes when the lock is free."""
+    loop = asyncio.get_running_loop()
+    executor = Executor(str(home), {}, loop)
+    found: asyncio.Future[Verdict] = loop.create_future()
+    executor.on_end = lambda run, attempt, verdict: found.set_result(verdict)
+    executor.make_folder(7)
+    (home / "7/started.1").write_bytes(b'{"pid": 1, "started_at": 1.0}\n')
+    lock = os.open(home / "7/lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    executor.adopt(7, 1)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(found), 0.1)
+    executor.cancel(7, 1)
+    os.close(lock)
+    assert await asyncio.wait_for(found, LIMIT_S) == Vanished()
+    await executor.close()
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_watched_after_the_close(home: Path) -> None:
+    """A look that was put off comes when the files are closed."""
+    executor = Executor(str(home), {}, asyncio.get_running_loop())
+    executor.make_folder(7)
+    lock = os.open(home / "7/lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    executor.adopt(7, 1)
+    (watched,) = executor._alive.values()
+    await executor.close()
+    executor._look_again(7, watched)
+    executor.adopt(7, 1)
+    assert executor._alive == {}
+    os.close(lock)
+
+
+@pytest.mark.asyncio
+async def test_closing_does_not_wait_for_a_stopped_spawner(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor_module, "SPAWNER_ENDS_S", 0.05)
+    executor = Executor(str(home), {}, asyncio.get_running_loop())
+    await executor._spawner()
+    assert executor._process is not None
+    os.kill(executor._process.pid, signal.SIGSTOP)
+    await asyncio.wait_for(executor.close(), LIMIT_S)
+    os.kill(executor._process.pid, signal.SIGCONT)
+    assert await asyncio.wait_for(executor._process.wait(), LIMIT_S) == 0
 
 
 @pytest.mark.asyncio

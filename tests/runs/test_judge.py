@@ -1,5 +1,7 @@
 """Judging a run from its folder: each verdict, and each race between who judges and who runs."""
 
+import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -7,12 +9,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.spawning import LIMIT_S, Spawner, Started, until
+from support.spawning import Spawner, Started, until
 
 from zdeferd.attempts import records
 from zdeferd.errors import UnsafePath
@@ -39,6 +40,7 @@ def spawner(home: Path) -> Iterator[Spawner]:
 
 @pytest.fixture
 def folder(home: Path) -> Path:
+    judge.make(str(home / "7"))
     os.close(judge.prepare(str(home / "7")))
     return home / "7"
 
@@ -51,11 +53,13 @@ def verdict(folder: Path, attempt: int = 1) -> verdicts.Verdict:
 
 
 def test_preparing_twice_changes_nothing(home: Path) -> None:
+    judge.make(str(home / "1"))
     first, second = (judge.prepare(str(home / "1")) for _ in range(2))
     assert os.path.sameopenfile(first, second)
     assert not os.get_inheritable(first)
     assert (home / "1").stat().st_mode & 0o777 == 0o700
     assert (home / "1/alive").stat().st_mode & 0o777 == 0o600
+    assert (home / "1/lock").stat().st_mode & 0o777 == 0o600
     os.close(first)
     os.close(second)
 
@@ -76,7 +80,63 @@ def test_what_is_not_a_fifo_is_refused(home: Path) -> None:
 
 def test_nothing_happened(folder: Path) -> None:
     assert verdict(folder) == NeverStarted()
-    assert verdict(folder / "gone") == NeverStarted("its folder is gone")
+
+
+@pytest.mark.parametrize("gone", [("lock",), ("lock", "alive"), ("started.1",), ("*",)])
+def test_an_attempt_whose_files_are_removed_may_have_started(
+    folder: Path, gone: tuple[str, ...]
+) -> None:
+    (folder / "started.1").write_bytes(MARK)
+    (folder / "job.lock").touch()
+    for pattern in gone:
+        for path in folder.glob(pattern):
+            path.unlink()
+    assert isinstance(verdict(folder), Vanished)
+
+
+def test_a_folder_that_is_gone_was_there(folder: Path) -> None:
+    assert verdict(folder / "gone") == Vanished("its files are gone")
+
+
+def test_an_outcome_counts_where_the_lock_was_removed(folder: Path) -> None:
+    (folder / "outcome.json").write_text(json.dumps(OUTCOME))
+    (folder / "lock").unlink()
+    assert verdict(folder) == Ended(OUTCOME)
+
+
+def test_a_runner_whose_lock_was_removed_runs(folder: Path) -> None:
+    writer = os.open(folder / "alive", os.O_RDWR)
+    (folder / "lock").unlink()
+    assert verdict(folder) == Running()
+    assert not judge.tombstone(str(folder), 1)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOMEM, errno.EACCES])
+@pytest.mark.parametrize("name", ["lock", "outcome.json", "started.1", "alive", "job.lock"])
+def test_a_file_that_cannot_be_looked_at_is_not_absent(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int
+) -> None:
+    """Each call on that file fails, one after the other; no verdict comes of it."""
+
+    def failing(call: Any) -> Any:
+        def instead(path: Any, *more: Any, **named: Any) -> Any:
+            if str(path).endswith(f"/7/{name}"):
+                raise OSError(number, os.strerror(number), path)
+            return call(path, *more, **named)
+
+        return instead
+
+    for call in ("open", "lstat", "readlink"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, failing(getattr(os, call)))
+            with contextlib.suppress(OSError):
+                assert verdict(folder) == NeverStarted()  # a call that is not made on this file
+    with monkeypatch.context() as patch:
+        for call in ("open", "lstat", "readlink"):
+            patch.setattr(os, call, failing(getattr(os, call)))
+        with pytest.raises(OSError, match=os.strerror(number)):
+            verdict(folder)
 
 
 def test_started_and_nothing_more_is_vanished(folder: Path) -> None:
@@ -148,21 +208,19 @@ sys.stdin.read()
 """
 
 
-def test_a_runner_whose_files_are_just_being_closed_is_waited_for(folder: Path) -> None:
-    """Killed: `alive` may be closed before the lock. Nobody would wake who judged `running`."""
+def test_a_lock_that_is_held_without_alive_has_no_verdict_yet(folder: Path) -> None:
+    """A killed runner's `alive` may be closed before its lock, or somebody removed `alive`."""
     (folder / "started.1").write_bytes(MARK)
     command = [sys.executable, "-I", "-S", "-c", HOLD, str(folder / "lock")]
-    with (
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as dying,
-        ThreadPoolExecutor(1) as pool,
-    ):
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as dying:
         assert dying.stdout is not None
-        assert dying.stdin is not None
         assert dying.stdout.readline() == b"held\n"
-        judging = pool.submit(verdict, folder)
-        until(lambda: waits_for_lock(os.getpid()))
-        dying.stdin.close()
-        assert judging.result(LIMIT_S) == Vanished()
+        for gone in ("", "alive"):
+            (folder / gone).unlink() if gone else None
+            with pytest.raises(BlockingIOError):
+                verdict(folder)
+            assert not judge.tombstone(str(folder), 1)
+    assert verdict(folder) == Vanished()
 
 
 # --- alive ------------------------------------------------------------------------
@@ -188,8 +246,8 @@ def test_alive_ends_exactly_when_the_runner_is_gone(spawner: Spawner) -> None:
 
 def judged_while_asked(spawner: Spawner) -> tuple[Started, int]:
     """A runner that waits for a judge, and the judge's lock."""
-    (spawner.runs / "1").mkdir()
-    lock = os.open(spawner.runs / "1/lock", os.O_RDWR | os.O_CREAT, 0o600)
+    judge.make(str(spawner.runs / "1"))
+    lock = os.open(spawner.runs / "1/lock", os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_SH)
     run = spawner.start(script="exit 3")
     until(lambda: waits_for_lock(run.answer["pid"]))

@@ -23,6 +23,7 @@ def spawner(home: Path) -> Iterator[Spawner]:
 
 @pytest.fixture
 def folder(home: Path) -> Path:
+    judge.make(str(home / "7"))
     os.close(judge.prepare(str(home / "7")))
     return home / "7"
 

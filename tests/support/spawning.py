@@ -170,6 +170,7 @@ class Spawner:
     def request(self, run: int = 1, attempt: int = 1, **fields: Any) -> Started:
         """Prepare and send a request, without waiting for its answer."""
         folder = str(self.runs / str(run))
+        judge.make(folder)
         started = Started(folder, attempt, judge.prepare(folder))
         self.started.append(started)
         request = {

@@ -4,6 +4,7 @@ Owns the names that runner and judge share. `alive` is a FIFO: the runner has it
 end open for life, the daemon reads it. `lock` is held by the runner, `job.lock` by the job
 and what it starts. `cancelled` asks a runner that is about to start not to.
 `started.<attempt>` says that an attempt's job may run, `outcome.json` how it ended.
+The daemon makes `lock` with the folder, so a folder without it has lost its files.
 
 Standard library only, and light: the spawner imports it.
 """

@@ -89,7 +89,15 @@ def launch(request: Request, output: int, job_lock: int) -> int:
     try:
         return _spawn(argv, NO_PROMPTS | request["env"], actions)
     finally:
+        _leave_folder()
+
+
+def _leave_folder() -> None:
+    """Change to `/`, so that no file system is kept busy. A failure does not undo a start."""
+    try:
         os.chdir("/")
+    except OSError:
+        pass
 
 
 def _zsh(request: Request) -> list[str]:

@@ -3,10 +3,11 @@
 Owns the reading of `started.<attempt>` (lines of JSON: the runner's pid and instant, then
 the job's pid and its start in clock ticks) and of `outcome.json`. Neither need be whole:
 a crash may have come at any byte. A record that is not whole counts as absent; so does one
-that is no regular file.
+that is no regular file. A record that cannot be read is not absent: that is an OSError.
 """
 
 import contextlib
+import errno
 import json
 import os
 from typing import Any
@@ -19,10 +20,12 @@ COUNTS = (
 )
 SIZE_LIMIT = 1 << 16
 """Bytes; a runner writes less than 1 KiB."""
+_NO_FILE = (errno.ENOENT, errno.ELOOP, errno.ENXIO, None)
+"""No such file; a symbolic link (a tombstone), a socket, another kind (`open_regular`)."""
 
 
 def marks(folder: str, attempt: int) -> dict[str, Any]:
-    """Return what the runner noted of its start; empty: it has not started the job."""
+    """Return what the runner noted of its start; empty: it has not started the job. OSError."""
     found: dict[str, Any] = {}
     for line in _read(mark_of(folder, attempt)).split(b"\n")[:-1]:
         with contextlib.suppress(ValueError, TypeError):
@@ -31,17 +34,17 @@ def marks(folder: str, attempt: int) -> dict[str, Any]:
 
 
 def runner(folder: str, attempt: int) -> int | None:
-    """Return the pid of the attempt's runner; None: it has not started the job."""
+    """Return the pid of the attempt's runner; None: it has not started the job. OSError."""
     return marks(folder, attempt).get("pid")
 
 
 def latest(folder: str) -> int:
-    """Return the last attempt that has a mark; 0: none."""
+    """Return the last attempt that has a mark; 0: none. OSError."""
     return max(attempts_in(folder), default=0)
 
 
 def outcome(folder: str, attempt: int) -> dict[str, Any] | None:
-    """Return the attempt's record; None: there is none that is whole."""
+    """Return the attempt's record; None: there is none that is whole. OSError."""
     try:
         found = json.loads(_read(f"{folder}/{OUTCOME}"))
     except ValueError:
@@ -52,15 +55,15 @@ def outcome(folder: str, attempt: int) -> dict[str, Any] | None:
 
 
 def _read(path: str) -> bytes:
-    """Return the file's content; nothing where there is no regular file to read."""
+    """Return the file's content; nothing where there is no regular file. OSError."""
     try:
         fd = open_regular(path, os.O_RDONLY)
-    except OSError:
-        return b""
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return b""
+        raise
     try:
         return os.read(fd, SIZE_LIMIT)
-    except OSError:
-        return b""
     finally:
         os.close(fd)
 

@@ -98,6 +98,7 @@ class Attempt:
         self._request, self._alive, self._signals = request, alive, signals
         self._folder, self._number = request["folder"], request["attempt"]
         self._mark = mark_of(self._folder, self._number)
+        self._has_job_lock = False
 
     def run(self) -> None:
         """Start, supervise, record. Refused: no process was started."""
@@ -199,10 +200,16 @@ class Attempt:
             reading, writing = os.pipe()
             pid = launch(self._request, writing, self._open_job_lock())
         except OSError as error:
-            os.unlink(self._mark)
+            self._unmark()
             raise Refused(f"cannot make a process: {error.strerror}") from None
         os.close(writing)
         return self._output(reading), pid
+
+    def _unmark(self) -> None:
+        """Remove the traces of a start: no process was made."""
+        if self._has_job_lock and self._number == 1:  # later it may be held since the first
+            os.unlink(f"{self._folder}/{JOB_LOCK}")
+        os.unlink(self._mark)
 
     def _note(self, text: str) -> Output:
         """Return an output that holds only a message of zdeferd's."""
@@ -216,6 +223,7 @@ class Attempt:
 
     def _open_job_lock(self) -> int:
         fd = open_file(f"{self._folder}/{JOB_LOCK}", os.O_RDWR | os.O_CREAT)
+        self._has_job_lock = True
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -227,7 +235,7 @@ class Attempt:
         process = processes.look_at(pid)
         mark = {"job_pid": pid, "job_started": process.started if process else 0}
         try:
-            os.write(started, json.dumps(mark).encode() + b"\n")
+            write_all(started, json.dumps(mark).encode() + b"\n")
         except OSError:
             pass  # needed only to end what a vanished runner leaves
         os.close(started)
@@ -240,8 +248,7 @@ class Attempt:
         data = json.dumps(facts).encode() + b"\n"
         for wait_s in (*RECORD_AGAIN_S, 0):
             try:
-                os.pwrite(room, data, 0)
-                os.ftruncate(room, len(data))
+                _write_over(room, data)
                 reached("runner.outcome-written")
                 os.rename(f"{self._folder}/{OUTCOME}.tmp", f"{self._folder}/{OUTCOME}")
                 reached("runner.outcome-renamed")
@@ -250,6 +257,14 @@ class Attempt:
                 return  # the folder was removed, and the run with it
             except OSError:
                 time.sleep(wait_s)
+
+
+def _write_over(fd: int, data: bytes) -> None:
+    """Make `data` the whole content of a file that is longer. OSError."""
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], done)
+    os.ftruncate(fd, len(data))
 
 
 def _cost() -> dict[str, object]:

@@ -33,7 +33,7 @@ class Anchors:
         Without `opened` the file that is there now counts. A path that is wrong already is
         reported by the next look.
         """
-        self._held[path] = opened or _identity(path)
+        self._held[path] = opened or _identity(path) or NOTHING
         if self._watch:
             self._watch.look_at((path,), UNLINKED)
             # The folder too: moved away as a whole it leaves the file's own inode alone.
@@ -42,7 +42,8 @@ class Anchors:
     def lost(self) -> str | None:
         """Return a path that leads to another file than it did, or to none."""
         for path, was in self._held.items():
-            if _identity(path) != was or was == NOTHING:
+            found = _identity(path)
+            if found is not None and (found != was or was == NOTHING):
                 return path
         return None
 
@@ -69,9 +70,12 @@ def _watch() -> Inotify | None:
         return None
 
 
-def _identity(path: str) -> tuple[int, int]:
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return device and inode of a file; None where it cannot be looked at now."""
     try:
         found = os.lstat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return NOTHING
+    except OSError:
+        return None
     return found.st_dev, found.st_ino

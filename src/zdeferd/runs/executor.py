@@ -14,21 +14,24 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .. import crashpoints
 from ..attempts import records
-from ..errors import ZdeferdError
+from ..errors import UnsafePath, ZdeferdError
 from ..model import Argv, Job, Settings, Work
 from ..rules import verdicts
+from ..rules.backoff import Backoff
 from . import judge, leftovers
 
 OnEnd = Callable[[int, int, verdicts.Verdict], None]
 """Called with (run, attempt, verdict) when a run's runner is gone or never came."""
-JUDGE_AGAIN_S = 1.0
-"""The wait before a run folder that could not be read is read again."""
+JUDGE_AGAIN_S = (0.01, 1.0)
+"""The first and the longest wait before a run folder that could not be judged is judged again."""
+SPAWNER_ENDS_S = 2.0
+"""How long `close` waits for the spawner; a stopped one ends when it is continued."""
 
 
 @dataclass
@@ -41,6 +44,8 @@ class _Watched:
     """Its runner wrote, here or in its mark, that the job was started."""
     reason: str = ""
     """Why its runner did not start the job, or the fault by which the runner itself ended."""
+    again: Backoff = field(default_factory=lambda: Backoff(*JUDGE_AGAIN_S))
+    """The waits between looks while there is no verdict."""
 
     def hear(self, said: bytes) -> None:
         """Note what the runner wrote to `alive`."""
@@ -71,6 +76,7 @@ class Executor:
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Future[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._closed = False
 
     def folder(self, run: int) -> str:
         """Return the folder of the run's locks, its output and its outcome."""
@@ -100,21 +106,25 @@ class Executor:
 
     def adopt(self, run: int, attempt: int) -> None:
         """Take over a run dispatched by an earlier daemon of this boot."""
-        verdict: verdicts.Verdict
+        if self._closed:
+            return
         try:
-            os.lstat(self.folder(run))
-            verdict = self._verdict(run, self._watch(run, attempt))
+            verdict = self._adopted(run, attempt)
             crashpoints.reached("daemon.adopted")
-        except FileNotFoundError:
-            verdict = verdicts.Vanished()  # `make_folder` made it, so it was removed
         except OSError:
             # Whether it runs cannot be seen now, so there is no verdict yet.
-            self._loop.call_later(JUDGE_AGAIN_S, self.adopt, run, attempt)
+            self._loop.call_later(JUDGE_AGAIN_S[1], self.adopt, run, attempt)
             return
-        except ZdeferdError as error:
-            verdict = verdicts.NeverStarted(f"cannot open its run folder: {error}")
         if not isinstance(verdict, verdicts.Running):
             self._loop.call_soon(self._ended, run, attempt, verdict)
+
+    def _adopted(self, run: int, attempt: int) -> verdicts.Verdict:
+        try:
+            return self._verdict(run, self._watch(run, attempt))
+        except FileNotFoundError:
+            return verdicts.Vanished()  # `make_folder` made it, so it was removed
+        except UnsafePath:
+            return judge.judge(self.folder(run), attempt)  # no FIFO of ours: no runner is watched
 
     def cancel(self, run: int, attempt: int) -> None:
         """End a dispatched run; `on_end` gets how it ended. OSError."""
@@ -137,13 +147,18 @@ class Executor:
         judge.discard(self.folder(run))
 
     async def close(self) -> None:
-        """Close all files and the spawner's channel; the runners live on."""
+        """Close all files and the spawner's channel; the runners live on.
+
+        A stopped spawner is left behind: it finds its channel closed and starts nothing.
+        """
+        self._closed = True
         for run in list(self._alive):
             self._unwatch(run)
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:
-            await self._process.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), SPAWNER_ENDS_S)
 
     # runners
 
@@ -161,7 +176,7 @@ class Executor:
             os.close(watched.fd)
 
     def _readable(self, run: int, watched: _Watched) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(BlockingIOError):  # read by `judge` already
             if said := os.read(watched.fd, 4096):
                 watched.hear(said)
             else:
@@ -183,18 +198,24 @@ class Executor:
         try:
             verdict = judge.judge(self.folder(run), watched.attempt)
         except OSError:
-            # No descriptor is left, or the disk is sick. The end of `alive` stays readable, so
-            # stop reading it until the next try.
+            # No descriptor is left, the disk is sick, or a runner has the lock and not this
+            # `alive`. The end of `alive` stays readable, so stop reading it until the next try.
             self._loop.remove_reader(watched.fd)
-            self._loop.call_later(JUDGE_AGAIN_S, self._look_again, run, watched)
+            self._loop.call_later(watched.again.failed(), self._look_again, run, watched)
             return verdicts.Running()
         if isinstance(verdict, verdicts.Running):
-            watched.started |= "job_pid" in records.marks(self.folder(run), watched.attempt)
+            watched.started |= self._has_job(run, watched.attempt)
         elif isinstance(verdict, verdicts.NeverStarted) and watched.started:
             return verdicts.Vanished(watched.reason)  # the folder is gone, with the mark in it
         elif isinstance(verdict, verdicts.NeverStarted | verdicts.Vanished) and watched.reason:
             return type(verdict)(watched.reason)
         return verdict
+
+    def _has_job(self, run: int, attempt: int) -> bool:
+        try:
+            return "job_pid" in records.marks(self.folder(run), attempt)
+        except OSError:
+            return False
 
     def _ended(self, run: int, attempt: int, verdict: verdicts.Verdict) -> None:
         watched = self._alive.get(run)

@@ -1,6 +1,6 @@
 """Judges an attempt from its run's folder, and stops one.
 
-Three things there cannot lie after a crash: the lock of the runner's life (`lock`, flock),
+Three things there cannot be wrong after a crash: the lock of the runner's life (`lock`, flock),
 `started.<attempt>` (O_EXCL) and `outcome.json` (rename). The runner makes them in this
 order: `alive` open (inherited from the spawner), lock, started, the job, outcome, unlock,
 `alive` closed.
@@ -16,7 +16,8 @@ a verdict is still true when the judge acts on it. The races, each with what dec
 * A judge comes before the runner has the lock: the spawner had `alive` open before it
   forked, so the FIFO has a writer: Running, and its end will be seen.
 * A judge comes while the kernel closes a killed runner's files, in any order: the lock is
-  held and `alive` has no writer: no start is possible, so wait for the lock.
+  held and `alive` has no writer. So it is where somebody removed `alive`. No verdict is
+  possible now: BlockingIOError, and the caller judges again later.
 * A runner ends by itself: it unlocks before `alive` ends, so a judge that saw the end gets
   the lock.
 * Cancelling a runner that is about to start: the mark `cancelled` is made, then the pid is
@@ -25,8 +26,14 @@ a verdict is still true when the judge acts on it. The races, each with what dec
 
 So: `prepare` first, then `judge`; a change after the verdict Running ends `alive`.
 
-Assumes one judging daemon a user (the daemon's own lock) on a local file processes. A verdict
-holds for this boot: after another boot only Ended counts.
+**Only ENOENT is absence** (for a mark also ELOOP: a tombstone). Any other OSError is the
+caller's: nothing is concluded from it and nothing is removed. `make` makes `lock` with the
+folder, before the run is recorded as dispatched. So a folder without `lock` has lost its
+files, and its attempt may have started: Vanished. So has one with `job.lock` and no mark,
+because `job.lock` is made after the mark.
+
+Nothing here waits. Assumes one judging daemon a user (the daemon's own lock) on a local file
+system. A verdict holds for this boot: after another boot only Ended counts.
 """
 
 from __future__ import annotations
@@ -41,7 +48,7 @@ import stat
 from collections.abc import Callable, Iterator
 
 from ..attempts import processes, records
-from ..attempts.folder import ALIVE, CANCELLED, LOCK, OUTPUT, mark_of, open_file
+from ..attempts.folder import ALIVE, CANCELLED, JOB_LOCK, LOCK, OUTPUT, mark_of, open_file
 from ..crashpoints import reached
 from ..errors import UnsafePath
 from ..rules.verdicts import Ended, NeverStarted, Running, Vanished, Verdict, Withdrawn
@@ -51,10 +58,19 @@ WITHDRAWN = "withdrawn"
 
 
 def make(folder: str) -> None:
-    """Make the folder where there is none. OSError, UnsafePath."""
+    """Make the folder and its `lock` where there is none. OSError, UnsafePath."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o700)
+    _check_folder(folder)
+    _make_lock(folder)
+
+
+def _check_folder(folder: str) -> None:
     _check_ours(os.lstat(folder), stat.S_ISDIR, f"not a folder of yours: {folder}")
+
+
+def _make_lock(folder: str) -> None:
+    os.close(open_file(f"{folder}/{LOCK}", os.O_RDWR | os.O_CREAT))
 
 
 def highest(runs: str) -> int:
@@ -67,13 +83,14 @@ def highest(runs: str) -> int:
 
 
 def prepare(folder: str) -> int:
-    """Make the folder and its `alive`; return that FIFO's reading end (non-blocking).
+    """Make the folder's `alive`; return that FIFO's reading end (non-blocking).
 
     It is readable when the runner has written to it, and at end of file when the runner is
     gone. A reader that was opened after that end never sees it, so judge after preparing.
-    The same for a first start, a further attempt and an adoption. OSError, UnsafePath.
+    The same for a first start, a further attempt and an adoption. FileNotFoundError: there
+    is no folder. OSError, UnsafePath.
     """
-    make(folder)
+    _check_folder(folder)
     path = f"{folder}/{ALIVE}"
     with contextlib.suppress(FileExistsError):
         os.mkfifo(path, 0o600)
@@ -94,23 +111,52 @@ def _check_ours(found: os.stat_result, is_kind: Callable[[int], bool], refusal: 
 def judge(folder: str, attempt: int) -> Verdict:
     """Return the verdict on this attempt, which holds for this boot.
 
-    It may consume what the runner has written to `alive` so far. OSError: the folder cannot
-    be used.
+    It may consume what the runner has written to `alive` so far. OSError: no verdict is
+    possible now, so judge again later.
     """
     try:
         with _judging(folder) as free:
             if not free:
-                return Running(records.runner(folder, attempt))
+                return _of_a_held_lock(folder, attempt)
             if outcome := records.outcome(folder, attempt):
                 return Ended(outcome)
             if _withdrawn(folder, attempt):
                 return Withdrawn()
-            if records.marks(folder, attempt):
+            if _may_have_started(folder, attempt):
                 return Vanished()
             _free_attempt(folder, attempt)
             return Running() if _has_writer(folder) else NeverStarted()
     except FileNotFoundError:
-        return NeverStarted("its folder is gone")
+        return _without_lock(folder, attempt)
+
+
+def _of_a_held_lock(folder: str, attempt: int) -> Verdict:
+    if not _has_writer(folder):
+        raise BlockingIOError(errno.EAGAIN, "held by no known runner", f"{folder}/{LOCK}")
+    return Running(records.runner(folder, attempt))
+
+
+def _without_lock(folder: str, attempt: int) -> Verdict:
+    """Return the verdict on a folder that has lost its files, or is gone. OSError."""
+    if _has_writer(folder):
+        return Running()
+    outcome = records.outcome(folder, attempt)
+    return Ended(outcome) if outcome else Vanished("its files are gone")
+
+
+def _may_have_started(folder: str, attempt: int) -> bool:
+    """Tell whether a runner has marked the attempt, or has and the mark was removed since."""
+    if records.marks(folder, attempt):
+        return True
+    return attempt == 1 and _is_file(f"{folder}/{JOB_LOCK}")
+
+
+def _is_file(path: str) -> bool:
+    """Tell whether a regular file is there. OSError: it cannot be looked at."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def tombstone(folder: str, attempt: int) -> bool:
@@ -119,23 +165,30 @@ def tombstone(folder: str, attempt: int) -> bool:
         with _judging(folder) as free:
             if not free or records.outcome(folder, attempt):
                 return False
-            if not _withdrawn(folder, attempt) and not records.marks(folder, attempt):
+            if not _withdrawn(folder, attempt) and not _may_have_started(folder, attempt):
                 _free_attempt(folder, attempt)
                 # A link is made whole or not at all, and O_EXCL never follows it.
                 os.symlink(WITHDRAWN, mark_of(folder, attempt))
                 reached("daemon.tombstone-made")
             return _withdrawn(folder, attempt)
     except FileNotFoundError:
+        if _has_writer(folder):
+            return False
+    try:
+        _make_lock(folder)
+    except FileNotFoundError:
         return True  # without its folder no runner starts
+    return tombstone(folder, attempt)
 
 
 def cancel(folder: str) -> bool:
     """Signal the run's runner to end its job. True: it will record `cancel`.
 
     False: no runner is known. One that is about to start sees the mark `cancelled` and does
-    not; one that has ended is seen at the end of `alive`. In both cases judge then.
+    not; one that has ended is seen at the end of `alive`. In both cases judge then. OSError:
+    the mark cannot be made, without which the runner takes the signal for somebody else's.
     """
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(FileNotFoundError):
         os.close(open_file(f"{folder}/{CANCELLED}", os.O_WRONLY | os.O_CREAT))
     reached("daemon.cancel-marked")
     try:
@@ -179,17 +232,18 @@ def remove(folder: str) -> None:
 
 @contextlib.contextmanager
 def _judging(folder: str) -> Iterator[bool]:
-    """Share the folder's lock with other judges: True. A runner holds it: False."""
-    fd = open_file(f"{folder}/{LOCK}", os.O_RDWR | os.O_CREAT)
+    """Share the folder's lock with other judges: True. A runner holds it: False.
+
+    FileNotFoundError: there is no lock. OSError.
+    """
+    fd = open_file(f"{folder}/{LOCK}", os.O_RDWR)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            if _has_writer(folder):
-                yield False
-                return
-            fcntl.flock(fd, fcntl.LOCK_SH)  # the kernel is just closing its files
-        yield True
+            yield False
+        else:
+            yield True
     finally:
         os.close(fd)
 
@@ -213,8 +267,10 @@ def _has_writer(folder: str) -> bool:
 def _withdrawn(folder: str, attempt: int) -> bool:
     try:
         return os.readlink(mark_of(folder, attempt)) == WITHDRAWN
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EINVAL):  # none, or a file
+            return False
+        raise
 
 
 def _free_attempt(folder: str, attempt: int) -> None:

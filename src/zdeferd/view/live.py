@@ -60,7 +60,10 @@ def live_cost(row: RunRow, paths: Paths) -> LiveCost | None:
     from ..attempts import records
     from ..machine import processes
 
-    marks = records.marks(f"{paths.runs}/{row['id']}", row["attempt"])
+    try:
+        marks = records.marks(f"{paths.runs}/{row['id']}", row["attempt"])
+    except OSError:
+        return None
     if "started_at" not in marks:
         return None
     return processes.live_cost(marks["pid"], marks["started_at"])
@@ -86,6 +89,8 @@ def _look(folder: str, attempt: int) -> dict[str, Any]:
         if not _free(lock):
             return {"found": "running"}
         return _without_runner(folder, attempt)  # our shared lock lets no runner begin
+    except OSError:
+        return {"found": "not_started"}
     finally:
         os.close(lock)
 
