@@ -66,7 +66,7 @@ typeset -gi _zdeferd_limit=65536 _zdeferd_most=1048576
 # Queues a message with the jobs from the $1th to the $2th, and the records in $3...
 .zdeferd-compose() {
   local -i first=$1 last=$2 middle
-  local -a frames pool declared calls mentioned jobs=("${(@)_zdeferd_queue[first,last]}")
+  local -a frames pool declared calls mentioned math jobs=("${(@)_zdeferd_queue[first,last]}")
   local encoded job
   shift 2
   frames=(hello protocol=2 nonce=$_zdeferd[nonce] seq=$(( _zdeferd[seq] + 1 ))
@@ -76,7 +76,7 @@ typeset -gi _zdeferd_limit=65536 _zdeferd_most=1048576
     .zdeferd-mention
     for job in "${(@)jobs}"; do declared+=($#job "$job"); done
     frames+=("options=${(pj:\0:)_zdeferd_options}" "fpath=${(pj:\0:)fpath}"
-      "modules=${(pj:\0:)loaded}" "folders=${(pj:\0:)folders}" "exported=${(pj:\0:)mentioned}"
+      "modules=${(pj:\0:)loaded}" "folders=${(pj:\0:)folders}" "exported=${(pj:\0:)mentioned}" "math=${(pj:\0:)math}"
       functions "list=${(pj:\0:)pool}" jobs "list=${(pj:\0:)declared}")
   fi
   frames+=("$@")
@@ -111,6 +111,7 @@ typeset -gi _zdeferd_limit=65536 _zdeferd_most=1048576
   local -a words called new names
   local name body
   local -aU found
+  local -i asked=0
   # zdefer left `add`, ID, perhaps `--once-per` and that, `--`, the call; zdeferd-add fields, `--`,
   # the call. One word is zsh code; more are a function or a command and its arguments.
   calls=("${(@)${(@)jobs:#defer$nul*}##(words$nul${~any}${~any}(|--once-per$nul${~any})|add$nul([a-z_]##=${~any})#)--$nul}")
@@ -122,6 +123,7 @@ typeset -gi _zdeferd_limit=65536 _zdeferd_most=1048576
   called+=("${(@)${(@M)words:#function=*}#function=}")
   .zdeferd-commands
   found=("${(@)called:*known}")
+  (( $#found )) || .zdeferd-math
   while (( $#found )); do
     new=()
     for name in "${(@)found}"; do
@@ -133,7 +135,27 @@ typeset -gi _zdeferd_limit=65536 _zdeferd_most=1048576
     names+=("${(@)found}") called=()
     .zdeferd-commands
     found=("${(@)${(@)called:*known}:|names}")
+    (( $#found )) || .zdeferd-math
   done
+}
+
+# Once in a gathering: sets `math` to the math functions (functions -M) that the texts may call, each
+# as its name, its least and most arguments and the function; adds those functions to `found`. zsh only
+# prints them: into the file of a here-string, which has no name any more and goes with the block.
+.zdeferd-math() {
+  local line
+  local -a one
+  [[ $asked == 0 && -n ${(M)pool:#*[A-Za-z0-9_]\(*}${(M)calls:#*[A-Za-z0-9_]\(*} ]] || return 0
+  asked=1
+  {
+    builtin functions -M >/dev/fd/3
+    while IFS= builtin read -r line <&3; do
+      one=(${(Q)${(z)line}})
+      [[ $one[2] == -M && -n ${(M)pool:#*$one[3]\(*}${(M)calls:#*$one[3]\(*} ]] || continue
+      math+=("$one[3,6]")
+      found+=(${${one[6]:-$one[3]}:|names})
+    done
+  } 3<<<'' 2>/dev/null
 }
 
 # Adds to `called` the words in command position in the texts of `new`: what stands first behind a

@@ -21,6 +21,12 @@ CASES = {
         "print $mapfile[note]",
         "hi",
     ),
+    "a math function of the shell's": (
+        "half() { (( $1 / 2. )) }; functions -M dbl 1 1; dbl() { (( $1 * 2 )) }\n"
+        "functions -M hlf 1 2 half; functions -M unused",
+        "print $(( dbl(4) + hlf(3) ))",
+        "9.5",
+    ),
     "a named folder": ("hash -d 'my proj'=/; hash -d note=/usr", "print ~note; cd ~note", "/usr"),
     "an array": ('a=("x y" "" z)', "print -rl -- $#a $a[1] $a[3]", "3\nx y\nz"),
     "an array of odd bytes": ("a=($'\\xff\\n' '$HOME' 'it'\\''s')", "print -r -- ${(q)a}", None),

@@ -29,7 +29,7 @@ INNER = {
     f".zdeferd-{name}"
     for name in (
         *("compose", "gather", "encode", "surroundings", "equipment"),
-        *("commands", "mention", "oversize"),
+        *("commands", "mention", "oversize", "math"),
     )
 }
 """The same for what .zdeferd-pack calls, under its options."""
@@ -75,6 +75,12 @@ def test_functions_are_short_and_named_by_the_rules() -> None:
     for name, lines in bodies().items():
         assert re.match(r"\.?zdeferd[-_]|zdefer$|zf::", name)
         assert len(lines) <= 50, name
+
+
+def test_every_function_is_in_the_table() -> None:
+    page = (ROOT / "docs/shim.md").read_text()
+    rows = re.findall(r"^\| `([^`]+)` \|[^|]*\|[^|]+\|$", page, re.MULTILINE)
+    assert sorted(rows) == sorted(bodies())
 
 
 def test_versions_agree() -> None:

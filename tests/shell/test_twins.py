@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from shell.conftest import PLUGIN
 
-from zdeferd.jobs import registrations, units
+from zdeferd.jobs import registrations, script, units
 from zdeferd.jobs.keys import is_id
 from zdeferd.model import Scope, Trigger
 from zdeferd.wire import messages, router
@@ -105,6 +105,12 @@ def test_the_values_of_an_option(option: str, members: type[Scope] | type[Trigge
     call = f'zdefer add job {option}="$value" {watched} -- f'
     assert accepted(call, [*wanted, *others]) == wanted
     assert accepted(f'zdeferd-check {option} "$value"', [*wanted, *others]) == wanted
+
+
+def test_what_changes_only_its_own_shell() -> None:
+    names = sorted(script.INSIDE | {"print", "make", "sources", "cdx", "zcompile"})
+    call = 'zdeferd-inside() { told=1 }; told=; zdefer add job -- "$value" x; [[ -n $told ]]'
+    assert accepted(call, names) == script.INSIDE
 
 
 def test_the_units_of_a_duration() -> None:

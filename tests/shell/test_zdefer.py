@@ -189,6 +189,15 @@ DOUBTS = {
     "zdefer add a -f f --env HOME -- f": [],
     "zdefer add a -- 'nosuch; x'": [],
     "zdefer add a -- ls /": [],
+    "repos=(x y); typeset -x out=1; g() { print $repos $out $nosuch }; zdefer add a -- g": [
+        "$repos is not exported: --env repos takes it along",
+    ],
+    "repos=(x y); g() { print ${repos[1]} }; zdefer add a --env repos -- g": [],
+    "repos=(x y); g() { local repos=1; print $repos }; zdefer add a -- g": [],
+    "word=x; one=y; zdefer add a -- 'print $one $HOME $1'": [
+        "$one is not exported: --env one takes it along",
+    ],
+    "g() { zstyle -s x y z }; zdefer add a -- g": ["zstyle finds no style of this shell in a job"],
     "eval 'zdefer add a -- nosuch'": ["no such function or program: nosuch"],
     "source =(print zdefer add a -- nosuch)": [],
     "(zdefer add a -- nosuch)": [],

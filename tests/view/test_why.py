@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from support.user import SINK, job
 
-from zdeferd.model import Batch, Job, Run, Scope, Trigger
+from zdeferd.model import Batch, Code, Job, Run, Scope, Trigger
 from zdeferd.view.why import Live, Past, WhyCode, WhyFacts, ordinal, why
 
 NOW = 1_700_000_000.0
@@ -163,3 +163,28 @@ def test_ordinals() -> None:
     assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 112)] == [
         "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("call", "remark"),
+    [
+        (("source", "/x"), "source changes the job's own zsh"),
+        (('eval "$(a; b | c)"',), "eval changes the job's own zsh"),
+        (("cd /x && make",), None),
+        (("make", "eval"), None),
+        (("print x",), None),
+    ],
+)
+def test_a_job_that_changes_only_its_own_zsh_is_remarked(
+    call: tuple[str, ...], remark: str | None
+) -> None:
+    job = Job(id="a", call=call, run=Code("source"))
+    sentence = why(WhyFacts(id="a", now=0.0, daemon=True, job=job)).sentence
+    assert ("Note: " in sentence) == bool(remark)
+    assert remark is None or f" Note: {remark}, and not the shell that declared it." in sentence
+
+
+def test_a_job_that_reads_styles_is_remarked() -> None:
+    job = Job(id="a", call=("f",), run=Code("f() { zstyle -s x y z }"))
+    sentence = why(WhyFacts(id="a", now=0.0, daemon=True, job=job)).sentence
+    assert sentence.endswith(" Note: zstyle finds no style of the shell in a job.")

@@ -74,13 +74,15 @@ class Register(Struct, frozen=True):
 
 
 @lru_cache(maxsize=8)
-def read(functions: str, jobs: str) -> tuple[tuple[Function, ...], tuple[Register, ...]]:
+def read(
+    functions: str, jobs: str, math: tuple[str, ...] = ()
+) -> tuple[tuple[Function, ...], tuple[Register, ...]]:
     """The two lists of one visit; WireError where they are none."""
     elements = _elements(functions)
     if len(elements) % 2:
         raise WireError("functions: a name without a body")
     bodies = dict(zip(elements[::2], elements[1::2], strict=True))
-    reach = _Reach(bodies)
+    reach = _Reach(bodies, math)
     said = [element.split("\0") for element in _elements(jobs)]
     return (
         tuple(Function(name, body) for name, body in bodies.items()),
@@ -125,11 +127,9 @@ def _register(words: list[str], reach: "_Reach") -> Register:
                 description=" ".join(description),
             )
         case ["words", "add", job, "--", *call] if call:
-            return Register(id=job, call=tuple(call), functions=reach(_called(call)))
+            return Register(id=job, call=tuple(call), functions=reach.of_call(call))
         case ["words", "add", job, "--once-per", scope, "--", *call] if call:
-            return Register(
-                id=job, call=tuple(call), once_per=scope, functions=reach(_called(call))
-            )
+            return Register(id=job, call=tuple(call), once_per=scope, functions=reach.of_call(call))
         case ["add", *rest] if "--" in rest[:-1]:
             split = rest.index("--")
             return _of_fields(rest[:split], rest[split + 1 :], reach)
@@ -152,7 +152,7 @@ def _of_fields(fields: list[str], call: list[str], reach: "_Reach") -> Register:
             found["arrays"][-1][2].append(value)
         else:
             raise _not_a_field(name)
-    found["functions"] = reach([*_called(call), *found.get("functions", ())])
+    found["functions"] = reach.of_call(call, found.get("functions", ()))
     try:
         return msgspec.convert(found, Register)
     except msgspec.ValidationError as error:
@@ -161,10 +161,6 @@ def _of_fields(fields: list[str], call: list[str], reach: "_Reach") -> Register:
 
 def _not_a_field(name: str) -> WireError:
     return WireError(f"not a field of a job, or a second one: {name[:40]!r}")
-
-
-def _called(call: list[str]) -> Iterable[str]:
-    return _names(call[0]) if len(call) == 1 else call[:1]
 
 
 def _names(text: str) -> Iterable[str]:
@@ -178,9 +174,21 @@ def _names(text: str) -> Iterable[str]:
 class _Reach:
     """Finds which functions a name leads to: those that it calls, as far as text can tell."""
 
-    def __init__(self, bodies: Mapping[str, str]) -> None:
+    def __init__(self, bodies: Mapping[str, str], math: Iterable[str]) -> None:
         self._bodies = bodies
+        self._math = {name: words[-1] for name, *words in map(str.split, math) if words}
         self._calls: dict[str, list[str]] = {}
+
+    def names(self, text: str) -> Iterable[str]:
+        """Return what a text may call: words in command position, functions of arithmetic."""
+        yield from _names(text)
+        for name, function in self._math.items():
+            if f"{name}(" in text:
+                yield function
+
+    def of_call(self, call: list[str], named: Iterable[str] = ()) -> tuple[str, ...]:
+        """Return the functions of a job: what its call leads to, and what `-f` named."""
+        return self([*(self.names(call[0]) if len(call) == 1 else call[:1]), *named])
 
     def __call__(self, names: Iterable[str]) -> tuple[str, ...]:
         found = dict.fromkeys(name for name in names if name in self._bodies)
@@ -188,7 +196,7 @@ class _Reach:
         while new:
             name = new.pop(0)
             if name not in self._calls:
-                words = dict.fromkeys(_names(self._bodies[name]))
+                words = dict.fromkeys(self.names(self._bodies[name]))
                 self._calls[name] = [word for word in words if word in self._bodies]
             more = [word for word in self._calls[name] if word not in found]
             found |= dict.fromkeys(more)

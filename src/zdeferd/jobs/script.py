@@ -24,6 +24,16 @@ NOT_CARRIED = frozenset(
 )
 """Options that belong to a terminal, that cannot be set, or that would end or flood the job."""
 
+INSIDE = frozenset(
+    """
+    source . eval cd chdir pushd popd dirs export typeset declare readonly local integer float unset
+    alias unalias compdef compinit bindkey zle setopt unsetopt set autoload zstyle hash rehash
+    unhash zmodload umask ulimit trap unfunction enable disable add-zsh-hook
+    """.split()  # noqa: SIM905 - as above
+)
+"""Commands that change the zsh in which they run, and nothing else; the shim has the same."""
+
+_QUOTED = re.compile(r"""\$?'[^']*'|"[^"]*"|`[^`]*`""")
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+./:,@%=")
 _SPELLED = {b"\n": b"\\n", b"\t": b"\\t", b"'": b"\\'", b"\\": b"\\\\"}
 _TO_SPELL = re.compile(rb"[^ -&(-\[\]-~]")
@@ -46,6 +56,8 @@ class Equipment(NamedTuple):
     folders: Mapping[str, str] = {}
     """Named folders (`hash -d`)."""
     arrays: tuple[Array, ...] = ()
+    math: tuple[str, ...] = ()
+    """Math functions (`functions -M`): `NAME LEAST MOST FUNCTION`."""
 
 
 NOTHING = Equipment()
@@ -73,6 +85,10 @@ def compose(
         if name in text
     ]
     lines += [_array(array) for array in equipment.arrays]
+    for function in equipment.math:
+        name, *arguments = function.split()
+        if f"{name}(" in text:
+            lines.append(f"functions -M {_quoted((name, *arguments))}")
     if functions:
         lines.append("setopt no_aliases")  # zsh has two of its own
         lines += [_definition(name, body) for name, body in functions.items()]
@@ -106,6 +122,18 @@ def _definition(name: str, body: str) -> str:
     """
     definition = f"function {_always_quoted(name)} {{\n{body}\n}}"
     return f"eval {quote(definition)}"
+
+
+def remarks(call: tuple[str, ...], source: str) -> list[str]:
+    """Return sentences about what the shell that declared `call` may expect of it in vain."""
+    found = []
+    words = call[0].split() if len(call) == 1 else list(call)
+    one_command = len(call) > 1 or not re.search(r"[;&|\n]", _QUOTED.sub("", call[0].strip()))
+    if words and words[0] in INSIDE and one_command:
+        found.append(f"{words[0]} changes the job's own zsh, and not the shell that declared it")
+    if "zstyle " in source:
+        found.append("zstyle finds no style of the shell in a job")
+    return found
 
 
 def quote(text: str) -> str:

@@ -73,7 +73,8 @@ def _job_of(record: Register, functions: tuple[tuple[str, str], ...], context: S
         kind = frames.split(context.options), frames.split(context.fpath)
     else:  # a command with arguments depends on no option of the shell, and on no variable
         kind, modules, text = ((), ()), (), ""
-    equipment = Equipment(modules, frames.split_map(context.folders), record.arrays)
+    folders, math = frames.split_map(context.folders), frames.split(context.math)
+    equipment = Equipment(modules, folders, record.arrays, math)
     source = script.compose(record.call, dict(functions), *kind, equipment)
     exported = environment.mentioned(text, frames.split_map(context.exported))
     return declared_job(

@@ -10,7 +10,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from ..model import Batch, Job, Outcome, Run, Scope, Trigger
+from ..jobs.script import remarks
+from ..model import Batch, Code, Job, Outcome, Run, Scope, Trigger
 from .render import clock, duration
 
 
@@ -107,11 +108,22 @@ START = "start it with `zdeferctl start`"
 def why(facts: WhyFacts) -> Answer:
     """Return what the job waits for, or why it will not run again."""
     answer = _answer(facts)
-    if facts.job is None or not facts.refused:
+    if facts.job is None:
+        return answer
+    answer = _remarked(answer, facts.job)
+    if not facts.refused:
         return answer
     when = clock(facts.refused_at, facts.now)
     beside = f"A shell's declaration of the same id, at {when}, was refused: {facts.refused}."
     return Answer(answer.code, f"{answer.sentence} {beside}", answer.run)
+
+
+def _remarked(answer: Answer, job: Job) -> Answer:
+    """Return the answer, with what a shell may expect of its job in vain behind it."""
+    if not isinstance(job.run, Code) or not job.call:
+        return answer
+    more = [f" Note: {remark}." for remark in remarks(job.call, job.run.source)]
+    return Answer(answer.code, answer.sentence + "".join(more), answer.run)
 
 
 def _answer(facts: WhyFacts) -> Answer:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from ..errors import WireError
 from ..jobs import registrations
 from ..jobs.registrations import Function, Register
-from .frames import records_of
+from .frames import records_of, split
 
 T = TypeVar("T")
 
@@ -60,6 +60,8 @@ class ShellContext(Record, frozen=True, tag="context"):
     """`NAME=PATH` list of named folders (`hash -d`)."""
     exported: str = ""
     """`NAME=VALUE` list of the exported variables that the jobs' code mentions."""
+    math: str = ""
+    """List of math functions (`functions -M`): `NAME LEAST MOST FUNCTION`."""
 
 
 class Functions(Record, frozen=True, tag="functions"):
@@ -145,7 +147,9 @@ def decode_visit(frames: list[bytes]) -> Visit:
     def the(kind: type[T]) -> T:
         return next(iter(all_of(kind)), kind())
 
-    functions, jobs = registrations.read(the(Functions).list, the(Jobs).list)
+    functions, jobs = registrations.read(
+        the(Functions).list, the(Jobs).list, split(the(ShellContext).math)
+    )
     return Visit(
         hello=records[0],
         context=the(ShellContext),
