@@ -60,6 +60,29 @@ def test_a_refused_job_is_not_unknown(user: User, daemon: Daemon) -> None:
     assert result.err.startswith(f"zdeferctl: job is refused: broken: {where}: found 7")
 
 
+def test_a_job_runs_as_its_file_says_now(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs('[edited]\nrun = "print old"\n')
+    daemon.start()
+    daemon.write_jobs('[edited]\nrun = "print new"\n')
+    assert call("run", "edited").code == 0
+    assert call("log", "edited").out == "new\n"
+    daemon.write_jobs('[fresh]\nrun = "true"\n', "fresh.toml")
+    assert call("run", "fresh").code == 0
+
+
+def test_a_job_that_was_good_before_does_not_run_as_it_was(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs('[edited]\nrun = "print old"\n', "mine.toml")
+    daemon.start()
+    for bad in ("[edited]\nrun = 7\n", "[edited]\nrun = \n"):
+        daemon.write_jobs(bad, "mine.toml")
+        result = call("run", "edited")
+        assert result.code == 1
+        assert "zdeferctl: job is refused: edited: " in result.err
+        assert "mine.toml:2" in result.err
+    daemon.write_jobs('[other]\nrun = "true"\n', "mine.toml")
+    assert "no such job: edited" in call("run", "edited").err
+
+
 def test_no_daemon(user: User) -> None:
     result = call("run", "good")
     assert result.code == 3

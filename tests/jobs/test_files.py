@@ -187,6 +187,8 @@ BAD_KEYS = [
     ("run = []", "run: found []; expected zsh code as a string, or a command and"),
     ("run = ' '", "run: found ' '; expected zsh code"),
     ("run = ['']", "run: found ['']; expected"),
+    ("run = { TOKEN = 'hunter2' }", "run: found a table; expected"),
+    ("on = [{ TOKEN = 'hunter2' }]", "on: found an array; expected"),
     ("run = ['a', 1]", "run: found ['a', 1]; expected"),
     ('run = "a\\u0000b"', "run: found 'a\\x00b'; expected"),
     ("on = 'idle'", "on: found 'idle'; expected an array of triggers: 'postprompt', 'idle'"),
@@ -245,7 +247,7 @@ def test_all_problems_of_all_files_at_once(files: Files) -> None:
         "a.toml:3: a.idempotent: found 2",
         "a.toml:1: a.run: found nothing",
         "b.toml:2: found a TOML error, Invalid value",
-        "c.toml:1: top: found 1",
+        "c.toml:1: top: found an integer",
         "c.toml:2: B: found 'B'",
     ]
 
@@ -385,7 +387,7 @@ def test_what_was_good_alone_but_not_together_is_dropped(files: Files) -> None:
 # --- safety --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+@pytest.mark.parametrize("mode", [0o602, 0o666])
 def test_a_file_that_others_can_write_to_is_refused(files: Files, mode: int) -> None:
     path = files.jobs("[a]\nrun = 'x'\n")
     path.chmod(mode)
@@ -393,6 +395,85 @@ def test_a_file_that_others_can_write_to_is_refused(files: Files, mode: int) -> 
     assert files.problems() == [
         f"others can write to it: a.toml: mode {mode:04o}; chmod go-w a.toml"
     ]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file to another group")
+def test_a_file_that_another_group_can_write_to_is_refused(files: Files) -> None:
+    path = files.jobs("[a]\nrun = 'x'\n")
+    os.chown(path, -1, 12345)
+    path.chmod(0o620)
+    assert files.problems() == ["others can write to it: a.toml: mode 0620; chmod go-w a.toml"]
+
+
+def test_files_made_with_umask_002_are_taken(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zdeferd.machine.files.is_private_group", lambda gid: gid == os.getgid())
+    files.jobs("[a]\nrun = 'x'\n").chmod(0o664)
+    for folder in (files.folder, files.folder / "jobs.d"):
+        folder.chmod(0o775)
+    assert list(files.load().jobs) == ["a"]
+    assert files.problems() == []
+
+
+def test_all_that_others_can_write_to_is_named_at_once(files: Files, home: Path) -> None:
+    files.settings("jobs_at_once = 2\n")
+    for number in (1, 2):
+        files.jobs(f"[job{number}]\nrun = 'x'\n", f"{number}.toml").chmod(0o666)
+    for folder in (home / ".config", files.folder, files.folder / "jobs.d"):
+        folder.chmod(0o777)
+    assert [problem.split(";")[0] for problem in files.problems()] == [
+        f"others can write to it: {home}/.config: mode 0777",
+        f"others can write to it: {files.folder}: mode 0777",
+        "others can write to it: jobs.d: mode 0777",
+        "others can write to it: 1.toml: mode 0666",
+        "others can write to it: 2.toml: mode 0666",
+    ]
+
+
+def test_a_target_that_others_could_exchange_is_refused(files: Files, home: Path) -> None:
+    repository = home / "dotfiles/zdeferd/jobs"
+    repository.mkdir(parents=True)
+    (repository / "a.toml").write_text("[a]\nrun = 'x'\n")
+    (files.folder / "jobs.d/a.toml").symlink_to(repository / "a.toml")
+    assert list(files.load().jobs) == ["a"]
+    (home / "dotfiles/zdeferd").chmod(0o777)
+    assert files.load().jobs == {}
+    assert files.problems() == [
+        f"others can write to it: {home}/dotfiles/zdeferd: mode 0777; "
+        f"chmod go-w {home}/dotfiles/zdeferd"
+    ]
+
+
+def test_a_file_of_a_sticky_store_is_taken(files: Files, home: Path) -> None:
+    store = home / "nix/store"
+    generation = store / "def-files"
+    generation.mkdir(parents=True)
+    (store / "abc-a.toml").write_text("[a]\nrun = 'x'\n")
+    (store / "abc-a.toml").chmod(0o444)
+    (generation / "a.toml").symlink_to(store / "abc-a.toml")
+    (files.folder / "jobs.d/a.toml").symlink_to(generation / "a.toml")
+    store.chmod(0o1777)
+    assert list(files.load().jobs) == ["a"]
+    store.chmod(0o777)  # not sticky: others could exchange the file
+    [problem] = files.problems()
+    assert "others can write to it" in problem
+    assert "chmod" not in problem
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a link away")
+def test_a_foreign_link_on_the_way_is_refused(files: Files, home: Path) -> None:
+    (home / "a.toml").write_text("[a]\nrun = 'x'\n")
+    link = files.folder / "jobs.d/a.toml"
+    link.symlink_to(home / "a.toml")
+    os.lchown(link, 12345, -1)
+    assert files.problems()[0].startswith("not owned by you: a.toml: uid 12345;")
+
+
+def test_links_in_a_circle_are_one_problem(files: Files) -> None:
+    (files.folder / "jobs.d/a.toml").symlink_to("a.toml")
+    files.jobs("[b]\nrun = 'x'\n", "b.toml")
+    assert list(files.load().jobs) == ["b"]
+    [problem] = files.problems()
+    assert problem.startswith("cannot read: a.toml: Too many levels")
 
 
 def test_a_file_that_others_can_read_is_fine(files: Files) -> None:
@@ -500,3 +581,78 @@ def test_a_configuration_keeps_what_was_good(files: Files) -> None:
 def test_the_default_log_is_in_the_state_folder(files: Files) -> None:
     configuration = config.Configuration(locate({"HOME": files.home}))
     assert configuration.default_log == f"{files.home}/.local/state/zdeferd/deferred.log"
+
+
+def changed(configuration: config.Configuration) -> bool:
+    """Whether a look at the files takes something in; a second look takes in nothing."""
+    found = configuration.reload(only_if_changed=True)
+    assert not configuration.reload(only_if_changed=True)
+    return found
+
+
+def test_a_file_that_is_renamed_away_is_gone(files: Files) -> None:
+    path = files.jobs('[a]\nrun = "true"\n')
+    configuration = config.Configuration(locate({"HOME": files.home}))
+    path.rename(path.with_suffix(".toml.off"))
+    assert changed(configuration)
+    assert configuration.jobs == {}
+
+
+def test_an_editor_s_lock_hides_no_edit(files: Files) -> None:
+    files.jobs('[a]\nrun = "old"\n')
+    (files.folder / "jobs.d/.#a.toml").symlink_to("ada@host.4711:1700000000")
+    configuration = config.Configuration(locate({"HOME": files.home}))
+    assert configuration.problems == ()
+    files.jobs('[a]\nrun = "new"\n')
+    assert changed(configuration)
+    assert configuration.jobs["a"].run == Code("new")
+
+
+def test_a_link_to_nothing_hides_no_edit_and_heals(files: Files) -> None:
+    (files.folder / "jobs.d/0.toml").symlink_to(files.folder / "later")
+    configuration = config.Configuration(locate({"HOME": files.home}))
+    files.jobs('[a]\nrun = "true"\n')
+    assert changed(configuration)
+    assert list(configuration.jobs) == ["a"]
+    assert [p.found for p in configuration.problems] == ["a symlink to nothing"]
+    (files.folder / "later").write_text('[b]\nrun = "true"\n')
+    assert changed(configuration)
+    assert list(configuration.jobs) == ["b", "a"]
+
+
+@pytest.mark.parametrize("name", ["jobs.d/a.toml", "jobs.d", "."])
+def test_chmod_as_advised_heals_without_a_reload(files: Files, name: str) -> None:
+    files.jobs('[a]\nrun = "true"\n')
+    place = files.folder / name
+    mode = place.stat().st_mode & 0o777
+    place.chmod(mode | 0o002)
+    configuration = config.Configuration(locate({"HOME": files.home}))
+    assert configuration.jobs == {}
+    place.chmod(mode)
+    assert changed(configuration)
+    assert list(configuration.jobs) == ["a"]
+    assert configuration.problems == ()
+
+
+def test_a_change_behind_a_link_is_seen(files: Files, home: Path) -> None:
+    for name in ("one", "two"):
+        (home / name).mkdir()
+        (home / name / "a.toml").write_text(f'[a]\nrun = "{name}"\n')
+        os.utime(home / name / "a.toml", (1, 1))
+    (home / "generation").symlink_to("one")
+    (files.folder / "jobs.d/a.toml").symlink_to(home / "generation/a.toml")
+    configuration = config.Configuration(locate({"HOME": files.home}))
+    (home / "generation").unlink()
+    (home / "generation").symlink_to("two")
+    assert changed(configuration)
+    assert configuration.jobs["a"].run == Code("two")
+
+
+def test_an_edit_that_keeps_size_and_time_is_seen(files: Files) -> None:
+    path = files.jobs('[a]\nrun = "one"\n')
+    os.utime(path, (1, 1))
+    configuration = config.Configuration(locate({"HOME": files.home}))
+    path.write_text('[a]\nrun = "two"\n')
+    os.utime(path, (1, 1))
+    assert changed(configuration)
+    assert configuration.jobs["a"].run == Code("two")

@@ -1,12 +1,21 @@
 """What opening a file does where something else stands in its place."""
 
+import grp
 import os
+import pwd
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from zdeferd.errors import UnsafePath
-from zdeferd.machine.files import open_file, open_private
+from zdeferd.machine.files import (
+    is_private_group,
+    open_file,
+    open_private,
+    untrusted,
+    way_to,
+)
 
 
 def test_a_new_file_is_private_and_not_inherited(home: Path) -> None:
@@ -46,3 +55,51 @@ def test_a_file_that_others_can_read_is_not_private(home: Path) -> None:
     (home / "file").chmod(0o644)
     with pytest.raises(UnsafePath, match="mode 0644; chmod 600"):
         open_private(f"{home}/file", os.O_RDWR)
+
+
+def test_the_way_leads_through_folders_and_links(home: Path) -> None:
+    (home / "real").mkdir()
+    (home / "real/file").touch()
+    (home / "link").symlink_to("real/../real")
+    seen = [place for place, _ in way_to(f"{home}/link/./file")]
+    assert seen[-4:] == [f"{home}/link", f"{home}/real", f"{home}/real", f"{home}/real/file"]
+    with pytest.raises(FileNotFoundError):
+        list(way_to(f"{home}/none/file"))
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "others", "expected"),
+    [
+        ("ada", [], [], True),
+        ("ada", ["ada"], [], True),
+        ("ada", ["ada", "eve"], [], False),
+        ("users", [], [], False),
+        ("ada", [], ["eve"], False),
+    ],
+)
+def test_a_private_group_has_the_user_s_name_and_no_other_member(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    members: list[str],
+    others: list[str],
+    expected: bool,
+) -> None:
+    ada = SimpleNamespace(pw_name="ada", pw_gid=1000)
+    eves = [SimpleNamespace(pw_name=other, pw_gid=1000) for other in others]
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: ada)
+    monkeypatch.setattr(pwd, "getpwall", lambda: [ada, *eves])
+    monkeypatch.setattr(grp, "getgrgid", lambda _: SimpleNamespace(gr_name=name, gr_mem=members))
+    assert is_private_group(1000) is expected
+    assert not is_private_group(1001)
+
+
+def test_what_is_above_home_is_not_judged(home: Path) -> None:
+    inner = home / "home"
+    inner.mkdir()
+    (inner / "file").touch(mode=0o644)
+    home.chmod(0o777)
+    assert list(untrusted(f"{inner}/file", str(inner))) == []
+    assert len(list(untrusted(f"{inner}/file", f"{inner}/deeper"))) == 0
+    assert [str(reason) for reason in untrusted(f"{inner}/file", "/elsewhere")] == [
+        f"others can write to it: {home}: mode 0777; chmod go-w {home}"
+    ]

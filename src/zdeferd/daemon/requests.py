@@ -55,6 +55,9 @@ class Requests:
 
     async def _run(self, request: messages.RunJob) -> messages.RunClaimed:
         env = environment.cut_env(request.env)
+        self._dispatcher.reload(only_if_changed=True)
+        if problem := self._configuration.refusal(request.job):
+            raise RequestRefused(f"job is refused: {request.job}: {problem}", "mend it first")
         # The claim is made whether or not the caller waits for the reply.
         claimed = await asyncio.shield(self._dispatcher.claim_by_hand(request.job, env))
         if claimed is None:

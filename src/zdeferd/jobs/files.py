@@ -4,11 +4,10 @@ Each mistake is one Problem, and all of them are found in one go. A bad file, jo
 setting that was good in the configuration before stays in force as it was. Jobs keep the
 order of their files' names and of their places in the file.
 
-Files and folders may be symlinks (into a repository of dotfiles), but their targets must be
-this user's or root's, and no other user may write to them: a job file is code that will run.
+Files and folders may be symlinks (into a repository of dotfiles, into a store), but no other
+user may be able to change what they lead to: a job file is code that will run.
 """
 
-import contextlib
 import os
 import stat
 from collections.abc import Mapping
@@ -16,13 +15,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..errors import UnsafePath, ZdeferdError
-from ..machine.files import open_file
-from ..machine.paths import Paths, check_ours_to_read
+from ..errors import UnsafePath
+from ..machine import files
+from ..machine.paths import Paths
 from ..model import Job, Settings
 from .cycles import find_cycle
 from .keys import job_from_table, settings_from_table
-from .problems import Problem, Refused, problem_of, unreadable
+from .problems import Problem, Refused, distinct, unreadable
 from .toml_lines import line_of, parse
 
 FILE_LIMIT = 1 << 20
@@ -37,10 +36,18 @@ class Loaded(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-class _File(NamedTuple):
+class Source(NamedTuple):
+    """One file of the configuration, as it was read."""
+
     path: str
     text: str
     table: dict[str, object]
+
+    def located(self, table: tuple[str, ...], problem: Problem) -> Problem:
+        """Return the problem of a key of `table` (empty: the file's own) with its place."""
+        keys = (*table, problem.key) if problem.key else table
+        line = line_of(self.text, keys) or line_of(self.text, table)
+        return problem._replace(job=".".join(table), file=self.path, line=line or 0)
 
 
 class Configuration:
@@ -65,6 +72,16 @@ class Configuration:
     def problems(self) -> tuple[Problem, ...]:
         """What was refused when the files were read last."""
         return self._loaded.problems
+
+    def refusal(self, job_id: str) -> Problem | None:
+        """Return why the files' declaration of a job is refused as it stands now; None: it is not.
+
+        The last good one may be in force all the same.
+        """
+        job = self.jobs.get(job_id)
+        whole_file = job.source if job else ""
+        places = ((p, p.job or (job_id if p.file == whole_file else "")) for p in self.problems)
+        return next((problem for problem, named in places if named == job_id), None)
 
     @property
     def default_log(self) -> str:
@@ -94,21 +111,13 @@ def load(paths: Paths, previous: Loaded | None = None) -> Loaded:
     problems: list[Problem] = []
     settings = _settings(paths, previous, problems)
     jobs = _jobs(paths, previous.jobs if previous else {}, problems)
-    return Loaded(settings, jobs, tuple(problems))
+    return Loaded(settings, jobs, tuple(distinct(problems)))
 
 
 def stamp(paths: Paths) -> tuple[object, ...]:
     """Return a value that differs whenever a file of the configuration may have changed."""
-    found: list[object] = []
-    with contextlib.suppress(OSError):
-        found.append(_stamp_of(os.stat(paths.config_file)))
-    with contextlib.suppress(OSError):
-        found += [_stamp_of(entry.stat()) for entry in os.scandir(paths.jobs_dir)]
-    return tuple(found)
-
-
-def _stamp_of(file: os.stat_result) -> tuple[int, ...]:
-    return file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_mode, file.st_uid
+    found = [*files.stamps(paths.config_file), *files.stamps(paths.jobs_dir)]
+    return (*found, *map(files.stamp, _job_files(paths.jobs_dir)))
 
 
 # --- settings ------------------------------------------------------------------
@@ -117,14 +126,14 @@ def _stamp_of(file: os.stat_result) -> tuple[int, ...]:
 def _settings(paths: Paths, previous: Loaded | None, problems: list[Problem]) -> Settings:
     before = previous.settings if previous else Settings()
     try:
-        file = _read(paths.config_file)
-    except ZdeferdError as error:
-        problems.append(problem_of(paths.config_file, error))
+        file = _read(paths.config_file, paths.home)
+    except Refused as error:
+        problems += error.problems
         return before
     if file is None:
         return Settings()
     fields, found = settings_from_table(file.table, paths.home)
-    problems += (_located(file, (), problem) for problem in found)
+    problems += (file.located((), problem) for problem in found)
     if found and previous:
         return before
     # At the start there are no settings before these: keep the valid ones, such as `state_dir`.
@@ -136,44 +145,27 @@ def _settings(paths: Paths, previous: Loaded | None, problems: list[Problem]) ->
 
 def _jobs(paths: Paths, previous: Mapping[str, Job], problems: list[Problem]) -> dict[str, Job]:
     jobs: dict[str, Job] = {}
+    is_trusted = True
     try:
-        files = _job_files(paths.jobs_dir)
-    except ZdeferdError as error:
-        problems.append(unreadable(paths.jobs_dir, error))
-        return dict(previous)
-    for path in files:
+        _check_folder(paths.jobs_dir, paths.home)
+    except Refused as error:
+        problems += error.problems
+        is_trusted = False  # its files are read for what else is to be mended
+    for path in _job_files(paths.jobs_dir):
         try:
-            file = _read(path)
-        except ZdeferdError as error:
-            problems.append(problem_of(path, error))
+            file = _read(path, paths.home)
+        except Refused as error:
+            problems += error.problems
             jobs |= {j.id: j for j in previous.values() if j.source == path and j.id not in jobs}
             continue
         if file is not None:
             _add_jobs(file, paths.home, jobs, previous, problems)
     _break_cycles(jobs, previous, problems)
-    return jobs
-
-
-def _job_files(folder: str) -> list[str]:
-    try:
-        names = os.listdir(folder)
-        _check_folder(folder)
-        _check_folder(
-            os.path.dirname(folder)
-        )  # a user who can write there could replace the folder
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise UnsafePath(f"cannot read folder: {folder}: {error.strerror}") from None
-    return [
-        f"{folder}/{name}"
-        for name in sorted(names, key=os.fsencode)
-        if name.endswith(".toml") and not name.startswith(".")
-    ]
+    return jobs if is_trusted else dict(previous)
 
 
 def _add_jobs(
-    file: _File,
+    file: Source,
     home: str,
     jobs: dict[str, Job],
     previous: Mapping[str, Job],
@@ -182,10 +174,10 @@ def _add_jobs(
     for job_id, table in file.table.items():
         if job_id in jobs:
             taken = Problem("", "an id that is taken", f"another id than in {jobs[job_id].source}")
-            problems.append(_located(file, (job_id,), taken))
+            problems.append(file.located((job_id,), taken))
             continue
         job, found = job_from_table(job_id, table, home, file.path)
-        problems += (_located(file, (job_id,), problem) for problem in found)
+        problems += (file.located((job_id,), problem) for problem in found)
         before = previous.get(job_id)
         if job is None and before is not None and before.source == file.path:
             job = before
@@ -214,36 +206,62 @@ def _break_cycles(
 # --- files ---------------------------------------------------------------------
 
 
-def _read(path: str) -> _File | None:
-    """Return the file, None where there is none; Refused or UnsafePath: it is refused."""
+def _job_files(folder: str) -> list[str]:
+    """Return the job files of a folder in order; none where it cannot be read.
+
+    Names that begin with a dot are those of editors: locks, swap files.
+    """
+    try:
+        names = sorted(os.listdir(folder), key=os.fsencode)
+    except OSError:
+        return []
+    return [f"{folder}/{n}" for n in names if n.endswith(".toml") and not n.startswith(".")]
+
+
+def _check_folder(folder: str, home: str) -> None:
+    """Refused where another user could change which job files there are, or where it is closed."""
+    try:
+        _check_way(folder, home)
+        os.listdir(folder)
+    except FileNotFoundError:
+        _refuse_dangling(folder, "a folder")
+    except OSError as error:
+        found = UnsafePath(f"cannot read folder: {folder}: {error.strerror}")
+        raise Refused(unreadable(folder, found)) from None
+
+
+def _read(path: str, home: str) -> Source | None:
+    """Return the file, None where there is none; Refused has all that is wrong with it."""
     try:
         data = _read_bytes(path)
+        _check_way(path, home)
     except FileNotFoundError:
-        if os.path.islink(path):
-            raise Refused(Problem("", "a symlink to nothing", "a file", file=path)) from None
+        _refuse_dangling(path, "a file")
         return None
     except OSError as error:
-        raise UnsafePath(f"cannot read: {path}: {error.strerror}") from None
-    try:
-        text = data.decode()
-        return _File(path, text, parse(text))
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        problem = Problem("", "bytes that are not UTF-8", "UTF-8", file=path, line=line)
-        raise Refused(problem) from None
-    except Refused as refused:
-        raise Refused(refused.problem._replace(file=path)) from None
+        found = UnsafePath(f"cannot read: {path}: {error.strerror}")
+        raise Refused(unreadable(path, found)) from None
+    return _parsed(path, data)
+
+
+def _check_way(path: str, home: str) -> None:
+    if reasons := [unreadable(path, reason) for reason in files.untrusted(path, home)]:
+        raise Refused(*reasons)
+
+
+def _refuse_dangling(path: str, expected: str) -> None:
+    for place in (path, os.path.dirname(path)):
+        if os.path.islink(place) and not os.path.exists(place):
+            raise Refused(Problem("", "a symlink to nothing", expected, file=place)) from None
 
 
 def _read_bytes(path: str) -> bytes:
-    fd = open_file(os.path.realpath(path), os.O_RDONLY)
+    fd = files.open_file(os.path.realpath(path), os.O_RDONLY)
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             what = "something that is not a regular file"
             raise Refused(Problem("", what, "a file", file=path))
-        check_ours_to_read(path, found)
-        _check_folder(os.path.dirname(os.path.realpath(path)))
         if found.st_size > FILE_LIMIT:
             size, most = f"{found.st_size} bytes", f"at most {FILE_LIMIT}"
             raise Refused(Problem("", size, most, file=path))
@@ -252,12 +270,14 @@ def _read_bytes(path: str) -> bytes:
         os.close(fd)
 
 
-def _check_folder(folder: str) -> None:
-    check_ours_to_read(folder, os.stat(folder))
-
-
-def _located(file: _File, table: tuple[str, ...], problem: Problem) -> Problem:
-    """Return the problem of a key of `table` (empty: the file's own) with its place."""
-    keys = (*table, problem.key) if problem.key else table
-    line = line_of(file.text, keys) or line_of(file.text, table)
-    return problem._replace(job=".".join(table), file=file.path, line=line or 0)
+def _parsed(path: str, data: bytes) -> Source:
+    """Return the file with its table; Refused where it is no TOML."""
+    try:
+        text = data.decode()
+        return Source(path, text, parse(text))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        problem = Problem("", "bytes that are not UTF-8", "UTF-8", file=path, line=line)
+        raise Refused(problem) from None
+    except Refused as refused:
+        raise Refused(*(problem._replace(file=path) for problem in refused.problems)) from None

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..model import ID_PATTERN, Argv, Code, Job, Scope, Trigger
-from .problems import Problem, Refused, kind, not_a_table, run_shown, shown
+from .problems import Problem, Refused, kind, run_shown, shown
 from .units import parse_duration, parse_size
 
 RETRIES = 3
@@ -40,7 +40,7 @@ def job_from_table(
     if not is_id(job_id):
         return None, [Problem("", shown(job_id), ID_EXPECTED)]
     if not isinstance(table, dict):
-        return None, [Problem("", not_a_table(table), f"a table, [{job_id}]")]
+        return None, [Problem("", kind(table), f"a table, [{job_id}]")]
     fields, problems = _read_table(table, JOB_KEYS, home)
     if "run" not in table:
         problems.append(Problem("run", "nothing", JOB_KEYS["run"].expected))

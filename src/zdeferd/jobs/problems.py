@@ -36,16 +36,11 @@ class Problem(NamedTuple):
 
 
 class Refused(ConfigError):
-    """A declaration or a file is refused for one problem."""
+    """A declaration or a file is refused for these problems, one or more."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        super().__init__(str(problem))
-
-
-def problem_of(file: str, error: ZdeferdError) -> Problem:
-    """Return the problem for which `file` was refused with `error`."""
-    return error.problem if isinstance(error, Refused) else unreadable(file, error)
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__(str(problems[0]))
 
 
 def unreadable(file: str, error: ZdeferdError) -> Problem:
@@ -60,8 +55,22 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
     return sorted(found, key=lambda problem: (files.index(problem.file), problem.line))
 
 
+def distinct(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems without those that read the same: files share folders."""
+    found: dict[str, Problem] = {}
+    for problem in problems:
+        found.setdefault(str(problem), problem)
+    return list(found.values())
+
+
 def shown(value: object) -> str:
-    """Return a value as an error message shows it, cut to 60 characters."""
+    """Return a value as an error message shows it, cut to 60 characters.
+
+    Of a table only what it is: it may be an `env` in the wrong place.
+    """
+    nested = isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
+    if nested or isinstance(value, dict):
+        return kind(value)
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -72,11 +81,6 @@ def kind(value: object) -> str:
         odd = [f"{name} is {kind(item)}" for name, item in value.items() if type(item) is not str]
         return f"a table in which {' and '.join(odd)}" if odd else "a table"
     return _KINDS.get(type(value), "a date or time")
-
-
-def not_a_table(value: object) -> str:
-    """Return what stands in the place of a job: a string may be a variable's value."""
-    return kind(value) if isinstance(value, str | list) else shown(value)
 
 
 def run_shown(value: object) -> str:

@@ -1,15 +1,26 @@
-"""Opens files where something unexpected may stand in their place.
+"""Opens files with care, and finds what other users could change on the way to one.
 
 Every open here closes the descriptor at exec, follows no symlink in the last part of the
 path, and never waits: a FIFO in a file's place must not hold the program up. New files get
 mode 0600.
 """
 
+import errno
+import grp
 import os
+import pwd
+import re
+import stat
+from collections.abc import Iterator
 
+from ..errors import UnsafePath
 from .paths import check_private_file
 
 _CAREFUL = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+MOST_LINKS = 40
+"""Symlinks on the way to one file; Linux refuses more (path_resolution(7))."""
+_STORE = re.compile(r"/(nix|gnu)/store(/|$)")
+"""Only the package manager changes what is below."""
 
 
 def open_file(path: str, flags: int) -> int:
@@ -22,3 +33,109 @@ def open_private(path: str, flags: int) -> int:
     if os.path.lexists(path):
         check_private_file(path)  # before: to open a device can have effects
     return open_file(path, flags)
+
+
+def way_to(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield each folder, symlink and file that an absolute path leads through, with its lstat.
+
+    The last one is what the path means. OSError where one of them is missing or closed.
+    """
+    left, at, links = path.split("/"), "", 0
+    while left:
+        name = left.pop(0)
+        if name in ("", "."):
+            continue
+        if name == "..":
+            at = os.path.dirname(at).rstrip("/")
+            continue
+        here = f"{at}/{name}"
+        found = os.lstat(here)
+        yield here, found
+        if not stat.S_ISLNK(found.st_mode):
+            at = here
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        target = os.readlink(here)
+        left = target.split("/") + left
+        at = "" if target.startswith("/") else at
+
+
+def stamps(path: str) -> Iterator[tuple[object, ...]]:
+    """Yield values that differ whenever what stands at `path`, or the way to it, has changed.
+
+    They cover names, links, modes and owners, and the contents of files; of a folder not what
+    is in it.
+    """
+    try:
+        for here, found in way_to(path):
+            yield _stamp(here, found)
+    except OSError as error:
+        yield path, error.errno
+
+
+def _stamp(path: str, found: os.stat_result) -> tuple[object, ...]:
+    inode = found.st_dev, found.st_ino, found.st_mode, found.st_uid, found.st_gid
+    if stat.S_ISDIR(found.st_mode):  # its times change with every file in it
+        return path, *inode
+    return path, *inode, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def stamp(path: str) -> tuple[object, ...]:
+    """Return as `stamps` a value for `path` alone, which leads through the folders of another."""
+    if os.path.islink(path):
+        return tuple(stamps(path))
+    try:
+        return _stamp(path, os.lstat(path))
+    except OSError as error:
+        return path, error.errno
+
+
+def untrusted(path: str, home: str) -> Iterator[UnsafePath]:
+    """Yield each reason why another user could change what stands at `path`. OSError.
+
+    Each link, folder and file on the way must belong to this user or root (a packaged or
+    generated one), and others may not write to it. In a sticky folder they may: they cannot
+    exchange what they do not own. What is above `home` is the administrator's concern.
+    """
+    homes = (home.rstrip("/"), os.path.realpath(home))
+    way = [step for step in way_to(path) if not _is_above(step[0], homes)]
+    for step in way:
+        is_last = step is way[-1]
+        if reason := _reason(path if is_last else step[0], step[1], is_last):
+            yield reason
+
+
+def _is_above(folder: str, homes: tuple[str, ...]) -> bool:
+    return any(home.startswith(f"{folder}/") for home in homes)
+
+
+def _reason(path: str, found: os.stat_result, is_last: bool) -> UnsafePath | None:
+    if found.st_uid not in (os.getuid(), 0):
+        remedy = "replace it by a file of your own"
+        return UnsafePath(f"not owned by you: {path}: uid {found.st_uid}", remedy)
+    mode = stat.S_IMODE(found.st_mode)
+    if stat.S_ISLNK(found.st_mode) or not _others_write(mode, found.st_gid):
+        return None
+    if stat.S_ISDIR(found.st_mode) and mode & stat.S_ISVTX and not is_last:
+        return None
+    ours = found.st_uid == os.getuid() and not _STORE.search(path)
+    remedy = f"chmod go-w {path}" if ours else "put a copy of your own in the place of the link"
+    return UnsafePath(f"others can write to it: {path}: mode {mode:04o}", remedy)
+
+
+def _others_write(mode: int, gid: int) -> bool:
+    """Return whether a mode lets others write; a group of this user alone is no other."""
+    return bool(mode & 0o002 or (mode & 0o020 and not is_private_group(gid)))
+
+
+def is_private_group(gid: int) -> bool:
+    """Return whether the group is the user's own: of the user's name, without other members."""
+    try:
+        user, group = pwd.getpwuid(os.getuid()), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    own = user.pw_gid == gid and group.gr_name == user.pw_name
+    members = {*group.gr_mem, *(other.pw_name for other in pwd.getpwall() if other.pw_gid == gid)}
+    return own and members <= {user.pw_name}

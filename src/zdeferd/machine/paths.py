@@ -158,21 +158,6 @@ def check_regular(path: str) -> None:
     _check_kind(path, "file", stat.S_ISREG)
 
 
-def check_ours_to_read(path: str, found: os.stat_result) -> None:
-    """UnsafePath where another user could change the configuration at `path`.
-
-    Its owner is this user or root (a packaged or generated one); others may not write to it.
-    """
-    if found.st_uid not in (os.getuid(), 0):
-        raise UnsafePath(
-            f"not owned by you: {path}: uid {found.st_uid}",
-            "replace it by a file of your own",
-        )
-    if stat.S_IMODE(found.st_mode) & 0o022:
-        mode = f"{stat.S_IMODE(found.st_mode):04o}"
-        raise UnsafePath(f"others can write to it: {path}: mode {mode}", f"chmod go-w {path}")
-
-
 def _make_dirs(path: str) -> None:
     """`mkdir -p` in which every new folder is 0700 (os.makedirs does that for the last only)."""
     parent = os.path.dirname(path.rstrip("/"))

@@ -81,7 +81,7 @@ class Dispatcher:
         drop: Callable[[], None] = lambda: None,
     ) -> None:
         """Take a shell's visit; `answer` is called once all of it is durable, else `drop`."""
-        if visit.postprompt:
+        if visit.postprompt or visit.idle:
             self.reload(only_if_changed=True)
         facts = self._facts()
         self._heard_at = facts.now
@@ -202,6 +202,7 @@ class Dispatcher:
         if decision.new_day:
             idle.ask()
         if decision.look_at_ttys:
+            self.reload(only_if_changed=True)
             claimed = await self._survive(idle.look(self._facts(), self._idle_after_s))
             if claimed is not None:
                 self._parts.live.add(claimed.runs, claimed.batches)
