@@ -54,6 +54,7 @@ def test_unknown_targets(user: User) -> None:
     assert "no such job: build" in call("log", "build").err
     assert call("log", "Not_An_Id").code == 2
     assert call("log", "build", "-f", "--json").code == 2
+    assert "--raw and --json; leave one out" in call("log", "build", "--raw", "--json").err
 
 
 def test_following_to_the_end(user: User, daemon: Daemon) -> None:

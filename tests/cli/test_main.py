@@ -45,12 +45,10 @@ def test_no_verb_is_a_usage_error() -> None:
     assert result.err.startswith("usage: ")
 
 
-def test_unknown_verb_is_told_the_nearest() -> None:
-    assert call("statsu") == (
-        2,
-        "",
-        "zdeferctl: unknown verb: statsu; did you mean `zdeferctl status`?\n",
-    )
+@pytest.mark.parametrize("word", ["statsu", "stat"])  # `start` is nearer to the second one
+def test_unknown_verb_is_told_the_nearest(word: str) -> None:
+    told = f"zdeferctl: unknown verb: {word}; did you mean `zdeferctl status`?\n"
+    assert call(word) == (2, "", told)
 
 
 def test_unknown_option() -> None:

@@ -131,6 +131,8 @@ def verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     import argparse
     from textwrap import fill
 
+    from ..view.render import safe
+
     paragraphs = (module.__doc__ or "").strip().split("\n\n")
     text = "\n\n".join(fill(" ".join(p.split()), HELP_COLUMNS) for p in paragraphs)
 
@@ -138,7 +140,7 @@ def verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
         """Prints usage errors as all other errors of this program."""
 
         def error(self, message: str) -> NoReturn:
-            print(f"zdeferctl: {message}; see `zdeferctl {verb} --help`", file=sys.stderr)
+            print(f"zdeferctl: {safe(message)}; see `zdeferctl {verb} --help`", file=sys.stderr)
             raise SystemExit(USAGE)
 
     parser = Parser(
@@ -194,5 +196,7 @@ def _refuse(call: Call, message: str, code: int) -> int:
 
 
 def _fail(message: str, code: int = NO) -> int:
-    print(f"zdeferctl: {message}", file=sys.stderr)
+    from ..view.render import safe
+
+    print(f"zdeferctl: {safe(message)}", file=sys.stderr)
     return code

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 
-from ..view.render import Style
+from ..view.render import Style, safe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Call:
         else:
             shown = text(self.style)
             if shown:
-                print(shown)
+                print(safe(shown, self.style.colour))
         return code
 
     def failed(self, message: str, code: int) -> None:
@@ -50,7 +50,7 @@ class Call:
         self._end_live()
         if self.args.json:
             self._print_json({"error": message, "exit_code": code})
-        print(f"zdeferctl: {message}", file=sys.stderr)
+        print(f"zdeferctl: {safe(message)}", file=sys.stderr)
 
     @property
     def columns(self) -> int | None:
@@ -70,12 +70,12 @@ class Call:
         """Print a line of progress, on a terminal only."""
         if self.watched:
             self._end_live()
-            print(line, file=sys.stderr, flush=True)
+            print(safe(line), file=sys.stderr, flush=True)
 
     def live(self, line: str) -> None:
         """Print a line of progress that the next one, or the answer, replaces."""
         if self.watched:
-            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{safe(line)}", end="", file=sys.stderr, flush=True)
             self._is_live = True
 
     def _end_live(self) -> None:

@@ -43,7 +43,7 @@ def perform(call: Call) -> int:
         last = {row["job"]: row for row in as_found(view.last_runs().values(), paths)}
     if call.args.ids:
         for item in found.values():
-            print(":".join(filter(None, (item.id, _description(item)))))
+            print(":".join(filter(None, (printable(item.id), _description(item)))))
         return DONE
 
     def text(style: Style) -> str:

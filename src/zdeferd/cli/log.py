@@ -1,4 +1,7 @@
-"""Print what a run wrote to its standard output and error, byte for byte.
+"""Print what a run wrote to its standard output and error.
+
+Into a file or a pipe it goes byte for byte. On a terminal control characters are shown as marks
+(^[ for escape), so that no output can drive it; --raw sends them as they are.
 
 With a job's id, the output of its latest run that has started. With -f go on as it grows, until the
 run has ended. Output is bounded (setting `output_limit`): the head and the last part
@@ -15,6 +18,7 @@ from ..ledger.reading import reading
 from ..machine.files import open_file
 from ..machine.lock import daemon_pid
 from ..view.target import latest_run, run_or_job
+from ..view.visible import Visible
 from ..view.where import find_paths
 from .codes import DONE, USAGE
 
@@ -38,12 +42,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f", "--follow", action="store_true", help="go on as it grows, until the run has ended"
     )
+    parser.add_argument(
+        "--raw", action="store_true", help="control characters as they are, on a terminal too"
+    )
 
 
 def perform(call: Call) -> int:
     """Print the output; -> 0, or 1 where there is no such run or job."""
-    if call.args.follow and call.args.json:
-        call.failed("options do not go together: -f and --json; leave one out", USAGE)
+    if call.args.json and (call.args.follow or call.args.raw):
+        option = "-f" if call.args.follow else "--raw"
+        call.failed(f"options do not go together: {option} and --json; leave one out", USAGE)
         return USAGE
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
@@ -52,14 +60,17 @@ def perform(call: Call) -> int:
     if call.args.json:
         return call.answer(_document(row, path), lambda style: "")
     sys.stdout.flush()
+    sink = _Marked() if call.columns is not None and not call.args.raw else _Raw()
     if call.args.follow:
         if row["dispatched_at"] is None and row["ended_at"] is None:
             job = row["job"]
             call.progress(f"run {row['id']} of {job} waits; `zdeferctl why {job}` says for what")
-        return _follow(call, paths, row["id"])
+        _follow(paths, row["id"], sink)
+        return DONE
     with _open(path) as file:
-        if not _pour(file) and row["ended_at"] is None:
+        if not _pour(file, sink) and row["ended_at"] is None:
             call.progress(f"run {row['id']} has written nothing yet; -f waits for it")
+    sink.end()
     return DONE
 
 
@@ -83,17 +94,44 @@ def _open(path: str) -> BinaryIO:
         return open(os.devnull, "rb")
 
 
-def _pour(file: BinaryIO) -> int:
+class _Raw:
+    """Writes blocks to standard output, byte for byte."""
+
+    def write(self, block: bytes) -> None:
+        """Write a block at once."""
+        sys.stdout.buffer.write(block)
+        sys.stdout.buffer.flush()
+
+    def end(self) -> None:
+        """Write nothing: no block was kept back."""
+
+
+class _Marked(_Raw):
+    """Writes blocks to a terminal, with marks for its control characters."""
+
+    def __init__(self) -> None:
+        self._visible = Visible()
+
+    def write(self, block: bytes) -> None:
+        """Write a block at once, but for a character of which the rest is still to come."""
+        sys.stdout.write(self._visible.text(block))
+        sys.stdout.flush()
+
+    def end(self) -> None:
+        """Write the bytes of a character of which the rest never came."""
+        sys.stdout.write(self._visible.text(b"", final=True))
+
+
+def _pour(file: BinaryIO, sink: _Raw) -> int:
     """Copy what is there to standard output; -> bytes copied."""
     total = 0
     while block := file.read(BLOCK_BYTES):
-        sys.stdout.buffer.write(block)
+        sink.write(block)
         total += len(block)
-    sys.stdout.buffer.flush()
     return total
 
 
-def _follow(call: Call, paths: Paths, run: int) -> int:
+def _follow(paths: Paths, run: int, sink: _Raw) -> None:
     """Copy the output as it grows. A change of the ledger's -wal file may be the run's end."""
     from ..machine.filewatch import file_watch
 
@@ -108,9 +146,10 @@ def _follow(call: Call, paths: Paths, run: int) -> int:
             if file is None and os.path.exists(places[-1]):
                 file = _open(places[-1])
             if file is not None:
-                _pour(file)
+                _pour(file, sink)
             if ended:
-                return DONE
+                sink.end()
+                return
             if not os.path.exists(folder) and daemon_pid(paths.lock) is None:
                 raise ZdeferdError(
                     f"run waits and no daemon runs: {run}", "start one: zdeferctl start"

@@ -21,6 +21,11 @@ MOST_AN_HOUR = 200
 """Lines about faults. Without a limit a peer that causes them could fill the disk."""
 
 
+def _escaped(text: str) -> str:
+    """Return `text` with an escape for each character that a terminal obeys or does not show."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class Journal:
     """Writes lines, and each fault once."""
 
@@ -40,7 +45,7 @@ class Journal:
             # systemd's journal adds the time to each line, a file does not.
             in_file = stat.S_ISREG(os.fstat(sys.stderr.fileno()).st_mode)
             when = time.strftime("%Y-%m-%d %H:%M:%S ") if in_file else ""
-            sys.stderr.write(f"{when}zdeferd: {' '.join(text.split())}\n")
+            sys.stderr.write(f"{when}zdeferd: {_escaped(' '.join(text.split()))}\n")
             sys.stderr.flush()
 
     def once(self, fault: str) -> None:

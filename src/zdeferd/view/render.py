@@ -68,6 +68,21 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "�" for c in text.replace("\n", " "))
 
 
+_OURS = frozenset(f"\x1b[{code}m" for code in ("0", *_CODES.values()))
+_CONTROL = re.compile(r"\x1b\[[0-9]*m|[^\n -~]")
+
+
+def safe(text: str, colour: bool = False) -> str:
+    """Return `text` without control characters, but for newlines and, with `colour`, our own."""
+
+    def shown(found: re.Match[str]) -> str:
+        if found[0] in _OURS:
+            return found[0] if colour else "�" + found[0][1:]
+        return "".join(c if c.isprintable() else "�" for c in found[0])
+
+    return _CONTROL.sub(shown, text)
+
+
 def width(text: str) -> int:
     """Return how many columns `text` takes, colour left out."""
     columns, inside = 0, False

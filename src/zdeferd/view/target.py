@@ -76,7 +76,9 @@ def no_such_job(job: str, known: list[str]) -> NoSuchJob:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that was probably meant, or None."""
+    """Return the known word that was probably meant, or None: one that begins so, or one alike."""
     from difflib import get_close_matches
 
-    return next(iter(get_close_matches(word, list(known), 1, 0.6)), None)
+    words = list(known)
+    longer = (name for name in words if len(word) > 1 and name.startswith(word))
+    return next(longer, None) or next(iter(get_close_matches(word, words, 1, 0.6)), None)
