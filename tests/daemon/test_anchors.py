@@ -4,13 +4,14 @@ import asyncio
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from zdeferd.daemon import anchors
 from zdeferd.daemon.anchors import Anchors
+from zdeferd.machine.filewatch import Inotify
 
 LIMIT_S = 20
 
@@ -76,16 +77,40 @@ async def test_a_path_that_is_wrong_already_is_lost(held: Path) -> None:
     watching.close()
 
 
-@pytest.mark.asyncio
-async def test_without_inotify_each_look_still_compares(
-    held: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def none_left() -> None:
-        raise OSError("no instance is left")
+def no_instance_left() -> None:
+    raise OSError("no instance is left")
 
-    monkeypatch.setattr(anchors, "Inotify", none_left)
-    watching = Anchors(asyncio.get_running_loop(), lambda _: None)
+
+class NoWatchLeft(Inotify):
+    """An instance that gets no watch."""
+
+    def look_at(self, paths: Iterable[str], events: int = 0) -> bool:
+        """Watch nothing."""
+        return False
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("inotify", [no_instance_left, NoWatchLeft])
+async def test_without_inotify_a_slow_timer_compares(
+    held: Path, monkeypatch: pytest.MonkeyPatch, inotify: Callable[[], Inotify | None]
+) -> None:
+    monkeypatch.setattr(anchors, "Inotify", inotify)
+    monkeypatch.setattr(anchors, "LOOK_EVERY_S", 0.01)
+    assert await lost_after(held, "removed") == str(held)
+
+
+@pytest.mark.asyncio
+async def test_with_inotify_no_timer_runs(held: Path) -> None:
+    loop = asyncio.get_running_loop()
+    before = getattr(loop, "_scheduled", [])[:]
+    watching = Anchors(loop, lambda _: None)
     watching.hold(str(held))
-    os.unlink(held)
-    assert watching.lost() == str(held)
+    assert getattr(loop, "_scheduled", []) == before
     watching.close()
+
+
+def test_a_watch_that_is_not_made_is_reported(held: Path) -> None:
+    watch = Inotify()
+    assert watch.look_at((str(held),))
+    assert not watch.look_at((str(held), f"{held}.absent"))
+    watch.close()

@@ -4,12 +4,14 @@
 """
 
 import os
+import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 from shell.conftest import PLUGIN
 
-from zdeferd.machine.paths import socket_path, state_dir
+from zdeferd.machine.paths import locate, socket_in_force, socket_path, state_dir
 
 ENVIRONMENTS: list[dict[str, str]] = [
     {},
@@ -50,6 +52,74 @@ def test_a_parameter_that_is_not_exported_is_not_seen_by_either() -> None:
         ["zsh", "-fc", code], env=env, capture_output=True, check=True, text=True
     )
     assert found.stdout.strip() == socket_path(env, "linux")
+
+
+def found_by_the_shim(env: dict[str, str]) -> str:
+    code = f"source {PLUGIN}; zdeferd-socket; print -rn -- $REPLY"
+    found = subprocess.run(
+        ["zsh", "-fc", code],
+        env=env | {"PATH": os.environ["PATH"]},
+        capture_output=True,
+        check=True,
+    )
+    assert found.stderr == b""
+    return os.fsdecode(found.stdout)
+
+
+POINTERS = {
+    "right": True,
+    "own socket": False,
+    "named": False,
+    "relative": False,
+    "no file": False,
+    "no socket": False,
+    "symlink": False,
+    "socket is a symlink": False,
+    "other state folder": True,
+}
+
+
+@pytest.mark.parametrize("case", POINTERS)
+def test_the_pointer_leads_both_to_the_same_socket(home: Path, case: str) -> None:
+    env = {"HOME": str(home), "XDG_RUNTIME_DIR": f"{home}/editor"}
+    if case == "other state folder":
+        env["XDG_STATE_HOME"] = f"{home}/state"
+    pointer, there = Path(state_dir(env)) / "socket", home / "run/sock"
+    for folder in (pointer.parent, there.parent, home / "editor/zdeferd"):
+        folder.mkdir(parents=True)
+    text = {"relative": "run/sock", "no socket": str(home)}.get(case, str(there))
+    if case != "no file":
+        pointer.write_text(f"{text}\n")
+    if case == "symlink":
+        pointer.rename(home / "elsewhere")
+        pointer.symlink_to(home / "elsewhere")
+    if case == "named":
+        env["ZDEFERD_SOCKET"] = f"{home}/named"
+    with socket.socket(socket.AF_UNIX) as bound, socket.socket(socket.AF_UNIX) as own:
+        bound.bind(str(there))
+        if case == "own socket":
+            own.bind(f"{home}/editor/zdeferd/sock")
+        if case == "socket is a symlink":
+            there.rename(home / "moved")
+            there.symlink_to(home / "moved")
+        expected = str(there) if POINTERS[case] else socket_path(env, "linux")
+        assert socket_in_force(locate(env, platform="linux"), env) == expected
+        assert found_by_the_shim(env) == expected
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
+@pytest.mark.parametrize("given", [".local/state/zdeferd/socket", "run/sock", "run"])
+def test_the_pointer_of_somebody_else_leads_nobody(home: Path, given: str) -> None:
+    env = {"HOME": str(home)}
+    pointer, there = home / ".local/state/zdeferd/socket", home / "run/sock"
+    pointer.parent.mkdir(parents=True)
+    there.parent.mkdir()
+    pointer.write_text(f"{there}\n")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(there))
+        os.chown(home / given, 12345, 12345)
+        assert socket_in_force(locate(env, platform="linux"), env) == socket_path(env, "linux")
+        assert found_by_the_shim(env) == socket_path(env, "linux")
 
 
 @pytest.mark.parametrize(

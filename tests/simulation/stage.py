@@ -47,6 +47,7 @@ PATHS = Paths(
     shared_log="/log/deferred.log",
     daemon_log="/state/zdeferd.log",
     autostart="/state/autostart",
+    pointer="/state/socket",
 )
 
 

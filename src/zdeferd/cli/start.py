@@ -12,10 +12,11 @@ import os
 import subprocess
 from contextlib import suppress
 
-from ..errors import ZdeferdError
+from ..errors import NoDaemon, ZdeferdError
 from ..install.plan import LABEL, STOPPED, Host, installed_service
 from ..install.steps import Command, carry_out
 from ..machine.lock import daemon_pid
+from ..machine.processes import named
 from ..wire import messages
 from ..wire.client import request
 from .codes import DONE
@@ -43,12 +44,24 @@ def perform(call: Call) -> int:
         os.rename(host.paths.autostart + STOPPED, host.paths.autostart)
     if before is None:
         _start(host, service)
-    pong = request(host.paths.socket, messages.Ping())
-    assert isinstance(pong, messages.Pong)
+    pong = _ping(host, before)
     how = "is running already" if before is not None else "started"
     by = f" by {service}" if service and before is None else ""
     document = {"pid": pong.pid, "started": before is None, "service": service}
     return call.answer(document, lambda style: f"zdeferd {how}{by}, pid {pong.pid}", DONE)
+
+
+def _ping(host: Host, before: int | None) -> messages.Pong:
+    """Return the answer of the daemon; NoDaemon where the holder of the lock gives none."""
+    try:
+        pong = request(host.paths.socket, messages.Ping())
+    except NoDaemon as error:
+        if not before:
+            raise
+        found = f"{error.found}; {named(before)} holds the lock"
+        raise NoDaemon(found, "`zdeferctl stop` ends it; then start one") from None
+    assert isinstance(pong, messages.Pong)
+    return pong
 
 
 def _start(host: Host, service: str | None) -> None:

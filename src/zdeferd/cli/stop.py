@@ -8,11 +8,13 @@ none until `zdeferctl start`. Returns when it has left; nothing to stop is exit 
 from __future__ import annotations
 
 import os
+import signal
 
 from ..errors import NoDaemon, ZdeferdError
 from ..install.plan import LABEL, STOPPED, UNITS, Host, installed_service
 from ..install.steps import Command, carry_out
 from ..machine.lock import daemon_pid, wait_until_free
+from ..machine.processes import openers
 from ..wire import messages
 from ..wire.client import request
 from .codes import DONE
@@ -22,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from ..machine.paths import Paths
     from .call import Call
 
 LEAVE_LIMIT_S = 20
@@ -51,10 +54,22 @@ def stop(host: Host) -> str | None:
         carry_out(Command(("systemctl", "--user", "stop", *UNITS)))
     elif service == "launchd":
         carry_out(Command(("launchctl", "bootout", f"gui/{host.uid}/{LABEL}"), must=False))
-    if daemon_pid(host.paths.lock) is not None:  # not, or not only, by the service
-        request(host.paths.socket, messages.Stop())
+    pid = daemon_pid(host.paths.lock)
+    if pid is not None:  # not, or not only, by the service
+        _ask_to_leave(host.paths, pid)
         wait_until_gone(host.paths.lock)
     return service
+
+
+def _ask_to_leave(paths: Paths, pid: int) -> None:
+    """Ask the daemon that holds the lock to leave, by a signal where its socket is not known."""
+    try:
+        request(paths.socket, messages.Stop())
+    except NoDaemon:
+        # The file can name a process of another container that shares this home folder.
+        if pid not in openers(paths.lock):
+            raise
+        os.kill(pid, signal.SIGTERM)
 
 
 def wait_until_gone(lock: str) -> None:

@@ -3,7 +3,9 @@
 Where the state folder is removed, a daemon that went on would record claims in a file that
 no shell and no other daemon can see; without its socket's path no shell can reach it. So
 each path is watched (inotify on Linux; nothing runs while nothing changes), and compared
-when a visit comes, which serves other systems too. The caller decides what a loss means.
+when a visit comes. Where a path cannot be watched, because the user's inotify instances or
+watches are used up or the system has none, a slow timer compares too: a lost socket brings
+no visit. The caller decides what a loss means.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ from collections.abc import Callable
 
 from ..machine.filewatch import MOVED, UNLINKED, Inotify
 
+LOOK_EVERY_S = 60.0
 NOTHING = (0, 0)
 """Stands for a file that is not there."""
 
@@ -23,9 +26,12 @@ class Anchors:
     def __init__(self, loop: asyncio.AbstractEventLoop, on_loss: Callable[[str], None]) -> None:
         self._loop, self._on_loss = loop, on_loss
         self._held: dict[str, tuple[int, int]] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._watch = _watch()
         if self._watch:
             loop.add_reader(self._watch.fileno(), self._compare)
+        else:
+            self._look_later()
 
     def hold(self, path: str, opened: tuple[int, int] | None = None) -> None:
         """Watch that `path` leads to the file `opened` (device, inode).
@@ -35,9 +41,11 @@ class Anchors:
         """
         self._held[path] = opened or _identity(path) or NOTHING
         if self._watch:
-            self._watch.look_at((path,), UNLINKED)
+            watched = self._watch.look_at((path,), UNLINKED)
             # The folder too: moved away as a whole it leaves the file's own inode alone.
-            self._watch.look_at((os.path.dirname(path),), MOVED)
+            watched = self._watch.look_at((os.path.dirname(path),), MOVED) and watched
+            if not watched:
+                self._look_later()
 
     def lost(self) -> str | None:
         """Return a path that leads to another file than it did, or to none."""
@@ -50,10 +58,21 @@ class Anchors:
     def close(self) -> None:
         """End the watch."""
         self._held.clear()
+        if self._timer:
+            self._timer.cancel()
         if self._watch:
             self._loop.remove_reader(self._watch.fileno())
             self._watch.close()
             self._watch = None
+
+    def _look_later(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(LOOK_EVERY_S, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self._look_later()
+        self._compare()
 
     def _compare(self) -> None:
         if self._watch:
@@ -63,7 +82,7 @@ class Anchors:
 
 
 def _watch() -> Inotify | None:
-    """Return a watch; None where the system has none to give, and each visit's look serves."""
+    """Return a watch; None where the system has none to give."""
     try:
         return Inotify() if sys.platform == "linux" else None
     except OSError:

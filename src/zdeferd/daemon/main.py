@@ -22,14 +22,13 @@ import uvloop
 from .. import __version__, crashpoints
 from ..attempts import limits, priority
 from ..errors import AlreadyRunning, LedgerError, RequestRefused, WireError, ZdeferdError
-from ..jobs import files
 from ..jobs.files import Configuration
 from ..ledger.committer import Committer
 from ..ledger.store import Ledger
-from ..machine import mounts, paths
+from ..machine import paths
 from ..machine.boot import boot_id
 from ..machine.journal import Journal
-from ..machine.lock import take, write_pid
+from ..machine.lock import daemon_pid, take, write_pid
 from ..machine.quiet import Probe
 from ..machine.timers import Alarm, Clock
 from ..runs import judge
@@ -38,7 +37,7 @@ from ..runs.executor import Executor
 from ..wire import messages
 from ..wire.pieces import Again, Pieces
 from ..wire.router import MAX_MESSAGE_BYTES, Endpoint, Message
-from . import requests
+from . import places, requests
 from .anchors import Anchors
 from .detach import detach
 from .notify import Notifier, inherited_socket
@@ -59,7 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)  # for the ledger and the files that SQLite makes beside it
     priority.answer_soon()
     try:
-        where = _locate()
+        where = places.locate()
+        inherited = inherited_socket(os.environ)
+        # Where the lock is held its holder is named; take() does that.
+        if inherited is None and daemon_pid(where.lock) is None:
+            places.check_alone(where.socket)
         lock = take(where.lock)
         crashpoints.reached("daemon.locked")
         announce = detach(where.daemon_log) if options.detach else None
@@ -93,20 +96,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"zdeferd {__version__}")
     return parser
-
-
-def _locate() -> paths.Paths:
-    """Return the paths, the setting `state_dir` included, and make their folders."""
-    where = paths.locate(os.environ)
-    settings = files.load(where).settings
-    where = paths.locate(os.environ, settings.state_dir)
-    paths.check_runtime_dir(os.environ)
-    paths.check_socket_path(where.socket)
-    mounts.check_local(where.state, paths.STATE_SETTING)
-    mounts.check_local(where.socket, paths.SOCKET_SETTING)
-    for folder in (where.state, where.runs, os.path.dirname(where.socket)):
-        paths.ensure_private_dir(folder)
-    return where
 
 
 def _ready_threads() -> ThreadPoolExecutor:
@@ -206,11 +195,14 @@ class _Daemon:
         self._anchors.hold(where.lock, self._lock)
         self._anchors.hold(where.ledger, ledger)
         self._anchors.hold(where.socket)
+        places.point(where)
         crashpoints.reached("daemon.listening")
 
     async def _finish(self) -> None:
         await self._dispatcher.finish()
         await asyncio.gather(*self._answering, return_exceptions=True)
+        if not self._dispatcher.may_leave:  # else the socket stays, and starts the next daemon
+            places.withdraw(self._paths)
         self._endpoint.close()
         await self._executor.close()
 

@@ -9,7 +9,7 @@ from .. import __version__
 from ..errors import NoDaemon, ZdeferdError
 from ..install.plan import STOPPED, installed_service
 from ..machine.lock import daemon_pid
-from ..machine.paths import check_private_dir, check_socket_path
+from ..machine.paths import check_private_dir, check_socket_path, socket_path
 from ..machine.processes import named
 from ..wire import messages
 from ..wire.client import check_socket, request
@@ -46,24 +46,19 @@ def check_socket_rule(scene: Scene) -> Iterator[Finding]:
     except ZdeferdError as error:
         yield refused("socket", error)
         return
+    if path != socket_path(scene.env, scene.platform):
+        yield Finding(Level.OK, "socket", f"{path} (another session's, by {scene.paths.pointer})")
+        return
     rule = next((n for n in ("ZDEFERD_SOCKET", "XDG_RUNTIME_DIR") if scene.env.get(n)), "HOME")
     yield Finding(Level.OK, "socket", f"{path} (by {rule})")
 
 
 def check_runtime_dir(scene: Scene) -> Iterator[Finding]:
-    """Check XDG_RUNTIME_DIR: sessions with and without it have different sockets."""
+    """Check XDG_RUNTIME_DIR: a missing folder, or another user's, holds no socket."""
     runtime = scene.env.get("XDG_RUNTIME_DIR", "")
     if scene.platform == "darwin" or scene.env.get("ZDEFERD_SOCKET"):
         return
-    usual = f"/run/user/{os.getuid()}"
     if not runtime:
-        if os.path.isdir(usual):
-            yield Finding(
-                Level.WARN,
-                "runtime",
-                f"XDG_RUNTIME_DIR is not set, and {usual} exists",
-                f"export XDG_RUNTIME_DIR={usual}, or this session meets another daemon",
-            )
         return
     try:
         found = os.stat(runtime)
@@ -72,6 +67,7 @@ def check_runtime_dir(scene: Scene) -> Iterator[Finding]:
         yield Finding(Level.BAD, "runtime", f"{runtime}: {error.strerror}", remedy)
         return
     if found.st_uid != os.getuid():
+        usual = f"/run/user/{os.getuid()}"
         remedy = f"export XDG_RUNTIME_DIR={usual} (this one came through su or sudo)"
         yield Finding(Level.BAD, "runtime", f"{runtime} belongs to uid {found.st_uid}", remedy)
 

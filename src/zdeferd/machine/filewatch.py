@@ -41,10 +41,16 @@ class Inotify:
         """Return the descriptor, which is readable once something has changed."""
         return int(self._descriptor)
 
-    def look_at(self, paths: Iterable[str], events: int = CONTENT) -> None:
-        """Watch these paths; one that is watched already gets these events."""
-        for path in paths:
+    def look_at(self, paths: Iterable[str], events: int = CONTENT) -> bool:
+        """Watch these paths; one that is watched already gets these events.
+
+        False: one could not be watched, because no watch was left or it is not there.
+        """
+        added = [
             self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), events)
+            for path in paths
+        ]
+        return min(added, default=0) >= 0
 
     def wait(self) -> None:
         """Return after the next change."""

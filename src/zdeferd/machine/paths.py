@@ -43,6 +43,9 @@ class Paths(NamedTuple):
     autostart: str
     """The marker that lets the shim start the daemon; the setting `state_dir` does not move
     it, because the shim reads no settings."""
+    pointer: str
+    """The file that names the socket in force, for shells whose rule gives another; beside
+    the marker."""
 
 
 def locate(
@@ -64,6 +67,7 @@ def locate(
         shared_log=f"{state}/deferred.log",
         daemon_log=f"{state}/zdeferd.log",
         autostart=f"{default_state}/autostart",
+        pointer=f"{default_state}/socket",
     )
 
 
@@ -75,6 +79,36 @@ def socket_path(env: Mapping[str, str], platform: str = sys.platform) -> str:
     if runtime and platform != "darwin":
         return f"{runtime}/zdeferd/sock"
     return f"{home_dir(env)}/.local/state/zdeferd/run/sock"
+
+
+def socket_in_force(where: Paths, env: Mapping[str, str]) -> str:
+    """Return the socket at which the daemon can be reached.
+
+    It is that of the rule. Where nothing is there, and `$ZDEFERD_SOCKET` does not name it, it
+    is the one that the pointer file leads to: another session started the daemon. The shim
+    does the same.
+    """
+    if _absolute(env, "ZDEFERD_SOCKET") or os.path.lexists(where.socket):
+        return where.socket
+    return pointed_socket(where.pointer) or where.socket
+
+
+def pointed_socket(pointer: str) -> str:
+    """Return the socket that the file `pointer` names, empty where one of them is not ours."""
+    try:
+        if not _ours(pointer, stat.S_ISREG):
+            return ""
+        with open(pointer, "rb") as file:
+            path = os.fsdecode(file.read(4096).split(b"\n")[0])
+        return path if path.startswith("/") and _ours(path, stat.S_ISSOCK) else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _ours(path: str, is_kind: Callable[[int], bool]) -> bool:
+    """Tell whether `path` is no symlink, of that kind, and ours in a folder of ours. OSError."""
+    found, folder = os.lstat(path), os.stat(os.path.dirname(path))
+    return is_kind(found.st_mode) and found.st_uid == folder.st_uid == os.getuid()
 
 
 def config_dir(env: Mapping[str, str]) -> str:

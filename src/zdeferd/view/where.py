@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..machine.paths import Paths, locate
+from ..machine.paths import Paths, locate, socket_in_force
 
 
 def find_paths(env: Mapping[str, str]) -> Paths:
-    """Return all paths, those of the setting `state_dir` included."""
+    """Return all paths, those of the setting `state_dir` included, and the socket in force."""
+    paths = _find_paths(env)
+    return paths._replace(socket=socket_in_force(paths, env))
+
+
+def _find_paths(env: Mapping[str, str]) -> Paths:
     paths = locate(env)
     try:
         with open(paths.config_file, "rb") as file:

@@ -1,0 +1,94 @@
+"""Finds and checks where the daemon lives, and says at which socket it can be reached.
+
+A living daemon at the socket is left alone: with another state folder it has another lock,
+and a second bind would steal the path. The pointer file in the state folder leads a shell
+whose own rule gives another path (no `XDG_RUNTIME_DIR`, an editor's own) to the socket in
+force. It is a convenience: where it cannot be written the daemon serves all the same.
+"""
+
+import contextlib
+import os
+import socket
+import stat
+
+from ..errors import AlreadyRunning, UnsafePath
+from ..jobs import files
+from ..machine import mounts, paths
+
+ANSWER_S = 2.0
+"""A daemon that is starting, or very busy, has greeted by then."""
+
+
+def locate() -> paths.Paths:
+    """Return the paths, the setting `state_dir` included, and make their folders."""
+    where = paths.locate(os.environ)
+    settings = files.load(where).settings
+    where = paths.locate(os.environ, settings.state_dir)
+    paths.check_runtime_dir(os.environ)
+    paths.check_socket_path(where.socket)
+    mounts.check_local(where.state, paths.STATE_SETTING)
+    mounts.check_local(where.socket, paths.SOCKET_SETTING)
+    for folder in (where.state, where.runs, os.path.dirname(where.socket)):
+        paths.ensure_private_dir(folder)
+    return where
+
+
+def check_alone(path: str) -> None:
+    """AlreadyRunning where a process listens at the socket `path`."""
+    if _listens(path):
+        raise AlreadyRunning(
+            f"another zdeferd serves this socket: {path}",
+            "`zdeferctl stop` ends it; for a second one set ZDEFERD_SOCKET to another path",
+        )
+
+
+def _listens(path: str) -> bool:
+    """Tell whether a process listens there and does not hang up before it has greeted.
+
+    A stopped daemon greets nobody, and goes on later; a dead one's socket refuses at once, or
+    hangs up where the kernel is still closing it.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.settimeout(ANSWER_S)
+        try:
+            peer.connect(path)
+            return bool(peer.recv(1))
+        except TimeoutError:
+            return True
+        except BlockingIOError:  # its queue is full
+            return True
+        except OSError:
+            return False
+
+
+def point(where: paths.Paths) -> None:
+    """Write the pointer file, and remove the dead socket that the one before led to."""
+    with contextlib.suppress(OSError, UnsafePath):
+        before = paths.pointed_socket(where.pointer)
+        paths.ensure_private_dir(os.path.dirname(where.pointer))
+        _write(where.pointer, where.socket)
+        # While it is there, shells whose rule gives it would not look at the pointer.
+        if before not in ("", where.socket) and not _listens(before):
+            os.unlink(before)
+
+
+def _write(path: str, text: str) -> None:
+    new = f"{path}.new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, os.fsencode(f"{text}\n"))
+    finally:
+        os.close(descriptor)
+    os.rename(new, path)
+
+
+def withdraw(where: paths.Paths) -> None:
+    """Remove the pointer file if it leads to the socket of `where`."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISREG(os.lstat(where.pointer).st_mode):
+            with open(where.pointer, "rb") as file:
+                ours = file.read(4096) == os.fsencode(f"{where.socket}\n")
+            if ours:
+                os.unlink(where.pointer)

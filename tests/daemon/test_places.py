@@ -1,0 +1,135 @@
+"""One daemon a socket, and the pointer file that leads other sessions to it."""
+
+import os
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.daemon import Daemon, Peer, visit
+from support.user import User, call, findings
+
+from zdeferd.daemon import places
+from zdeferd.errors import AlreadyRunning
+from zdeferd.machine.lock import take
+from zdeferd.wire import messages
+
+
+def pointer(daemon: Daemon) -> Path:
+    return daemon.state / "socket"
+
+
+def without_runtime(daemon: Daemon) -> None:
+    """From here on what is run is of a session without XDG_RUNTIME_DIR."""
+    del daemon.env["XDG_RUNTIME_DIR"]
+
+
+def test_a_daemon_with_another_state_folder_leaves_the_socket_alone(daemon: Daemon) -> None:
+    daemon.start()
+    before = daemon.socket.stat().st_ino
+    daemon.env["XDG_STATE_HOME"] = f"{daemon.home}/state2"
+    refused = daemon.run("zdeferd.daemon")
+    assert refused.returncode == 3
+    assert refused.stderr.startswith(
+        f"zdeferd: another zdeferd serves this socket: {daemon.socket};"
+    )
+    assert daemon.socket.stat().st_ino == before
+    with Peer(daemon.socket) as peer:
+        assert peer.ask(visit("n1")) == [b"ok", b"seq=1"]
+    assert "begins anew" not in daemon.errors.read_text()
+
+
+def test_the_socket_of_a_killed_daemon_is_taken(daemon: Daemon) -> None:
+    daemon.start()
+    daemon.kill()
+    assert daemon.socket.exists()
+    daemon.start()
+
+
+def test_a_listener_that_never_greets_is_left_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "ANSWER_S", 0.05)
+    path = str(home / "sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        places.check_alone(path)  # nobody listens yet
+        listener.listen()
+        with pytest.raises(AlreadyRunning, match=path):
+            places.check_alone(path)
+
+
+def test_the_pointer_is_there_while_the_daemon_is(daemon: Daemon) -> None:
+    daemon.start()
+    assert pointer(daemon).read_text() == f"{daemon.socket}\n"
+    assert stat.S_IMODE(pointer(daemon).stat().st_mode) == 0o600
+    daemon.stop()
+    assert not pointer(daemon).exists()
+
+
+def test_the_pointer_of_another_daemon_stays(daemon: Daemon) -> None:
+    daemon.start()
+    pointer(daemon).write_text("/elsewhere\n")
+    daemon.stop()
+    assert pointer(daemon).read_text() == "/elsewhere\n"
+
+
+def test_a_dead_socket_that_the_pointer_led_to_goes(daemon: Daemon) -> None:
+    daemon.start()
+    daemon.kill()
+    without_runtime(daemon)
+    daemon.launch()
+    other = daemon.home / ".local/state/zdeferd/run/sock"
+    with Peer(other) as peer:
+        peer.request(messages.Ping())
+    assert not daemon.socket.exists(), "shells whose rule gives it would not look at the pointer"
+    assert pointer(daemon).read_text() == f"{other}\n"
+
+
+def test_a_pointer_that_cannot_be_written_stops_no_daemon(daemon: Daemon) -> None:
+    pointer(daemon).mkdir(parents=True)
+    daemon.state.chmod(0o700)
+    daemon.start()
+
+
+def test_another_session_meets_the_daemon(
+    user: User, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.write_jobs("[a]\nrun = 'true'\n")
+    daemon.start()
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert call("run", "a").code == 0
+    assert call("status", "--json").document["socket"] == str(daemon.socket)
+    assert "another session's" in findings("ok")["socket"]["found"]
+    assert not findings("bad").keys() & {"socket", "daemon", "runtime"}
+    assert not findings("warn").keys() & {"socket", "daemon", "runtime"}
+    assert call("stop").code == 0
+    assert daemon.process is not None
+    assert daemon.process.wait(20) == 0
+
+
+def test_stop_ends_the_holder_of_the_lock_whose_socket_is_elsewhere(
+    user: User, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.start()
+    monkeypatch.setenv("ZDEFERD_SOCKET", f"{user.root}/run/zdeferd/other")
+    started = call("start")
+    assert started.code == 3
+    assert "holds the lock; `zdeferctl stop` ends it" in started.err
+    assert call("stop").code == 0
+    assert daemon.process is not None
+    assert daemon.process.wait(20) == 0
+
+
+def test_stop_signals_no_process_that_does_not_hold_the_lock(user: User) -> None:
+    stranger = subprocess.Popen(["sleep", "60"])
+    lock = take(str(user.state / "lock"))
+    try:
+        (user.state / "lock").write_text(f"{stranger.pid}\n")
+        assert call("stop").code == 3
+        assert stranger.poll() is None
+    finally:
+        os.close(lock)
+        stranger.kill()
+        stranger.wait()
