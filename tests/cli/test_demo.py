@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,35 @@ def shape(text: str) -> list[str]:
     """The lines, sorted, with amounts and alignment taken out."""
     amounts = re.sub(r"\d+(\.\d+)?( (ms|s|MiB|KiB))?", "N", text)
     return sorted(" ".join(line.split()) for line in amounts.splitlines())
+
+
+NEEDED = ("cat", "cmp", "cp", "mkdir", "mv", "rm", "sh", "zsh")
+
+
+@pytest.fixture
+def tools(home: Path) -> Path:
+    """A PATH with what the example jobs need, an apt-get that is quick, and no git."""
+    for name in NEEDED:
+        (home / name).symlink_to(shutil.which(name) or "/")
+    program(home / "apt-get", "echo Inst zsh")
+    return home
+
+
+def program(path: Path, code: str) -> None:
+    path.write_text(f"#!/bin/sh\n{code}\n")
+    path.chmod(0o755)
+
+
+def test_a_failed_job_s_output_is_shown_and_git_is_not_needed(tools: Path) -> None:
+    program(tools / "gh", "exit 4")
+    done = subprocess.run(
+        DEMO, env=os.environ | {"PATH": str(tools)}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    told = "tool-completions failed, rc 1; its output:\n  no completion from: gh completion"
+    assert f"\n\n{told} --shell zsh\n  tools: 0\n\nEach job ran exactly once" in done.stdout
+    assert "dotfiles-maintenance  idle        day       1 succeeded" in done.stdout
 
 
 def test_ctrl_c_in_the_middle_leaves_nothing_behind() -> None:

@@ -17,6 +17,7 @@ from ...install.share import share
 from ...ledger.reading import reading
 from ...view.render import Style, duration, kib, table
 from ...view.runs import cpu_ms, wall_ms
+from ...view.visible import Visible
 from .stage import Stage
 
 TYPE_CHECKING = False
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 SHELLS = 5
 PROMPT = "zdefer-demo> "
 LIMIT_S = 50.0
+OUTPUT_LINES = 10
+"""The last lines of a failed job's output, which are shown."""
 
 ZSHRC = """\
 PROMPT='{prompt}'
@@ -88,6 +91,8 @@ def _furnish(stage: Stage) -> None:
     stage.write(".zshrc", ZSHRC.format(prompt=PROMPT, plugin=plugin))
     stage.write(".zsh_history", HISTORY)
     stage.copy(share("examples", "jobs.d"), ".config/zdeferd/jobs.d")
+    if not shutil.which("git"):
+        return  # dotfiles-maintenance then finds no repository
     stage.write(".dotfiles/zshrc", "source ~/.zshrc\n")
     git = ("git", "-C", ".dotfiles", "-c", "user.name=demo", "-c", "user.email=demo@localhost")
     stage.run("git", "init", "-q", ".dotfiles")
@@ -145,9 +150,24 @@ def _document(
         "prompts_ms": sorted(round(shell.prompt_ms or 0) for shell in stage.shells),
         "first_job_ms": round(1000 * (first - opened_at)),
         "jobs": jobs,
+        "failures": [_failure(stage, run) for run in runs if run["outcome"] != "succeeded"],
         "log": lines,
         "exactly_once": all(j["runs"] == j["runs_expected"] == j["log_lines"] for j in jobs),
     }
+
+
+def _failure(stage: Stage, run: RunRow) -> Document:
+    """Return a run that did not succeed, with the last lines of its output."""
+    try:
+        with open(f"{stage.paths.runs}/{run['id']}/output", "rb") as file:
+            output = Visible().text(file.read(), final=True)
+    except FileNotFoundError:
+        output = ""
+    lines = output.expandtabs().split("\n")
+    while lines and not lines[-1]:
+        lines.pop()
+    told = {"job": run["job"], "outcome": run["outcome"], "rc": run["rc"]}
+    return told | {"output": lines[-OUTPUT_LINES:]}
 
 
 def _sums(runs: list[RunRow]) -> Document:
@@ -181,6 +201,7 @@ def text(found: Document, style: Style) -> str:
             f"the first job began after {found['first_job_ms']} ms.",
             "",
             table(HEADS, [_cells(job, style) for job in found["jobs"]], style, RIGHT),
+            *(line for failure in found["failures"] for line in _failure_lines(failure, style)),
             "",
             f"{verdict} What the shells share took",
             f"{duration(cpu)} of CPU; done by each of the {SHELLS} shells it would have been"
@@ -192,6 +213,13 @@ def text(found: Document, style: Style) -> str:
             style.dim(f"{duration(found['elapsed_ms'])} in all. Nothing was left behind."),
         ]
     )
+
+
+def _failure_lines(failure: Document, style: Style) -> list[str]:
+    rc = "" if failure["rc"] is None else f", rc {failure['rc']}"
+    says = "its output:" if failure["output"] else "it printed nothing"
+    head = f"{style.bold(failure['job'])} {style.state(failure['outcome'])}{rc}; {says}"
+    return ["", head, *(f"  {line}" for line in failure["output"])]
 
 
 def _cells(job: Document, style: Style) -> list[str]:
