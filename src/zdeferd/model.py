@@ -4,6 +4,7 @@ Instants are seconds since the epoch (float, wall clock); durations carry their
 unit in their name. Nothing here does IO or knows the time.
 """
 
+import shlex
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -86,6 +87,15 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     call: tuple[str, ...] = ()
     """The call as a shell declared it: one word is zsh code, several are a command and its
     arguments. Empty: a file declares the job, and `run` is as the user wrote it."""
+
+
+def command_of(job: Job) -> str:
+    """Return what a job runs, on one line; of a shell's job the call that declared it."""
+    words = job.call or (job.run.words if isinstance(job.run, Argv) else (job.run.source,))
+    if len(words) > 1 or isinstance(job.run, Argv):
+        return shlex.join(words)
+    first, *more = words[0].strip().splitlines() or [""]
+    return first + (f" … ({len(more) + 1} lines)" if more else "")
 
 
 class Sink(Struct, frozen=True):

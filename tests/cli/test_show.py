@@ -1,5 +1,8 @@
 """`zdeferctl show`: one run, whole."""
 
+import sqlite3
+from contextlib import closing
+
 from support.user import User, call, claim, end
 
 from zdeferd.model import Outcome
@@ -14,7 +17,7 @@ def test_an_ended_run(user: User) -> None:
     (folder / "output").write_text("hello\n")
     text = call("show", str(run)).out
     assert text.endswith(f"its output: zdeferctl log {run}\n")
-    assert "no longer declared" in text
+    assert "command      true\n" in text
     for part in ("timed out, rc 124", "200 ms user, 50 ms system", "first second", "20 MiB"):
         assert part in text
     document = call("show", str(run), "--json").document["run"]
@@ -37,8 +40,17 @@ def test_what_it_runs(user: User) -> None:
     end(user.ledger(), run)
     user.job_file('[build]\nrun = ["make", "all it"]\ntimeout = "5m"\n')
     text = call("show", str(run)).out
-    assert "command      make 'all it' (as declared now)\n" in text
-    assert "time limit   5 min (as declared now)\n" in text
+    assert "command      true\n" in text, "what ran, not what would run now"
+    assert "time limit   10 min (the default, as set now)\n" in text
+
+
+def test_a_run_of_an_older_zdeferd(user: User) -> None:
+    run = claim(user.ledger(), "build")
+    with closing(sqlite3.connect(user.state / "ledger.sqlite3")) as ledger, ledger:
+        ledger.execute("ALTER TABLE runs DROP COLUMN command")
+        ledger.execute("ALTER TABLE runs DROP COLUMN timeout_s")
+    assert "not known" in call("show", str(run)).out
+    assert call("show", str(run), "--json").document["run"]["command"] is None
 
 
 def test_unknown_run(user: User) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from support.user import NOW, User, call, claim, end, job
 
-from zdeferd.ledger.store import Shell
+from zdeferd.ledger.packing import Shell
 from zdeferd.machine.boot import boot_id
 from zdeferd.model import Outcome, Sink, Trigger
 

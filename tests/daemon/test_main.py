@@ -343,18 +343,41 @@ def test_what_is_older_than_keep_runs_is_forgotten_but_not_its_claims(daemon: Da
     with contextlib.closing(sqlite3.connect(daemon.state / "ledger.sqlite3")) as ledger, ledger:
         ledger.execute("UPDATE runs SET ended_at = 1000")
         ledger.execute("UPDATE batches SET ended_at = 1000")
-        ledger.execute("UPDATE shells SET seen_at = 1000")
+        ledger.execute("UPDATE shells SET seen_at = 1000, boot = 'another'")
         ledger.execute("UPDATE claims SET claimed_at = 1000")
+        ledger.execute("UPDATE jobs SET declared_at = 1000")
     daemon.start()
     ask(daemon, visit("n2"))
     daemon.wait_for("SELECT count(*) FROM runs", 0)
     daemon.wait_for("SELECT count(*) FROM claims", 1)
     assert daemon.rows("SELECT job FROM claims") == [("once",)], "ever stays spent"
     assert daemon.rows("SELECT nonce FROM shells") == [("n2",)]
+    assert daemon.rows("SELECT id FROM jobs") == []
     for _ in attempts():
         if not list((daemon.state / "runs").iterdir()):
             return
     raise AssertionError("the folders of forgotten runs are still there")
+
+
+def test_a_job_of_an_open_shell_does_not_run_again_when_its_run_is_forgotten(
+    daemon: Daemon,
+) -> None:
+    daemon.write_jobs('[shell]\nrun = ":"\n[day]\nrun = ":"\nonce_per = "day"\n')
+    daemon.start()
+    ask(daemon, visit("n1"))
+    daemon.wait_until_done(2)
+    daemon.stop()
+    with contextlib.closing(sqlite3.connect(daemon.state / "ledger.sqlite3")) as ledger, ledger:
+        ledger.execute("UPDATE runs SET ended_at = 1000")
+        ledger.execute("UPDATE shells SET seen_at = 1000")
+        ledger.execute("UPDATE claims SET claimed_at = 1000")
+    daemon.start()
+    ask(daemon, visit("n2"))
+    daemon.wait_for("SELECT count(*) FROM runs WHERE shell = 'n1'", 0)
+    ask(daemon, visit("n1"))  # delivered again
+    ask(daemon, visit("n1", 2))
+    daemon.wait_until_done(1)
+    assert daemon.rows("SELECT job, shell FROM runs") == [("shell", "n2")]
 
 
 def test_detached_it_answers_when_the_command_returns(daemon: Daemon) -> None:

@@ -114,7 +114,8 @@ def test_a_daemon_takes_up_its_work(kept: Path, daemon: Daemon) -> None:
         *("abandoned", "failed", "abandoned", "failed"),
         "succeeded",
     ]
-    assert daemon.rows("SELECT * FROM runs WHERE id < ? ORDER BY id", live[0]) == before
+    after = daemon.rows("SELECT * FROM runs WHERE id < ? ORDER BY id", live[0])
+    assert [row[: len(before[0])] for row in after] == before, "new columns stand behind"
 
 
 def test_a_newer_one_is_refused_untouched(kept: Path, home: Path) -> None:

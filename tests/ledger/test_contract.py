@@ -5,7 +5,9 @@ transactions that are committed or rolled back, and every read compared.
 """
 
 import inspect
+import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,8 +24,9 @@ from support.ledger import MemoryLedger, as_ledger
 from zdeferd.errors import LedgerError, WrongTransition
 from zdeferd.ledger.contract import Claims
 from zdeferd.ledger.database import load_statements
-from zdeferd.ledger.packing import pack, pack_work, unpack
-from zdeferd.ledger.store import Ledger, Shell
+from zdeferd.ledger.packing import Shell, pack, pack_work, unpack
+from zdeferd.ledger.store import Ledger
+from zdeferd.machine.processes import UNKNOWN, Process, process_of
 from zdeferd.model import Code, Cost, Ending, Job, Outcome, Run, Sink, State, Trigger, Work
 from zdeferd.rules.lifecycle import OUTCOMES, TRANSITIONS
 
@@ -124,13 +127,24 @@ def test_a_fingerprint_is_the_last_that_was_saved(claims: Claims) -> None:
 
 
 def test_old_claims_are_pruned_but_not_those_whose_key_can_come_back(claims: Claims) -> None:
-    keys = ("ever", "change:1", "boot:now", "boot:old", "day:1", "shell:n1", "run:x")
+    keys = ("ever", "change:1", "change:2", "boot:now", "boot:old", "day:1", "shell:n1", "run:x")
     for key in keys:
         assert claims.claim("a", key, 1, 5.0)
-    assert claims.claim("a", "day:2", 2, 9.0)
+    assert claims.claim("a", "run:y", 2, 9.0)
+    claims.save_fingerprint("a", "f", 2)
     claims.prune_claims(8.0, "now")
-    free = [key for key in (*keys, "day:2") if claims.claim("a", key, 3, 10.0)]
-    assert free == ["boot:old", "day:1", "shell:n1", "run:x"]
+    free = [key for key in (*keys, "run:y") if claims.claim("a", key, 3, 10.0)]
+    assert free == ["change:1", "boot:old", "shell:n1", "run:x"]
+
+
+def test_the_last_32_dates_of_a_job_stay_claimed(claims: Claims) -> None:
+    """Not those of the last days: a clock that is set, or a time zone, brings a date back."""
+    for job in ("a", "b"):
+        for number in range(1, 41):
+            assert claims.claim(job, f"day:{number}", number, 5.0)
+    claims.prune_claims(8.0, "now")
+    free = [number for number in range(1, 41) if claims.claim("a", f"day:{number}", 50, 10.0)]
+    assert free == list(range(1, 9))
 
 
 # --- runs --------------------------------------------------------------------------
@@ -324,21 +338,79 @@ def test_pruning_forgets_what_can_never_matter_again(ledger: Ledger) -> None:
     ledger.register("n1", Trigger.IDLE, JOB)
     assert ledger.prune(8.0, "now") == list(range(1, kept.id))
     spent = ("ever", "day:1", "shell:n1", "boot:old", "boot:now", "run:x")
-    assert [key for key in spent if ledger.is_claimed("a", key)] == ["ever", "boot:now"]
+    assert [key for key in spent if ledger.is_claimed("a", key)] == ["ever", "day:1", "boot:now"]
     assert [one.id for one in ledger.live_runs()] == [kept.id]
     assert ledger.registrations(Trigger.IDLE) == []
+
+
+OWN = process_of(os.getpid())
+GONE = OWN._replace(begun=OWN.begun + 1)
+"""A process that had this number before, or will have it."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process is known")
+@pytest.mark.parametrize(
+    ("boot", "process", "stays"),
+    [
+        ("now", OWN, True),
+        ("now", UNKNOWN, True),
+        ("", UNKNOWN, True),
+        ("now", GONE, False),
+        ("before", OWN, False),
+        ("before", UNKNOWN, False),
+    ],
+)
+def test_a_shell_that_may_be_open_keeps_its_row_and_claims(
+    ledger: Ledger, boot: str, process: Process, stays: bool
+) -> None:
+    shell = Shell("n1", 3, True, {"HOME": "/h"}, SINK, boot, process)
+    ledger.save_shell(shell, 5.0)
+    ledger.register("n1", Trigger.IDLE, JOB)
+    ended(ledger, key="shell:n1", at=5.0)
+    assert ledger.prune(8.0, "now") == [1]
+    assert ledger.shell("n1") == (shell._replace(boot="now") if stays else None)
+    assert ledger.is_claimed("a", "shell:n1") is stays
+    assert bool(ledger.registrations(Trigger.IDLE)) is stays
+
+
+def test_a_definition_goes_with_its_last_run(ledger: Ledger) -> None:
+    ledger.declare_job(JOB, "n1", 5.0)
+    kept = ended(ledger, key="day:1", at=9.0)
+    ledger.prune(8.0, "now")
+    assert ledger.declared_job(JOB.id) == JOB
+    ledger.register("n1", Trigger.IDLE, JOB)
+    ledger.save_shell(Shell("n1", 1, True, {}, SINK, "now"), 9.5)
+    assert ledger.prune(9.1, "now") == [kept.id]
+    assert ledger.declared_job(JOB.id) == JOB
+    ledger.drop_registration(1)
+    ledger.prune(9.1, "now")
+    assert ledger.declared_job(JOB.id) is None
+
+
+def test_nothing_of_a_pruned_definition_is_left_in_the_file(home: Path) -> None:
+    ledger = Ledger(str(home / "ledger"))
+    with ledger.transaction():
+        ledger.declare_job(replace(JOB, env={"TOKEN": "hunter2" * 999}), "n1", 5.0)
+        ledger.prune(8.0, "now")
+    ledger.close()
+    assert b"hunter2" not in (home / "ledger").read_bytes()
 
 
 # --- the same statements to both ---------------------------------------------------
 
 NAMES, NONCES, NUMBERS = st.sampled_from("abc"), st.sampled_from(["n1", "n2"]), st.integers(1, 6)
-KEYS = st.sampled_from(["ever", "day:1", "day:2", "boot:b1", "boot:b2", "shell:n1", "run:1"])
+KEYS = st.sampled_from(
+    ["ever", "day:1", "day:2", "boot:b1", "boot:b2", "shell:n1", "run:1", "change:1", "change:2"]
+)
 TRIGGERS, INSTANTS = st.sampled_from(Trigger), st.integers(1, 20).map(float)
 ENDINGS = st.builds(ending, st.sampled_from(Outcome), INSTANTS, st.integers(0, 50))
 RUNS = st.builds(run, NAMES, KEYS, batch=st.none() | NUMBERS, claimed_at=INSTANTS)
 JOBS = st.builds(lambda name: Job(id=name, run=Code("true")), NAMES)
 SHELLS = st.builds(
-    lambda nonce, seq: Shell(nonce, seq, seq > 1, {"HOME": "/h"}, SINK), NONCES, st.integers(1, 3)
+    lambda nonce, seq, boot: Shell(nonce, seq, seq > 1, {"HOME": "/h"}, SINK, boot),
+    NONCES,
+    st.integers(1, 3),
+    st.sampled_from(["", "b1", "b2"]),
 )
 TEXT = st.sampled_from([b"x", b"y"])
 PATHS = st.sampled_from(["/l1", "/l2"])

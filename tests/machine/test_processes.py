@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 from support.user import User
 
-from zdeferd.machine.processes import live_cost, named, openers
+from zdeferd.machine.processes import (
+    UNKNOWN,
+    live_cost,
+    may_live,
+    named,
+    openers,
+    process_of,
+)
 
 CHILD = """
 import time
@@ -72,3 +79,20 @@ def test_openers_are_other_processes(home: Path) -> None:
         assert openers(str(path)) == [cat.pid]
     with path.open():
         assert openers(str(path)) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process is known")
+def test_a_process_is_told_from_a_later_one_of_its_number(
+    runner: subprocess.Popen[str],
+) -> None:
+    process = process_of(runner.pid)
+    assert (process.pid, may_live(process)) == (runner.pid, True)
+    assert not may_live(process._replace(begun=process.begun - 1))
+    runner.kill()
+    runner.wait()
+    assert not may_live(process)
+    assert process_of(runner.pid) == UNKNOWN
+
+
+def test_an_unknown_process_may_live() -> None:
+    assert may_live(UNKNOWN)

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple, cast
 from msgspec.structs import replace
 
 from zdeferd.errors import LedgerError, WrongTransition
-from zdeferd.ledger.store import Ledger, Line, Registration, Shell
+from zdeferd.ledger.packing import Shell
+from zdeferd.ledger.store import Ledger, Line, Registration
+from zdeferd.machine.processes import may_live
 from zdeferd.model import Batch, BatchTotals, Ending, Job, Run, Sink, State, Trigger, Work
 from zdeferd.rules import lifecycle
 from zdeferd.rules.lifecycle import RunEvent
@@ -48,11 +50,19 @@ class LineRow(NamedTuple):
     problem: str | None = None
 
 
+class JobRow(NamedTuple):
+    """The last declaration of a job by a shell."""
+
+    job: Job | None
+    refused: str | None
+    declared_at: float
+
+
 class Tables(NamedTuple):
     """Everything that a transaction can change."""
 
     shells: dict[str, tuple[Shell, float]]
-    jobs: dict[str, tuple[Job | None, str | None]]
+    jobs: dict[str, JobRow]
     registrations: dict[int, tuple[Registration, Trigger]]
     claims: dict[tuple[str, str], tuple[int, float]]
     fingerprints: dict[str, tuple[str, int]]
@@ -115,15 +125,17 @@ class MemoryLedger:
         self.tables.shells[shell.nonce] = (shell, now)
 
     def declare_job(self, job: Job, shell: str, now: float, refused: str | None = None) -> None:
-        self.tables.jobs[job.id] = (job, refused)
+        row = self.tables.jobs.get(job.id)
+        if row is None or row.job != job or (row.refused or refused) is not None:
+            self.tables.jobs[job.id] = JobRow(job, refused, now)
 
     def refuse_job(self, job_id: str, shell: str, now: float, refused: str) -> None:
         before = self.tables.jobs.get(job_id)
-        self.tables.jobs[job_id] = (before[0] if before else None, refused)
+        self.tables.jobs[job_id] = JobRow(before.job if before else None, refused, now)
 
     def declared_job(self, job_id: str) -> Job | None:
         row = self.tables.jobs.get(job_id)
-        return row[0] if row else None
+        return row.job if row else None
 
     def register(self, shell: str, trigger: Trigger, job: Job) -> None:
         table = self.tables.registrations
@@ -293,27 +305,47 @@ class MemoryLedger:
         runs = [run for run, row in rows if row.ending and row.ending.ended_at < before][:500]
         for run in runs:
             del tables.runs[run]
+        self._prune_shells(before, boot)
         self.prune_claims(before, boot)
         in_use = {row.run.batch for row in tables.runs.values()}
         for number, batch in list(tables.batches.items()):
             if batch.ended_at is not None and batch.ended_at < before and number not in in_use:
                 del tables.batches[number]
-        for nonce in [nonce for nonce, (_, at) in tables.shells.items() if at < before]:
-            del tables.shells[nonce]
         for line in [line for line, row in tables.lines.items() if row.due_at < before]:
             del tables.lines[line]
         for number, (registration, _) in list(tables.registrations.items()):
             if registration.shell not in tables.shells:
                 del tables.registrations[number]
+        wanted = {row.run.job for row in tables.runs.values()}
+        wanted |= {registration.job.id for registration, _ in tables.registrations.values()}
+        for job, row in list(tables.jobs.items()):
+            if row.declared_at < before and job not in wanted:
+                del tables.jobs[job]
         return runs
+
+    def _prune_shells(self, before: float, boot: str) -> None:
+        table = self.tables.shells
+        for nonce, (shell, at) in list(table.items()):
+            shell = shell._replace(boot=shell.boot or boot)
+            table[nonce] = (shell, at)
+            if at < before and not (shell.boot == boot and may_live(shell.process)):
+                del table[nonce]
 
     def prune_claims(self, before: float, boot: str) -> None:
         table = self.tables.claims
-        for claim in [c for c, (_, at) in table.items() if at < before and _is_past(c[1], boot)]:
+        old = [claim for claim, (_, at) in table.items() if at < before]
+        for claim in [claim for claim in old if self._is_past(*claim, boot)]:
             del table[claim]
 
-
-def _is_past(key: str, boot: str) -> bool:
-    return key.startswith(("shell:", "day:", "run:")) or (
-        key.startswith("boot:") and key != f"boot:{boot}"
-    )
+    def _is_past(self, job: str, key: str, boot: str) -> bool:
+        scope, _, value = key.partition(":")
+        if scope == "day":
+            days = [c for c in self.tables.claims if c[0] == job and c[1].startswith("day:")]
+            run = self.tables.claims[job, key][0]
+            return sum(self.tables.claims[day][0] > run for day in days) >= 32
+        if scope == "change":
+            seen = self.tables.fingerprints.get(job)
+            return seen is not None and value != str(seen[1])
+        if scope == "shell":
+            return value not in self.tables.shells
+        return scope == "run" or (scope == "boot" and value != boot)

@@ -3,9 +3,8 @@
 import pytest
 
 from zdeferd.jobs.registrations import Function, Register
-from zdeferd.model import Argv, Code, Job
+from zdeferd.model import Argv, Code, Job, command_of
 from zdeferd.runs.visits import report
-from zdeferd.view.jobs import command_of
 from zdeferd.wire.messages import Hello, ShellContext, Visit
 
 

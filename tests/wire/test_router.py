@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +41,7 @@ class Echo:
         self.later: list[Message] = []
         self.sizes: list[tuple[int, int]] = []
         """Bytes of each message, and how many of its frames arrived."""
+        self.pids: list[int] = []
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
     def __enter__(self) -> Self:
@@ -53,6 +57,7 @@ class Echo:
 
     def _arrived(self, message: Message) -> None:
         self.sizes.append((message.size, len(message.frames)))
+        self.pids.append(self.endpoint.pid_of(message))
         if message.frames[:1] == [b"later"]:
             self.later.append(message)
         else:
@@ -197,6 +202,21 @@ def test_the_options_that_no_test_can_wait_for(home: Path) -> None:
     assert (found(zmq.BACKLOG), found(zmq.SNDHWM), found(zmq.RCVHWM)) == (4096, 1000, 1000)
     endpoint.close()
     loop.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_the_process_at_the_other_end_is_known(echo: Echo) -> None:
+    code = (
+        "import sys, zmq; s = zmq.Context().socket(zmq.DEALER); s.connect('ipc://' + sys.argv[1])"
+    )
+    code += "; s.send(b'x'); s.recv()"
+    with subprocess.Popen([sys.executable, "-c", code, str(echo.path)]) as other:
+        assert other.wait(20) == 0
+    with Dealer(echo.path) as dealer:
+        dealer.ask([b"x"])
+    assert echo.pids == [other.pid, os.getpid()]
+    gone = Message(b"", [], 0, descriptor=-1)
+    assert echo.endpoint.pid_of(gone) == 0
 
 
 def test_it_makes_a_private_socket_and_removes_it(home: Path) -> None:

@@ -6,12 +6,12 @@ size (about 10 MiB). Block counts are units of 512 bytes that reached a device.
 
 from __future__ import annotations
 
+import json
 import os
+from typing import NamedTuple
 
-from ..ledger.packing import unpack
+from ..jobs.files import load
 from ..ledger.reading import reading
-from ..model import Work
-from ..view.jobs import command_of, declared
 from ..view.live import as_found, cost_document, live_cost
 from ..view.render import Style, clock, count, duration, fields, home_short, kib, octets, printable
 from ..view.runs import document, notes, wall_ms, word
@@ -40,12 +40,12 @@ def perform(call: Call) -> int:
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
         row = as_found([latest_run(view, paths, call.args.target)], paths)[0]
-        command, timeout_s = _definition(view, paths, row)
+        ran = _definition(view, paths, row)
     output = f"{paths.runs}/{row['id']}/output"
     cost = live_cost(row, paths)
     found = document(row) | {
-        "command": command,
-        "timeout_s": timeout_s,
+        "command": ran.command,
+        "timeout_s": ran.timeout_s,
         "live_cost": cost_document(cost),
         "output_path": output if os.path.exists(output) else None,
     }
@@ -53,7 +53,7 @@ def perform(call: Call) -> int:
     def text(style: Style) -> str:
         pairs = [
             *_pairs(row, call.now, style),
-            *_defined(command, timeout_s, row["ended_at"] is not None),
+            *_defined(ran),
             *_cost(row, call.now),
             *_so_far(cost),
         ]
@@ -67,22 +67,30 @@ def perform(call: Call) -> int:
     return call.answer({"run": found}, text)
 
 
-def _definition(view: View, paths: Paths, row: RunRow) -> tuple[str | None, float | None]:
-    """Return command and time limit: of a live run its own, else as declared now."""
-    jobs, loaded = declared(view, paths)
-    payload, item = view.payload(row["id"]), jobs.get(row["job"])
-    job = unpack(payload, Work).job if payload else item and item.job
-    if job is None:
-        return None, None
-    return command_of(job), job.timeout_s or loaded.settings.default_timeout_s
+class Ran(NamedTuple):
+    """What a run runs, as it was when the run was claimed."""
+
+    command: str | None
+    """None: it is not known any more."""
+    timeout_s: float
+    is_default: bool
+    """The limit is that of the settings, as they are now."""
 
 
-def _defined(command: str | None, timeout_s: float | None, ended: bool) -> list[tuple[str, str]]:
-    if command is None or timeout_s is None:
-        return [("command", "its job is no longer declared")]
-    now = " (as declared now)" if ended else ""
-    limit = duration(timeout_s * 1000)
-    return [("command", printable(command) + now), ("time limit", limit + now)]
+def _definition(view: View, paths: Paths, row: RunRow) -> Ran:
+    settings = load(paths).settings
+    kept = view.ran(row["id"])
+    limit, text = kept.get("timeout_s"), kept.get("command")
+    command = None if text is None else str(json.loads(text))
+    return Ran(command, limit or settings.default_timeout_s, limit is None)
+
+
+def _defined(ran: Ran) -> list[tuple[str, str]]:
+    if ran.command is None:
+        return [("command", "not known: it was claimed by an older zdeferd")]
+    default = " (the default, as set now)" if ran.is_default else ""
+    limit = duration(ran.timeout_s * 1000)
+    return [("command", printable(ran.command)), ("time limit", limit + default)]
 
 
 def _pairs(row: RunRow, now: float, style: Style) -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ from ..machine import paths
 from ..machine.boot import boot_id
 from ..machine.journal import Journal
 from ..machine.lock import daemon_pid, take, write_pid
+from ..machine.processes import process_of
 from ..machine.quiet import Probe
 from ..machine.timers import Alarm, Clock
 from ..runs import judge
@@ -260,7 +261,8 @@ class _Daemon:
             self._endpoint.release(message)
 
         if whole := self._pieces.whole(visit, time.monotonic()):
-            self._dispatcher.visit(whole, answer, release)
+            shell = process_of(self._endpoint.pid_of(message))
+            self._dispatcher.visit(whole, answer, release, shell)
         else:
             answer()
 

@@ -15,10 +15,12 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from ..errors import LedgerError
+from ..machine.processes import UNKNOWN, Process
 from ..model import Batch, Job, Run, Scope, Sink, Trigger, Work
 from ..rules.scopes import change_key, request_key, scope_key
 from ..telemetry import projection
-from .store import Ledger, Shell
+from .packing import Shell
+from .store import Ledger
 
 
 class Declaration(NamedTuple):
@@ -43,6 +45,7 @@ class Report(Struct, frozen=True):
     env: dict[str, str]
     """Cut to the allow-list."""
     sink: Sink
+    process: Process = UNKNOWN
     declared: tuple[Declaration, ...] = ()
     refused: tuple[Refusal, ...] = ()
     postprompt: bool = False
@@ -80,7 +83,8 @@ def take_visit(ledger: Ledger, report: Report, facts: Facts) -> Claimed:
         return Claimed()
     first = known is None or not known.prompted
     prompted = report.postprompt or not first
-    shell = Shell(report.nonce, report.seq, prompted, report.env, report.sink)
+    told = report.env, report.sink, facts.boot, report.process
+    shell = Shell(report.nonce, report.seq, prompted, *told)
     ledger.save_shell(shell, facts.now)
     claimed = Claimed()
     declared = _declare(ledger, report, facts.now, claimed)
@@ -180,8 +184,7 @@ def _idle_batch(
     """Claim what is due of one sink's candidates, as one batch; no batch where nothing is."""
     batch, runs = None, []
     for shell, job in candidates:
-        due = due_now(ledger, job, shell, facts)
-        if due is not None:
+        if (due := due_now(ledger, job, shell, facts)) is not None:
             batch = batch or ledger.new_batch(Trigger.IDLE, shell.nonce, sink, facts.now)
             runs += _claim(ledger, job, shell, due, batch, facts)
     claimed.runs += runs
@@ -201,8 +204,7 @@ def idle_waits(ledger: Ledger, facts: Facts) -> bool:
 
 def idle_daily(ledger: Ledger, facts: Facts) -> bool:
     """Return whether a new day can make a job due for the idle trigger."""
-    candidates = _idle_candidates(ledger, facts, None)
-    return any(job.once_per is Scope.DAY for _, job in candidates)
+    return any(job.once_per is Scope.DAY for _, job in _idle_candidates(ledger, facts, None))
 
 
 def _idle_candidates(
@@ -221,8 +223,7 @@ def _idle_candidates(
 
 
 def _last_shell(ledger: Ledger) -> Shell | None:
-    shells = ledger.latest_shells()
-    return next((s for s in shells if s.env.get("ZSH_IDLE_ENABLE") != "0"), None)
+    return next((s for s in ledger.latest_shells() if s.env.get("ZSH_IDLE_ENABLE") != "0"), None)
 
 
 # --- claims --------------------------------------------------------------------

@@ -15,7 +15,7 @@ from ..errors import LedgerError, LedgerNewer, UnsafePath
 from ..machine.files import open_file
 from ..machine.paths import check_private_file
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """`PRAGMA user_version`; a ledger with a larger one is refused untouched."""
 
 
@@ -60,6 +60,7 @@ class Database:
             )
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA secure_delete = ON")  # what is pruned may be a value of `env`
         if version == 0:
             self._db.executescript(
                 f"BEGIN IMMEDIATE; {self._sql['schema']}; "

@@ -11,7 +11,10 @@ CREATE TABLE shells (
     seen_at REAL NOT NULL,
     prompted INTEGER NOT NULL DEFAULT 0,   -- its first postprompt event has been recorded
     env     TEXT NOT NULL,                 -- JSON map: the allow-listed environment
-    sink    TEXT NOT NULL                  -- JSON Sink
+    sink    TEXT NOT NULL,                 -- JSON Sink
+    boot    TEXT NOT NULL DEFAULT '',      -- of its last visit; empty: by an older zdeferd
+    pid     INTEGER NOT NULL DEFAULT 0,    -- 0: not known (another container, macOS)
+    begun   INTEGER NOT NULL DEFAULT 0     -- when the process began, in ticks after the boot
 ) WITHOUT ROWID;
 CREATE INDEX shells_seen ON shells (seen_at);
 
@@ -35,7 +38,7 @@ CREATE TABLE registrations (
 );
 
 -- `claims`: the durable rights to run, one a (job, scope key). Deleted only when the key can
--- never come back.
+-- never come back, whatever is kept of the run.
 CREATE TABLE claims (
     job        TEXT NOT NULL,
     key        TEXT NOT NULL,              -- shell:… boot:… day:… change:N ever run:…
@@ -85,7 +88,9 @@ CREATE TABLE runs (
     rc            INTEGER,
     wall_ms INTEGER, cpu_user_ms INTEGER, cpu_system_ms INTEGER, max_rss_kib INTEGER,
     block_in INTEGER, block_out INTEGER, switches_voluntary INTEGER, switches_involuntary INTEGER,
-    output_bytes INTEGER, output_dropped_bytes INTEGER
+    output_bytes INTEGER, output_dropped_bytes INTEGER,
+    command TEXT,                          -- JSON text: what it runs, on one line
+    timeout_s REAL                         -- NULL: the setting
 );
 CREATE INDEX runs_live ON runs (id) WHERE state != 'ended';
 CREATE INDEX runs_job ON runs (job, id);
@@ -116,18 +121,27 @@ CREATE TABLE lines (
 ALTER TABLE lines ADD COLUMN before INTEGER;
 ALTER TABLE lines DROP COLUMN device;
 
+-- name: to_schema_3
+-- What tells whether a shell is open, and what a run ran once its job says something else.
+ALTER TABLE shells ADD COLUMN boot TEXT NOT NULL DEFAULT '';
+ALTER TABLE shells ADD COLUMN pid INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE shells ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN command TEXT;
+ALTER TABLE runs ADD COLUMN timeout_s REAL;
+
 -- name: save_shell
-INSERT INTO shells (nonce, seq, seen_at, prompted, env, sink)
-VALUES (:nonce, :seq, :now, :prompted, :env, :sink)
+INSERT INTO shells (nonce, seq, seen_at, prompted, env, sink, boot, pid, begun)
+VALUES (:nonce, :seq, :now, :prompted, :env, :sink, :boot, :pid, :begun)
 ON CONFLICT (nonce) DO UPDATE
-SET seq = :seq, seen_at = :now, prompted = :prompted, env = :env, sink = :sink;
+SET seq = :seq, seen_at = :now, prompted = :prompted, env = :env, sink = :sink,
+    boot = :boot, pid = :pid, begun = :begun;
 
 -- name: shell
-SELECT nonce, seq, prompted, env, sink FROM shells WHERE nonce = :nonce;
+SELECT nonce, seq, prompted, env, sink, boot, pid, begun FROM shells WHERE nonce = :nonce;
 
 -- name: latest_shells
 -- Newest first; claims.py takes the first that has not switched idle work off.
-SELECT nonce, seq, prompted, env, sink FROM shells ORDER BY seen_at DESC LIMIT 32;
+SELECT nonce, seq, prompted, env, sink, boot, pid, begun FROM shells ORDER BY seen_at DESC LIMIT 32;
 
 -- name: declare_job
 INSERT INTO jobs (id, definition, declared_at, shell, refused)
@@ -209,8 +223,10 @@ FROM runs WHERE batch = :id;
 SELECT seq + 1 FROM sqlite_sequence WHERE name = 'runs';
 
 -- name: insert_run
-INSERT INTO runs (id, job, key, trigger, shell, batch, sink, after, attempts, claimed_at, state)
-VALUES (:id, :job, :key, :trigger, :shell, :batch, :sink, :after, :attempts, :now, :state);
+INSERT INTO runs (id, job, key, trigger, shell, batch, sink, after, attempts, claimed_at, state,
+    command, timeout_s)
+VALUES (:id, :job, :key, :trigger, :shell, :batch, :sink, :after, :attempts, :now, :state,
+    :command, :timeout_s);
 
 -- name: begin_run_numbers
 INSERT INTO sqlite_sequence (name, seq)
@@ -295,12 +311,35 @@ DELETE FROM batches WHERE ended_at < :before
 AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.batch = batches.id);
 
 -- name: prune_claims
--- Keys (rules/scopes.py) that can never come back; those of `ever` and `change` stay.
-DELETE FROM claims WHERE claimed_at < :before AND (key LIKE 'shell:%' OR key LIKE 'day:%'
-    OR key LIKE 'run:%' OR (key LIKE 'boot:%' AND key != :boot));
+-- Keys (rules/scopes.py) that can never come back; those of `ever` stay. A shell is open as long
+-- as it has a row. A date can come back with another time zone or a clock that is set: the last 32
+-- stay. A generation comes once. A key of `run` is made at random.
+DELETE FROM claims WHERE claimed_at < :before AND (
+    key LIKE 'run:%'
+    OR (key LIKE 'boot:%' AND key != :boot)
+    OR (key LIKE 'shell:%' AND NOT EXISTS
+        (SELECT 1 FROM shells WHERE nonce = substr(claims.key, 7)))
+    OR (key LIKE 'day:%' AND 32 <=
+        (SELECT count(*) FROM claims AS later WHERE later.job = claims.job
+         AND later.key LIKE 'day:%' AND later.run > claims.run))
+    OR (key LIKE 'change:%' AND key !=
+        (SELECT 'change:' || generation FROM fingerprints WHERE job = claims.job)));
 
--- name: prune_shells
-DELETE FROM shells WHERE seen_at < :before;
+-- name: place_shells
+-- Those of an older zdeferd: they may be open as long as this boot lasts.
+UPDATE shells SET boot = :boot WHERE boot = '';
+
+-- name: old_shells
+SELECT nonce, boot, pid, begun FROM shells WHERE seen_at < :before ORDER BY nonce;
+
+-- name: prune_shell
+DELETE FROM shells WHERE nonce = :nonce;
+
+-- name: prune_jobs
+-- A definition may hold values of `env` and bodies of functions. The next shell declares it again.
+DELETE FROM jobs WHERE declared_at < :before
+AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.job = jobs.id)
+AND NOT EXISTS (SELECT 1 FROM registrations WHERE registrations.job = jobs.id);
 
 -- name: prune_registrations
 DELETE FROM registrations WHERE NOT EXISTS

@@ -7,14 +7,30 @@ also readable in the ledger with any SQLite tool.
 
 import json
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from ..model import Batch, Run, Sink, State, Trigger, Work
+from ..machine.processes import UNKNOWN, Process
+from ..model import Batch, Job, Run, Sink, State, Trigger, Work, command_of
 
 T = TypeVar("T")
+COMMAND_LIMIT = 1000
+"""Characters of its command that a run keeps."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Shell(NamedTuple):
+    """A shell as of its last visit."""
+
+    nonce: str
+    seq: int
+    prompted: bool
+    env: dict[str, str]
+    sink: Sink
+    boot: str = ""
+    """Of its last visit."""
+    process: Process = UNKNOWN
 
 
 def pack(value: Any) -> str:
@@ -52,6 +68,16 @@ def pack_work(work: Work) -> str:
     return f'{{"job":{pack_again(work.job)},"env":{pack_again(work.env)}}}'
 
 
+def pack_command(job: Job) -> str:
+    """Return what `job` runs as a run keeps it: one line, cut, as JSON; keeps the last texts."""
+    return _pack_command(_Same(job))
+
+
+@lru_cache(maxsize=256)
+def _pack_command(same: _Same) -> str:
+    return pack(command_of(same.value)[:COMMAND_LIMIT])
+
+
 def unpack(text: str, kind: type[T]) -> T:
     """Return what `pack` was given; msgspec.ValidationError where it is no `kind`."""
     return msgspec.convert(json.loads(text), kind)
@@ -86,3 +112,10 @@ def run_of(row: Any) -> Run:
         attempts=row["attempts"],
         shell=row["shell"],
     )
+
+
+def shell_of(row: Any) -> Shell:
+    """Return the shell that a row of `shells` holds."""
+    env, sink = unpack(row["env"], dict[str, str]), unpack(row["sink"], Sink)
+    process = Process(row["pid"], row["begun"])
+    return Shell(row["nonce"], row["seq"], bool(row["prompted"]), env, sink, row["boot"], process)

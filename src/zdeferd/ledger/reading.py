@@ -121,10 +121,10 @@ class View:
         row: RunRow | None = self._row(f"SELECT {_RUN} FROM runs WHERE id = ?", (run_id,))
         return row
 
-    def payload(self, run_id: int) -> str | None:
-        """Return what a live run executes, as JSON; None once it has ended."""
-        row = self._row("SELECT work FROM payloads WHERE run = ?", (run_id,))
-        return None if row is None else str(row["work"])
+    def ran(self, run_id: int) -> Row:
+        """Return `command` (JSON text) and `timeout_s` of a run, where its ledger has them."""
+        found: Row = self._row("SELECT * FROM runs WHERE id = ?", (run_id,))
+        return found
 
     def last_run(self, job: str) -> RunRow | None:
         """Return the newest run of a job, or None."""

@@ -5,28 +5,28 @@ runs. Of the rules it knows one: a run changes its state only as rules/lifecycle
 It implements the contract of claims (contract.py).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from ..errors import LedgerError, WrongTransition
+from ..machine.processes import Process, may_live
 from ..model import Batch, BatchTotals, Ending, Job, Run, Scope, Sink, State, Trigger, Work
 from ..rules import lifecycle
 from ..rules.lifecycle import RunEvent
 from ..rules.scopes import scope_key
 from .database import Database
-from .packing import batch_of, pack_again, pack_work, run_of, unpack
-
-
-class Shell(NamedTuple):
-    """A shell as of its last visit."""
-
-    nonce: str
-    seq: int
-    prompted: bool
-    env: dict[str, str]
-    sink: Sink
+from .packing import (
+    Shell,
+    batch_of,
+    pack_again,
+    pack_command,
+    pack_work,
+    run_of,
+    shell_of,
+    unpack,
+)
 
 
 class Registration(NamedTuple):
@@ -57,11 +57,11 @@ class Ledger(Database):
     def shell(self, nonce: str) -> Shell | None:
         """Return the shell, or None where it has not visited."""
         row = self._one("shell", nonce=nonce)
-        return _shell(row) if row else None
+        return shell_of(row) if row else None
 
     def latest_shells(self) -> list[Shell]:
         """Return the last 32 shells that visited, newest first."""
-        return [_shell(row) for row in self._run("latest_shells")]
+        return [shell_of(row) for row in self._run("latest_shells")]
 
     def save_shell(self, shell: Shell, now: float) -> None:
         """Record a visit: insert the shell or replace it."""
@@ -73,6 +73,9 @@ class Ledger(Database):
             prompted=shell.prompted,
             env=pack_again(shell.env),
             sink=pack_again(shell.sink),
+            boot=shell.boot,
+            pid=shell.process.pid,
+            begun=shell.process.begun,
         )
 
     def declare_job(self, job: Job, shell: str, now: float, refused: str | None = None) -> None:
@@ -144,6 +147,8 @@ class Ledger(Database):
             attempts=run.attempts,
             now=run.claimed_at,
             state=lifecycle.FIRST,
+            command=pack_command(work.job),
+            timeout_s=work.job.timeout_s,
         )
         self._run("insert_payload", run=run.id, work=pack_work(work))
 
@@ -276,17 +281,19 @@ class Ledger(Database):
         runs = [row["id"] for row in self._run("prunable_runs", before=before)]
         for run in runs:
             self._run("prune_run", id=run)
+        self._prune_shells(before, boot)
         self.prune_claims(before, boot)
-        for name in ("prune_batches", "prune_shells", "prune_lines"):
-            self._run(name, before=before)
         self._run("prune_registrations")
+        for name in ("prune_batches", "prune_lines", "prune_jobs"):
+            self._run(name, before=before)
         return runs
+
+    def _prune_shells(self, before: float, boot: str) -> None:
+        self._run("place_shells", boot=boot)
+        for row in self._run("old_shells", before=before).fetchall():
+            if row["boot"] != boot or not may_live(Process(row["pid"], row["begun"])):
+                self._run("prune_shell", nonce=row["nonce"])
 
     def prune_claims(self, before: float, boot: str) -> None:
         """Delete claims from before that instant whose key can never come back."""
         self._run("prune_claims", before=before, boot=scope_key(Scope.BOOT, "", boot, ""))
-
-
-def _shell(row: Any) -> Shell:
-    env, sink = unpack(row["env"], dict[str, str]), unpack(row["sink"], Sink)
-    return Shell(row["nonce"], row["seq"], bool(row["prompted"]), env, sink)

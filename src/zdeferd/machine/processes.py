@@ -21,6 +21,32 @@ CLOCK_SLACK_S = 2.0
 """A process's start is computed from the boot's instant, which a set clock moves."""
 
 
+class Process(NamedTuple):
+    """A process of this boot that may have gone since; a pid of 0: not known."""
+
+    pid: int = 0
+    begun: int = 0
+    """Ticks of the clock after the boot: tells it from a later one of that number."""
+
+
+UNKNOWN = Process()
+
+
+def process_of(pid: int) -> Process:
+    """Return the process that has the number now; an unknown one where there is none. Linux."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name, in brackets, may hold blanks and brackets; 20th behind it: starttime.
+            return Process(pid, int(file.read().rpartition(b")")[2].split()[19]))
+    except (OSError, IndexError):
+        return UNKNOWN
+
+
+def may_live(process: Process) -> bool:
+    """Return whether a process of this boot runs; True as well where that is not known."""
+    return not process.pid or process_of(process.pid) == process
+
+
 class LiveCost(NamedTuple):
     """What a process tree has used so far, at the instant of the look."""
 

@@ -23,6 +23,7 @@ from ..ledger.inbox import Inbox
 from ..ledger.scribe import Scribe
 from ..ledger.store import Ledger
 from ..machine.journal import Journal
+from ..machine.processes import UNKNOWN, Process
 from ..machine.quiet import Probe
 from ..machine.timers import Clock
 from ..model import Run, Work
@@ -79,14 +80,18 @@ class Dispatcher:
         visit: Visit,
         answer: Callable[[], None],
         drop: Callable[[], None] = lambda: None,
+        shell: Process = UNKNOWN,
     ) -> None:
-        """Take a shell's visit; `answer` is called once all of it is durable, else `drop`."""
+        """Take a shell's visit; `answer` is called once all of it is durable, else `drop`.
+
+        `shell` is the process that visits.
+        """
         if visit.postprompt or visit.idle:
             self.reload(only_if_changed=True)
         facts = self._facts()
         self._heard_at = facts.now
         try:
-            report = visits.report(visit, facts.jobs, facts.default_log)
+            report = visits.report(visit, facts.jobs, facts.default_log, shell)
         except Exception as error:  # noqa: BLE001 - one visit is no reason to end
             self._parts.journal.fault(error)
             drop()

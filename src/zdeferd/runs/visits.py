@@ -14,13 +14,16 @@ from ..jobs.keys import declared_job, is_id
 from ..jobs.registrations import Register
 from ..jobs.script import Equipment
 from ..ledger.claims import Declaration, Refusal, Report
+from ..machine.processes import UNKNOWN, Process
 from ..model import Code, Job, Sink
 from ..telemetry import projection
 from ..wire import frames
 from ..wire.messages import ShellContext, Visit
 
 
-def report(visit: Visit, files: Mapping[str, Job], default_log: str) -> Report:
+def report(
+    visit: Visit, files: Mapping[str, Job], default_log: str, shell: Process = UNKNOWN
+) -> Report:
     """Return what `visit` reports, judged against the jobs of the files.
 
     `default_log` is the shared log of a shell that names none.
@@ -32,6 +35,7 @@ def report(visit: Visit, files: Mapping[str, Job], default_log: str) -> Report:
         seq=visit.hello.seq,
         env=env,
         sink=sink,
+        process=shell,
         declared=tuple(_judged(jobs, files)),
         refused=(*refused, *_too_large(visit)),
         postprompt=visit.postprompt,

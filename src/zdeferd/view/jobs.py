@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from ..jobs.problems import Problem, in_order
 from ..ledger.packing import unpack
 from ..ledger.reading import View
 from ..machine.paths import Paths
-from ..model import Argv, Code, Job
+from ..model import Code, Job
 from .render import count
 
 TYPE_CHECKING = False
@@ -50,15 +49,6 @@ def declared(view: View, paths: Paths) -> tuple[dict[str, Declared], Loaded]:
         elif item.job and row["refused"]:
             found[item.id] = item._replace(refused=row["refused"], declared_at=row["declared_at"])
     return found, loaded
-
-
-def command_of(job: Job) -> str:
-    """Return what a job runs, on one line; of a shell's job the call that declared it."""
-    words = job.call or (job.run.words if isinstance(job.run, Argv) else (job.run.source,))
-    if len(words) > 1 or isinstance(job.run, Argv):
-        return shlex.join(words)
-    first, *more = words[0].strip().splitlines() or [""]
-    return first + (f" … ({len(more) + 1} lines)" if more else "")
 
 
 def tally(problems: Sequence[Problem], paths: Paths) -> str:

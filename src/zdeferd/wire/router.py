@@ -10,6 +10,8 @@ Assumes that the caller holds the daemon's lock, because a second bind takes ove
 import asyncio
 import contextlib
 import os
+import socket
+import sys
 from collections.abc import Callable
 
 import zmq
@@ -35,10 +37,10 @@ MESSAGES_A_TURN = 32
 class Message:
     """One message of a peer. One of too many bytes has no frames."""
 
-    __slots__ = ("frames", "held_bytes", "peer", "size")
+    __slots__ = ("descriptor", "frames", "held_bytes", "peer", "size")
 
-    def __init__(self, peer: bytes, frames: list[bytes], size: int) -> None:
-        self.peer, self.frames, self.size = peer, frames, size
+    def __init__(self, peer: bytes, frames: list[bytes], size: int, descriptor: int) -> None:
+        self.peer, self.frames, self.size, self.descriptor = peer, frames, size, descriptor
         self.held_bytes = size + MESSAGE_OVERHEAD
 
 
@@ -108,6 +110,19 @@ class Endpoint:
         message.frames, message.held_bytes = [], 0
         self._receive_soon()
 
+    @staticmethod
+    def pid_of(message: Message) -> int:
+        """Return the process that connected, as far as it can be told while the message arrives.
+
+        0: not known (it has left, it is in another container, or this is not Linux).
+        """
+        try:
+            with socket.fromfd(message.descriptor, socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+                credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            return int.from_bytes(credentials[:4], sys.byteorder)
+        except (OSError, AttributeError):
+            return 0
+
     def close(self) -> None:
         """End all connections, once answers have been handed to the kernel.
 
@@ -151,14 +166,18 @@ class Endpoint:
 
     def _rest_of_message(self, peer: bytes) -> Message:
         frames: list[bytes] = []
-        size = 0
+        size, descriptor = 0, -1
         while self._router.getsockopt(zmq.RCVMORE):
-            frame = self._router.recv()
+            if descriptor < 0:
+                first = self._router.recv(copy=False)
+                frame, descriptor = first.bytes, first.get(zmq.SRCFD)
+            else:
+                frame = self._router.recv()
             size += len(frame)
             if size > MAX_MESSAGE_BYTES:
                 frames.clear()
             elif len(frames) <= MAX_FRAMES:  # one more than allowed, so that it is refused
                 frames.append(frame)
-        message = Message(peer, frames, size)
+        message = Message(peer, frames, size, descriptor)
         self._held_bytes += message.held_bytes
         return message
