@@ -8,10 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
-from support.user import User, call, claim, end, job
+from support.daemon import Daemon
+from support.user import SINK, User, call, claim, end, job
 
-from zdeferd.ledger import reading
-from zdeferd.model import Outcome
+from zdeferd import __version__
+from zdeferd.ledger import database
+from zdeferd.ledger.packing import Shell
+from zdeferd.ledger.store import Ledger
+from zdeferd.model import Ending, Outcome, State
 
 EXAMPLES = Path(__file__).parents[2] / "examples/jobs.d"
 
@@ -40,13 +44,112 @@ def test_live_runs_and_outcomes(user: User) -> None:
 def test_held_lock_is_a_running_daemon(user: User) -> None:
     lock = os.open(user.state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        assert call("status", "--json").document["daemon"] == {"running": False, "pid": None}
+        nobody = {"running": False, "pid": None, "version": None}
+        assert call("status", "--json").document["daemon"] == nobody
         fcntl.flock(lock, fcntl.LOCK_EX)
         os.write(lock, b"1234\n")
-        assert call("status", "--json").document["daemon"] == {"running": True, "pid": 1234}
+        told = {"running": True, "pid": 1234, "version": None}
+        assert call("status", "--json").document["daemon"] == told
         assert "running, pid 1234" in call("status").out
     finally:
         os.close(lock)
+
+
+def hold_lock(user: User, pid: int, version: str) -> int:
+    lock = os.open(user.state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.write(lock, b"1234\n")
+    (user.state / "lock.version").write_text(f"{pid} {version}\n")
+    return lock
+
+
+@pytest.mark.parametrize(
+    ("version", "says"),
+    [
+        (__version__, ""),
+        ("0.0.9", f"! the daemon (0.0.9) is older than this zdeferctl ({__version__}); zdeferctl "),
+        ("99.0", f"! the daemon (99.0) is newer than this zdeferctl ({__version__}); zdeferctl st"),
+    ],
+)
+def test_the_daemon_s_version(user: User, version: str, says: str) -> None:
+    lock = hold_lock(user, 1234, version)
+    try:
+        text = call("status").out
+        assert f"running, pid 1234, version {version}\n" in text
+        assert says in text
+        assert ("than this zdeferctl" in text) == bool(says)
+        assert call("status", "--json").document["daemon"]["version"] == version
+    finally:
+        os.close(lock)
+
+
+def test_the_version_of_an_earlier_daemon_does_not_count(user: User) -> None:
+    lock = hold_lock(user, 77, "0.0.9")
+    try:
+        assert "0.0.9" not in call("status").out
+        assert call("status", "--json").document["daemon"]["version"] is None
+    finally:
+        os.close(lock)
+
+
+def test_a_daemon_says_its_version(user: User, daemon: Daemon) -> None:
+    daemon.start()
+    assert daemon.process is not None
+    told = {"running": True, "pid": daemon.process.pid, "version": __version__}
+    assert call("status", "--json").document["daemon"] == told
+
+
+def failed(ledger: Ledger, job_id: str, outcome: Outcome, rc: int, key: str = "ever") -> int:
+    """A run that ended now."""
+    run = claim(ledger, job_id, key, now=time.time())
+    ledger.dispatch(run, "a-boot", time.time())
+    ending = Ending(outcome=outcome, rc=rc, started_at=time.time(), ended_at=time.time())
+    ledger.end_run(run, State.DISPATCHED, ending)
+    return run
+
+
+def test_the_jobs_that_failed_are_named_until_they_succeed(user: User) -> None:
+    ledger = user.ledger()
+    end(ledger, claim(ledger, "long-ago"), Outcome.FAILED, 1)
+    failed(ledger, "build", Outcome.FAILED, 3)
+    slow = failed(ledger, "slow", Outcome.TIMED_OUT, 124)
+    failed(ledger, "well", Outcome.SUCCEEDED, 0)
+    text = call("status").out
+    assert f"! 2 jobs failed: slow (timed out), build (rc 3); zdeferctl log {slow}\n" in text
+    runs = call("status", "--json").document["failed_runs"]
+    assert [(run["job"], run["rc"]) for run in runs] == [("slow", 124), ("build", 3)]
+    failed(ledger, "build", Outcome.CANCELLED, 143, "run:1")
+    assert "build (rc 3)" in call("status").out
+    for job_id in ("slow", "build"):
+        failed(ledger, job_id, Outcome.SUCCEEDED, 0, "run:2")
+    assert "failed:" not in call("status").out
+
+
+def test_a_log_that_can_be_opened_again_is_no_problem(user: User) -> None:
+    """Before the daemon has tried again."""
+    ledger = user.ledger()
+    log = user.root / "logs/seg.log"
+    ledger.add_line(str(log), b"DEFERRED id=noisy ms=1 rc=3", None, 0.0)
+    (line,) = ledger.open_lines()
+    ledger.put_back_line(line.id, f"the log's folder is missing: {log.parent}; make it")
+    assert "! shared log cannot be written" in call("status").out
+    log.parent.mkdir()
+    assert "shared log" not in call("status").out
+    log.mkdir()
+    assert "! shared log cannot be written" in call("status").out
+    log.rmdir()
+    ledger.put_back_line(line.id, f"cannot flush the log: {log}: Input/output error")
+    assert "! shared log cannot be written" in call("status").out
+
+
+def test_a_refusal_is_gone_with_the_next_shell_that_does_not_meet_it(user: User) -> None:
+    ledger = user.ledger()
+    now = time.time()
+    ledger.declare_job(job("build"), "shell-1", now - 9, "declared in a file, which stands")
+    ledger.save_shell(Shell("shell-1", 1, True, {}, SINK), now - 5)
+    assert "refused: build" in call("status").out
+    ledger.save_shell(Shell("shell-2", 1, True, {}, SINK), now - 1)
+    assert "refused" not in call("status").out
 
 
 def test_stuck_and_lost_lines_are_problems(user: User) -> None:
@@ -94,14 +197,14 @@ def test_a_ledger_on_a_file_system_that_cannot_be_written(
     ledger = user.ledger()
     claim(ledger, "waits")
     ledger.close()
-    connect = reading._connect_with
+    connect = database._connect_with
 
     def cannot_write(path: str, options: str) -> tuple[sqlite3.Connection, int]:
         if "immutable" not in options:
             raise sqlite3.OperationalError("unable to open database file")
         return connect(path, options)
 
-    monkeypatch.setattr(reading, "_connect_with", cannot_write)
+    monkeypatch.setattr(database, "_connect_with", cannot_write)
     monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)
     document = call("status", "--json").document
     assert [run["job"] for run in document["live_runs"]] == ["waits"]

@@ -1,7 +1,9 @@
 """Checks of zdeferd's own files: installed, configured and written."""
 
+import time
+
 import pytest
-from support.user import User, call, claim, findings
+from support.user import User, call, claim, findings, job
 
 
 def test_a_call_above_the_line_that_loads_the_plugin(user: User) -> None:
@@ -51,6 +53,18 @@ def test_a_marker_that_names_nothing(user: User) -> None:
 def test_a_log_without_its_folder(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERF_SEGMENT_LOG", f"{user.root}/absent/perf.log")
     assert findings("bad")["log"]["remedy"] == f"mkdir -p {user.root}/absent"
+
+
+def test_no_log_is_wanted(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERF_SEGMENT_LOG", "/dev/null")
+    assert findings("ok")["log"]["found"] == "/dev/null: no log is wanted"
+
+
+def test_jobs_of_shells_that_were_refused(user: User) -> None:
+    user.ledger().declare_job(job("build"), "shell-1", time.time(), "declared in a file")
+    warned = findings("warn")["jobs"]
+    assert warned["found"] == "1 job of shells refused: build"
+    assert warned["remedy"] == "zdeferctl why build"
 
 
 def test_lines_that_were_lost(user: User) -> None:

@@ -40,7 +40,7 @@ def test_a_locked_ledger_is_told_from_a_damaged_one(
     def busy(path: str, options: str) -> None:
         raise error
 
-    monkeypatch.setattr("zdeferd.ledger.reading._connect_with", busy)
+    monkeypatch.setattr("zdeferd.ledger.database._connect_with", busy)
     with pytest.raises(LedgerLocked), reading(path):
         pass
     assert findings("bad")["state"]["found"] == f"ledger is locked: {path}"

@@ -55,5 +55,7 @@ async def test_a_log_that_could_not_be_written_is_tried_again_by_itself(
         while await committer.transact(lambda ledger: ledger.open_lines()):
             pass
     assert log.read_bytes() == line + b"\n"
+    await made._writing
+    assert said.problems == [], "it is mended"
     await made.close()
     await committer.close()

@@ -16,6 +16,7 @@ from zdeferd.view.render import (
     printable,
     table,
     width,
+    wrapped,
 )
 
 NOW = 1_700_000_000.0
@@ -109,3 +110,13 @@ def test_words() -> None:
     assert home_short("/home/u/x", "/home/u") == "~/x"
     assert home_short("/home/user2", "/home/u") == "/home/user2"
     assert home_short("/etc", "/") == "/etc"
+
+
+def test_long_lines_are_wrapped_between_words() -> None:
+    text = f"{Style(True).paint('!', 'red')} a sentence that names /a/path/longer/than/that"
+    assert wrapped(text, None) == text
+    lines = wrapped(text, 16, 2).split("\n")
+    assert lines[1:] == ["  that names", "  /a/path/longer/than/that"]
+    assert lines[0].endswith(" a sentence")
+    assert wrapped("    -> as it was", 40, 7) == "    -> as it was"
+    assert wrapped("    -> in two lines", 13, 7) == "    -> in two\n       lines"

@@ -10,12 +10,13 @@ from __future__ import annotations
 import sys
 import time
 
-from ..view.render import Style, safe
+from ..view.render import Style, safe, wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
+    from typing import TextIO
 
     from ..view.render import Document
 
@@ -50,16 +51,12 @@ class Call:
         self._end_live()
         if self.args.json:
             self._print_json({"error": message, "exit_code": code})
-        print(f"zdeferctl: {safe(message)}", file=sys.stderr)
+        print(wrapped(f"zdeferctl: {safe(message)}", _columns(sys.stderr)), file=sys.stderr)
 
     @property
     def columns(self) -> int | None:
         """The columns of the terminal that shows the answer; None: there is none."""
-        if not sys.stdout.isatty():
-            return None
-        from shutil import get_terminal_size
-
-        return get_terminal_size().columns
+        return _columns(sys.stdout)
 
     @property
     def watched(self) -> bool:
@@ -88,6 +85,16 @@ class Call:
 
         head = {"schema_version": JSON_SCHEMA_VERSION, "verb": self.verb}
         print(json.dumps({**head, **document}, indent=2, ensure_ascii=True))
+
+
+def _columns(stream: TextIO) -> int | None:
+    """Return the columns of the terminal behind `stream`; None: there is none, or no width."""
+    if not stream.isatty():
+        return None
+    from os import environ, get_terminal_size
+
+    named = environ.get("COLUMNS", "")
+    return (int(named) if named.isdigit() else get_terminal_size(stream.fileno()).columns) or None
 
 
 def wants_colour(env: Mapping[str, str], on_terminal: bool) -> bool:

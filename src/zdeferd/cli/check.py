@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..jobs.files import load
 from ..jobs.problems import in_order
-from ..view.render import Style, count, home_short, printable
+from ..view.render import Style, count, home_short, printable, wrapped
 from ..view.where import find_paths
 from .codes import DONE, NO
 
@@ -35,7 +35,8 @@ def perform(call: Call) -> int:
         if not problems:
             return f"{style.paint('valid', 'green')}: the settings and {jobs} in {where}"
         shown = [printable(home_short(problem, paths.home)) for problem in problems]
-        lines = [f"{style.paint('refused', 'red')} {problem}" for problem in shown]
+        word = style.paint("refused", "red")
+        lines = [wrapped(f"{word} {problem}", call.columns, 8) for problem in shown]
         return "\n".join([*lines, f"{count(len(lines), 'problem')}; {jobs} valid in {where}"])
 
     document = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..doctor import connection, files, machine
 from ..doctor.findings import Finding, Level, Scene
 from ..jobs.files import load
-from ..view.render import Style, count, home_short, printable
+from ..view.render import Style, count, home_short, printable, wrapped
 from .codes import DONE, NO
 from .demo.host import this_host
 
@@ -32,7 +32,8 @@ def perform(call: Call) -> int:
     warned = sum(finding.level is Level.WARN for finding in findings)
 
     def text(style: Style) -> str:
-        lines = [_line(finding, call.env.get("HOME", ""), style) for finding in findings]
+        home = call.env.get("HOME", "")
+        lines = [_line(finding, home, style, call.columns) for finding in findings]
         summary = f"{bad} bad, {count(warned, 'warning')}" if bad or warned else "all is well"
         return "\n".join([*lines, "", style.bold(summary)])
 
@@ -44,11 +45,12 @@ def perform(call: Call) -> int:
     return call.answer(document, text, NO if bad else DONE)
 
 
-def _line(finding: Finding, home: str, style: Style) -> str:
+def _line(finding: Finding, home: str, style: Style, columns: int | None) -> str:
     found, remedy = (printable(home_short(t, home)) for t in (finding.found, finding.remedy))
     word = style.state(finding.level) + " " * (5 - len(finding.level))
-    line = f"{word}{finding.check:<10} {found}"
-    return line + f"\n{' ' * 16}{style.dim('-> ')}{remedy}" if remedy else line
+    line = wrapped(f"{word}{finding.check:<10} {found}", columns, 16)
+    advice = wrapped(f"{' ' * 16}{style.dim('->')} {remedy}", columns, 19)
+    return f"{line}\n{advice}" if remedy else line
 
 
 def examine(env: Mapping[str, str]) -> list[Finding]:

@@ -11,7 +11,7 @@ import os
 from ..ledger.reading import reading
 from ..view.jobs import Declared, declared, document, tally
 from ..view.live import as_found
-from ..view.render import Style, cut, home_short, printable, table, width
+from ..view.render import Style, cut, home_short, printable, table, width, wrapped
 from ..view.runs import document as run_document
 from ..view.runs import last_words
 from ..view.where import find_paths
@@ -54,7 +54,8 @@ def perform(call: Call) -> int:
         notes = [home_short(note, paths.home) for note in _refusals(found.values())]
         if loaded.problems:
             notes.append(f"{tally(loaded.problems, paths)}; zdeferctl check")
-        marked = [f"{style.paint('!', 'red')} {printable(note)}" for note in notes]
+        mark = style.paint("!", "red")
+        marked = [wrapped(f"{mark} {printable(note)}", call.columns, 2) for note in notes]
         return "\n".join([_table(rows, call.columns, style), *([""] if marked else []), *marked])
 
     documents = [_document(item, last.get(item.id)) for item in found.values()]

@@ -6,7 +6,7 @@ refused and listed; the other jobs and the last good settings stay in force.
 
 from __future__ import annotations
 
-from ..view.render import Style, count, home_short, printable
+from ..view.render import Style, count, home_short, printable, wrapped
 from ..view.where import find_paths
 from ..wire import messages
 from ..wire.client import request
@@ -31,7 +31,8 @@ def perform(call: Call) -> int:
 
     def text(style: Style) -> str:
         shown = [printable(home_short(problem, paths.home)) for problem in reloaded.problems]
-        refused = [f"{style.paint('refused', 'red')} {problem}" for problem in shown]
+        word = style.paint("refused", "red")
+        refused = [wrapped(f"{word} {problem}", call.columns, 8) for problem in shown]
         return "\n".join([f"{count(reloaded.jobs, 'job')} of files in force", *refused])
 
     document = {"jobs": reloaded.jobs, "problems": reloaded.problems}

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from .. import __version__
 from ..ledger.reading import View, reading
-from ..machine.lock import daemon_pid
+from ..machine.lock import daemon_pid, daemon_version
 from ..view.health import DAY_S, Trouble, troubles
 from ..view.live import as_found, cost_document, live_cost
-from ..view.render import Style, ago, fields, home_short, printable
+from ..view.render import Style, ago, count, fields, home_short, printable, wrapped
 from ..view.runs import document as run_document
 from ..view.runs import runs_table, word
 from ..view.where import find_paths
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..view.render import Document
     from .call import Call
 
+MOST_NAMED = 5
 _NOW = ("running", "cancelling", "waiting", "ended", "vanished")
 
 
@@ -36,10 +37,14 @@ class Status(NamedTuple):
 
     pid: int | None
     """The daemon's; 0: it has not written it yet; None: no daemon runs."""
+    daemon_version: str
+    """Empty: not known."""
     has_ledger: bool
     live: list[RunRow]
     outcomes: dict[str, int]
     """How many runs of the last 24 hours ended so, by outcome."""
+    failed: list[RunRow]
+    """Runs of the last 24 hours that failed, of jobs that have not succeeded since."""
     shells: ShellsRow
     troubles: list[Trouble]
 
@@ -55,15 +60,18 @@ def perform(call: Call) -> int:
         status = _look(paths, view, call.now)
     # The cost of running jobs takes psutil, which takes 30 ms; the table has no room for it.
     document = _document(status, paths) if call.args.json else {}
-    return call.answer(document, lambda style: _text(status, paths, call.now, style))
+    return call.answer(document, lambda style: _text(status, paths, call, style))
 
 
 def _look(paths: Paths, view: View, now: float) -> Status:
+    pid = daemon_pid(paths.lock)
     return Status(
-        pid=daemon_pid(paths.lock),
+        pid=pid,
+        daemon_version=daemon_version(paths.lock, pid) if pid else "",
         has_ledger=view.exists,
         live=as_found(view.live_runs(), paths),
         outcomes=view.outcomes(now - DAY_S),
+        failed=view.failed_runs(now - DAY_S),
         shells=view.shells(),
         troubles=troubles(paths, view, now),
     )
@@ -72,12 +80,17 @@ def _look(paths: Paths, view: View, now: float) -> Status:
 def _document(status: Status, paths: Paths) -> Document:
     return {
         "version": __version__,
-        "daemon": {"running": status.pid is not None, "pid": status.pid or None},
+        "daemon": {
+            "running": status.pid is not None,
+            "pid": status.pid or None,
+            "version": status.daemon_version or None,
+        },
         "socket": paths.socket,
         "state_dir": paths.state,
         "ledger": status.has_ledger,
         "live_runs": [_live_run(row, paths) for row in status.live],
         "outcomes_24h": status.outcomes,
+        "failed_runs": [run_document(row) for row in status.failed],
         "shells": status.shells["shells"],
         "last_visit_at_s": status.shells["seen_at"],
         "last_prompt_at_s": status.shells["prompted_at"],
@@ -89,29 +102,61 @@ def _live_run(row: RunRow, paths: Paths) -> Document:
     return run_document(row) | {"live_cost": cost_document(live_cost(row, paths))}
 
 
-def _text(status: Status, paths: Paths, now: float, style: Style) -> str:
+def _text(status: Status, paths: Paths, call: Call, style: Style) -> str:
     def short(text: str) -> str:
         return printable(home_short(text, paths.home))
 
     pairs = [
-        ("daemon", _daemon(status.pid, style)),
+        ("daemon", _daemon(status, style)),
         ("now", _tally([word(row) for row in status.live])),
         ("24 hours", _outcomes(status.outcomes, style)),
-        ("shells", _shells(status.shells, now)),
+        ("shells", _shells(status.shells, call.now)),
         ("socket", short(paths.socket)),
         ("state", short(paths.state)),
     ]
     parts = [fields(pairs, style)]
     if status.live:
-        parts += ["", runs_table(status.live, now, style)]
-    marked = [f"{style.paint('!', 'red')} {short(str(trouble))}" for trouble in status.troubles]
+        parts += ["", runs_table(status.live, call.now, style)]
+    told = [*_failed(status.failed), *_other_version(status), *map(str, status.troubles)]
+    mark = style.paint("!", "red")
+    marked = [wrapped(f"{mark} {short(line)}", call.columns, 2) for line in told]
     return "\n".join([*parts, *([""] if marked else []), *marked])
 
 
-def _daemon(pid: int | None, style: Style) -> str:
-    if pid is None:
+def _daemon(status: Status, style: Style) -> str:
+    if status.pid is None:
         return style.paint("not running", "yellow") + f"  {style.dim('zdeferctl ' + __version__)}"
-    return f"{style.paint('running', 'green')}, {f'pid {pid}' if pid else 'starting'}"
+    says = f"pid {status.pid}" if status.pid else "starting"
+    version = f", version {status.daemon_version}" if status.daemon_version else ""
+    return f"{style.paint('running', 'green')}, {says}{version}"
+
+
+def _failed(runs: list[RunRow]) -> list[str]:
+    """Return a line that names the jobs whose latest run failed; none where all is well."""
+    if not runs:
+        return []
+    words = ", ".join(f"{row['job']} ({_ending(row)})" for row in runs[:MOST_NAMED])
+    more = f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
+    return [f"{count(len(runs), 'job')} failed: {words}{more}; zdeferctl log {runs[0]['id']}"]
+
+
+def _ending(row: RunRow) -> str:
+    return (
+        f"rc {row['rc']}" if row["outcome"] == "failed" else str(row["outcome"]).replace("_", " ")
+    )
+
+
+def _other_version(status: Status) -> list[str]:
+    """Return a line where the daemon is not of this zdeferctl's version."""
+    if status.daemon_version in ("", __version__):
+        return []
+    age = "older" if _number(status.daemon_version) < _number(__version__) else "newer"
+    found = f"the daemon ({status.daemon_version}) is {age} than this zdeferctl ({__version__})"
+    return [f"{found}; zdeferctl stop, then zdeferctl start"]
+
+
+def _number(version: str) -> list[int]:
+    return [int(part) for part in version.split(".") if part.isdigit()]
 
 
 def _tally(words: list[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..ledger.reading import reading
 from ..view.facts import gather
-from ..view.render import Style, home_short, printable
+from ..view.render import Style, home_short, printable, wrapped
 from ..view.target import job_id
 from ..view.where import find_paths
 from ..view.why import WhyCode, why
@@ -43,6 +43,6 @@ def perform(call: Call) -> int:
 
     def text(style: Style) -> str:
         sentence = home_short(answer.sentence, paths.home)
-        return f"{style.bold(facts.id)} {printable(sentence)}"
+        return wrapped(f"{style.bold(facts.id)} {printable(sentence)}", call.columns)
 
     return call.answer(document, text, NO if answer.code in _NO_ANSWER else DONE)

@@ -28,7 +28,7 @@ from ..ledger.store import Ledger
 from ..machine import paths
 from ..machine.boot import boot_id
 from ..machine.journal import Journal
-from ..machine.lock import daemon_pid, take, write_pid
+from ..machine.lock import daemon_pid, take, write_pid, write_version
 from ..machine.processes import process_of
 from ..machine.quiet import Probe
 from ..machine.timers import Alarm, Clock
@@ -197,6 +197,7 @@ class _Daemon:
         self._anchors.hold(where.ledger, ledger)
         self._anchors.hold(where.socket)
         places.point(where)
+        write_version(where.lock, __version__)
         crashpoints.reached("daemon.listening")
 
     async def _finish(self) -> None:

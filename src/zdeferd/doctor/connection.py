@@ -115,7 +115,7 @@ def _answering(pong: messages.Pong) -> Iterator[Finding]:
             Level.WARN,
             "daemon",
             problem,
-            "mend what it names; it is listed for an hour after it struck last",
+            "mend what it names; it is listed for an hour at most",
         )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from .. import __version__
 from ..errors import LedgerError, LedgerLocked, LedgerNewer, LogUnavailable, ZdeferdError
@@ -15,8 +17,8 @@ from ..ledger.reading import reading
 from ..machine.lock import daemon_pid
 from ..machine.paths import Paths, check_private_dir, check_private_file
 from ..machine.processes import named, openers
-from ..telemetry.logfile import open_log
-from ..view.health import log_troubles, state_troubles
+from ..telemetry.logfile import discards, open_log
+from ..view.health import log_troubles, refused_by_shells, state_troubles
 from ..view.jobs import tally
 from ..view.render import count
 from .findings import Check, Finding, Level, Scene, refused
@@ -73,6 +75,9 @@ def check_log(scene: Scene) -> Iterator[Finding]:
     """Check the shared log that a shell with this environment would name."""
     paths, settings = scene.paths, scene.loaded.settings
     log = scene.env.get("PERF_SEGMENT_LOG") or settings.log or paths.shared_log
+    if discards(log):
+        yield Finding(Level.OK, "log", f"{log}: no log is wanted")
+        return
     if not os.path.lexists(log):
         folder = os.path.dirname(log)
         if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
@@ -94,6 +99,9 @@ def check_configuration(scene: Scene) -> Iterator[Finding]:
     """Check settings and job files."""
     if problems := tally(scene.loaded.problems, scene.paths):
         yield Finding(Level.BAD, "jobs", problems, "zdeferctl check says where and what")
+    with suppress(ZdeferdError), reading(scene.paths.ledger) as view:  # check_state tells
+        for trouble in refused_by_shells(view, time.time()):
+            yield Finding(Level.WARN, "jobs", *trouble)
     jobs = count(len(scene.loaded.jobs), "valid job")
     yield Finding(Level.OK, "jobs", f"{jobs} in {scene.paths.jobs_dir}")
 

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ..machine.lock import VERSION
 from ..machine.paths import Paths
 from .share import share
 from .steps import (
@@ -149,7 +150,9 @@ def uninstall_plan(host: Host, purge: bool = False) -> list[Step]:
 
 def _purge(paths: Paths) -> Iterator[Step]:
     """Yield the removal of zdeferd's own files in the state folder, which may hold others."""
-    for path in (paths.ledger, f"{paths.ledger}-wal", f"{paths.ledger}-shm", paths.lock):
+    for path in (paths.ledger, f"{paths.ledger}-wal", f"{paths.ledger}-shm"):
+        yield Remove(path)
+    for path in (paths.lock, paths.lock + VERSION):
         yield Remove(path)
     for path in (paths.shared_log, f"{paths.state}/deferred.jsonl", paths.daemon_log):
         yield Remove(path)

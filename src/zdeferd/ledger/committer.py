@@ -16,6 +16,7 @@ from ..crashpoints import reached
 from ..errors import LedgerError
 from .store import Ledger
 
+CANNOT_WRITE = "the ledger could not be written"
 T = TypeVar("T")
 Transaction = Callable[[Ledger], T]
 Part = tuple[Transaction[Any], asyncio.Future[Any]]
@@ -71,7 +72,7 @@ class Committer:
                 reached("daemon.commit-due")
             reached("daemon.commit-done")
         except sqlite3.Error as error:
-            failure = LedgerError(f"the ledger could not be written: {error}")
+            failure = LedgerError(f"{CANNOT_WRITE}: {error}")
             return [failure] * len(transactions)
         return results
 

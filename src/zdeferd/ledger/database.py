@@ -126,3 +126,27 @@ def _make_private(path: str) -> tuple[int, int]:
     finally:
         os.close(fd)
     return found.st_dev, found.st_ino
+
+
+def connect_to_read(path: str) -> tuple[sqlite3.Connection, int]:
+    """Return the connection and the schema version.
+
+    A write-ahead log needs its `-shm` file even for reading. Where there is none and it
+    cannot be created (a read-only file system), the file is read as immutable.
+    """
+    try:
+        return _connect_with(path, "mode=ro")
+    except sqlite3.OperationalError:
+        if os.access(os.path.dirname(path), os.W_OK) or not os.access(path, os.R_OK):
+            raise
+        return _connect_with(path, "mode=ro&immutable=1")
+
+
+def _connect_with(path: str, options: str) -> tuple[sqlite3.Connection, int]:
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    connection = sqlite3.connect(f"file:{quoted}?{options}", uri=True, timeout=2.0)
+    try:
+        return connection, connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.Error:
+        connection.close()
+        raise

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import WrongTransition
 from ..machine.journal import Journal
-from .committer import Committer
+from .committer import CANNOT_WRITE, Committer
 from .store import Ledger
 
 T = TypeVar("T")
@@ -68,6 +68,7 @@ class Inbox:
             if isinstance(result, Exception):
                 self._failed(arrival, result)
             else:
+                self._journal.mended(CANNOT_WRITE)
                 arrival.applied(result)
         return bool(arrivals)
 

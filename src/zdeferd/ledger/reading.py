@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 from ..errors import LedgerError, LedgerLocked, LedgerNewer
 from ..machine.paths import check_regular
-from .database import SCHEMA_VERSION
+from .database import SCHEMA_VERSION, connect_to_read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,6 +145,20 @@ class View:
         )
         return {row["outcome"]: row["n"] for row in rows}
 
+    def failed_runs(self, since: float) -> list[RunRow]:
+        """Return the runs that failed since that instant and that no later run of the job mended.
+
+        The newest first, one of each job. A later run that was cancelled or missed mends nothing.
+        """
+        return self._rows(
+            f"SELECT {_RUN} FROM runs WHERE ended_at >= ?"
+            " AND outcome IN ('failed', 'timed_out', 'abandoned')"
+            " AND NOT EXISTS (SELECT 1 FROM runs later"
+            "   WHERE later.job = runs.job AND later.id > runs.id"
+            "   AND later.outcome NOT IN ('cancelled', 'missed')) ORDER BY id DESC",
+            (since,),
+        )
+
     def declarations(self) -> list[DeclarationRow]:
         """Return shells' jobs: id, definition (JSON), declared_at, shell, refused."""
         return self._rows("SELECT * FROM jobs ORDER BY id")
@@ -155,9 +169,15 @@ class View:
         return row
 
     def refused_declarations(self, since: float) -> list[str]:
-        """Return the jobs whose last declaration by a shell, since then, was refused."""
+        """Return the jobs whose last declaration by a shell, since then, was refused.
+
+        Where another shell has visited after that and did not declare it, it is mended.
+        """
         rows = self._rows(
-            "SELECT id FROM jobs WHERE refused IS NOT NULL AND declared_at >= ? ORDER BY id",
+            "SELECT id FROM jobs WHERE refused IS NOT NULL AND declared_at >= ?"
+            " AND NOT EXISTS (SELECT 1 FROM shells"
+            "   WHERE prompted AND nonce != jobs.shell AND seen_at > jobs.declared_at)"
+            " ORDER BY id",
             (since,),
         )
         return [row["id"] for row in rows]
@@ -252,7 +272,7 @@ def open_view(path: str) -> View:
         return View(None)
     check_regular(path)  # SQLite would block for ever on a FIFO
     try:
-        connection, version = _connect(path)
+        connection, version = connect_to_read(path)
     except sqlite3.Error as error:
         raise _unreadable(f"{path} ({error})", error) from None
     if version == 0:  # a daemon made the file and died before the schema was in it
@@ -267,27 +287,3 @@ def open_view(path: str) -> View:
         )
     connection.row_factory = sqlite3.Row
     return View(connection)
-
-
-def _connect(path: str) -> tuple[sqlite3.Connection, int]:
-    """Return the connection and the schema version.
-
-    A write-ahead log needs its `-shm` file even for reading. Where there is none and it
-    cannot be created (a read-only file system), the file is read as immutable.
-    """
-    try:
-        return _connect_with(path, "mode=ro")
-    except sqlite3.OperationalError:
-        if os.access(os.path.dirname(path), os.W_OK) or not os.access(path, os.R_OK):
-            raise
-        return _connect_with(path, "mode=ro&immutable=1")
-
-
-def _connect_with(path: str, options: str) -> tuple[sqlite3.Connection, int]:
-    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    connection = sqlite3.connect(f"file:{quoted}?{options}", uri=True, timeout=2.0)
-    try:
-        return connection, connection.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.Error:
-        connection.close()
-        raise

@@ -79,6 +79,7 @@ class Scribe:
         before: list[Line] = []
         while True:
             lines = await self._committer.transact(lambda ledger: ledger.open_lines())
+            self._ledger.look_at(lines)
             if not lines or lines == before:
                 return not lines
             await flush(self._ledger, map(_pending, lines), self._synced)
@@ -90,6 +91,19 @@ class _Lines:
 
     def __init__(self, committer: Committer, journal: Journal) -> None:
         self._committer, self._journal = committer, journal
+        self._paths: dict[int, str] = {}
+        self._problems: dict[str, str] = {}
+        """What keeps lines out of a file, by its path."""
+
+    def look_at(self, lines: Sequence[Line]) -> None:
+        """Note which lines are open. A file that has none any more is mended."""
+        self._paths = {line.id: line.path for line in lines}
+        for path in self._problems.keys() - set(self._paths.values()):
+            self._journal.mended(self._problems.pop(path))
+
+    def _tell(self, line: int, problem: str) -> None:
+        self._problems[self._paths[line]] = problem
+        self._journal.once(problem)
 
     async def begin(self, line: int, where: Intent) -> None:
         await self._committer.transact(lambda ledger: ledger.begin_line(line, *where))
@@ -106,11 +120,11 @@ class _Lines:
         await self._committer.transact(transaction)
 
     async def put_back(self, line: int, problem: str) -> None:
-        self._journal.once(problem)
+        self._tell(line, problem)
         await self._committer.transact(lambda ledger: ledger.put_back_line(line, problem))
 
     async def note(self, line: int, problem: str) -> None:
-        self._journal.once(problem)
+        self._tell(line, problem)
         await self._committer.transact(lambda ledger: ledger.note_line(line, problem))
 
 

@@ -1,7 +1,8 @@
 """Writes the daemon's own log: plain lines on stderr, kept by systemd or by --detach.
 
 A fault that repeats is written once. The last distinct ones are kept for `zdeferctl
-doctor` until an hour after their last occurrence, and are written again after that.
+doctor` until they are mended, as far as that is noticed, and for at most an hour after their
+last occurrence. After that they are written again.
 Nothing of this reaches the shared log.
 """
 
@@ -59,6 +60,11 @@ class Journal:
             del self._struck[next(iter(self._struck))]
         if not known:
             self._say_new(fault)
+
+    def mended(self, *beginnings: str) -> None:
+        """Forget the faults that begin so: they are not listed, and news if they strike again."""
+        for fault in [fault for fault in self._struck if fault.startswith(beginnings)]:
+            del self._struck[fault]
 
     def _say_new(self, fault: str) -> None:
         now = self._clock.monotonic()

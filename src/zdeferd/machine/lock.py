@@ -10,9 +10,11 @@ import fcntl
 import os
 import signal
 
-from ..errors import AlreadyRunning, ZdeferdError
+from ..errors import AlreadyRunning, UnsafePath, ZdeferdError
 from .files import open_file, open_private
 
+VERSION = ".version"
+"""Appended to the lock's path: the file with the holder's pid and version."""
 LOOK_S = 0.2
 """`zdeferctl status` shares the lock for a moment to see whether a daemon holds it."""
 
@@ -36,6 +38,29 @@ def write_pid(lock: int) -> None:
     with contextlib.suppress(OSError):  # only `status` and `stop` would show it
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+
+def write_version(path: str, version: str) -> None:
+    """Write the version of this daemon beside its lock `path`, as far as the disk has room."""
+    with contextlib.suppress(OSError, UnsafePath):  # only `status` would show it
+        beside = open_private(path + VERSION, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            os.write(beside, f"{os.getpid()} {version}\n".encode())
+        finally:
+            os.close(beside)
+
+
+def daemon_version(path: str, pid: int) -> str:
+    """Return the version that the daemon `pid` wrote beside its lock; empty: not known."""
+    try:
+        descriptor = open_file(path + VERSION, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        writer, _, version = os.read(descriptor, 64).decode("ascii", "replace").partition(" ")
+        return version.strip() if writer == str(pid) else ""
+    finally:
+        os.close(descriptor)
 
 
 def daemon_pid(path: str) -> int | None:

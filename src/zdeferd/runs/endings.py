@@ -19,6 +19,8 @@ from ..rules.lifecycle import RunEvent
 from .arrivals import CancelAsked, CancelDecided, Parts, RunEnded, RunRecalled, RunTakenOver
 from .executor import cannot_change
 
+CANNOT_START = "cannot start jobs for now"
+
 
 class Endings:
     """Takes the executor's verdicts and the cancellations; no other class ends a run."""
@@ -42,7 +44,7 @@ class Endings:
 
     def could_not_start(self, runs: Iterable[int], reason: str, now: float) -> None:
         """Put `runs` off and log the reason."""
-        self._parts.journal.once(f"cannot start jobs for now: {reason}")
+        self._parts.journal.once(f"{CANNOT_START}: {reason}")
         self._parts.live.could_not_start(runs, now)
 
     # cancellation
@@ -119,6 +121,7 @@ class Endings:
             self.could_not_start([run.id], verdict.reason, now)
         else:
             self._parts.live.could_start()
+            self._parts.journal.mended(CANNOT_START)
         if ending is None:
             self._recall(run, event)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import NamedTuple
 
 from .render import count
@@ -57,9 +58,11 @@ def _folder_troubles(state: str) -> list[Trouble]:
 
 
 def log_troubles(view: View) -> list[Trouble]:
-    """Return a trouble for each log that lines did not reach."""
+    """Return a trouble for each log that lines did not reach and that is not mended."""
     found = []
     for row in view.unwritten_lines():
+        if row["state"] != "lost" and row["problem"] and _is_mended(row["path"], row["problem"]):
+            continue
         lines, where = count(row["lines"], "line"), f"{row['path']}: {row['problem']}"
         if row["state"] == "lost":
             has = "the ledger has the runs: `zdeferctl runs`"
@@ -68,6 +71,24 @@ def log_troubles(view: View) -> list[Trouble]:
             kept = f"{lines} kept in the ledger until it can"
             found.append(Trouble(f"shared log cannot be written: {where}", kept))
     return found
+
+
+def _is_mended(log: str, problem: str) -> bool:
+    """Return whether the log can be opened now, where it could not when the line was due.
+
+    The daemon finds that out when it tries again. What else can be wrong (a full disk, a sick
+    one) only its attempt tells.
+    """
+    if not problem.startswith(("the log", "cannot open the log")):
+        return False
+    try:
+        found = os.lstat(log)
+    except FileNotFoundError:
+        return os.access(os.path.dirname(log), os.W_OK | os.X_OK)
+    except OSError:
+        return False
+    is_ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid()
+    return is_ours and os.access(log, os.R_OK | os.W_OK)
 
 
 def job_troubles(paths: Paths, view: View, now: float) -> list[Trouble]:
@@ -79,11 +100,16 @@ def job_troubles(paths: Paths, view: View, now: float) -> list[Trouble]:
 
         told = tally(load(paths).problems, paths)
         found += [Trouble(told, "zdeferctl check")] if told else []
+    return found + refused_by_shells(view, now)
+
+
+def refused_by_shells(view: View, now: float) -> list[Trouble]:
+    """Return a trouble for the declarations of shells that were refused in the last day."""
     refused = view.refused_declarations(now - DAY_S)
-    if refused:
-        told = f"{count(len(refused), 'job')} of shells refused: {', '.join(refused)}"
-        found.append(Trouble(told, f"zdeferctl why {refused[0]}"))
-    return found
+    if not refused:
+        return []
+    told = f"{count(len(refused), 'job')} of shells refused: {', '.join(refused)}"
+    return [Trouble(told, f"zdeferctl why {refused[0]}")]
 
 
 def _has_files(folder: str) -> bool:

@@ -96,6 +96,22 @@ def width(text: str) -> int:
     return columns
 
 
+def wrapped(text: str, columns: int | None, indent: int = 0) -> str:
+    """Return `text` in lines of at most so many columns, all but the first indented.
+
+    A word that is longer stays whole: it may be a path or a command to copy. None: one line.
+    """
+    if columns is None or width(text) <= columns:
+        return text
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and width(f"{lines[-1]} {word}") <= columns:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(" " * (indent if lines else 0) + word)
+    return "\n".join(lines)
+
+
 def table(
     heads: Sequence[str],
     rows: Sequence[Sequence[str]],
