@@ -29,6 +29,7 @@ from support.pty import ZSH
 from zdeferd.install.share import share
 from zdeferd.ledger import claims
 from zdeferd.ledger.store import Ledger
+from zdeferd.model import Facts
 from zdeferd.runs import visits
 from zdeferd.wire import messages
 
@@ -170,7 +171,7 @@ def make_claims(count: int) -> None:
     """So many visits with one job each, decoded, claimed and committed."""
     with tempfile.TemporaryDirectory(prefix="zdg.", dir="/tmp") as scratch:
         ledger = Ledger(f"{scratch}/ledger.sqlite3")
-        facts = claims.Facts(
+        facts = Facts(
             now=1.7e9, boot="a-boot", day="2026-01-01", jobs={}, default_log=f"{scratch}/log",
             fingerprint=lambda watch, env: "",
         )  # fmt: skip

@@ -5,6 +5,8 @@ unit in their name. Nothing here does IO or knows the time.
 """
 
 import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -212,3 +214,28 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The shared log where no shell names one; empty: `deferred.log` in the state folder."""
     state_dir: str = ""
     """Empty: `$XDG_STATE_HOME/zdeferd`."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What claims depend on besides the ledger."""
+
+    now: float
+    boot: str
+    day: str
+    """The local date, ISO 8601."""
+    jobs: Mapping[str, Job]
+    """The jobs of the files, in order."""
+    default_log: str
+    fingerprint: Callable[[tuple[str, ...], Mapping[str, str]], str | None]
+    """The fingerprint of what a job watches, taken before; None: that could not be seen."""
+
+
+@dataclass
+class Claimed:
+    """What a transaction claimed: for the dispatcher's picture and the answer."""
+
+    runs: list[Run] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """`id: reason` of each refused declaration."""

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
 
@@ -126,3 +127,19 @@ def test_registrations_and_refusals_of_shells(user: User) -> None:
 def test_no_daemon(user: User) -> None:
     claim(user.ledger(), "build")
     assert code_of("build") == "waits_for_daemon"
+
+
+def test_what_cannot_be_looked_at(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zdeferd.jobs import fingerprint
+    from zdeferd.view import facts
+
+    user.job_file(f'[build]\nrun = "true"\nonce_per = "change"\nwatch = ["{user.root}/**"]\n')
+    user.ledger()
+    monkeypatch.setattr(fingerprint, "MOST_FILES", 1)
+    assert code_of("build") == "waits_for_look"
+    assert "(more than 1 files: " in call("why", "build").out
+    gate = threading.Event()
+    monkeypatch.setattr(fingerprint, "fingerprint", lambda watch, env: str(gate.wait(20)))
+    monkeypatch.setattr(facts, "LOOK_S", 0.05)
+    assert "(no answer in 0.05 s: " in call("why", "build").out
+    gate.set()

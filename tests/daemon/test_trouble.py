@@ -152,3 +152,25 @@ def test_a_newer_ledger_is_refused_and_left_alone(daemon: Daemon) -> None:
     assert "newer zdeferd" in done.stderr
     assert ledger.read_bytes() == before
     shutil.rmtree(daemon.state)
+
+
+DEAD_MOUNT = """
+import sys, threading
+from zdeferd.daemon.main import main
+from zdeferd.runs import looks
+looks.fingerprint = lambda watch, env: threading.Event().wait()
+sys.exit(main([]))
+"""
+
+
+def test_a_file_system_that_does_not_answer_holds_up_one_job(daemon: Daemon) -> None:
+    job = 'run = "true"\nonce_per = "change"\nwatch = ["/dead/mount"]\n'
+    daemon.write_jobs(f'[other]\nrun = "true"\n[stuck]\n{job}[idle]\non = ["idle"]\n{job}')
+    daemon.command = [sys.executable, "-c", DEAD_MOUNT]
+    daemon.start()
+    with Peer(daemon.socket) as peer:
+        assert peer.ask(visit("n1", 1, {"mine": "true"})) == [b"ok", b"seq=1"]
+        daemon.wait_until_done(2)
+        assert peer.ask(visit("n2")) == [b"ok", b"seq=1"]
+    assert daemon.rows("SELECT DISTINCT job FROM runs ORDER BY job") == [("mine",), ("other",)]
+    assert daemon.stop() == 0

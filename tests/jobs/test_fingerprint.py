@@ -1,12 +1,14 @@
 """The fingerprint differs exactly when what is watched does."""
 
+import glob
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from zdeferd.jobs.fingerprint import find_command, fingerprint
+from zdeferd.jobs import fingerprint as module
+from zdeferd.jobs.fingerprint import Unseen, find_command, fingerprint
 
 
 def seen(home: Path, word: str, path: str = "") -> str:
@@ -98,3 +100,47 @@ def test_what_cannot_be_looked_at_is_a_state(tree: Path) -> None:
 def test_names_that_are_not_utf8(tree: Path) -> None:
     (tree / os.fsdecode(b"\xff.txt")).touch()
     assert len(seen(tree, "~/*.txt")) == 32
+
+
+def test_links_that_lead_up_are_not_followed(tree: Path) -> None:
+    (tree / "lib/plugin").mkdir()
+    (tree / "lib/plugin/workspace").symlink_to("../..")
+    (tree / "lib/dotfiles").symlink_to(tree)
+    (tree / "lib/twice").symlink_to("plugin")
+    (tree / "lib/plugin/x.zsh").touch()
+    before = seen(tree, "~/lib/**/*.zsh")
+    (tree / "y.zsh").touch()  # above ~/lib, where only the links lead
+    assert seen(tree, "~/lib/**/*.zsh") == before
+    os.utime(tree / "lib/plugin/x.zsh", ns=(1, 2))
+    assert seen(tree, "~/lib/**/*.zsh") != before
+
+
+def test_links_that_lead_elsewhere_are_followed(tree: Path) -> None:
+    (tree / "linked").mkdir()
+    (tree / "linked/lib").symlink_to("../lib")
+    before = seen(tree, "~/linked/**")
+    os.utime(tree / "lib/tool-1", ns=(1, 2))
+    assert seen(tree, "~/linked/**") != before
+
+
+GLOBS = ["**", "**/*", "*", "*/*", "b*/*", "**/tool*", "**/lib/*", "*/**", "[ab].txt", "?.txt"]
+
+
+@pytest.mark.parametrize("word", [*GLOBS, "**/**/t*", "lib/.*", "a.txt/*", "**/none/x"])
+def test_globs_match_what_python_s_match(tree: Path, word: str) -> None:
+    (tree / "dangling").symlink_to("nowhere")
+    python = set(glob.glob(f"{tree}/{word}", recursive=True, include_hidden=True))
+    assert module._Walk().matches(f"{tree}/{word}") == python
+
+
+def test_too_many_files_cannot_be_seen(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_FILES", 3)
+    with pytest.raises(Unseen, match=r"more than 3 files: .*\*\*; watch fewer"):
+        seen(tree, "~/**")
+    assert seen(tree, "~/a.txt")
+
+
+def test_what_takes_too_long_cannot_be_seen(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIMIT_S", -1.0)
+    with pytest.raises(Unseen, match="not seen in -1 s"):
+        seen(tree, "~/**")

@@ -8,9 +8,19 @@ import pytest
 from msgspec.structs import replace as with_
 
 from zdeferd.ledger import claims, outcomes
-from zdeferd.ledger.claims import Claimed, Declaration, Facts, Refusal, Report
+from zdeferd.ledger.packing import Declaration, Refusal, Report
 from zdeferd.ledger.store import Ledger
-from zdeferd.model import Code, Ending, Job, Outcome, Scope, State, Trigger
+from zdeferd.model import (
+    Claimed,
+    Code,
+    Ending,
+    Facts,
+    Job,
+    Outcome,
+    Scope,
+    State,
+    Trigger,
+)
 from zdeferd.telemetry import projection
 
 SHELL = {"HOME": "/h", "PATH": "/bin"}

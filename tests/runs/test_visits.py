@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from zdeferd.jobs.registrations import Function, Register
-from zdeferd.ledger.claims import Refusal, Report
+from zdeferd.ledger.packing import Refusal, Report
 from zdeferd.model import Code, Job, Scope, Sink, Trigger
 from zdeferd.runs import visits
 from zdeferd.wire import messages

@@ -12,7 +12,7 @@ from typing import Any
 from zdeferd.attempts import folder, records, runner
 from zdeferd.ledger import claims
 from zdeferd.machine import files
-from zdeferd.runs import dispatcher, executor, judge
+from zdeferd.runs import executor, judge, looks
 from zdeferd.telemetry import logfile, sharedlog
 
 from .loop import running
@@ -35,7 +35,9 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
     )
     return {
         (claims, "uuid"): SimpleNamespace(uuid4=machine.new_uuid),
-        (dispatcher, "fingerprint"): machine.fingerprint,
+        (looks, "fingerprint"): machine.fingerprint,
+        (looks, "Thread"): _AtOnce,
+        (looks, "time"): clock,
         (executor, "os"): calls,
         (records, "os"): calls,
         (records, "open"): calls.open_python,
@@ -56,6 +58,16 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
         (logfile, "sync_folder"): lambda folder: None,
         (sharedlog, "os"): calls,
     }
+
+
+class _AtOnce:
+    """A thread that has done its work as soon as it is started."""
+
+    def __init__(self, *, target: Any, args: Any, **_: object) -> None:
+        self._target, self._args = target, args
+
+    def start(self) -> None:
+        self._target(*self._args)
 
 
 class _Output:

@@ -44,6 +44,12 @@ class Bench:
         )
         return found
 
+    async def until(self, sql: str, expected: list[Any]) -> None:
+        """Until the ledger says that."""
+        async with asyncio.timeout(LIMIT_S):
+            while await self.rows(sql) != expected:
+                pass  # each look is a turn of the loop and of the ledger's thread
+
     async def next_instant(self, wanted: Callable[[float | None], bool]) -> float | None:
         """The first instant that the dispatcher asks to be woken at and that is `wanted`."""
         while not wanted(at := await asyncio.wait_for(self._armed.get(), LIMIT_S)):

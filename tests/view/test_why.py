@@ -105,6 +105,11 @@ TABLE: list[tuple[dict[str, Any], WhyCode, str]] = [
         "inputs are unchanged since run 7",
     ),
     (
+        {"job": a_job(once_per=Scope.CHANGE, watch=("/x",)), "unseen": "no answer: /x"},
+        WhyCode.WAITS_FOR_LOOK,
+        "waits alone: what it watches cannot be looked at (no answer: /x).",
+    ),
+    (
         {"job": a_job()},
         WhyCode.WAITS_FOR_PROMPT,
         "waits for the first prompt of a new shell; no shell",

@@ -4,35 +4,49 @@ Of each file: its real path, size, modification time (ns) and inode; no content 
 glob is the files that it matches now, `command:NAME` the program in the shell's PATH,
 behind all symlinks. A missing file is a state of its own.
 
-Blocks on the file system; wide globs take longer.
+Blocks on the file system, on a dead mount for ever: runs/looks.py has it done by another
+thread. A glob that goes on for too long, or through too many files, raises Unseen. `**` goes
+into each folder once, and follows no link to a folder above its own.
 """
 
+import fnmatch
 import glob
 import hashlib
 import os
+import re
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 
+from ..errors import ZdeferdError
 from .environment import absolute_folders
+
+MOST_FILES = 50_000
+"""Names that the globs of one job may have to look at."""
+LIMIT_S = 5.0
+
+
+class Unseen(ZdeferdError):
+    """What a job watches cannot be looked at."""
 
 
 def fingerprint(watch: tuple[str, ...], env: Mapping[str, str]) -> str:
-    """Return 32 hexadecimal digits: the same for the same inputs in the same order."""
+    """Return 32 hexadecimal digits: the same for the same inputs in the same order. Unseen."""
     digest = hashlib.blake2b(digest_size=16)
+    walk = _Walk()
     for word in watch:
-        for line in (word, *_states(word, env)):
+        for line in (word, *_states(word, env, walk)):
             digest.update(os.fsencode(line) + b"\0")
     return digest.hexdigest()
 
 
-def _states(word: str, env: Mapping[str, str]) -> Iterator[str]:
+def _states(word: str, env: Mapping[str, str], walk: "_Walk") -> Iterator[str]:
     scheme, colon, name = word.partition(":")
     if colon and scheme == "command":
         found = find_command(name, env.get("PATH", ""))
         yield _state(found) if found else "absent"
     elif glob.has_magic(word):
-        # Hidden files too: `**` in a cache folder means all of it.
-        for path in sorted(glob.glob(word, recursive=True, include_hidden=True)):
+        for path in sorted(walk.matches(word)):
             yield _state(path)
     else:
         yield _state(word)
@@ -52,3 +66,97 @@ def _state(path: str) -> str:
 def find_command(name: str, path: str) -> str | None:
     """Return the first executable file `name` in the folders of `path` that are absolute."""
     return shutil.which(name, path=absolute_folders(path))
+
+
+class _Walk:
+    """Finds what globs match, hidden files too, within the limits of one job."""
+
+    def __init__(self) -> None:
+        self._files, self._end, self._word = 0, time.monotonic() + LIMIT_S, ""
+
+    def matches(self, word: str) -> set[str]:
+        """Return the paths that the absolute glob `word` matches. Unseen."""
+        self._word = word
+        return set(self._below("/", word.strip("/").split("/")))
+
+    def _below(self, folder: str, parts: list[str]) -> Iterator[str]:
+        part, rest = parts[0], parts[1:]
+        if part == "**":
+            yield from self._at_any_depth(folder, rest)
+            return
+        if not glob.has_magic(part):
+            found = [part] if os.path.lexists(os.path.join(folder, part)) else []
+        else:
+            fits = re.compile(fnmatch.translate(part)).match
+            found = [entry.name for entry in self._entries(folder) if fits(entry.name)]
+        for name in found:
+            path = os.path.join(folder, name)
+            if not rest:
+                yield path
+            elif os.path.isdir(path):
+                yield from self._below(path, rest)
+
+    def _at_any_depth(self, folder: str, rest: list[str]) -> Iterator[str]:
+        while rest[:1] == ["**"]:
+            rest = rest[1:]
+        if not rest:
+            yield f"{folder}/"
+        for below in self._folders(folder):
+            if rest:
+                yield from self._below(below, rest)
+            else:
+                yield from (entry.path for entry in self._entries(below))
+
+    def _folders(self, top: str) -> Iterator[str]:
+        """Yield `top` and all folders below it, each once."""
+        seen = set(_above(top))
+        left = [top]
+        while left:
+            folder = left.pop()
+            if (identity := _identity(folder)) is None or identity in seen:
+                continue
+            seen.add(identity)
+            yield folder
+            below = sorted(entry.path for entry in self._entries(folder) if _is_folder(entry))
+            left += reversed(below)
+
+    def _entries(self, folder: str) -> Iterator["os.DirEntry[str]"]:
+        """Yield what is in a folder; nothing where it cannot be read."""
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    self._count()
+                    yield entry
+        except OSError:
+            return
+
+    def _count(self) -> None:
+        self._files += 1
+        if self._files > MOST_FILES:
+            raise Unseen(f"more than {MOST_FILES} files: {self._word}", "watch fewer of them")
+        if time.monotonic() > self._end:
+            raise Unseen(f"not seen in {LIMIT_S:g} s: {self._word}", "watch fewer files")
+
+
+def _above(folder: str) -> Iterator[tuple[int, int]]:
+    """Yield the identities of all folders above `folder`."""
+    path = os.path.realpath(folder)
+    while path != "/":
+        path = os.path.dirname(path)
+        if identity := _identity(path):
+            yield identity
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -8,72 +8,16 @@ scope, unless that key is spent. A registration is for one occurrence: it is del
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
-from msgspec import Struct
-
 from ..errors import LedgerError
-from ..machine.processes import UNKNOWN, Process
-from ..model import Batch, Job, Run, Scope, Sink, Trigger, Work
+from ..model import Batch, Claimed, Facts, Job, Run, Scope, Sink, Trigger, Work
 from ..rules.scopes import change_key, request_key, scope_key
 from ..telemetry import projection
-from .packing import Shell
-from .store import Ledger
-
-
-class Declaration(NamedTuple):
-    """A job that a shell declared, and why it is refused; None: it is accepted."""
-
-    job: Job
-    refused: str | None = None
-
-
-class Refusal(NamedTuple):
-    """A declaration that is no job: its id (None: not even that is valid), and why."""
-
-    id: str | None
-    reason: str
-
-
-class Report(Struct, frozen=True):
-    """One visit of a shell as plain values; runs/visits.py makes it from the message."""
-
-    nonce: str
-    seq: int
-    env: dict[str, str]
-    """Cut to the allow-list."""
-    sink: Sink
-    process: Process = UNKNOWN
-    declared: tuple[Declaration, ...] = ()
-    refused: tuple[Refusal, ...] = ()
-    postprompt: bool = False
-    idle: bool = False
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What claims depend on besides the ledger."""
-
-    now: float
-    boot: str
-    day: str
-    """The local date, ISO 8601."""
-    jobs: Mapping[str, Job]
-    """The jobs of the files, in order."""
-    default_log: str
-    fingerprint: Callable[[tuple[str, ...], Mapping[str, str]], str]
-
-
-@dataclass
-class Claimed:
-    """What a transaction claimed: for the dispatcher's picture and the answer."""
-
-    runs: list[Run] = field(default_factory=list)
-    batches: list[Batch] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    """`id: reason` of each refused declaration."""
+from .packing import Report, Shell
+from .store import Ledger, Registration
 
 
 def take_visit(ledger: Ledger, report: Report, facts: Facts) -> Claimed:
@@ -87,7 +31,7 @@ def take_visit(ledger: Ledger, report: Report, facts: Facts) -> Claimed:
     shell = Shell(report.nonce, report.seq, prompted, *told)
     ledger.save_shell(shell, facts.now)
     claimed = Claimed()
-    declared = _declare(ledger, report, facts.now, claimed)
+    declared = _declare(ledger, report, facts, claimed)
     if report.postprompt:
         _postprompt(ledger, shell, first, declared, facts, claimed)
     if report.idle:
@@ -111,11 +55,12 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
     return run
 
 
-def _declare(ledger: Ledger, report: Report, now: float, claimed: Claimed) -> list[Job]:
+def _declare(ledger: Ledger, report: Report, facts: Facts, claimed: Claimed) -> list[Job]:
     """Record what the visit declares; return the jobs that its own postprompt makes due.
 
-    All others wait for their trigger as registrations.
+    All others wait as registrations: for their trigger, or until what they watch is seen.
     """
+    now = facts.now
     for refusal in report.refused:
         claimed.refused.append(refusal.reason)
         if refusal.id is not None:
@@ -127,7 +72,8 @@ def _declare(ledger: Ledger, report: Report, now: float, claimed: Claimed) -> li
             claimed.refused.append(f"{job.id}: {refused}")
             continue
         for trigger in job.on:
-            if trigger is Trigger.POSTPROMPT and report.postprompt:
+            now_due = trigger is Trigger.POSTPROMPT and report.postprompt
+            if now_due and _seen(job, report.env, facts):
                 at_once.append(job)
             else:
                 ledger.register(report.nonce, trigger, job)
@@ -145,7 +91,7 @@ def _postprompt(
     facts: Facts,
     claimed: Claimed,
 ) -> None:
-    registered = ledger.registrations(Trigger.POSTPROMPT, shell.nonce)
+    registered = _registered(ledger, shell, facts)
     if not (first or registered or declared):
         return
     jobs = [job for job in facts.jobs.values() if first and Trigger.POSTPROMPT in job.on]
@@ -159,6 +105,37 @@ def _postprompt(
     claimed.batches.append(batch)
 
 
+def _registered(ledger: Ledger, shell: Shell, facts: Facts) -> list[Registration]:
+    """Return what the shell registered for its postprompt, without what cannot be seen."""
+    registrations = ledger.registrations(Trigger.POSTPROMPT, shell.nonce)
+    return [one for one in registrations if _seen(one.job, shell.env, facts)]
+
+
+def _seen(job: Job, env: Mapping[str, str], facts: Facts) -> bool:
+    return job.once_per is not Scope.CHANGE or facts.fingerprint(job.watch, env) is not None
+
+
+def take_late(ledger: Ledger, nonce: str, facts: Facts) -> Claimed:
+    """Claim what waited to be seen since the postprompt of a shell; `facts` has only that."""
+    claimed, shell = Claimed(), ledger.shell(nonce)
+    if shell is None or not shell.prompted:
+        return claimed
+    watching = {id_: job for id_, job in facts.jobs.items() if job.once_per is Scope.CHANGE}
+    facts = replace(facts, jobs=watching)
+    late = [one for one in _registered(ledger, shell, facts) if one.job.once_per is Scope.CHANGE]
+    jobs = [job for job in watching.values() if Trigger.POSTPROMPT in job.on]
+    jobs += [registration.job for registration in late]
+    due = [(job, due) for job in jobs if (due := due_now(ledger, job, shell, facts))]
+    if due:
+        batch = ledger.new_batch(Trigger.POSTPROMPT, shell.nonce, shell.sink, facts.now)
+        claimed.batches.append(batch)
+        for job, how in due:
+            claimed.runs += _claim(ledger, job, shell, how, batch, facts)
+    for registration in late:
+        ledger.drop_registration(registration.id)
+    return claimed
+
+
 def take_idle(
     ledger: Ledger, facts: Facts, claimed: Claimed, caller: Shell | None = None
 ) -> Claimed:
@@ -170,7 +147,9 @@ def take_idle(
     for sink, candidates in by_sink.items():
         _idle_batch(ledger, sink, candidates, facts, claimed)
     for registration in ledger.registrations(Trigger.IDLE):
-        ledger.drop_registration(registration.id)
+        by = ledger.shell(registration.shell)
+        if by is None or _seen(registration.job, by.env, facts):
+            ledger.drop_registration(registration.id)
     return claimed
 
 
@@ -200,6 +179,12 @@ def idle_waits(ledger: Ledger, facts: Facts) -> bool:
         due_now(ledger, job, shell, facts) is not None
         for shell, job in _idle_candidates(ledger, facts, None)
     )
+
+
+def idle_watching(ledger: Ledger, facts: Facts) -> list[tuple[tuple[str, ...], dict[str, str]]]:
+    """Return what the idle jobs watch, each with the environment of its shell."""
+    candidates = _idle_candidates(ledger, facts, None)
+    return [(job.watch, shell.env) for shell, job in candidates if job.once_per is Scope.CHANGE]
 
 
 def idle_daily(ledger: Ledger, facts: Facts) -> bool:
@@ -249,7 +234,9 @@ def _due(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
         return Due(scope_key(job.once_per, shell.nonce, facts.boot, facts.day))
     seen, generation = ledger.fingerprint(job.id)
     now = facts.fingerprint(job.watch, shell.env)
-    return Due(change_key(generation + 1), now, generation + 1) if now != seen else None
+    if now is None or now == seen:
+        return None
+    return Due(change_key(generation + 1), now, generation + 1)
 
 
 def _claim(

@@ -33,6 +33,35 @@ class Shell(NamedTuple):
     process: Process = UNKNOWN
 
 
+class Declaration(NamedTuple):
+    """A job that a shell declared, and why it is refused; None: it is accepted."""
+
+    job: Job
+    refused: str | None = None
+
+
+class Refusal(NamedTuple):
+    """A declaration that is no job: its id (None: not even that is valid), and why."""
+
+    id: str | None
+    reason: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """One visit of a shell as plain values; runs/visits.py makes it from the message."""
+
+    nonce: str
+    seq: int
+    env: dict[str, str]
+    """Cut to the allow-list."""
+    sink: Sink
+    process: Process = UNKNOWN
+    declared: tuple[Declaration, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    postprompt: bool = False
+    idle: bool = False
+
+
 def pack(value: Any) -> str:
     """Return `value` (a Struct, or plain data) as one line of ASCII."""
     return _encode(msgspec.to_builtins(value))

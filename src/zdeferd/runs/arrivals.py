@@ -13,16 +13,17 @@ from typing import NamedTuple, Protocol
 from ..crashpoints import reached
 from ..jobs.files import Configuration
 from ..ledger import claims, outcomes
-from ..ledger.claims import Claimed, Facts, Report
 from ..ledger.inbox import Arrival, Inbox
+from ..ledger.packing import Report
 from ..ledger.store import Ledger
 from ..machine.journal import Journal
 from ..machine.timers import Clock
-from ..model import Batch, Ending, Run
+from ..model import Batch, Claimed, Ending, Facts, Run, Trigger
 from . import judge
 from .executor import Executor, cannot_change
 from .idle import IdleWatch
 from .live import Awaited, LiveRuns
+from .looks import Look, looks_for
 
 PRUNE_EVERY_S = 86400.0
 
@@ -65,12 +66,17 @@ class VisitArrived(Arrival[Claimed]):
     drop: Callable[[], None]
     """Called where it could not be recorded; the shell visits again."""
 
+    @property
+    def looks(self) -> set[Look]:
+        """The looks that its claims depend on, but for other shells' idle jobs."""
+        idle, files = self.report.idle, self.facts.jobs.values()
+        jobs = [job for job in files if idle or Trigger.POSTPROMPT in job.on]
+        jobs += [declaration.job for declaration in self.report.declared]
+        return looks_for(jobs, self.report.env)
+
     def record(self, ledger: Ledger) -> Claimed:
         """Claim what the visit makes due; an empty batch is closed at once."""
-        claimed = claims.take_visit(ledger, self.report, self.facts)
-        now = self.facts.now
-        left = [b for b in claimed.batches if not outcomes.close_batch(ledger, b, now)]
-        return replace(claimed, batches=left)
+        return _left_open(ledger, claims.take_visit(ledger, self.report, self.facts), self.facts)
 
     def applied(self, result: Claimed) -> None:
         """Answer the shell, then add what it claimed to the picture."""
@@ -85,6 +91,29 @@ class VisitArrived(Arrival[Claimed]):
     def failed(self, error: Exception) -> None:
         """Leave the shell without an answer."""
         self.drop()
+
+
+def _left_open(ledger: Ledger, claimed: Claimed, facts: Facts) -> Claimed:
+    """Close the empty batches; the rest is for the picture."""
+    left = [b for b in claimed.batches if not outcomes.close_batch(ledger, b, facts.now)]
+    return replace(claimed, batches=left)
+
+
+@dataclass(frozen=True)
+class SeenLate(Arrival[Claimed]):
+    """What jobs of a shell watch is seen, after the shell was answered without it."""
+
+    nonce: str
+    facts: Facts
+    live: LiveRuns
+
+    def record(self, ledger: Ledger) -> Claimed:
+        """Claim what waited for that."""
+        return _left_open(ledger, claims.take_late(ledger, self.nonce, self.facts), self.facts)
+
+    def applied(self, result: Claimed) -> None:
+        """Add what it claimed to the picture."""
+        self.live.add(result.runs, result.batches)
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,15 @@ the ledger does not; a commit that fails leaves it as it was.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from ..crashpoints import reached
 from ..errors import LedgerError, UnsafePath
 from ..jobs.files import Configuration
-from ..jobs.fingerprint import fingerprint
 from ..ledger import outcomes
-from ..ledger.claims import Facts
 from ..ledger.committer import Committer, Transaction
 from ..ledger.inbox import Inbox
 from ..ledger.scribe import Scribe
@@ -26,15 +25,16 @@ from ..machine.journal import Journal
 from ..machine.processes import UNKNOWN, Process
 from ..machine.quiet import Probe
 from ..machine.timers import Clock
-from ..model import Run, Work
+from ..model import Facts, Run, Work
 from ..rules import schedule
 from ..wire.messages import Visit
 from . import visits
-from .arrivals import Parts, Pruning, RunAsked, VisitArrived
+from .arrivals import Parts, Pruning, RunAsked, SeenLate, VisitArrived
 from .endings import Endings
 from .executor import Executor
 from .idle import IdleWatch
 from .live import Awaited, LiveRuns
+from .looks import Looks, Seen
 
 T = TypeVar("T")
 
@@ -57,6 +57,8 @@ class Dispatcher:
         self.may_leave = False
         """Exit after a while without work or visits: the next visit starts the daemon again."""
         self._committer, self._scribe = committer, Scribe(committer, journal)
+        self._looks = Looks(loop, self._seen_late, journal.once)
+        self._looking: set[asyncio.Task[None]] = set()
         self._parts = Parts(
             boot=boot,
             clock=clock,
@@ -65,7 +67,7 @@ class Dispatcher:
             configuration=configuration,
             executor=executor,
             inbox=Inbox(committer, journal, loop),
-            idle=IdleWatch(committer, probe, clock),
+            idle=IdleWatch(committer, probe, clock, self._looks),
             live=LiveRuns(),
             awaited=Awaited(loop),
         )
@@ -96,13 +98,33 @@ class Dispatcher:
             self._parts.journal.fault(error)
             drop()
             return
-        self._parts.inbox.put(VisitArrived(report, facts, self._parts, answer, drop))
+        arrival = VisitArrived(report, facts, self._parts, answer, drop)
+        if arrival.looks or report.idle:
+            looking = self._parts.loop.create_task(self._look_first(arrival))
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
+        else:
+            self._parts.inbox.put(arrival)
+
+    async def _look_first(self, arrival: VisitArrived) -> None:
+        """Take in a visit once what its jobs watch is seen, or cannot be seen in time."""
+        seen = await self._looks.see(arrival.looks, arrival.report.nonce)
+        if arrival.report.idle:  # other shells' idle jobs are due too
+            seen |= await self._survive(self._parts.idle.see(arrival.facts)) or Seen()
+        facts = replace(arrival.facts, fingerprint=seen.fingerprint)
+        self._parts.inbox.put(replace(arrival, facts=facts))
+
+    def _seen_late(self, seen: Seen, nonces: Iterable[str]) -> None:
+        """Claim for the shells that were answered before a look had ended."""
+        facts = replace(self._facts(), fingerprint=seen.fingerprint)
+        for nonce in nonces:
+            self._parts.inbox.put(SeenLate(nonce, facts, self._parts.live))
+        self.wake()  # idle jobs may be due too
 
     def claim_by_hand(self, job_id: str, env: dict[str, str]) -> asyncio.Future[Run | None]:
         """Claim a run of a job now; None where no such job is declared."""
         claimed: asyncio.Future[Run | None] = self._parts.loop.create_future()
-        arrival = RunAsked(job_id, env, self._facts(), self._parts.live, claimed)
-        self._parts.inbox.put(arrival)
+        self._parts.inbox.put(RunAsked(job_id, env, self._facts(), self._parts.live, claimed))
         return claimed
 
     def reload(self, only_if_changed: bool = False) -> None:
@@ -110,9 +132,8 @@ class Dispatcher:
         if not self._parts.configuration.reload(only_if_changed):
             return
         self.say_problems()
-        self._parts.idle.ask()
         self._scribe.wake()  # what was in a log's way may be gone
-        self._parts.inbox.arrived.set()
+        self.wake()
 
     def say_problems(self) -> None:
         """Log what is refused in the configuration; zdeferctl reads the files itself."""
@@ -142,7 +163,7 @@ class Dispatcher:
             day=self._parts.clock.today().isoformat(),
             jobs=configuration.jobs,
             default_log=configuration.default_log,
-            fingerprint=fingerprint,
+            fingerprint=Seen().fingerprint,
         )
 
     # the loop
@@ -164,6 +185,7 @@ class Dispatcher:
     async def finish(self) -> None:
         """Commit what came in last, and write the lines that are due."""
         reached("daemon.leaving")
+        await asyncio.gather(*self._looking, return_exceptions=True)
         await self._take_in()
         self._parts.awaited.refuse("the daemon is leaving; the run goes on without it")
         await self._scribe.close()
@@ -202,7 +224,7 @@ class Dispatcher:
     async def _act(self, decision: schedule.Decision, now: float) -> bool:
         """Do what was decided, but for starts; False where nothing is left to do."""
         idle = self._parts.idle
-        if decision.leave and self._scribe.resting and not self._parts.inbox:
+        if decision.leave and self._scribe.resting and not (self._parts.inbox or self._looking):
             self.stopping.set()
         if decision.new_day:
             idle.ask()

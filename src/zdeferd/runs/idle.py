@@ -7,14 +7,15 @@ that can alter the answer: a visit, an idle batch, new settings, a new day.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from ..ledger import claims
-from ..ledger.claims import Claimed, Facts
 from ..ledger.committer import Committer
 from ..machine.quiet import TTY_RESOLUTION_S, Probe
 from ..machine.timers import Clock
-from ..model import Job, Scope, Trigger
+from ..model import Claimed, Facts, Job, Scope, Trigger
+from .looks import Looks, Seen, look_of
 
 AGAIN_S = 60.0
 """After the ledger could not be read or written."""
@@ -23,8 +24,9 @@ AGAIN_S = 60.0
 class IdleWatch:
     """Computes the next instant to look, and fires the trigger."""
 
-    def __init__(self, committer: Committer, probe: Probe, clock: Clock) -> None:
+    def __init__(self, committer: Committer, probe: Probe, clock: Clock, looks: Looks) -> None:
         self._committer, self._probe, self._clock = committer, probe, clock
+        self._looks = looks
         self._answered = self._daily = False
         self.look_at: float | None = None
         """The earliest instant at which to fire; None: no idle job waits."""
@@ -39,6 +41,7 @@ class IdleWatch:
             return
         self._answered = True
         self.look_at = facts.now + AGAIN_S
+        facts = replace(facts, fingerprint=(await self.see(facts)).fingerprint)
         waits, self._daily = await self._committer.transact(
             lambda ledger: (claims.idle_waits(ledger, facts), claims.idle_daily(ledger, facts))
         )
@@ -50,11 +53,19 @@ class IdleWatch:
         if self.look_at > facts.now:
             return Claimed()
         self.look_at = facts.now + AGAIN_S
+        facts = replace(facts, fingerprint=(await self.see(facts)).fingerprint)
         claimed = await self._committer.transact(
             lambda ledger: claims.take_idle(ledger, facts, Claimed())
         )
         self.ask()
         return claimed
+
+    async def see(self, facts: Facts) -> Seen:
+        """Return the fingerprints that claims of idle jobs depend on."""
+        watching = await self._committer.transact(
+            lambda ledger: claims.idle_watching(ledger, facts)
+        )
+        return await self._looks.see({look_of(watch, env) for watch, env in watching})
 
     def day_ends_at(self, jobs: Iterable[Job]) -> float | None:
         """Return the next local midnight, where an idle job that does not wait now is due then."""

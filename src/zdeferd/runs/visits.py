@@ -13,7 +13,7 @@ from ..jobs.cycles import find_cycle
 from ..jobs.keys import declared_job, is_id
 from ..jobs.registrations import Register
 from ..jobs.script import Equipment
-from ..ledger.claims import Declaration, Refusal, Report
+from ..ledger.packing import Declaration, Refusal, Report
 from ..machine.processes import UNKNOWN, Process
 from ..model import Code, Job, Sink
 from ..telemetry import projection

@@ -6,6 +6,7 @@ Only reads. The picture of live runs is the daemon's own (rules/schedule.py), as
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 from ..ledger.packing import run_of, unpack
@@ -29,12 +30,16 @@ if TYPE_CHECKING:
     from ..machine.paths import Paths
     from ..model import Job
 
+LOOK_S = 6.0
+"""A little longer than the limit of a look that goes through too many files."""
+
 
 def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: View) -> WhyFacts:
     """Read the facts about `job` that the answer depends on, as of `now`."""
     jobs, loaded = declared(view, paths)
     item = jobs.get(job) or Declared(job, None)
     last = view.last_run(job)
+    inputs, unseen = _inputs(item.job, env)
     idle = item.job is not None and Trigger.IDLE in item.job.on
     return WhyFacts(
         id=job,
@@ -47,7 +52,8 @@ def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: Vie
         refused_at=item.declared_at,
         nearest=nearest(job, [*jobs, *view.job_ids()]),
         live=_live(as_found(view.live_runs(), paths), view, job, loaded),
-        spent=None if item.job is None else _spent(view, item.job, now, env),
+        spent=None if item.job is None else _spent(view, item.job, now, env, inputs),
+        unseen=unseen,
         this_shell=bool(env.get("ZDEFERD_NONCE")),
         last=None if last is None else _past(last),
         registered=frozenset(Trigger(r["trigger"]) for r in view.registrations(job)),
@@ -80,9 +86,32 @@ def _past(row: RunRow) -> Past:
 # --- the claim on the scope as it is now ---------------------------------------
 
 
-def _spent(view: View, job: Job, now: float, env: Mapping[str, str]) -> Past | None:
+def _inputs(job: Job | None, env: Mapping[str, str]) -> tuple[str, str | None]:
+    """Return the fingerprint of what the job watches, and why it cannot be taken."""
+    if job is None or job.once_per is not Scope.CHANGE:
+        return "", None
+    from ..jobs.fingerprint import Unseen, fingerprint
+
+    found: list[str] = []
+    reasons: list[str] = []
+
+    def look() -> None:
+        try:
+            found.append(fingerprint(job.watch, env))
+        except Unseen as error:
+            reasons.append(error.found)
+
+    looking = threading.Thread(target=look, daemon=True)  # a dead mount would hold it for ever
+    looking.start()
+    looking.join(LOOK_S)
+    if found:
+        return found[0], None
+    return "", (*reasons, f"no answer in {LOOK_S:g} s: {', '.join(job.watch)}")[0]
+
+
+def _spent(view: View, job: Job, now: float, env: Mapping[str, str], inputs: str) -> Past | None:
     if job.once_per is Scope.CHANGE:
-        return _unchanged(view, job, env)
+        return _unchanged(view, job, inputs)
     key = _scope_key(view, job.once_per, now, env)
     claim = None if key is None else view.claim(job.id, key)
     if claim is None:
@@ -102,12 +131,10 @@ def _scope_key(view: View, scope: Scope, now: float, env: Mapping[str, str]) -> 
     return scopes.scope_key(scope, nonce or "", boot_id(), day)
 
 
-def _unchanged(view: View, job: Job, env: Mapping[str, str]) -> Past | None:
+def _unchanged(view: View, job: Job, inputs: str) -> Past | None:
     """Return the run that saw the inputs as they are now; None: they have changed."""
-    from ..jobs.fingerprint import fingerprint
-
     seen = view.fingerprint(job.id)
-    if seen is None or seen["fingerprint"] != fingerprint(job.watch, env):
+    if seen is None or seen["fingerprint"] != inputs:
         return None
     claim = view.claim(job.id, scopes.change_key(seen["generation"]))
     row = None if claim is None else view.run(claim["run"])

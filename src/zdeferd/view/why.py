@@ -24,6 +24,7 @@ class WhyCode(StrEnum):
     WAITS_FOR_TURN = "waits_for_turn"
     WAITS_FOR_JOB = "waits_for_job"
     WAITS_FOR_IDLE = "waits_for_idle"
+    WAITS_FOR_LOOK = "waits_for_look"
     WAITS_FOR_PROMPT = "waits_for_prompt"
     WAITS_FOR_DAEMON = "waits_for_daemon"
     ALREADY_RAN = "already_ran"
@@ -81,6 +82,8 @@ class WhyFacts(Struct, frozen=True, kw_only=True):
     live: Live | None = None
     spent: Past | None = None
     """The run that holds the claim on the scope as it is now."""
+    unseen: str | None = None
+    """Why what it watches cannot be looked at."""
     this_shell: bool = False
     """Scope shell: `spent` is about the shell that asks; else about the last one seen."""
     last: Past | None = None
@@ -131,6 +134,9 @@ def _answer(facts: WhyFacts) -> Answer:
         return _live(facts, facts.live)
     if facts.job is None:
         return _undeclared(facts)
+    if facts.unseen is not None:
+        sentence = f"waits alone: what it watches cannot be looked at ({facts.unseen})."
+        return Answer(WhyCode.WAITS_FOR_LOOK, sentence)
     if facts.spent is not None:
         return _spent(facts, facts.job, facts.spent)
     return _not_yet(facts, facts.job)

@@ -1,0 +1,152 @@
+"""Looks are taken beside the loop: a slow or stuck one holds up nobody but its own job."""
+
+import asyncio
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from support.daemon import LIMIT_S
+from support.dispatching import dispatching
+
+from zdeferd.jobs.fingerprint import Unseen
+from zdeferd.runs import looks
+from zdeferd.runs.looks import Look, Looks, Seen, look_of
+
+QUICK, STUCK, BAD = (Look((f"/{name}",), "") for name in ("quick", "stuck", "bad"))
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Looks at a path with `stuck` in it end once this is set; those at `bad` fail."""
+    opened = threading.Event()
+
+    def fingerprint(watch: tuple[str, ...], env: Mapping[str, str]) -> str:
+        if "stuck" in watch[0]:
+            assert opened.wait(LIMIT_S)
+        if "bad" in watch[0]:
+            raise Unseen("too many files")
+        return watch[0]
+
+    monkeypatch.setattr(looks, "fingerprint", fingerprint)
+    monkeypatch.setattr(looks, "WAIT_S", 0.05)
+    yield opened
+    opened.set()
+
+
+class Late:
+    """What was reported, and said."""
+
+    def __init__(self) -> None:
+        self.reported: asyncio.Queue[tuple[Seen, list[str]]] = asyncio.Queue()
+        self.said: list[str] = []
+
+    def __call__(self, seen: Seen, nonces: Iterable[str]) -> None:
+        self.reported.put_nowait((seen, list(nonces)))
+
+
+def taking() -> tuple[Looks, Late]:
+    late = Late()
+    return Looks(asyncio.get_running_loop(), late, late.said.append), late
+
+
+def test_a_look_depends_on_the_path_only_where_a_command_is_watched() -> None:
+    assert look_of(("/a",), {"PATH": "/bin"}) == Look(("/a",), "")
+    assert look_of(("command:a",), {"PATH": "/bin"}) == Look(("command:a",), "/bin")
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("gate")
+async def test_a_quick_look_is_taken_anew_each_time() -> None:
+    taken, late = taking()
+    for _ in range(2):
+        assert await taken.see({QUICK}) == {QUICK: "/quick"}
+    assert not taken._taken
+    assert late.reported.empty()
+
+
+@pytest.mark.asyncio
+async def test_a_stuck_look_is_given_up_once_and_reported_when_it_ends(
+    gate: threading.Event,
+) -> None:
+    taken, late = taking()
+    assert await taken.see({QUICK, STUCK}, "n1") == {QUICK: "/quick"}
+    assert await asyncio.wait_for(taken.see({STUCK}, "n2"), 0.04) == {}, "not waited for again"
+    gate.set()
+    assert await asyncio.wait_for(late.reported.get(), LIMIT_S) == ({STUCK: "/stuck"}, ["n1", "n2"])
+    gate.clear()
+    assert await taken.see({STUCK}) == {STUCK: "/stuck"}, "a slow look is kept for a while"
+
+
+@pytest.mark.asyncio
+async def test_stuck_threads_leave_room_for_others(
+    gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "STUCK_S", 0.01)
+    taken, _ = taking()
+    many = [Look((f"/stuck-{number}",), "") for number in range(3 * looks.AT_ONCE)]
+    assert await taken.see(many) == {}
+    monkeypatch.setattr(looks, "WAIT_S", LIMIT_S)
+    assert await taken.see({QUICK}) == {QUICK: "/quick"}
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("gate")
+async def test_a_failure_is_said_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, late = taking()
+    for _ in range(2):
+        assert await taken.see({BAD}, "n1") == {}
+    assert late.said == ["cannot look at what a job watches: too many files"]
+    monkeypatch.setattr(looks, "KEEP_S", 0.0)
+    monkeypatch.setattr(looks, "fingerprint", lambda watch, env: "seen")
+    assert await taken.see({BAD}) == {BAD: "seen"}
+    assert await late.reported.get() == ({BAD: "seen"}, ["n1"]), "who missed it is not forgotten"
+
+
+@pytest.mark.asyncio
+async def test_without_a_thread_nothing_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(**_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(looks, "Thread", none_left)
+    taken, late = taking()
+    assert await taken.see({QUICK}) == {}
+    assert "no process is left" in late.said[0]
+
+
+JOBS = """
+[stuck]
+run = "true"
+once_per = "change"
+watch = ["/stuck"]
+[other]
+run = "true"
+"""
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("trigger", ["postprompt", "idle"])
+async def test_a_job_that_cannot_be_seen_waits_alone(
+    home: Path, gate: threading.Event, trigger: str
+) -> None:
+    jobs = JOBS.replace("once_per", f'on = ["{trigger}"]\nonce_per', 1)
+    jobs = jobs.replace("[other]\n", f'[other]\non = ["{trigger}"]\n')
+    async with dispatching(home, jobs=jobs) as bench:
+        await bench.visit()
+        await bench.visit(event=b"idle") if trigger == "idle" else None
+        assert await bench.rows("SELECT DISTINCT job FROM runs") == [("other",)]
+        gate.set()
+        if trigger == "idle":
+            await bench.visit(event=b"idle")
+        await bench.until("SELECT count(*) FROM runs WHERE job = 'stuck'", [(1,)])
+
+
+@pytest.mark.asyncio
+async def test_a_shell_s_own_job_waits_to_be_seen(home: Path, gate: threading.Event) -> None:
+    async with dispatching(home) as bench:
+        await bench.visit({"mine": "true"}, once_per="change", watch="/stuck")
+        assert await bench.rows("SELECT job FROM runs") == []
+        assert await bench.rows("SELECT count(*) FROM registrations") == [(1,)]
+        gate.set()
+        await bench.until("SELECT job FROM runs", [("mine",)])
+        assert await bench.rows("SELECT count(*) FROM registrations") == [(0,)]
