@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support.spawning import PATH, Spawner, until, wait_gone
 
-from zdeferd.attempts import folder, launch, runner, supervise
+from zdeferd.attempts import folder, launch, processes, runner, supervise
 from zdeferd.rules import verdicts
 from zdeferd.runs import judge, leftovers
 
@@ -183,13 +183,15 @@ def test_what_outlives_the_main_process_is_ended(spawner: Spawner) -> None:
     members = [phone.pidfd() for _ in range(4)][1:]
     outcome = run.outcome()
     assert (outcome["ended_by"], outcome["rc"]) == ("exit", 7)
+    assert outcome["ended_behind"] >= len(members)
     for member in members:
         wait_gone(member)
 
 
 def test_a_flushing_child_may_finish(spawner: Spawner, home: Path) -> None:
     script = "print text > >(read line; sleep 0.02; print -r -- $line > copy)"
-    assert spawner.start(script=script).outcome()["rc"] == 0
+    outcome = spawner.start(script=script).outcome()
+    assert (outcome["rc"], outcome["ended_behind"]) == (0, 0)
     assert (home / "copy").read_text() == "text\n"
 
 
@@ -219,6 +221,30 @@ def test_cancelling(spawner: Spawner) -> None:
     for member in members:
         wait_gone(member)
     assert not judge.cancel(run.folder)
+
+
+@pytest.mark.parametrize("order", ["runner first", "job first"])
+def test_a_shutdown_is_no_cancellation(spawner: Spawner, order: str) -> None:
+    """SIGTERM to the job and to its runner, by another process than zdeferd."""
+    phone = spawner.telephone()
+    run = spawner.start(script=f"echo $$ >> {phone}; sleep 1000").wait_started()
+    pids = [run.answer["pid"], int(phone.line())]
+    for pid in pids if order == "runner first" else reversed(pids):
+        os.kill(pid, signal.SIGTERM)
+    assert run.verdict() == verdicts.Vanished()
+    assert b"interrupted SIGTERM of another process" in run.said
+    assert not Path(run.folder, "outcome.json").exists()
+
+
+def test_a_tree_that_forks_without_end_is_ended(spawner: Spawner) -> None:
+    """Its processes are stopped before they are killed, so none forks meanwhile."""
+    code = "import os, time; [os.fork() for _ in range(5)]; time.sleep(0.3)"
+    bomb = f"{code}\nwhile True:\n  if os.fork() == 0: time.sleep(0.05)\n  else: os.wait()"
+    bomb = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + bomb
+    argv = [sys.executable, "-I", "-S", "-c", bomb]
+    run = spawner.start(argv=argv, timeout_ms=500, grace_ms=100).wait_started()
+    assert run.outcome()["ended_by"] == "timeout"
+    assert processes.session_of(run.marks()["job_pid"]) == []
 
 
 # --- cost ---------------------------------------------------------------------------
@@ -443,16 +469,21 @@ def test_an_outcome_is_whole_although_each_write_is_short(
 def test_what_survives_kill_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is not ours to signal must not hold its slot for ever."""
 
-    class Deaf(supervise.Supervision):
-        def _signal_all(self, *numbers: int) -> None:
-            self.told = [*getattr(self, "told", []), *numbers]
+    told: list[int] = []
 
+    def deaf(targets: Any, *numbers: int) -> int:
+        told.extend(numbers)
+        return 0
+
+    monkeypatch.setattr(processes, "signal_processes", deaf)
+    monkeypatch.setattr(processes, "tree_of", lambda *roots: [processes.Process(2, "S", 1, 1, 1)])
     monkeypatch.setattr(supervise, "LAST_WAIT_S", 0.05)
+    monkeypatch.setattr(supervise, "ROUND_S", 0.05)
     output: Any = type("Output", (), {"pipe": os.open(os.devnull, 0), "read": lambda _: False})()
     output.finish = lambda: None
     signals: Any = type("Signals", (), {"cancelled": False, "fd": os.pipe()[0]})()
     request: Any = {"timeout_ms": 50, "grace_ms": 50, "background": False}
-    deaf = Deaf(request, signals, output, 1, time.monotonic())
-    facts = deaf.run()
+    facts = supervise.Supervision(request, signals, output, 1, time.monotonic()).run()
     assert (facts["ended_by"], facts["rc"]) == ("timeout", 0)
-    assert deaf.told == [signal.SIGTERM, signal.SIGCONT, signal.SIGKILL]
+    assert told[:4] == [signal.SIGTERM, signal.SIGCONT, signal.SIGSTOP, signal.SIGKILL]
+    assert set(told[4:]) <= {signal.SIGSTOP, signal.SIGKILL}

@@ -135,7 +135,7 @@ class History:
         self.wait_for_death()
         left = processes.tree_of(pid)
         runner.send(signal.SIGKILL)
-        processes.end(left, 5.0, signal.SIGKILL)
+        processes.kill_all(lambda: left)
 
     def arm(self, name: str) -> None:
         """A daemon that dies between a line's append and its mark."""

@@ -57,6 +57,26 @@ def test_a_later_process_under_the_leaders_number_is_left_alone(folder: Path) ->
     os.waitpid(bystander, 0)
 
 
+def test_a_process_that_looks_at_the_lock_is_left_alone(spawner: Spawner) -> None:
+    """`tail -f` of a file in the run's folder, in a terminal with other programs."""
+    phone = spawner.telephone()
+    run = spawner.start(script=f"echo $$ >> {phone}; sleep 1000").wait_started()
+    leader = phone.pidfd()
+    session = "sleep 1000 & exec tail -f $0"
+    words = ["sh", "-c", session, f"{run.folder}/job.lock"]
+    bystander = os.posix_spawnp("sh", words, os.environ, setsid=True)
+    until(lambda: processes.has_open(bystander, job_lock(run.folder)))
+    until(lambda: len(processes.session_of(bystander)) == 2)
+    os.kill(run.answer["pid"], signal.SIGKILL)
+    assert run.verdict() == Vanished()
+    assert leftovers.end(run.folder, 5.0)
+    wait_gone(leader)
+    assert len(processes.session_of(bystander)) == 2
+    for process in processes.session_of(bystander):
+        os.kill(process.pid, signal.SIGKILL)
+    os.waitpid(bystander, 0)
+
+
 def test_without_a_job_there_are_no_leftovers(folder: Path) -> None:
     assert leftovers.end(str(folder), 5.0)
     assert leftovers.end(str(folder / "gone"), 5.0)

@@ -10,13 +10,21 @@ thing and names it in its docstring; nothing here raises for a missing feature.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import select
 import signal
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
 LINUX = sys.platform == "linux"
+LOOK_AGAIN_S = 0.02
+"""Between two looks at a process whose end no descriptor tells."""
+_NO_PIDFD = (errno.ENOSYS, errno.EPERM, errno.EMFILE, errno.ENFILE)
 # Looked up here, once: a runner, which is a fork, would pay for each lookup again.
 _prctl = ctypes.CDLL(None).prctl if LINUX else None
 _PR_SET_CHILD_SUBREAPER = 36
@@ -106,19 +114,37 @@ def session_of(leader: int) -> list[Process]:
 
 def has_open(pid: int, file: os.stat_result) -> bool:
     """Tell whether process `pid` has `file` open. False where its descriptors are hidden."""
+    return any(True for _ in _descriptors_of(pid, file))
+
+
+def has_locked(pid: int, file: os.stat_result) -> bool:
+    """Tell whether process `pid` has the very opening of `file` that holds its flock.
+
+    It made that opening itself or inherited it; another process that opened the file has not.
+    """
+    for name in _descriptors_of(pid, file):
+        try:
+            with open(f"/proc/{pid}/fdinfo/{name}", "rb") as info:
+                if b"\nlock:" in info.read():
+                    return True
+        except OSError:
+            continue  # closed since
+    return False
+
+
+def _descriptors_of(pid: int, file: os.stat_result) -> Iterator[str]:
     folder = f"/proc/{pid}/fd"
     try:
         names = os.listdir(folder)
     except OSError:
-        return False
+        return
     for name in names:
         try:
             seen = os.stat(f"{folder}/{name}")
         except OSError:
             continue  # closed since
         if (seen.st_dev, seen.st_ino) == (file.st_dev, file.st_ino):
-            return True
-    return False
+            yield name
 
 
 # --- signals to exactly that process -------------------------------------------
@@ -127,26 +153,33 @@ def has_open(pid: int, file: os.stat_result) -> bool:
 class Handle:
     """Refers to one process, so that no signal reaches a later one with its number.
 
-    A pidfd on Linux; elsewhere only the number, so there a reused one is possible.
-    ProcessLookupError: no such process.
+    A pidfd where the system has them; elsewhere only the number, so there a reused one is
+    possible. ProcessLookupError: no such process. PermissionError: not ours, without pidfds.
     """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.fd = os.pidfd_open(pid) if LINUX else -1
-        if not LINUX:
+        self.fd = _pidfd(pid)
+        if self.fd < 0:
             os.kill(pid, 0)
 
     def send(self, number: int) -> bool:
         """Send a signal. False: the process is gone, or not ours to signal."""
         try:
-            if self.fd >= 0:
-                signal.pidfd_send_signal(self.fd, number)
-            else:
-                os.kill(self.pid, number)
+            self._send(number)
         except (ProcessLookupError, PermissionError):
             return False
         return True
+
+    def _send(self, number: int) -> None:
+        if self.fd >= 0:
+            try:
+                signal.pidfd_send_signal(self.fd, number)
+                return
+            except OSError as error:
+                if error.errno not in _NO_PIDFD:
+                    raise
+        os.kill(self.pid, number)
 
     def close(self) -> None:
         """Close the pidfd."""
@@ -155,52 +188,80 @@ class Handle:
             self.fd = -1
 
 
-def signal_processes(targets: list[Process], *numbers: int) -> None:
-    """Send signals to these processes, and to no later ones with their numbers."""
-    for handle in _signalled(targets, numbers):
+def _pidfd(pid: int) -> int:
+    """Return a pidfd; -1 where there are none: an old kernel, a sandbox, no descriptor left."""
+    try:
+        return os.pidfd_open(pid) if LINUX else -1
+    except OSError as error:
+        if error.errno in _NO_PIDFD:
+            return -1
+        raise
+
+
+def signal_processes(targets: Iterable[Process], *numbers: int) -> int:
+    """Send signals to these processes, and to no later ones; return how many got them."""
+    return sum(_signal(target, numbers) for target in targets)
+
+
+def _signal(target: Process, numbers: tuple[int, ...]) -> bool:
+    try:
+        handle = Handle(target.pid)
+    except OSError:
+        return False
+    try:
+        same = not LINUX or target.same(look_at(target.pid))
+        return same and all(handle.send(number) for number in numbers)
+    finally:
         handle.close()
 
 
-def end(targets: list[Process], patience_s: float, *numbers: int) -> bool:
-    """Send signals and wait, at most `patience_s`, until all signalled processes have ended.
+def kill_all(find: Callable[[], list[Process]]) -> int:
+    """Kill all that `find` returns, again and again until it returns nothing new.
 
-    False: some have not, or none could be signalled. Without pidfds it waits the whole
-    time and looks then.
+    All are stopped first, so that none makes a child meanwhile: a fork bomb ends too. Return
+    how many got the signal; they may live for an instant more.
     """
-    handles = _signalled(targets, numbers)
-    try:
-        return bool(handles) and _wait_ended(handles, patience_s)
-    finally:
-        for handle in handles:
-            handle.close()
+    stopped: dict[tuple[int, int], Process] = {}
+    while new := [one for one in find() if (one.pid, one.started) not in stopped]:
+        signal_processes(new, signal.SIGSTOP)
+        stopped.update({(one.pid, one.started): one for one in new})
+    return signal_processes(stopped.values(), signal.SIGKILL)
 
 
-def _signalled(targets: list[Process], numbers: tuple[int, ...]) -> list[Handle]:
-    reached = []
-    for target in targets:
-        try:
-            handle = Handle(target.pid)
-        except OSError:
-            continue
-        same = not LINUX or target.same(look_at(target.pid))
-        if same and all(handle.send(number) for number in numbers):
-            reached.append(handle)
-        else:
-            handle.close()
-    return reached
-
-
-def _wait_ended(handles: list[Handle], patience_s: float) -> bool:
+def wait_ended(targets: list[Process], patience_s: float) -> bool:
+    """Wait until these processes have ended; False: some have not within `patience_s`."""
     deadline = time.monotonic() + patience_s
+    for target in targets:
+        while _lives(target):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            _wait_for(target.pid, left)
+    return True
+
+
+def _lives(target: Process) -> bool:
+    if LINUX:
+        found = look_at(target.pid)
+        return found is not None and target.same(found) and found.state != "Z"
+    try:
+        os.kill(target.pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _wait_for(pid: int, patience_s: float) -> None:
+    """Return at the end of the process, or, without pidfds, after LOOK_AGAIN_S."""
+    try:
+        fd = _pidfd(pid)
+    except OSError:
+        return  # it has ended
     poll = select.poll()
-    waiting = {handle.fd for handle in handles if handle.fd >= 0}
-    if not waiting:
-        poll.poll(max(0, int(patience_s * 1000)))
-        return not any(handle.send(0) for handle in handles)
-    for fd in waiting:
+    if fd >= 0:
         poll.register(fd, select.POLLIN)
-    while waiting and (left := deadline - time.monotonic()) > 0:
-        for fd, _ in poll.poll(int(left * 1000) + 1):
-            poll.unregister(fd)
-            waiting.discard(fd)
-    return not waiting
+    else:
+        patience_s = min(patience_s, LOOK_AGAIN_S)
+    poll.poll(int(patience_s * 1000) + 1)
+    if fd >= 0:
+        os.close(fd)

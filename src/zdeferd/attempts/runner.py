@@ -14,8 +14,10 @@ runs/judge.py is the other side of this, and lists the races.
 **One record.** `outcome.json` is written whole, by rename, into the room that was taken at
 the start, so that a disk that is full by now does not matter. If it still cannot be
 written, the runner tries for about a minute, holding its lock, and then gives up: the run
-is then abandoned. Nothing is synced: after a power cut the boot id is another, and a run
-that was dispatched without an outcome is abandoned.
+is then abandoned. So it is where another process than zdeferd ended the runner by SIGTERM
+(a shutdown, a logout): the job is ended, and as after a power cut nothing is recorded.
+Nothing is synced: after a power cut the boot id is another, and a run that was dispatched
+without an outcome is abandoned.
 
 With `background` the runner goes on to read the output, without locks and with its outcome
 recorded, because a closed pipe would end the processes in the background.
@@ -62,6 +64,10 @@ OUTCOME_ROOM = 1024
 """Bytes reserved for the outcome before the job starts; it needs about 400."""
 
 
+class Interrupted(Exception):
+    """The job was ended although nobody cancelled the run; no outcome is recorded."""
+
+
 class Refused(Exception):
     """This attempt must not start, or cannot; no process was started."""
 
@@ -75,6 +81,8 @@ def main(request: Request, alive: int) -> NoReturn:
         Attempt(request, alive, signals).run()
     except Refused as refusal:
         say(alive, f"refused {refusal}\n")
+    except Interrupted as interruption:
+        say(alive, f"interrupted {interruption}\n")
     except BaseException as error:  # noqa: BLE001 - above is the spawner's code, in a copy
         say(alive, f"broke {error!r}\n")
     finally:
@@ -127,6 +135,8 @@ class Attempt:
             reached("runner.told")
             facts |= supervision.run()
             reached("runner.job-ended")
+            if facts["ended_by"] == "cancel" and not self._is_cancelled():
+                raise Interrupted("SIGTERM of another process than zdeferd, as at a shutdown")
             all_ended = supervision.nothing_left()
         self._record(room, facts | {"ended_at": time.time()} | _cost() | _sizes(output))
         os.close(lock)
@@ -189,10 +199,13 @@ class Attempt:
             os.unlink(self._mark)
             raise
         # `judge.cancel` makes a file first and reads our pid then, so one sees the other.
-        if self._signals.cancelled or os.path.exists(f"{self._folder}/{CANCELLED}"):
+        if self._signals.cancelled or self._is_cancelled():
             os.unlink(self._mark)
             raise Refused("cancelled")
         return fd
+
+    def _is_cancelled(self) -> bool:
+        return os.path.exists(f"{self._folder}/{CANCELLED}")
 
     def _launch(self) -> tuple[Output, int]:
         """Return the job's output and its pid. CannotStart, or Refused: it may work later."""

@@ -3,12 +3,17 @@
 When the main process has ended, the rest of its tree has SETTLE_S to end by itself (a
 process substitution that still flushes its file); then TERM, the grace and KILL follow.
 The whole tree gets them at the time limit and when the run is cancelled. With `background`
-the rest is not ended.
+the rest is not ended. What is ended behind a main process that ended by itself is counted.
 
 The runner is a subreaper on Linux: orphans become its children. So without children the
 tree has ended, and RUSAGE_CHILDREN is its whole cost; a child whose parent ignored SIGCHLD
-is in no process's cost. On macOS the tree is the session. A process that KILL does not end
-within LAST_WAIT_S (another user's, or stuck in the kernel) is given up, without its cost.
+is in no process's cost. On macOS the tree is the session. KILL is repeated until nothing is
+left, so that no ending is recorded before it happened. Given up after LAST_WAIT_S, without
+their cost, are only processes that this user may not signal.
+
+SIGTERM is a cancellation where the daemon has made the mark `cancelled` (runner.py looks).
+At a shutdown each process gets it, in any order, so a job that ended by such a signal is
+held open for TERM_FOLLOWS_S.
 
 Sleeps in poll(2) until the pipe, a signal or a deadline. Limits and `wall_ms` (of the main
 process) use the monotonic clock: time in suspend does not count.
@@ -36,6 +41,10 @@ if TYPE_CHECKING:
 LOWER_AGAIN_S = 0.2
 SETTLE_S = 0.1
 LAST_WAIT_S = 30.0
+ROUND_S = 1.0
+"""The longest wait for the effect of KILL before it is sent again."""
+TERM_FOLLOWS_S = 0.5
+_OF_A_SHUTDOWN = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
@@ -72,14 +81,14 @@ class Supervision:
         self._began = began
         self._status: int | None = None
         self._childless = False
-        self._reaped = 0
+        self._ended_behind = 0
         self._wall_ms = 0
         self._poll = select.poll()
         self._poll.register(signals.fd, select.POLLIN)
         self._poll.register(output.pipe, select.POLLIN)
 
     def run(self) -> dict[str, object]:
-        """Return the outcome's `ended_by`, `rc` and `wall_ms`, once the job has ended."""
+        """Return what the outcome says of the job's end, once it has ended."""
         limit = self._began + (self._request["timeout_ms"] / 1000 or math.inf)
 
         def over() -> bool:
@@ -89,13 +98,27 @@ class Supervision:
             self._until(over, min(limit, self._began + LOWER_AGAIN_S))
             priority.lower_session(self._pid)
         in_time = self._until(over, limit)
-        ended_by = "exit" if self._ended() else "cancel" if in_time else "timeout"
+        ended_by = self._ended_by(in_time)
         if not (ended_by == "exit" and self._request["background"]):
-            self._end_what_is_left()
+            self._end_what_is_left(count=ended_by == "exit")
         self._output.finish()
         if not self._ended():
             self._took()
-        return {"ended_by": ended_by, "rc": self._own_rc(), "wall_ms": self._wall_ms}
+        return {
+            "ended_by": ended_by,
+            "rc": self._own_rc(),
+            "wall_ms": self._wall_ms,
+            "ended_behind": self._ended_behind,
+        }
+
+    def _ended_by(self, in_time: bool) -> str:
+        if not self._ended():
+            return "cancel" if in_time else "timeout"
+        if self._own_rc() in [128 + number for number in _OF_A_SHUTDOWN]:
+            self._until(lambda: self._signals.cancelled, time.monotonic() + TERM_FOLLOWS_S)
+            if self._signals.cancelled:
+                return "cancel"
+        return "exit"
 
     def nothing_left(self) -> bool:
         """Tell whether the whole tree has ended and was reaped."""
@@ -114,29 +137,31 @@ class Supervision:
     def _took(self) -> None:
         self._wall_ms = round((time.monotonic() - self._began) * 1000)
 
-    def _end_what_is_left(self) -> None:
+    def _end_what_is_left(self, count: bool) -> None:
         now = time.monotonic()
         if self._ended() and self._until(self.nothing_left, now + SETTLE_S):
             return
+        tree = self._tree()
+        self._ended_behind = sum(one.state != "Z" for one in tree) if count else 0
         # A stopped process acts on TERM only once it is continued: CONT.
-        self._signal_all(signal.SIGTERM, signal.SIGCONT)
+        processes.signal_processes(tree, signal.SIGTERM, signal.SIGCONT)
         now = time.monotonic()
         if self._until(self.nothing_left, now + self._request["grace_ms"] / 1000):
             return
         self._kill(time.monotonic() + LAST_WAIT_S)
 
     def _kill(self, deadline: float) -> None:
-        while not self.nothing_left() and time.monotonic() < deadline:
-            before = self._reaped
-            self._signal_all(signal.SIGKILL)
-            # A process that was forked during the search is found when its parent has ended.
-            self._until(lambda: self._reaped > before, deadline)  # noqa: B023 - called here
+        while not self.nothing_left():
+            killed = processes.kill_all(self._tree)
+            if self._until(self.nothing_left, time.monotonic() + ROUND_S):
+                return
+            if not killed and time.monotonic() > deadline:
+                return
 
-    def _signal_all(self, *numbers: int) -> None:
-        tree = (
-            processes.tree_of(os.getpid()) if processes.LINUX else processes.session_of(self._pid)
-        )
-        processes.signal_processes(tree, *numbers)
+    def _tree(self) -> list[processes.Process]:
+        if processes.LINUX:
+            return processes.tree_of(os.getpid())
+        return processes.session_of(self._pid)
 
     def _until(self, condition: Callable[[], bool], deadline: float) -> bool:
         """Serve the pipe and the children until `condition` holds: True; at the deadline: False."""
@@ -162,7 +187,6 @@ class Supervision:
                 return
             if pid == 0:
                 return
-            self._reaped += 1
             if pid == self._pid:
                 self._status = status
                 self._took()

@@ -93,9 +93,10 @@ class Endings:
             return
         reached("daemon.end-seen")
         self._parts.live.settle(run)
-        if isinstance(verdict, verdicts.Vanished):
-            if verdict.reason:
-                self._parts.journal.once(f"run {run_id}: {verdict.reason}")
+        if isinstance(verdict, verdicts.Vanished) and verdict.reason:
+            self._parts.journal.once(f"run {run_id}: {verdict.reason}")
+        # Of another boot nothing can be left, and its numbers are of other processes now.
+        if isinstance(verdict, verdicts.Vanished) and run.boot == self._parts.boot:
             grace_s = self._parts.configuration.settings.kill_grace_s
             over = self._parts.executor.end_leftovers(run_id, grace_s)
             over.add_done_callback(partial(self._leftovers_ended, run_id, verdict))

@@ -55,6 +55,8 @@ class _Watched:
                 self.started = True
             elif word == "refused":
                 self.reason = rest
+            elif word == "interrupted":
+                self.reason = f"its runner was interrupted: {rest}"
             elif word == "broke":
                 self.reason = f"internal error of its runner, please report: {rest}"
 

@@ -1,9 +1,13 @@
 """Ends the processes that a job left running when its runner vanished.
 
-Owns the search for them: the processes that hold `job.lock`, the sessions of these, the
-job's own session while its leader is still that process, and the children of all of them.
-No other process is signalled. Assumes that the runner is gone: runs/judge.py said Vanished.
-On macOS the kernel says only that a file is held, so the job's session stands for the rest.
+Owns the search for them. Sure are the job's leader (its number and its start are in the mark)
+and each process that has inherited the opening of `job.lock` that holds its flock. With them
+go the job's own session, once one of its members is sure, and all their children. No other
+process is signalled: one that opened `job.lock` itself is not of the job.
+
+Assumes that the runner is gone (runs/judge.py said Vanished) and that the job was started in
+this boot, because numbers and starts are this boot's. On macOS the kernel says only that a
+file is held, so the job's session stands for the rest.
 """
 
 import fcntl
@@ -15,7 +19,8 @@ from ..attempts import processes, records
 from ..attempts.folder import JOB_LOCK, open_file
 
 LAST_WAIT_S = 10.0
-"""How long `end` waits for the effect of KILL."""
+"""How long `end` goes on killing; afterwards a process cannot be ended by us."""
+ROUND_S = 1.0
 
 
 def end(folder: str, grace_s: float) -> bool:
@@ -24,14 +29,17 @@ def end(folder: str, grace_s: float) -> bool:
     Blocks for up to `grace_s` and LAST_WAIT_S, so call it in a thread. False: a process is
     left. OSError: the folder cannot be read.
     """
+    left = _left(folder)
     # A stopped process acts on TERM only once it is continued: CONT.
-    gently, surely = (signal.SIGTERM, signal.SIGCONT), (signal.SIGKILL,)
-    for numbers, patience_s in ((gently, grace_s), (surely, LAST_WAIT_S)):
-        deadline = time.monotonic() + patience_s
-        while left := _left(folder):
-            if not processes.end(left, deadline - time.monotonic(), *numbers):
-                break
-    return not left
+    processes.signal_processes(left, signal.SIGTERM, signal.SIGCONT)
+    processes.wait_ended(left, grace_s)
+    deadline = time.monotonic() + LAST_WAIT_S
+    while left := _left(folder):
+        if time.monotonic() > deadline:
+            return False
+        processes.kill_all(lambda: _left(folder))
+        processes.wait_ended(left, ROUND_S)
+    return True
 
 
 def _left(folder: str) -> list[processes.Process]:
@@ -44,18 +52,18 @@ def _left(folder: str) -> list[processes.Process]:
     if not processes.LINUX:
         return processes.session_of(leader_pid) if _held(job_lock) else []
     table = processes.processes()
-    sure = [process for process in table.values() if processes.has_open(process.pid, lock)]
+    sure = [process for process in table.values() if processes.has_locked(process.pid, lock)]
     leader = table.get(leader_pid)
     if leader and leader.started == marks.get("job_started"):
         sure.append(leader)
-    return _with_sessions(table, sure)
+    return _with_kin(table, sure, leader_pid)
 
 
-def _with_sessions(
-    table: dict[int, processes.Process], sure: list[processes.Process]
+def _with_kin(
+    table: dict[int, processes.Process], sure: list[processes.Process], leader: int
 ) -> list[processes.Process]:
-    """`sure`, the sessions and the children of these; neither zombies nor this process."""
-    sessions = {process.session for process in sure} - {os.getsid(0)}
+    """`sure`, the session of `leader` and the children of all; no zombies, not this process."""
+    sessions = {process.session for process in sure} & {leader}
     members = [process for process in table.values() if process.session in sessions]
     below = processes.tree_of(*(process.pid for process in sure + members))
     found = {process.pid: process for process in (*sure, *members, *below)}
