@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support.spawning import PATH, Spawner, until, wait_gone
 
-from zdeferd.attempts import folder, launch, processes, runner, supervise
+from zdeferd.attempts import folder, launch, processes, records, runner, supervise
 from zdeferd.rules import verdicts
 from zdeferd.runs import judge, leftovers
 
@@ -459,7 +459,7 @@ def test_an_outcome_is_whole_although_each_write_is_short(
     with (home / "record").open("wb+") as file:
         file.write(b" " * runner.OUTCOME_ROOM)
         file.flush()
-        runner._write_over(file.fileno(), b'{"rc": 3}' * 30)
+        records.write_over(file.fileno(), b'{"rc": 3}' * 30)
     assert (home / "record").read_bytes() == b'{"rc": 3}' * 30
 
 

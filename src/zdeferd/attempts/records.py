@@ -1,18 +1,26 @@
-"""Reads back what a runner wrote into its run's folder.
+"""Reads and writes what a runner leaves in its run's folder.
 
-Owns the reading of `started.<attempt>` (lines of JSON: the runner's pid and instant, then
+Owns the content of `started.<attempt>` (lines of JSON: the runner's pid and instant, then
 the job's pid and its start in clock ticks) and of `outcome.json`. Neither need be whole:
 a crash may have come at any byte. A record that is not whole counts as absent; so does one
 that is no regular file. A record that cannot be read is not absent: that is an OSError.
+
+Standard library only, and light: the spawner imports it.
 """
 
-import contextlib
+from __future__ import annotations
+
 import errno
 import json
 import os
-from typing import Any
+import resource
+import sys
 
 from .folder import OUTCOME, attempts_in, mark_of, open_regular
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 COUNTS = (
     *("rc", "wall_ms", "cpu_user_ms", "cpu_system_ms", "max_rss_kib", "block_in", "block_out"),
@@ -28,8 +36,10 @@ def marks(folder: str, attempt: int) -> dict[str, Any]:
     """Return what the runner noted of its start; empty: it has not started the job. OSError."""
     found: dict[str, Any] = {}
     for line in _read(mark_of(folder, attempt)).split(b"\n")[:-1]:
-        with contextlib.suppress(ValueError, TypeError):
+        try:
             found |= json.loads(line)
+        except (ValueError, TypeError):
+            continue
     return found
 
 
@@ -52,6 +62,28 @@ def outcome(folder: str, attempt: int) -> dict[str, Any] | None:
     if not isinstance(found, dict) or found.get("attempt") != attempt:
         return None
     return found if _whole(found) else None
+
+
+def write_over(fd: int, data: bytes) -> None:
+    """Make `data` the whole content of a file that is longer. OSError."""
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], done)
+    os.ftruncate(fd, len(data))
+
+
+def cost() -> dict[str, object]:
+    """Return model.Cost without wall_ms: of all processes that were reaped below this one."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "cpu_user_ms": round(used.ru_utime * 1000),
+        "cpu_system_ms": round(used.ru_stime * 1000),
+        "max_rss_kib": used.ru_maxrss // (1024 if sys.platform == "darwin" else 1),
+        "block_in": used.ru_inblock,
+        "block_out": used.ru_oublock,
+        "switches_voluntary": used.ru_nvcsw,
+        "switches_involuntary": used.ru_nivcsw,
+    }
 
 
 def _read(path: str) -> bytes:

@@ -30,12 +30,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import resource
 import signal
 import time
 
 from ..crashpoints import reached
-from . import priority, processes
+from . import priority, processes, records
 from .folder import (
     ALIVE,
     CANCELLED,
@@ -138,7 +137,7 @@ class Attempt:
             if facts["ended_by"] == "cancel" and not self._is_cancelled():
                 raise Interrupted("SIGTERM of another process than zdeferd, as at a shutdown")
             all_ended = supervision.nothing_left()
-        self._record(room, facts | {"ended_at": time.time()} | _cost() | _sizes(output))
+        self._record(room, facts | {"ended_at": time.time()} | records.cost() | _sizes(output))
         os.close(lock)
         reached("runner.unlocked")
         os.close(self._alive)  # here: at its exit the kernel closes files last
@@ -261,7 +260,7 @@ class Attempt:
         data = json.dumps(facts).encode() + b"\n"
         for wait_s in (*RECORD_AGAIN_S, 0):
             try:
-                _write_over(room, data)
+                records.write_over(room, data)
                 reached("runner.outcome-written")
                 os.rename(f"{self._folder}/{OUTCOME}.tmp", f"{self._folder}/{OUTCOME}")
                 reached("runner.outcome-renamed")
@@ -270,28 +269,6 @@ class Attempt:
                 return  # the folder was removed, and the run with it
             except OSError:
                 time.sleep(wait_s)
-
-
-def _write_over(fd: int, data: bytes) -> None:
-    """Make `data` the whole content of a file that is longer. OSError."""
-    done = 0
-    while done < len(data):
-        done += os.pwrite(fd, data[done:], done)
-    os.ftruncate(fd, len(data))
-
-
-def _cost() -> dict[str, object]:
-    """Return model.Cost without wall_ms: of all processes that were reaped below this one."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {
-        "cpu_user_ms": round(used.ru_utime * 1000),
-        "cpu_system_ms": round(used.ru_stime * 1000),
-        "max_rss_kib": used.ru_maxrss if processes.LINUX else used.ru_maxrss // 1024,
-        "block_in": used.ru_inblock,
-        "block_out": used.ru_oublock,
-        "switches_voluntary": used.ru_nvcsw,
-        "switches_involuntary": used.ru_nivcsw,
-    }
 
 
 def _sizes(output: Output) -> dict[str, object]:
