@@ -11,3 +11,9 @@ _zdeferd_root=${_zdeferd_root:h}
   '-o' 'no_debug_before_cmd' '-o' 'local_options' '-o' 'local_traps' '-o' 'no_multibyte' \
   '-o' 'extended_glob' '-o' 'warn_create_global' \
   '-c' 'builtin source "$_zdeferd_root/defer/register.zsh"'
+# What runs the user's commands has the user's options. No braces: ignore_braces may be on.
+'builtin' 'autoload' '-Uz' "$_zdeferd_root/features/functions/zf::segment::wrap" \
+  "$_zdeferd_root/features/functions/zf::segment::source" \
+  "$_zdeferd_root/features/functions/zf::with_timing" \
+  "$_zdeferd_root/features/functions/_zsh_perf_segment_wrap" \
+  "$_zdeferd_root/features/functions/_zsh_perf_source_probe"

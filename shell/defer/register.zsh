@@ -3,10 +3,12 @@
 
 (( ${+_zdeferd_armed} )) && return 0  # sourced twice
 
+typeset -g _zdeferd_clock='%D{%s%9.}'  # a prompt escape: ns since the epoch
 typeset -g _zdeferd_version=0.1.0
 typeset -gi _zdeferd_armed=2
 typeset -ga _zdeferd_queue _zdeferd_told _zdeferd_outbox _zdeferd_options
 typeset -gA _zdeferd _zdeferd_ids
+_zdeferd[born]=${(%)_zdeferd_clock}
 
 # Few commands: each costs three system calls. The pattern is zdeferd-check's rule.
 zf::defer::register() {
@@ -60,7 +62,17 @@ zf::defer::register() {
   } 2>/dev/null
 }
 
-builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{add,arm,check,doubt,help,inside,kick,refuse,socket,tick},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
+# Segments and messages (features/): read at the first call that says something.
+zf::segment::start zf::segment::end zf::segment::anchor _zsh_perf_segment_start _zsh_perf_segment_end() {
+  [[ -z ${PERF_SEGMENT_LOG-} ]] || { builtin source $_zdeferd_root/features/segments.zsh && $0 "$@" }
+  return 0
+}
+zf::log zf::warn zf::err() {
+  builtin source $_zdeferd_root/features/gate.zsh && $0 "$@"
+  return 0
+}
+
+builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{add,arm,check,doubt,help,inside,kick,ready,refuse,socket,tick},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
 fpath+=($_zdeferd_root/functions)
 # With -c there is no prompt, and `zle` would load a module for nothing.
 [[ ! -o interactive ]] || (( $+ZSH_EXECUTION_STRING )) || .zdeferd-soon zdeferd-kick

@@ -1,0 +1,132 @@
+# Segments: timing probes, one line each in the shared log (docs/telemetry.md has the names).
+#
+# Sourced at the first call with a log (defer/register.zsh has the stubs), under the plugin's sticky
+# options. No process, no module: the clock is a prompt escape. In `start` and `end` each command
+# costs as much as its system calls, so there are few: what is usual passes one test, and
+# .zdeferd-label and .zdeferd-fit have the rest.
+#
+# State: `_zdeferd_segments` has of each label the instant of its start (19 digits, ns), the phase,
+# and `inline` where that is its sample; `-` once its line is written. `_zdeferd_anchors` has the
+# instants of anchors. `_zdeferd_torn` is a newline after a full disk has cut a line short: the next
+# one must not be glued to the piece.
+
+typeset -g _zdeferd_clock='%D{%s%9.}'
+(( ${+_zdeferd_segments} )) || typeset -gA _zdeferd_segments _zdeferd_anchors
+(( ${+_zdeferd_torn} )) || typeset -g _zdeferd_torn
+
+zf::segment::start _zsh_perf_segment_start() {
+  [[ -z ${PERF_SEGMENT_LOG-} ]] || {
+    builtin trap - DEBUG ZERR
+    local label=$1 phase=${2:-core}
+    [[ $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) &&
+      $label == [a-z0-9][a-z0-9._:/+-]# && $#label -lt 65 && -z $3${ZSH_SEGMENTS_DISABLE-} ]] ||
+      .zdeferd-label $3 || return 0
+    [[ -n ${_zdeferd_segments[$label]-} ]] ||
+      _zdeferd_segments[$label]="${(%)_zdeferd_clock} $phase"
+  }
+  return 0
+}
+
+zf::segment::end _zsh_perf_segment_end() {
+  [[ -z ${PERF_SEGMENT_LOG-} ]] || {
+    builtin trap - DEBUG ZERR
+    local now=${(%)_zdeferd_clock} label=$1 phase=${2:-${${_zdeferd_segments[$1]-}[21,-1]}} \
+      begun=${${_zdeferd_segments[$1]-}[1,19]} sample=${PERF_SAMPLE_CONTEXT:-unknown} log=$PERF_SEGMENT_LOG
+    [[ -z $3 && $begun == <-> && $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) &&
+      $sample == [A-Za-z0-9._-]## && $#sample -lt 65 ]] || .zdeferd-fit "$3" || return 0
+    local -i ms="now > begun ? (now - begun) / 1000000 : 0"
+    _zdeferd_segments[$label]=-
+    [[ ! -f $log && -e $log || -h $log ]] || {  # a FIFO would wait for a reader
+      builtin print -r -- "${_zdeferd_torn}SEGMENT name=$label ms=$ms phase=$phase sample=$sample" >>$log &&
+        _zdeferd_torn= || .zdeferd-torn
+    } 2>/dev/null
+    [[ ${ZSH_LOG_STRUCTURED-} != 1 ]] ||
+      .zdeferd-sidecar '{"type":"segment","name":"'$label'","ms":'$ms',"phase":"'$phase'","sample":"'$sample'","ts":'${now[1,-7]}'}'
+  }
+  return 0
+}
+
+# Makes of `label` and `phase` in its caller what may be written. 1: there is no label, or a word of
+# ZSH_SEGMENTS_DISABLE, each a pattern, is for it. $1: the sample that goes with it.
+.zdeferd-label() {
+  builtin setopt multibyte  # a character becomes one `_`
+  label=${${(L)label}//[^a-z0-9._:\/+-]/_}
+  label=${${label##[^a-z0-9]#}[1,64]}
+  [[ $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) ]] || phase=core
+  [[ $1 != inline ]] || phase+=' inline'
+  local word off=${ZSH_SEGMENTS_DISABLE-}
+  for word in ${(s: :)off//[,[:space:]]/ }; do
+    { [[ $label != ${~word} ]] || label= } always { TRY_BLOCK_ERROR=0 } 2>/dev/null  # a bad pattern
+  done
+  [[ -n $label ]]
+}
+
+# The same for zf::segment::end: from what it was given to `label`, `begun`, `phase`, `sample`. $1: an
+# instant in place of now. 1: nothing is to be written.
+.zdeferd-fit() {
+  local given=$phase
+  phase=core
+  ZSH_SEGMENTS_DISABLE= .zdeferd-label || return 1
+  begun=${_zdeferd_segments[$label]-}
+  [[ $begun == <->' '* ]] || return 1
+  phase=${begun[21,-1]% inline}
+  [[ $begun != *' inline' ]] || sample=inline
+  [[ $given == (|pre_plugin|post_plugin|prompt|postprompt|core|idle|*' inline') ]] || phase=core
+  [[ $given != (pre_plugin|post_plugin|prompt|postprompt|core|idle) ]] || phase=$given
+  [[ $sample == [A-Za-z0-9._-]## && $#sample -lt 65 ]] || sample=unknown
+  begun=$begun[1,19]
+  [[ $1 != <1-> ]] || now=$1
+}
+
+# Appends a line to a file; silent where that cannot be.
+.zdeferd-append() {
+  [[ ! -f $1 && -e $1 || -h $1 ]] || {
+    builtin print -r -- "$_zdeferd_torn$2" >>$1 && _zdeferd_torn= || .zdeferd-torn
+  } 2>/dev/null
+}
+
+# A line could not be written. A full disk, or a quota, may have taken a part of it.
+.zdeferd-torn() {
+  [[ $ERRNO != (28|69|122) ]] || _zdeferd_torn=$'\n'
+}
+
+# Appends an object to the sidecar, whose path is found as telemetry/projection.py does.
+.zdeferd-sidecar() {
+  local log=${PERF_SEGMENT_LOG-} file=${PERF_SEGMENT_JSON_LOG-}
+  if [[ -z $file || $file == $log || $file -ef $log ]]; then
+    [[ -n $log && $log != /dev/null ]] || return 0
+    file=$log
+    [[ ${log##*/} != .#[^.]*.* ]] || file=${log%.*}
+    [[ $log != $file.jsonl ]] || file=$log
+    file+=.jsonl
+  fi
+  .zdeferd-append $file $1
+}
+
+zf::segment::anchor() {
+  [[ -z ${PERF_SEGMENT_LOG-} ]] || {
+    builtin trap - DEBUG ZERR
+    local now=${(%)_zdeferd_clock} since
+    case $1 in
+      (pre_plugin_start) since=$now ;;
+      (pre_plugin_total) since=${_zdeferd_anchors[pre_plugin_start]-} ;;
+      (post_plugin_total)
+        since=${_zdeferd_anchors[pre_plugin_total]-${_zdeferd_anchors[pre_plugin_start]-}} ;;
+    esac
+    [[ -z $since || -n ${_zdeferd_anchors[$1]-} ]] || .zdeferd-measured $1 $since $now ${1%_*}
+  }
+  return 0
+}
+
+# Writes the segment $1, from $2 to $3 (ns), of the phase $4.
+.zdeferd-measured() {
+  local label=$1 phase=$4
+  .zdeferd-label || return 0
+  _zdeferd_anchors[$1]=$3 _zdeferd_segments[$label]="$2 $phase"
+  zf::segment::end $label $phase $3
+}
+
+# The shim's own segment: ZLE waited for keys at $1 (ns). $2: when the shim was sourced.
+.zdeferd-prompt-ready() {
+  .zdeferd-measured prompt_ready ${_zdeferd_anchors[pre_plugin_start]-$2} $1 prompt
+}

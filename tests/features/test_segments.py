@@ -1,0 +1,381 @@
+"""Segments of the shell: their lines, their sidecar, their silence, in a real zsh."""
+
+import json
+import os
+import re
+import resource
+import subprocess
+from pathlib import Path
+
+import pytest
+from shell.test_harmless import HOSTILE
+from support.terminal import Terminal
+from support.zsh import BOTH, FEATURES, PLUGIN, run_zsh
+
+from zdeferd.telemetry.lines import Segment, parse
+
+CALLS = "trace=clone,clone3,fork,vfork,execve,write"
+
+LOADED = pytest.mark.parametrize(
+    "load", [(PLUGIN,), (FEATURES,), BOTH], ids=["plugin", "alone", "both"]
+)
+
+
+def segments(home: Path, code: str, log: str = "seg.log", **more: str) -> list[str]:
+    """Run `code` with a log; -> its lines."""
+    done = run_zsh(code, home, {"PERF_SEGMENT_LOG": str(home / log), **more})
+    assert (done.stdout, done.stderr) == ("", "")
+    return lines(home / log)
+
+
+def lines(log: Path) -> list[str]:
+    found = log.read_text().splitlines() if log.exists() else []
+    assert all(isinstance(parse(line), Segment) for line in found)
+    return found
+
+
+@LOADED
+def test_a_segment_is_one_line(home: Path, load: tuple[Path, ...]) -> None:
+    code = "zf::segment::start a/b+c\nzf::segment::end a/b+c || print bad\n"
+    code += "_zsh_perf_segment_start old prompt; _zsh_perf_segment_end old; print -r -- $?"
+    log = home / "seg.log"
+    done = run_zsh(code, home, {"PERF_SEGMENT_LOG": str(log), "PERF_SAMPLE_CONTEXT": "cold"}, load)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+    text = re.sub(r"ms=\d+", "ms=0", log.read_text())
+    assert text == (
+        "SEGMENT name=a/b+c ms=0 phase=core sample=cold\n"
+        "SEGMENT name=old ms=0 phase=prompt sample=cold\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("S x; E x; E x; S x; E x", ["x core"]),
+        ("S; S ''; E; E ''; E never", []),
+        ("S x prompt; S x core; E x", ["x prompt"]),
+        ("S x prompt; E x postprompt", ["x postprompt"]),
+        ("S x nonsense; E x", ["x core"]),
+        ("S x prompt; E x nonsense", ["x core"]),
+        ("S x idle; E x", ["x idle"]),
+        ("S 'Ünïx Thing'; E 'Ünïx Thing'", ["n_x_thing core"]),
+        ("S -./Sub/Dir; E -./Sub/Dir", ["sub/dir core"]),
+        ("S '***'; E '***'", []),
+        ("S 'a\nb]c'; E 'a\nb]c'", ["a_b_c core"]),
+        ("S ${(l:80::a:)}; E ${(l:80::a:)}", ["a" * 64 + " core"]),
+        ("S ${(l:64::a:)}; E ${(l:80::a:)}", ["a" * 64 + " core"]),
+    ],
+)
+def test_labels_and_phases(code: str, expected: list[str], home: Path) -> None:
+    code = 'S() { zf::segment::start "$@" }; E() { zf::segment::end "$@" }\n' + code.replace(
+        "start x", "S x"
+    )
+    found = [parse(line) for line in segments(home, code)]
+    assert [f"{one.name} {one.phase}" for one in found if isinstance(one, Segment)] == expected
+
+
+def test_time_is_measured_whole_and_never_negative(home: Path) -> None:
+    wait = "zmodload zsh/zselect; zselect -t 5 || :"
+    code = f"zf::segment::start x; {wait}; zf::segment::end x\nzf::segment::start y\n"
+    code += "_zdeferd_segments[y]='4995651350539000000 core'; zf::segment::end y"
+    first, second = segments(home, code)
+    assert 50 <= int(first.split()[2][3:]) < 2000
+    assert " ms=0 " in second
+
+
+@pytest.mark.parametrize("context", ["", "two words", "a/b", "x" * 65, "ü"])
+def test_a_bad_sample_is_unknown(context: str, home: Path) -> None:
+    (line,) = segments(
+        home, "zf::segment::start x; zf::segment::end x", PERF_SAMPLE_CONTEXT=context
+    )
+    assert line.endswith(" sample=unknown")
+
+
+def test_wrap_runs_the_command_as_the_shell_would(home: Path) -> None:
+    code = """
+setopt ksh_arrays
+settings() { setopt sh_word_split; unsetopt ksh_arrays; made=1; return 3 }
+zf::segment::wrap w -- settings; print $? $made
+[[ -o sh_word_split && ! -o ksh_arrays ]] && print kept
+zf::segment::wrap W/2 postprompt -- print 'two  words' '' x
+zf::segment::wrap w -- print again
+zf::segment::wrap none; print $?
+zf::segment::wrap none --; print $?
+zf::segment::wrap none prompt --; print $?
+zf::segment::wrap; print $?
+_zsh_perf_segment_wrap old -- false; print $?
+zf::segment::wrap out -- zf::segment::wrap in -- print nested
+"""
+    log = home / "seg.log"
+    for env in ({}, {"PERF_SEGMENT_LOG": str(log)}):
+        done = run_zsh(code, home, env)
+        expected = "3 1\nkept\ntwo  words  x\nagain\n1\n1\n1\n1\n1\nnested\n"
+        assert (done.stdout, done.stderr) == (expected, "")
+    found = [line.split()[1:4:2] for line in lines(log)]
+    assert found == [
+        ["name=w", "phase=core"],
+        ["name=w/2", "phase=postprompt"],
+        ["name=old", "phase=core"],
+        ["name=in", "phase=core"],
+        ["name=out", "phase=core"],
+    ]
+
+
+def test_source_times_a_file(home: Path) -> None:
+    (home / "part.zsh").write_text("setopt ksh_arrays\nset -- q\nglobal=1\nreturn 4\n")
+    code = """
+zf::segment::source essential/part part.zsh; print $? $global
+[[ -o ksh_arrays ]] && print kept
+_zsh_perf_source_probe old part.zsh prompt; print $?
+zf::segment::source none missing.zsh; print $?
+zf::segment::source none /; print $?
+zf::segment::source none; print $?
+"""
+    log = home / "seg.log"
+    done = run_zsh(code, home, {"PERF_SEGMENT_LOG": str(log)})
+    assert (done.stdout, done.stderr) == ("4 1\nkept\n4\n0\n0\n0\n", "")
+    assert [line.split()[1:4:2] for line in lines(log)] == [
+        ["name=essential/part", "phase=post_plugin"],
+        ["name=old", "phase=prompt"],
+    ]
+
+
+def test_the_older_with_timing(home: Path) -> None:
+    code = "zf::with_timing a false; print $?; zf::with_timing a; print $?\n"
+    code += "ZF_WITH_TIMING_SEGMENTS=1; zf::with_timing b print hi; print $?"
+    log = home / "seg.log"
+    done = run_zsh(code, home, {"PERF_SEGMENT_LOG": str(log), "PERF_SAMPLE_CONTEXT": "cold"})
+    assert (done.stdout, done.stderr) == ("1\n1\nhi\n0\n", "")
+    assert re.sub(r"ms=\d+", "ms=0", log.read_text()) == (
+        "SEGMENT name=b ms=0 phase=core sample=inline\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("pre_plugin_start pre_plugin_start", ["pre_plugin_start"]),
+        ("pre_plugin_total post_plugin_total", []),
+        ("nonsense", []),
+        (
+            "pre_plugin_start pre_plugin_total post_plugin_total pre_plugin_total",
+            ["pre_plugin_start", "pre_plugin_total", "post_plugin_total"],
+        ),
+        ("pre_plugin_start post_plugin_total", ["pre_plugin_start", "post_plugin_total"]),
+    ],
+)
+def test_anchors(names: str, expected: list[str], home: Path) -> None:
+    found = segments(home, f"for name in {names}; do zf::segment::anchor $name; done")
+    assert [line.split()[1].removeprefix("name=") for line in found] == expected
+    for line in found:
+        phase = "pre_plugin" if "name=pre" in line else "post_plugin"
+        assert f" phase={phase} " in line
+    assert all(" ms=0 " in line for line in found[:1])
+
+
+def test_segments_that_are_switched_off(home: Path) -> None:
+    code = "for name in a b c/1 c/2 d; do zf::segment::start $name; zf::segment::end $name; done\n"
+    code += "zf::segment::anchor pre_plugin_start"
+    off = "a, c/*,[ \t<1-,pre_*"
+    found = segments(home, code, ZSH_SEGMENTS_DISABLE=off)
+    assert [line.split()[1] for line in found] == ["name=b", "name=d"]
+
+
+def test_the_sidecar_byte_for_byte(home: Path) -> None:
+    code = "zf::segment::start x; zf::segment::end x"
+    segments(home, code, ZSH_LOG_STRUCTURED="1")
+    text = (home / "seg.jsonl").read_text()
+    assert re.sub(r'"ts":\d{13}\}', '"ts":1700000000000}', re.sub(r'"ms":\d+', '"ms":0', text)) == (
+        '{"type":"segment","name":"x","ms":0,"phase":"core","sample":"unknown","ts":1700000000000}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("log", "named", "expected"),
+    [
+        ("a.log", "", "a.jsonl"),
+        ("noext", "", "noext.jsonl"),
+        (".hidden", "", ".hidden.jsonl"),
+        ("a.b/c", "", "a.b/c.jsonl"),
+        ("x.jsonl", "", "x.jsonl.jsonl"),
+        ("a.log", "other.json", "other.json"),
+        ("a.log", "a.log", "a.jsonl"),
+    ],
+)
+def test_where_the_sidecar_is(log: str, named: str, expected: str, home: Path) -> None:
+    (home / "a.b").mkdir()
+    more = {"PERF_SEGMENT_JSON_LOG": str(home / named)} if named else {}
+    segments(home, "zf::segment::start x; zf::segment::end x", log, ZSH_LOG_STRUCTURED="1", **more)
+    (line,) = (home / expected).read_text().splitlines()
+    assert json.loads(line)["name"] == "x"
+
+
+@pytest.mark.parametrize("structured", ["", "0", "true"])
+def test_without_the_sidecar_not_a_byte_of_json(structured: str, home: Path) -> None:
+    code = "zf::segment::start x; zf::segment::end x"
+    segments(home, code, ZSH_LOG_STRUCTURED=structured, ZSH_PERF_JSON="1")
+    assert not list(home.glob("*.json*"))
+
+
+@LOADED
+def test_without_a_log_nothing_is_read_and_nothing_written(
+    home: Path, load: tuple[Path, ...]
+) -> None:
+    code = "zf::segment::start x; zf::segment::end x; zf::segment::anchor pre_plugin_start\n"
+    code += "(( ! $+functions[.zdeferd-append] )) && print unread; print ${#_zdeferd_segments}"
+    done = run_zsh(code, home, {"ZSH_LOG_STRUCTURED": "1"}, load)
+    expected = "0\n" if load == (FEATURES,) else "unread\n0\n"
+    assert (done.stdout, done.stderr) == (expected, "")
+    assert [path.name for path in home.iterdir()] == ["script.zsh"]
+
+
+BAD_LOGS = ["missing folder", "fifo", "link", "folder", "read-only", "/dev/null", "/dev/full"]
+
+
+@pytest.mark.parametrize("kind", BAD_LOGS)
+def test_a_bad_log_is_given_up_silently(kind: str, home: Path) -> None:
+    log = home / "seg.log"
+    match kind:
+        case "missing folder":
+            log = home / "none/seg.log"
+        case "fifo":
+            os.mkfifo(log)
+        case "link":
+            log.symlink_to(home / "elsewhere")
+        case "folder":
+            log.mkdir()
+        case "read-only":
+            if os.getuid() == 0:
+                pytest.skip("root writes to what is read-only")
+            log.touch(0o400)
+        case _:
+            log = Path(kind)
+    code = "zf::segment::start x; zf::segment::end x; print $?; zf::warn said; print $?"
+    done = run_zsh(code, home, {"PERF_SEGMENT_LOG": str(log)})
+    assert (done.stdout, done.stderr) == ("0\n0\n", "[zf][WARN] said\n")
+    assert not (home / "elsewhere").exists()
+    if log.is_file():
+        assert log.stat().st_size == 0
+
+
+def test_a_full_disk_costs_its_lines_alone(home: Path) -> None:
+    """A quota of the file system is not to be had in a test; a file's size limit is as good."""
+    log = home / "seg.log"
+    log.write_text("# " + "x" * 1000 + "\n")
+    code = (
+        "trap '' XFSZ\nzf::segment::start a; zf::segment::end a; zf::segment::start b\n"
+        "print -rn >here; _zdeferd_torn=$'\\n'; zf::segment::end b"
+    )
+    script = home / "script.zsh"
+    script.write_text(f"source {PLUGIN}\n{code}\n")
+    limit = 1003 + 20
+    done = subprocess.run(
+        ["zsh", "-f", script],
+        cwd=home,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "PERF_SEGMENT_LOG": str(log)},
+        capture_output=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        timeout=20,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (b"", b"")
+    assert log.stat().st_size <= limit
+    assert log.read_text().startswith("# " + "x" * 1000 + "\n")
+
+
+def test_a_line_behind_a_torn_one_begins_anew(home: Path) -> None:
+    code = (
+        "zf::segment::start a; zf::segment::end a\nprint -rn 'SEGMENT name=b' >>$PERF_SEGMENT_LOG\n"
+    )
+    code += "ERRNO=28 .zdeferd-torn; zf::segment::start c; zf::segment::end c"
+    code += "; zf::segment::start d; zf::segment::end d"
+    log = home / "seg.log"
+    done = run_zsh(code, home, {"PERF_SEGMENT_LOG": str(log)})
+    assert done.stderr == ""
+    assert [line.split()[1] for line in log.read_text().splitlines()] == [
+        *("name=a", "name=b", "name=c", "name=d")
+    ]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("load", [(PLUGIN,), BOTH], ids=["plugin", "both"])
+def test_segments_work_and_are_not_noticed_under(
+    name: str, load: tuple[Path, ...], home: Path
+) -> None:
+    code = (
+        "echoed() { : ran; }\n"
+        "zf::segment::start a || :; zf::segment::end a || :; zf::segment::wrap b -- echoed || :\n"
+        "zf::segment::anchor pre_plugin_start || :; zf::segment::source c part.zsh || :\n"
+        "zf::with_timing d echoed || :\n"
+    )
+    (home / "part.zsh").write_text(": part\n")
+    log = home / "seg.log"
+    env = {"PERF_SEGMENT_LOG": str(log), "ZF_WITH_TIMING_SEGMENTS": "1"}
+    state = "print -r -- end >&3; setopt >&3; print -rl -- ${(kv)options} >&3\n"
+    done = run_zsh(f"{code}exec 3>after\n{state}", home, env, load, before=HOSTILE[name])
+    if "tra" not in name and "DEBUG" not in name and name not in ("verbose", "EXIT trap"):
+        assert done.stderr == ""
+    assert [line.split()[1] for line in lines(log)] == [
+        *("name=a", "name=b", "name=pre_plugin_start", "name=c", "name=d")
+    ]
+    run_zsh(f"exec 3>before\n{state}", home, env, (), before=HOSTILE[name])
+    assert (home / "after").read_text() == (home / "before").read_text()
+
+
+def until_ready(shell: Terminal) -> None:
+    """Run commands until ZLE has waited for keys: a key that is there comes first."""
+    for _ in range(100):
+        if shell.ask("${_zdeferd[ready]-none}") != "none":
+            return
+    raise AssertionError("zdeferd-kick was never called")
+
+
+@pytest.mark.parametrize("anchor", ["", "zf::segment::anchor pre_plugin_start"])
+def test_the_shim_says_when_the_prompt_is_ready(anchor: str, home: Path) -> None:
+    log = home / "seg.log"
+    zshrc = f"source {PLUGIN}\n{anchor}\nzmodload zsh/zselect; zselect -t 3"
+    env = {"PERF_SEGMENT_LOG": str(log), "ZSH_LOG_STRUCTURED": "1"}
+    with Terminal(home, zshrc, env=env) as shell:
+        shell.prompt()
+        assert shell.ask("$(( 6 * 7 ))") == "42"
+        until_ready(shell)
+        ready = [line for line in lines(log) if "name=prompt_ready" in line]
+        assert len(ready) == 1
+        found = parse(ready[0])
+        assert isinstance(found, Segment)
+        assert found.phase == "prompt"
+        assert 30 <= found.ms < 5000
+        assert '"name":"prompt_ready"' in (home / "seg.jsonl").read_text()
+
+
+def test_a_log_that_is_named_later_gets_no_late_prompt_ready(home: Path) -> None:
+    with Terminal(home, f"source {PLUGIN}") as shell:
+        shell.prompt()
+        until_ready(shell)
+        shell.run(f"PERF_SEGMENT_LOG={home}/seg.log")
+        shell.run(":")
+        shell.run("zf::segment::start x; zf::segment::end x")
+        assert [line.split()[1] for line in lines(home / "seg.log")] == ["name=x"]
+
+
+def test_no_fork_and_one_write(home: Path) -> None:
+    script = home / "script.zsh"
+    script.write_text(
+        f"source {PLUGIN}\nsource {FEATURES}\nfor n in {{1..20}}; do zf::segment::start s$n; "
+        "zf::segment::end s$n; done\nzf::segment::wrap w -- :\nzf::err x\n"
+    )
+    log = home / "seg.log"
+    trace = home / "trace"
+    done = subprocess.run(
+        ["strace", "-f", "-s", "200", "-o", str(trace), "-e", CALLS, "zsh", "-f", str(script)],
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "PERF_SEGMENT_LOG": str(log)},
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0
+    text = trace.read_text()
+    assert text.count("execve(") == 1
+    assert not re.search(r"\b(clone3?|v?fork)\(", text)
+    writes = re.findall(r'write\(\d+, "(SEGMENT|ERROR) [^"]*\\n"', text)
+    assert len(writes) == len(log.read_text().splitlines()) == 22
