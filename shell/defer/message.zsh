@@ -10,7 +10,7 @@
 # What a command costs here is paid by every shell, so what can be said of all jobs at once is.
 #
 # Packing keeps in locals of .zdeferd-pack: `known` (the names of all functions), `environment`,
-# `loaded` (modules), `folders`, `exported` (names of variables), `nul`, `any` (a pattern: one word of a job,
+# `loaded` (modules), `folders`, `exported` (names of variables), `mask` (the umask), `nul`, `any` (a pattern: one word of a job,
 # and the NUL behind it). What has no `emulate` of its own lives by the plugin's sticky options.
 
 typeset -gi _zdeferd_limit=65536 _zdeferd_most=1048576
@@ -48,7 +48,7 @@ typeset -gi _zdeferd_limit=65536 _zdeferd_most=1048576
 .zdeferd-pack() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
   local -a events known=(${(k)functions}) loaded folders exported
-  local environment nul=$'\0' any=[^$'\0']#$'\0'
+  local environment mask nul=$'\0' any=[^$'\0']#$'\0'
   [[ ${ZSH_IDLE_ENABLE-} != 0 ]] ||
     _zdeferd_queue=("${(@)_zdeferd_queue:#(defer$nul${~any}${~any}|add$nul${~any}on=)idle(|$nul*)}")
   (( ! $#_zdeferd_told )) || _zdeferd_queue=("${(@)_zdeferd_queue:|_zdeferd_told}")
@@ -76,7 +76,7 @@ typeset -gi _zdeferd_limit=65536 _zdeferd_most=1048576
     .zdeferd-mention
     for job in "${(@)jobs}"; do declared+=($#job "$job"); done
     frames+=("options=${(pj:\0:)_zdeferd_options}" "fpath=${(pj:\0:)fpath}"
-      "modules=${(pj:\0:)loaded}" "folders=${(pj:\0:)folders}" "exported=${(pj:\0:)mentioned}" "math=${(pj:\0:)math}"
+      "modules=${(pj:\0:)loaded}" "folders=${(pj:\0:)folders}" "exported=${(pj:\0:)mentioned}" "math=${(pj:\0:)math}" "umask=$mask"
       functions "list=${(pj:\0:)pool}" jobs "list=${(pj:\0:)declared}")
   fi
   frames+=("$@")
@@ -218,11 +218,12 @@ typeset -gi _zdeferd_limit=65536 _zdeferd_most=1048576
   return 0
 }
 
-# Sets `loaded` to the modules that are, each with what it has enabled, `folders` to the named ones, and
-# `exported` to the names of exported variables. Left out of the modules is what every zsh loads by
-# itself or no job can use.
+# Sets `loaded` to the modules that are, each with what it has enabled, `folders` to the named ones,
+# `exported` to the names of exported variables, and `mask` to the umask, which the builtin only prints:
+# Linux has it in a file as well. Left out of the modules is what every zsh loads by itself or no job can
+# use.
 .zdeferd-equipment() {
-  local module
+  local module text
   local -a features
   for module in ${${(k)modules[(R)loaded]}:#zsh/(main|parameter|zle|zleparameter|zutil|comp*|term*|sched|rlimits|watch|langinfo|param/private|zprof|newuser)}; do
     builtin zmodload -lF -P features $module || continue
@@ -231,6 +232,9 @@ typeset -gi _zdeferd_limit=65536 _zdeferd_most=1048576
   done
   for module in ${(k)nameddirs}; do folders+=("$module=$nameddirs[$module]"); done
   exported=(${(k)parameters[(R)*export*]})
+  [[ ! -r /proc/self/status ]] || builtin sysread -s 128 text </proc/self/status
+  text=${text#*$'\nUmask:\t'}
+  mask=${(M)text##[0-7]#}
 }
 
 # Sets `environment`, cut to the list of docs/jobs.md.

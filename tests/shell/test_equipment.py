@@ -1,6 +1,7 @@
 """What travels besides functions: modules, named folders, arrays, exported variables."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,22 @@ def test_exported_variables_that_code_mentions(home: Path, peer: Peer, start: St
     assert as_a_job(home, visit, a) == (0, "value-of-NVM_DIR 0\n")
     assert as_a_job(home, visit, b) == (0, "value-of-TERM\n")
     assert as_a_job(home, visit, c) == (0, "value-of-NVM_DIR value-of-MY_TOKEN 0\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no file says the umask")
+@pytest.mark.parametrize("umask", ["022", "077", "002", "0", "777"])
+def test_the_umask(umask: str, home: Path, peer: Peer, start: Start) -> None:
+    start(
+        f"f() {{ umask }}\nzdefer add a -- f\nzdefer add b -- touch {home}/made\n"
+        f"{{ zdefer add c -- umask }} 2>/dev/null\numask {umask}"
+    )
+    visit = peer.take()
+    function, command, code = visit.jobs
+    for job in (function, code):
+        status, printed = as_a_job(home, visit, job)
+        assert (status, int(printed, 8)) == (0, int(umask, 8))
+    assert as_a_job(home, visit, command) == (0, "")
+    assert (home / "made").stat().st_mode & 0o777 == 0o666 & ~int(umask, 8)
 
 
 def test_what_no_job_names_stays(peer: Peer, start: Start) -> None:

@@ -35,6 +35,14 @@ def test_a_whole_visit() -> None:
     assert (visit.postprompt, visit.idle) == (True, False)
 
 
+def test_unknown_fields_of_the_context_are_passed_over() -> None:
+    """So that a shell whose shim is newer than the daemon is not refused."""
+    frames = [*HELLO, b"context", b"umask=077", b"of-tomorrow=\xff\0x", b"postprompt"]
+    visit = messages.decode_visit(frames)
+    assert visit.context == messages.ShellContext(umask="077")
+    assert visit.postprompt
+
+
 def test_bytes_that_are_no_utf8_survive() -> None:
     visit = messages.decode_visit([*HELLO, b"jobs", listed(b"add\0id=x\0--\0\xff\xfe")])
     assert visit.jobs[0].call[0].encode("utf-8", "surrogateescape") == b"\xff\xfe"
@@ -54,6 +62,8 @@ def test_bytes_that_are_no_utf8_survive() -> None:
         ([*HELLO, b"jobs", b"jobs"], "repeated record: jobs"),
         ([*HELLO, b"jobs", b"list=4\0true"], "not the words of a job: 'true'"),
         ([*HELLO, b"postprompt", b"x=1"], "postprompt: Object contains unknown field `x`"),
+        ([*HELLO, b"context", b"umask=077; x"], "context: Expected `str` matching regex"),
+        ([*HELLO, b"context", b"record=idle"], "unknown field: context.record"),
         ([*HELLO, b"postprompt", b"record=idle"], "unknown field: postprompt.record"),
         ([*HELLO, b"function", b"name=f", b"body=x"], "unknown record: 'function'"),
         ([*HELLO, b"job", b"id=x", b"call=f"], "unknown record: 'job'"),

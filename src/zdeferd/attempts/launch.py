@@ -1,9 +1,9 @@
 """Starts a job's process: its program, environment, folder and descriptors.
 
 A job gets a session of its own, no terminal, /dev/null as input, one pipe as output, all
-signals at their defaults, an empty signal mask, the umask 022 (the user's own is not known
-here), the limits that the daemon found, and
-exactly the environment of the request plus `NO_PROMPTS`.
+signals at their defaults, an empty signal mask, the umask 022 (a shell's own, where
+one is known, is set by the script), the limits that the daemon found, and exactly the environment
+of the request plus `NO_PROMPTS`.
 
 Standard library only; runs in the runner, and changes that process (folder, umask,
 limits): a runner starts one job in its life.

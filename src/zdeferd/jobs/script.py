@@ -58,6 +58,8 @@ class Equipment(NamedTuple):
     arrays: tuple[Array, ...] = ()
     math: tuple[str, ...] = ()
     """Math functions (`functions -M`): `NAME LEAST MOST FUNCTION`."""
+    umask: str = ""
+    """Octal digits; empty: the umask with which every job begins."""
 
 
 NOTHING = Equipment()
@@ -77,7 +79,8 @@ def compose(
     autoload stub (`builtin autoload -X`) loads itself from `fpath` at its first call.
     """
     text = "\n".join((*call, *functions.values()))
-    lines = [f"fpath=({_quoted(fpath)})"] if fpath else []
+    lines = [f"umask {equipment.umask}"] if equipment.umask else []
+    lines += [f"fpath=({_quoted(fpath)})"] if fpath else []
     lines += _modules(equipment.modules, text)
     lines += [
         f"hash -d -- {_always_quoted(name)}={quote(path)}"

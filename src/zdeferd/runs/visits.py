@@ -78,7 +78,7 @@ def _job_of(record: Register, functions: tuple[tuple[str, str], ...], context: S
     else:  # a command with arguments depends on no option of the shell, and on no variable
         kind, modules, text = ((), ()), (), ""
     folders, math = frames.split_map(context.folders), frames.split(context.math)
-    equipment = Equipment(modules, folders, record.arrays, math)
+    equipment = Equipment(modules, folders, record.arrays, math, context.umask)
     source = script.compose(record.call, dict(functions), *kind, equipment)
     exported = environment.mentioned(text, frames.split_map(context.exported))
     return declared_job(

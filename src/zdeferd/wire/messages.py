@@ -10,10 +10,10 @@ answer is one record.
 """
 
 import re
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ..errors import WireError
 from ..jobs import registrations
@@ -45,8 +45,8 @@ class Hello(Record, frozen=True, tag="hello"):
     """The shim's version."""
 
 
-class ShellContext(Record, frozen=True, tag="context"):
-    """Holds what the jobs of this shell run with."""
+class ShellContext(Record, frozen=True, forbid_unknown_fields=False, tag="context"):
+    """Holds what the jobs of this shell run with; passes over unknown fields of a newer shim."""
 
     environment: str = ""
     """`NAME=VALUE` list, cut to the allow-list by the shim."""
@@ -62,6 +62,8 @@ class ShellContext(Record, frozen=True, tag="context"):
     """`NAME=VALUE` list of the exported variables that the jobs' code mentions."""
     math: str = ""
     """List of math functions (`functions -M`): `NAME LEAST MOST FUNCTION`."""
+    umask: Annotated[str, Meta(pattern=r"\A[0-7]{0,4}\Z")] = ""
+    """Octal digits; empty: not known."""
 
 
 class Functions(Record, frozen=True, tag="functions"):
@@ -187,10 +189,7 @@ def check(hello: Hello) -> None:
 
 def answer(name: str, **fields: object) -> list[bytes]:
     """Encode an answer to a shell: `ok`, `error` or `again`, with its fields."""
-    return [
-        name.encode(),
-        *(f"{key}={value}".encode(errors="replace") for key, value in fields.items()),
-    ]
+    return [name.encode(), *(f"{k}={v}".encode(errors="replace") for k, v in fields.items())]
 
 
 # --- zdeferctl ---------------------------------------------------------------
