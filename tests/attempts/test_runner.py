@@ -57,6 +57,18 @@ def test_what_cannot_be_executed_is_126(spawner: Spawner, home: Path) -> None:
     assert b"cannot enter its folder" in lost.output()
 
 
+def test_without_a_zsh_on_the_path_the_users_shell_runs_code(spawner: Spawner, home: Path) -> None:
+    own = home / "zsh-5.9"
+    own.write_text('#!/bin/sh\nprintf "%s" "own $1"\n')
+    own.chmod(0o755)
+    run = spawner.start(script="true", env={"PATH": "/nowhere", "SHELL": str(own)})
+    assert run.outcome()["rc"] == 0
+    assert run.output() == b"own -f"
+    on_path = spawner.start(2, script="print path", env={"PATH": PATH, "SHELL": str(own)})
+    assert on_path.outcome()["rc"] == 0
+    assert on_path.output() == b"path\n"
+
+
 def test_a_program_without_an_interpreter_line_goes_to_sh(spawner: Spawner, home: Path) -> None:
     (home / "bare").write_text('echo "$0 $1"\n')
     (home / "bare").chmod(0o755)

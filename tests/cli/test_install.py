@@ -1,11 +1,18 @@
 """`zdeferctl install`: says and does, once (test_service.py has the plans)."""
 
+import errno
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from support.user import User, call, daemon_script
 
-LINE = "source ~/.local/share/zdeferd/shell/zdeferd.plugin.zsh"
+from zdeferd.install.steps import AddLine
+
+PLUGIN = "~/.local/share/zdeferd/shell/zdeferd.plugin.zsh"
+LINE = f"[[ -r {PLUGIN} ]] && source {PLUGIN}"
 
 
 @pytest.fixture
@@ -71,3 +78,57 @@ def test_a_home_that_cannot_be_written_is_said_in_one_line(user: User) -> None:
     assert result.code == 1
     assert result.err.startswith("zdeferctl: cannot write ")
     assert result.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("program")
+def test_a_zshrc_that_cannot_be_written_leaves_the_rest_done(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = user.root / "store/zshrc"
+    store.parent.mkdir()
+    store.write_text("print mine\n")
+    (user.root / ".zshrc").symlink_to(store)
+
+    def read_only(step: AddLine) -> bool:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), step.path)
+
+    monkeypatch.setattr("zdeferd.install.steps._add_line", read_only)
+    result = call("install", "--zshrc")
+    assert result.code == 1
+    assert "cannot add one line to ~/.zshrc: Read-only file system" in result.out
+    assert f"Put this line where ~/.zshrc comes from, a link to ~/store/zshrc:\n\n  {LINE}" in (
+        result.out
+    )
+    assert (user.state / "autostart").exists()
+    document = call("install", "--zshrc", "--json").document
+    assert document["zshrc_problem"].endswith("Read-only file system")
+    assert document["zshrc_line"] == LINE
+
+
+@pytest.mark.usefixtures("program")
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
+def test_the_line_goes_where_zsh_reads_it(user: User) -> None:
+    """ZDOTDIR is set in .zshenv, and not exported."""
+    (user.root / ".zshenv").write_text("print noise\nZDOTDIR=$HOME/z\n")
+    (user.root / "z").mkdir()
+    assert call("install", "--zshrc").code == 0
+    assert not (user.root / ".zshrc").exists()
+    assert LINE in (user.root / "z/.zshrc").read_text()
+    asked = ["zsh", "-ic", "print loaded=$+functions[zdefer]"]
+    null = subprocess.DEVNULL
+    done = subprocess.run(asked, env=user.env, stdin=null, capture_output=True, text=True)
+    assert "loaded=1" in done.stdout
+    assert call("uninstall").code == 0
+    assert not (user.root / "z/.zshrc").exists()
+
+
+@pytest.mark.usefixtures("program")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+@pytest.mark.parametrize("verb", ["install", "uninstall", "start", "restart"])
+def test_a_home_of_another_user_is_refused(user: User, verb: str) -> None:
+    os.chown(user.root, 12345, -1)
+    before = sorted(user.root.rglob("*"))
+    result = call(verb)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith(f"zdeferctl: HOME is not yours: {user.root}: uid 12345; start a ")
+    assert sorted(user.root.rglob("*")) == before

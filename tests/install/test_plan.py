@@ -1,5 +1,6 @@
 """Installing as data: the plans, the units, the agent, the marker, the line in .zshrc."""
 
+import os
 import plistlib
 import shutil
 import subprocess
@@ -242,9 +243,11 @@ def test_the_shim_is_compiled_after_it_is_written(home: Path) -> None:
 
 
 def test_the_line_for_zshrc(home: Path) -> None:
-    assert host(home).line == "source ~/.local/share/zdeferd/shell/zdeferd.plugin.zsh"
+    plugin = "~/.local/share/zdeferd/shell/zdeferd.plugin.zsh"
+    assert host(home).line == f"[[ -r {plugin} ]] && source {plugin}"
     data = host(home, env={"XDG_DATA_HOME": "/x y"})
-    assert data.line == "source '/x y/zdeferd/shell/zdeferd.plugin.zsh'"
+    plugin = "'/x y/zdeferd/shell/zdeferd.plugin.zsh'"
+    assert data.line == f"[[ -r {plugin} ]] && source {plugin}"
 
 
 @pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
@@ -257,14 +260,17 @@ def test_zsh_reads_the_line_as_the_path(home: Path, name: str) -> None:
     zsh = ["zsh", "-f", "-o", "extended_glob", "-c", made.line]
     done = subprocess.run(zsh, env={"HOME": str(home)}, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("loaded\n", "")
-    assert host(home, env={"ZDOTDIR": f"{home}/z"}).zshrc == f"{home}/z/.zshrc"
+    plugin.unlink()
+    done = subprocess.run(zsh, env={"HOME": str(home)}, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("", ""), "removed: shells start as ever"
+    assert host(home, zdotdir=f"{home}/z").zshrc == f"{home}/z/.zshrc"
 
 
 def test_a_line_of_the_users_own_is_enough(home: Path) -> None:
     zshrc = home / ".zshrc"
     zshrc.write_text(f"# zdeferd.plugin.zsh\n{host(home).line}\n")
     before = zshrc.read_text()
-    assert not carry_out(AddLine(str(zshrc), f"{host(home).line}  {ADDED}"))
+    assert not carry_out(AddLine(str(zshrc), host(home).line, ADDED))
     assert not carry_out(RemoveLine(str(zshrc), ADDED))
     assert zshrc.read_text() == before
 
@@ -274,7 +280,7 @@ def test_a_zshrc_that_is_a_link_stays_one(home: Path) -> None:
     real.parent.mkdir()
     real.write_bytes(b"one\n\xff\n")
     (home / ".zshrc").symlink_to(real)
-    assert carry_out(AddLine(str(home / ".zshrc"), f"two  {ADDED}"))
+    assert carry_out(AddLine(str(home / ".zshrc"), "two", ADDED))
     assert (home / ".zshrc").is_symlink()
     assert real.read_bytes() == f"one\n\udcff\ntwo  {ADDED}\n".encode(errors="surrogateescape")
     assert Path(backup_of(str(real))).read_bytes() == b"one\n\xff\n"
@@ -297,6 +303,28 @@ def test_steps_say_what_they_do_and_what_failed(home: Path) -> None:
     with pytest.raises(StepFailed, match="No such file or directory"):
         carry_out(Command(("zdeferd-no-such-command",)))
     assert not carry_out(Command(("false",), must=False))
+
+
+@pytest.mark.parametrize("name", [".zshrc.zdeferd-new", ".zshrc.before-zdeferd"])
+def test_a_planted_link_is_not_followed(home: Path, name: str) -> None:
+    (home / ".zshrc").write_text("one\n")
+    (home / name).symlink_to(home / "target")
+    assert carry_out(AddLine(f"{home}/.zshrc", "two", ADDED))
+    assert not (home / "target").exists()
+    assert not (home / ".zshrc").is_symlink()
+    assert (home / ".zshrc").read_text() == f"one\ntwo  {ADDED}\n"
+
+
+def test_folders_are_private_whatever_the_umask(home: Path) -> None:
+    umask = os.umask(0o002)
+    try:
+        for step in install_plan(host(home)):
+            carry_out(step)
+    finally:
+        os.umask(umask)
+    made = [path for path in home.rglob("*") if path.is_dir()]
+    assert home / ".config/zdeferd/jobs.d" in made
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o700}
 
 
 def test_a_link_in_the_place_of_a_file_is_replaced(home: Path) -> None:

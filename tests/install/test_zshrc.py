@@ -6,7 +6,8 @@ import pytest
 
 from zdeferd.install import zshrc
 
-LINE = "source ~/zdeferd.plugin.zsh"
+LINE = "[[ -r ~/zdeferd.plugin.zsh ]] && source ~/zdeferd.plugin.zsh"
+ADDED = f"{LINE}  # mine"
 
 
 @pytest.mark.parametrize(
@@ -31,18 +32,19 @@ def test_what_a_line_does(line: str, sources: bool, calls: bool) -> None:
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("", f"{LINE}\n"),
-        ("one\n", f"one\n{LINE}\n"),
-        ("one", f"one\n{LINE}\n"),
-        ("one\nzdefer add a -- b\ntwo", f"one\n{LINE}\nzdefer add a -- b\ntwo"),
+        ("", f"{ADDED}\n"),
+        ("one\n", f"one\n{ADDED}\n"),
+        ("one", f"one\n{ADDED}\n"),
+        ("one\nzdefer add a -- b\ntwo", f"one\n{ADDED}\nzdefer add a -- b\ntwo"),
         (f"{LINE}\n", f"{LINE}\n"),
-        (f"# {LINE}\n", f"# {LINE}\n{LINE}\n"),
-        ("a\fb\r\n\udcff", f"a\fb\r\n\udcff\n{LINE}\n"),
+        ("one\nsource /old/zdeferd.plugin.zsh  # mine\ntwo\n", f"one\n{ADDED}\ntwo\n"),
+        (f"# {LINE}\n", f"# {LINE}\n{ADDED}\n"),
+        ("a\fb\r\n\udcff", f"a\fb\r\n\udcff\n{ADDED}\n"),
     ],
 )
 def test_the_line_goes_above_what_needs_it(before: str, after: str) -> None:
-    assert zshrc.with_line(before, LINE) == after
-    assert zshrc.with_line(after, LINE) == after
+    assert zshrc.with_line(before, LINE, "# mine") == after
+    assert zshrc.with_line(after, LINE, "# mine") == after
 
 
 def test_only_the_marked_line_is_taken_out() -> None:

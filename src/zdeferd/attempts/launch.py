@@ -101,11 +101,17 @@ def _leave_folder() -> None:
 
 
 def _zsh(request: Request) -> list[str]:
-    path = request["env"].get("PATH", os.defpath)
+    """Return the words that run the script: by PATH's zsh, else by the user's own shell.
+
+    On NixOS, or with a PATH that direnv made, the zsh that runs is not on its own PATH.
+    """
+    env = request["env"]
     try:
-        zsh = _find("zsh", path)
+        zsh = _find("zsh", env.get("PATH", os.defpath))
     except CannotStart:
-        zsh = "/bin/zsh"
+        own = env.get("SHELL", "")
+        is_zsh = os.path.basename(own).startswith("zsh") and os.access(own, os.X_OK)
+        zsh = own if is_zsh else "/bin/zsh"
     return [zsh, "-f", f"{request['folder']}/{SCRIPT}"]
 
 

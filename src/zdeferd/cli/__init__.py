@@ -45,6 +45,7 @@ VERBS = {
     "install": "put the service and the zsh plugin in place",
     "uninstall": "remove what install put in place; your own files stay",
     "start": "start the daemon",
+    "restart": "stop the daemon and start it: after an upgrade",
     "stop": "stop the daemon; running jobs go on",
     "demo": "watch it work: private daemon, real shells, example jobs",
 }

@@ -6,6 +6,8 @@ anything is bad.
 
 from __future__ import annotations
 
+import os
+
 from ..doctor import connection, files, machine
 from ..doctor.findings import Finding, Level, Scene
 from ..jobs.files import load
@@ -53,9 +55,18 @@ def _line(finding: Finding, home: str, style: Style, columns: int | None) -> str
     return f"{line}\n{advice}" if remedy else line
 
 
+def _calling_zsh() -> str:
+    """Return the program of the parent process where that is a zsh; empty elsewhere. Linux."""
+    try:
+        program = os.readlink(f"/proc/{os.getppid()}/exe")
+    except OSError:
+        return ""
+    return program if os.path.basename(program).startswith("zsh") else ""
+
+
 def examine(env: Mapping[str, str]) -> list[Finding]:
     """Return the findings of all checks, in the order in which a user would meet them."""
-    host = this_host(env)
-    scene = Scene(env, host.paths, load(host.paths), host)
+    host = this_host(env, asks_zsh=True)
+    scene = Scene(env, host.paths, load(host.paths), host, shell=_calling_zsh())
     checks = (*connection.CHECKS, *files.CHECKS, *machine.CHECKS)
     return [finding for check in checks for finding in check(scene)]

@@ -3,18 +3,20 @@
 The service: systemd user units, socket-activated, or a launchd agent; where neither
 manager answers, a marker that lets a shell start zdeferd after its prompt. The plugin
 goes to ~/.local/share/zdeferd/shell; one line in .zshrc loads it, and --zshrc writes
-that line for you, once, with a backup beside the file.
+that line for you, once, with a backup beside the file. Where that file cannot be written
+all else is done and the line is printed. Makes the folders of settings and jobs, too.
 """
 
 from __future__ import annotations
 
 import os
 
-from ..install.plan import Host, install_plan
-from ..install.steps import AddLine, backup_of, carry_out, describe
+from ..install.plan import ADDED, Host, install_plan
+from ..install.steps import AddLine, StepFailed, backup_of, carry_out, describe
 from ..install.zshrc import loads_shim
+from ..machine.paths import check_home
 from ..view.render import Style, home_short
-from .codes import DONE
+from .codes import DONE, NO
 from .demo.host import this_host
 
 TYPE_CHECKING = False
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from ..install.steps import Step
     from .call import Call
 
 _SERVICES = {
@@ -40,40 +43,63 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Carry out the plan; -> 0."""
-    host = this_host(call.env, needs_program=True)
+    check_home(call.env)
+    host = this_host(call.env, needs_program=True, asks_zsh=True)
     plan = install_plan(host, call.args.zshrc)
-    changed = [describe(s) for s in plan if call.args.dry_run or carry_out(s)]
+    changed, refused = _carried_out(plan, call.args.dry_run)
     document = {
         "dry_run": call.args.dry_run,
         "service": host.manager or "autostart",
         "changed": changed,
         "zshrc_line": host.line,
         "zshrc": host.zshrc,
+        "zshrc_problem": refused or None,
         "shell_dir": host.shim,
     }
 
     def text(style: Style) -> str:
-        return home_short("\n".join(_lines(host, changed, call, style)), host.paths.home)
+        lines = _lines(host, changed, refused, call, style)
+        return home_short("\n".join(lines), host.paths.home)
 
-    return call.answer(document, text, DONE)
+    return call.answer(document, text, NO if refused else DONE)
 
 
-def _lines(host: Host, changed: list[str], call: Call, style: Style) -> Iterator[str]:
+def _carried_out(plan: list[Step], dry_run: bool) -> tuple[list[str], str]:
+    """Carry out the plan; return the steps that changed something, and why no line was added."""
+    changed, refused = [], ""
+    for step in plan:
+        try:
+            if dry_run or carry_out(step):
+                changed.append(describe(step))
+        except StepFailed as error:
+            if not isinstance(step, AddLine):
+                raise
+            refused = error.found  # the file may be generated, or on a disk that is read only
+    return changed, refused
+
+
+def _lines(host: Host, changed: list[str], refused: str, call: Call, style: Style) -> Iterator[str]:
     args = call.args
     if args.dry_run:
         yield "Would be put in place; nothing is done:"
     yield f"service  {_SERVICES[host.manager]}"
     yield f"plugin   {host.shim}" + ("" if changed else ", up to date")
-    yield from _zshrc(host, changed, call, style)
+    yield from _zshrc(host, changed, refused, call, style)
     if args.verbose:
         yield from ["", *changed]
     if not args.dry_run:
         yield from ["", "Then open a new shell; `zdeferctl doctor` checks the rest."]
 
 
-def _zshrc(host: Host, changed: list[str], call: Call, style: Style) -> Iterator[str]:
+def _zshrc(host: Host, changed: list[str], refused: str, call: Call, style: Style) -> Iterator[str]:
     """Yield what was done, or is to be done, in the user's .zshrc."""
-    if describe(AddLine(host.zshrc, host.line)) in changed and not call.args.dry_run:
+    if refused:
+        real = os.path.realpath(host.zshrc)
+        behind = f", a link to {real}" if real != host.zshrc else ""
+        yield f".zshrc   {refused}"
+        yield from ["", f"Put this line where {host.zshrc} comes from{behind}:", ""]
+        yield "  " + style.bold(host.line)
+    elif describe(AddLine(host.zshrc, host.line, ADDED)) in changed and not call.args.dry_run:
         yield f".zshrc   line added to {host.zshrc}{_backup(host)}"
     elif loads_shim(host.zshrc):
         yield f".zshrc   {host.zshrc} loads it already"

@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 import subprocess
 from contextlib import suppress
+from typing import NamedTuple
 
 from ..errors import NoDaemon, ZdeferdError
 from ..install.plan import LABEL, STOPPED, Host, installed_service
 from ..install.steps import Command, carry_out
 from ..machine.lock import daemon_pid
+from ..machine.paths import check_home
 from ..machine.processes import named
 from ..wire import messages
 from ..wire.client import request
@@ -31,12 +33,31 @@ if TYPE_CHECKING:
 DETACH_LIMIT_S = 30.0
 
 
+class Started(NamedTuple):
+    """A daemon that answers: its process, and who started it."""
+
+    pid: int
+    is_new: bool
+    """False: it ran already."""
+    service: str | None
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add no options."""
 
 
 def perform(call: Call) -> int:
     """Start the daemon and wait for its answer; -> 0."""
+    check_home(call.env)
+    started = start(call)
+    how = "started" if started.is_new else "is running already"
+    by = f" by {started.service}" if started.service and started.is_new else ""
+    document = {"pid": started.pid, "started": started.is_new, "service": started.service}
+    return call.answer(document, lambda style: f"zdeferd {how}{by}, pid {started.pid}", DONE)
+
+
+def start(call: Call) -> Started:
+    """Start the daemon unless one runs, let shells do so again, and wait for its answer."""
     host = this_host(call.env, needs_program=True)
     before = daemon_pid(host.paths.lock)
     service = installed_service(host)
@@ -44,11 +65,7 @@ def perform(call: Call) -> int:
         os.rename(host.paths.autostart + STOPPED, host.paths.autostart)
     if before is None:
         _start(host, service)
-    pong = _ping(host, before)
-    how = "is running already" if before is not None else "started"
-    by = f" by {service}" if service and before is None else ""
-    document = {"pid": pong.pid, "started": before is None, "service": service}
-    return call.answer(document, lambda style: f"zdeferd {how}{by}, pid {pong.pid}", DONE)
+    return Started(_ping(host, before).pid, before is None, service)
 
 
 def _ping(host: Host, before: int | None) -> messages.Pong:

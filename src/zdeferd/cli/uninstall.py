@@ -13,10 +13,20 @@ from typing import NamedTuple
 
 from ..errors import NoDaemon, ZdeferdError
 from ..install.plan import ADDED, uninstall_plan
-from ..install.steps import Command, Remove, RemoveLine, Step, backup_of, carry_out, describe
+from ..install.steps import (
+    Command,
+    Remove,
+    RemoveLine,
+    Step,
+    StepFailed,
+    backup_of,
+    carry_out,
+    describe,
+)
 from ..install.zshrc import calls_shim, lines_of, sources_shim
 from ..ledger.reading import reading
 from ..machine.lock import daemon_pid
+from ..machine.paths import check_home
 from ..view.live import still_run
 from ..view.render import Style, home_short
 from .codes import DONE
@@ -57,7 +67,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Carry out the plan; -> 0."""
-    host, dry_run = this_host(call.env), call.args.dry_run
+    check_home(call.env)
+    host, dry_run = this_host(call.env, asks_zsh=True), call.args.dry_run
     with reading(host.paths.ledger) as view:
         running = still_run(view.live_runs(), host.paths)
     if call.args.purge and running:
@@ -70,14 +81,14 @@ def perform(call: Call) -> int:
         with suppress(NoDaemon):  # it left by itself meanwhile
             stop(host)
     plan = uninstall_plan(host, call.args.purge)
-    steps = [step for step in plan if (_applies(step) if dry_run else carry_out(step))]
+    steps = [step for step in plan if (_applies(step) if dry_run else _carried_out(step))]
     found = Removal(
         dry_run=dry_run,
         changed=[describe(step) for step in steps],
         daemon_stopped=stopped is not None,
         running=running,
         kept=[path for path in _kept(host) if not (dry_run and _goes(path, steps))],
-        zshrc_line_left=written_line(host),
+        zshrc_line_left=written_line(host, dry_run),
         zshrc_calls_left=[line.strip() for line in lines_of(host.zshrc) if calls_shim(line)],
     )
     parts = list(dict.fromkeys(filter(None, (_part(step, host) for step in steps))))
@@ -87,6 +98,16 @@ def perform(call: Call) -> int:
         return home_short("\n".join(lines), host.paths.home)
 
     return call.answer(found._asdict(), text, DONE)
+
+
+def _carried_out(step: Step) -> bool:
+    """Carry out a step; False where it changed nothing, or .zshrc cannot be written."""
+    try:
+        return carry_out(step)
+    except StepFailed:
+        if not isinstance(step, RemoveLine):
+            raise
+        return False
 
 
 def _lines(found: Removal, parts: list[str], host: Host, call: Call, style: Style) -> Iterator[str]:
@@ -107,7 +128,7 @@ def _lines(found: Removal, parts: list[str], host: Host, call: Call, style: Styl
     if call.args.verbose:
         yield from ["", *found.changed]
     if found.zshrc_line_left:
-        yield from ["", f"Take this line out of {host.zshrc}; it was not added by install:"]
+        yield from ["", f"Take this line out of {host.zshrc}; it is yours, or cannot be written:"]
         yield f"  {style.bold(found.zshrc_line_left)}"
     if calls := found.zshrc_calls_left:
         yield from ["", f"Take these lines out of {host.zshrc} as well; they need the plugin:"]
@@ -174,8 +195,9 @@ def _what(path: str, host: Host, purge: bool) -> str:
     return f"{os.path.basename(host.zshrc)} as it was before install"
 
 
-def written_line(host: Host) -> str | None:
-    """Return a line of the user's own in .zshrc that loads the plugin, or None."""
+def written_line(host: Host, dry_run: bool) -> str | None:
+    """Return a line in .zshrc that loads the plugin and that is left to the user, or None."""
     lines = (line.strip() for line in lines_of(host.zshrc))
-    found = (line for line in lines if sources_shim(line) and not line.endswith(ADDED))
+    found = (line for line in lines if sources_shim(line))
+    found = (line for line in found if not (dry_run and line.endswith(ADDED)))
     return next(found, None)

@@ -24,6 +24,7 @@ def locate() -> paths.Paths:
     where = paths.locate(os.environ)
     settings = files.load(where).settings
     where = paths.locate(os.environ, settings.state_dir)
+    paths.check_home(os.environ)
     paths.check_runtime_dir(os.environ)
     paths.check_socket_path(where.socket)
     mounts.check_local(where.state, paths.STATE_SETTING)

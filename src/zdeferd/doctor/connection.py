@@ -81,7 +81,7 @@ def check_daemon(scene: Scene) -> Iterator[Finding]:
     try:
         pong = request(scene.paths.socket, messages.Ping(), PING_S)
     except NoDaemon as error:
-        remedy = "zdeferctl stop; zdeferctl start" if pid is not None else "zdeferctl start"
+        remedy = "zdeferctl restart" if pid is not None else "zdeferctl start"
         found = error.found
         if pid:
             found += f"; {named(pid)} holds the lock, perhaps with another socket path"
@@ -107,7 +107,7 @@ def _answering(pong: messages.Pong) -> Iterator[Finding]:
     found = f"pid {pong.pid}, version {pong.version}, answers"
     if pong.version != __version__:
         found += f"; this zdeferctl is {__version__}"
-        yield Finding(Level.BAD, "daemon", found, "zdeferctl stop; zdeferctl start")
+        yield Finding(Level.BAD, "daemon", found, "zdeferctl restart")
     else:
         yield Finding(Level.OK, "daemon", found)
     for problem in pong.problems:

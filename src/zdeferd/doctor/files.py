@@ -10,9 +10,10 @@ from contextlib import suppress
 
 from .. import __version__
 from ..errors import LedgerError, LedgerLocked, LedgerNewer, LogUnavailable, ZdeferdError
+from ..install import ask
 from ..install.plan import STOPPED, install_plan, installed_service
 from ..install.steps import Write
-from ..install.zshrc import called_too_early, loads_shim
+from ..install.zshrc import called_too_early, lines_of, loads_shim, sources_shim
 from ..ledger.reading import reading
 from ..machine.lock import daemon_pid
 from ..machine.paths import Paths, check_private_dir, check_private_file
@@ -122,14 +123,26 @@ def check_shim(scene: Scene) -> Iterator[Finding]:
         yield Finding(Level.BAD, "shim", found, "zdeferctl install, then open new shells")
     else:
         yield Finding(Level.OK, "shim", f"{host.shim}, version {__version__}")
+    yield _zshrc(scene)
+
+
+def _zshrc(scene: Scene) -> Finding:
+    """Return whether a new shell loads the plugin; zsh is asked, for text does not tell."""
+    host = scene.host
+    zsh = scene.shell or host.zsh
+    answer = ask.loaded(zsh, scene.env, host.startup) if zsh else None
+    if at := called_too_early(host.zshrc):
+        found = f"{host.zshrc}:{at} calls the plugin above the line that loads it"
+        return Finding(Level.BAD, "zshrc", found, "move that line below it")
+    if answer is not None and answer.is_loaded:
+        return Finding(Level.OK, "zshrc", f"a new shell loads the plugin: {answer.folder}")
     if not loads_shim(host.zshrc):
         remedy = f"add: {host.line}"
-        yield Finding(Level.WARN, "zshrc", f"{host.zshrc} does not load the plugin", remedy)
-    elif at := called_too_early(host.zshrc):
-        found = f"{host.zshrc}:{at} calls the plugin above the line that loads it"
-        yield Finding(Level.BAD, "zshrc", found, "move that line below it")
-    else:
-        yield Finding(Level.OK, "zshrc", f"{host.zshrc} loads the plugin")
+        return Finding(Level.WARN, "zshrc", f"{host.zshrc} does not load the plugin", remedy)
+    if answer is not None and any(map(sources_shim, lines_of(host.zshrc))):
+        found = f"{host.zshrc} has the line, and a new shell does not load the plugin"
+        return Finding(Level.WARN, "zshrc", found, "zdeferctl install; is the line reached?")
+    return Finding(Level.OK, "zshrc", f"{host.zshrc} loads the plugin")
 
 
 def _differs(step: Write) -> bool:

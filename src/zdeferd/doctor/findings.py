@@ -37,6 +37,8 @@ class Scene(NamedTuple):
     paths: Paths
     loaded: Loaded
     host: Host
+    shell: str = ""
+    """The absolute path of the zsh that doctor was called from; empty: it was not."""
     platform: str = sys.platform
 
 

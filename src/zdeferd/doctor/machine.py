@@ -22,6 +22,9 @@ from ..machine.paths import SOCKET_SETTING, STATE_SETTING
 from .findings import Check, Finding, Level, Scene, refused
 
 ZSH_NEEDED = (5, 8)
+MODULES = ("zsh/net/socket", "zsh/system", "zsh/zselect", "zsh/zle")
+"""What the shim loads."""
+ASK_ZSH = 'print -r -- $ZSH_VERSION; for m in "$@"; do zmodload -s $m || print -r -- $m; done'
 PYTHON_NEEDED = (3, 11)
 
 
@@ -92,15 +95,24 @@ def check_versions(scene: Scene) -> Iterator[Finding]:
         yield Finding(Level.BAD, "python", python, "install Python 3.11 or newer")
     else:
         yield Finding(Level.OK, "python", python)
-    zsh = scene.host.zsh
-    if zsh is None:
+    found = [scene.shell] if scene.shell else []
+    if scene.host.zsh and not any(os.path.samefile(scene.host.zsh, program) for program in found):
+        found.append(scene.host.zsh)
+    if not found:
         yield Finding(Level.BAD, "zsh", "not found in PATH", "install zsh 5.8 or newer")
-        return
-    version = run_command((zsh, "-fc", "print -r -- $ZSH_VERSION")).stdout.strip()
+    yield from map(_zsh, found)
+
+
+def _zsh(program: str) -> Finding:
+    """Return what is found of one zsh: its version and modules."""
+    said = run_command((program, "-fc", ASK_ZSH, "zsh", *MODULES)).stdout.split()
+    version, missing = " ".join(said[:1]), said[1:]
     if version_of(version) < ZSH_NEEDED:
-        yield Finding(Level.BAD, "zsh", f"{version} ({zsh})", "install zsh 5.8 or newer")
-    else:
-        yield Finding(Level.OK, "zsh", f"{version} ({zsh})")
+        return Finding(Level.BAD, "zsh", f"{version} ({program})", "install zsh 5.8 or newer")
+    if missing:
+        found = f"{version} ({program}) has no module {', '.join(missing)}: its jobs do not run"
+        return Finding(Level.BAD, "zsh", found, "use a zsh with loadable modules")
+    return Finding(Level.OK, "zsh", f"{version} ({program})")
 
 
 def version_of(text: str) -> tuple[int, int]:

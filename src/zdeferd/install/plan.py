@@ -55,6 +55,8 @@ class Host:
     """The absolute path of `zdeferd`; empty where it was not found."""
     zsh: str | None
     """The absolute path of zsh, where there is one."""
+    zdotdir: str = ""
+    """The folder that ZDOTDIR names in a new shell, where it names one."""
 
     @property
     def data(self) -> str:
@@ -81,17 +83,22 @@ class Host:
     @property
     def zshrc(self) -> str:
         """Return the file that interactive shells read."""
-        folder = self.env.get("ZDOTDIR", "")
-        return (folder if folder.startswith("/") else self.paths.home) + "/.zshrc"
+        return f"{self.startup}/.zshrc"
+
+    @property
+    def startup(self) -> str:
+        """Return the folder of the files that a new shell reads."""
+        return self.zdotdir if self.zdotdir.startswith("/") else self.paths.home
 
     @property
     def line(self) -> str:
-        """Return the one line for .zshrc."""
+        """Return the one line for .zshrc; without the file it does nothing."""
         plugin = f"{self.shim}/zdeferd.plugin.zsh"
         home = self.paths.home
+        word = shlex.quote(plugin)
         if plugin.startswith(home + "/"):
-            return "source ~/" + shlex.quote(plugin[len(home) + 1 :])
-        return "source " + shlex.quote(plugin)
+            word = "~/" + shlex.quote(plugin[len(home) + 1 :])
+        return f"[[ -r {word} ]] && source {word}"
 
 
 # --- plans ---------------------------------------------------------------------
@@ -99,9 +106,13 @@ class Host:
 
 def install_plan(host: Host, zshrc: bool = False) -> list[Step]:
     """Return the steps that install zdeferd on `host`, in order."""
-    steps: list[Step] = list(_install_shim(host))
+    steps: list[Step] = [
+        MakeFolder(os.path.dirname(host.paths.config_file)),
+        MakeFolder(host.paths.jobs_dir),
+        *_install_shim(host),
+    ]
     if zshrc:
-        steps.append(AddLine(host.zshrc, f"{host.line}  {ADDED}"))
+        steps.append(AddLine(host.zshrc, host.line, ADDED))
     marker = host.paths.autostart
     steps.append(Remove(f"{marker}{STOPPED}"))
     if host.manager == "systemd":

@@ -12,6 +12,7 @@ import subprocess
 from dataclasses import dataclass
 
 from ..errors import ZdeferdError
+from ..machine.paths import make_dirs
 from .zshrc import with_line, without_line
 
 COMMAND_LIMIT_S = 20.0
@@ -62,10 +63,14 @@ class Compile:
 
 @dataclass(frozen=True)
 class AddLine:
-    """The file has the line once, above those that need it; a backup has the file as it was."""
+    """The file has the line once, above those that need it; a backup has the file as it was.
+
+    A line that ends with `mark` was added before, and is brought up to date.
+    """
 
     path: str
     line: str
+    mark: str
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ def carry_out(step: Step) -> bool:
 def _write(step: Write) -> bool:
     if not os.path.islink(step.path) and _content(step.path) == step.content:
         return False
-    os.makedirs(os.path.dirname(step.path), mode=0o700, exist_ok=True)
+    make_dirs(os.path.dirname(step.path))
     _remove(f"{step.path}.zwc", tree=False)  # zsh would read the old text from it
     _replace(step.path, step.content, step.mode)
     return True
@@ -148,14 +153,16 @@ def _write(step: Write) -> bool:
 def _make_folder(path: str) -> bool:
     if os.path.isdir(path):
         return False
-    os.makedirs(path, mode=0o700)
+    make_dirs(path)
     return True
 
 
 def _replace(path: str, content: bytes, mode: int) -> None:
     """Replace the file by rename: a reader sees the old content or the new, never a part."""
     fresh = f"{path}.zdeferd-new"
-    with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+    _remove(fresh, tree=False)  # of an install that was interrupted, or planted
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(fresh, flags, mode), "wb") as file:
         file.write(content)
         os.fchmod(file.fileno(), mode)
         file.flush()
@@ -194,6 +201,7 @@ def _compile(step: Compile) -> bool:
     compiled, fresh = f"{step.path}.zwc", f"{step.path}.new.zwc"
     if os.path.exists(compiled):  # writing the file takes an old one away
         return False
+    _remove(fresh, tree=False)
     # Without a .zwc the file is only slower to load.
     done = run_command((step.zsh, "-fc", 'zcompile -UR -- "$1" "$2"', "zsh", fresh, step.path))
     if done.returncode != 0:
@@ -208,12 +216,12 @@ def _add_line(step: AddLine) -> bool:
     path = os.path.realpath(step.path)
     before = _content(path)
     text = _decoded(before or b"")
-    made = with_line(text, step.line)
+    made = with_line(text, step.line, step.mark)
     if made == text:
         return False
     if before is not None:
-        shutil.copy2(path, backup_of(path))
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+        _replace(backup_of(path), before, _mode_of(path, 0o644))
+    make_dirs(os.path.dirname(path))
     _replace(path, _encoded(made), _mode_of(path, 0o644))
     return True
 

@@ -41,11 +41,19 @@ def called_too_early(path: str) -> int:
     return next((at for at, line in enumerate(lines[:loads], 1) if calls_shim(line)), 0)
 
 
-def with_line(text: str, added: str) -> str:
-    """Return `text` with the line `added` above the first that needs it; as it is, if loaded."""
+def with_line(text: str, line: str, mark: str) -> str:
+    """Return `text` with `line` and its mark above the first line that needs it.
+
+    In the place of one with the mark; as it is, where another line loads the plugin.
+    """
     lines = text.splitlines(keepends=True)
-    if any(map(sources_shim, lines)):
-        return text
+    added = f"{line}  {mark}"
+    loading = [at for at, line in enumerate(lines) if sources_shim(line)]
+    marked = [at for at in loading if lines[at].rstrip().endswith(mark)]
+    if marked:
+        lines[marked[0]] = f"{added}\n"
+    if loading:
+        return "".join(lines)
     above = next((at for at, line in enumerate(lines) if calls_shim(line)), len(lines))
     if above == len(lines) and lines and not text.endswith("\n"):
         lines[-1] += "\n"

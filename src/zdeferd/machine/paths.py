@@ -157,6 +157,23 @@ def check_runtime_dir(env: Mapping[str, str], platform: str = sys.platform) -> N
         )
 
 
+def check_home(env: Mapping[str, str]) -> None:
+    """UnsafePath where HOME is another user's: `sudo -s` and `su -m` leave it as it was.
+
+    Files that are made there now would be in that user's way, or be put elsewhere by a link.
+    """
+    home = home_dir(env)
+    try:
+        owner = os.stat(home).st_uid
+    except OSError:
+        return  # the first file that is made there fails
+    if owner not in (os.getuid(), 0):
+        raise UnsafePath(
+            f"HOME is not yours: {home}: uid {owner}",
+            "start a login shell of this user (su -, sudo -i)",
+        )
+
+
 def check_socket_path(path: str, platform: str = sys.platform) -> None:
     """UnsafePath where the kernel would refuse (or cut) the path of a socket."""
     limit = SOCKET_PATH_LIMIT_DARWIN if platform == "darwin" else SOCKET_PATH_LIMIT
@@ -171,7 +188,7 @@ def check_socket_path(path: str, platform: str = sys.platform) -> None:
 def ensure_private_dir(path: str) -> None:
     """Make `path` (and its parents) with mode 0700; UnsafePath if it is not ours alone."""
     try:
-        _make_dirs(path)
+        make_dirs(path)
     except OSError as error:
         raise UnsafePath(f"cannot make folder: {path}: {error.strerror}") from None
     check_private_dir(path)
@@ -192,7 +209,7 @@ def check_regular(path: str) -> None:
     _check_kind(path, "file", stat.S_ISREG)
 
 
-def _make_dirs(path: str) -> None:
+def make_dirs(path: str) -> None:
     """`mkdir -p` in which every new folder is 0700 (os.makedirs does that for the last only)."""
     parent = os.path.dirname(path.rstrip("/"))
     try:
@@ -202,7 +219,7 @@ def _make_dirs(path: str) -> None:
     except FileNotFoundError:
         if parent in ("", path):
             raise
-        _make_dirs(parent)
+        make_dirs(parent)
         os.mkdir(path, 0o700)
     sync_folder(parent or ".")
 

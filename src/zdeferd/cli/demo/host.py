@@ -7,6 +7,7 @@ import shutil
 import sys
 
 from ...errors import ZdeferdError
+from ...install.ask import zdotdir
 from ...install.plan import Host, answering_service
 from ...view.where import find_paths
 
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def this_host(env: Mapping[str, str], needs_program: bool = False) -> Host:
-    """Return the host: the user, the manager that answers, the paths of the programs."""
+def this_host(env: Mapping[str, str], needs_program: bool = False, asks_zsh: bool = False) -> Host:
+    """Return the host: the user, the manager that answers, the paths of the programs.
+
+    `asks_zsh`: zsh says which .zshrc it reads.
+    """
     program = daemon_program(env)
+    zsh = shutil.which("zsh", path=env.get("PATH"))
     if needs_program and not program:
         raise ZdeferdError(
             "program not found: zdeferd",
@@ -29,7 +34,8 @@ def this_host(env: Mapping[str, str], needs_program: bool = False) -> Host:
         uid=os.getuid(),
         manager=answering_service(sys.platform),
         program=program,
-        zsh=shutil.which("zsh", path=env.get("PATH")),
+        zsh=zsh,
+        zdotdir=zdotdir(zsh, env) if zsh and asks_zsh else env.get("ZDOTDIR", ""),
     )
 
 

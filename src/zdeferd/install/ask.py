@@ -1,0 +1,95 @@
+"""Asks zsh itself: where its .zshrc is, and whether a new interactive shell has the plugin.
+
+Text does not tell: ZDOTDIR may be set in .zshenv without being exported, and a plugin
+manager may have its list of plugins in another file. The interactive shell gets a terminal
+of its own, so that nothing it prints is seen, and is ended after a limit.
+"""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+LIMIT_S = 5.0
+MOST_BYTES = 1 << 18
+"""Of what an interactive shell prints before its answer."""
+_MARK, _END = "zdeferd-asks\x1f", "\x1fzdeferd-asked"
+_ZDOTDIR = 'print -r -- "$1${ZDOTDIR-}$2"'
+_LOADED = 'print -r -- "$1$+functions[zdefer]${_zdeferd_root-}$2"'
+_STARTUP = (".zshenv", ".zprofile", ".zshrc", ".zlogin")
+
+
+class Loaded(NamedTuple):
+    """What an interactive shell says about the plugin."""
+
+    is_loaded: bool
+    folder: str
+    """Where it was loaded from; empty where it is not."""
+
+
+def zdotdir(zsh: str, env: Mapping[str, str]) -> str:
+    """Return the folder that ZDOTDIR names in a new shell; empty where it names none."""
+    try:
+        done = subprocess.run(
+            [zsh, "-c", _ZDOTDIR, "zsh", _MARK, _END],
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return env.get("ZDOTDIR", "")
+    return _answer(done.stdout) or ""
+
+
+def loaded(zsh: str, env: Mapping[str, str], folder: str) -> Loaded | None:
+    """Return whether a new interactive shell loads the plugin; None: it gave no answer in time.
+
+    `folder` has its startup files. Where there are none, zsh would begin a dialogue.
+    """
+    if not any(os.path.lexists(f"{folder}/{name}") for name in _STARTUP):
+        return Loaded(False, "")
+    argv = [zsh, "-i", "-c", _LOADED, "zsh", _MARK, _END]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        try:
+            os.execve(zsh, argv, dict(env))
+        finally:
+            os._exit(127)
+    try:
+        answer = _answer(_read(terminal, time.monotonic() + LIMIT_S))
+    finally:
+        os.close(terminal)  # the programs of the terminal get a SIGHUP
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    return None if answer is None else Loaded(answer[:1] == "1", answer[1:])
+
+
+def _read(terminal: int, until: float) -> bytes:
+    """Return what is printed up to the answer, the end of the shell, or the limit."""
+    data = b""
+    while _END.encode() not in data and len(data) < MOST_BYTES:
+        left = until - time.monotonic()
+        if left <= 0 or not select.select([terminal], [], [], left)[0]:
+            break
+        try:
+            piece = os.read(terminal, 1 << 16)
+        except OSError:  # EIO: the shell has ended
+            break
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+def _answer(data: bytes) -> str | None:
+    text = data.decode("utf-8", "surrogateescape")
+    _, mark, rest = text.rpartition(_MARK)
+    answer, end, _ = rest.partition(_END)
+    return answer if mark and end else None
