@@ -17,6 +17,7 @@ import hypothesis
 import pytest
 import uvloop
 from support.daemon import Daemon
+from support.perf import Evidence
 from support.systemd import UserManager
 from support.user import User
 
@@ -74,6 +75,12 @@ def user(home: Path, monkeypatch: pytest.MonkeyPatch) -> User:
     for name, value in made.env.items():
         monkeypatch.setenv(name, value)
     return made
+
+
+@pytest.fixture
+def evidence(user: User) -> Evidence:
+    """An evidence folder that is not made yet."""
+    return Evidence(user)
 
 
 @pytest.fixture

@@ -43,8 +43,8 @@ NO_MSGSPEC = (
 )
 """Modules that `status` loads at its start."""
 IMPURE = {"os", "time", "asyncio", "socket"}
-WITH_CODE = {"", "cli", "cli.demo"}
-"""Packages whose `__init__` holds more than a docstring: the version, and two programs."""
+WITH_CODE = {"", "cli", "cli.demo", "cli.perf"}
+"""Packages whose `__init__` holds more than a docstring: the version, programs, and verbs."""
 MODULES_A_PACKAGE, LINES_A_MODULE, LINES_A_FUNCTION = 10, 300, 40
 NOT_IN_A_FILE = {"id", "source", "call"}
 """Fields of a Job that are not keys of a job file: the names of table and file, a shell's call."""

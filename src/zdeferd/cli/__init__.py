@@ -17,7 +17,7 @@ import sys
 from .. import __version__
 from ..errors import NoDaemon, ZdeferdError
 from ..jobs.environment import absolute_folders
-from .codes import DONE, INTERRUPTED, NO, NO_DAEMON, USAGE
+from .codes import DONE, INTERRUPTED, NO, NO_DAEMON, USAGE, USAGE_CODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ VERBS = {
     "start": "start the daemon",
     "restart": "stop the daemon and start it: after an upgrade",
     "stop": "stop the daemon; running jobs go on",
+    "perf": "measure how long shells take to start, and judge it",
     "demo": "watch it work: private daemon, real shells, example jobs",
 }
 """Every verb and its line of help, in the order of `zdeferctl --help`."""
@@ -106,19 +107,30 @@ def _place(error: BaseException) -> str:
 def _run(words: list[str]) -> int:
     if not words or words[0] not in VERBS:
         return _no_verb(words)
-    module = _load(words[0])
-    parser = verb_parser(words[0], module)
+    verb, module, rest = _find(words)
+    parser = verb_parser(verb, module)
     from .call import Call
 
     if path := absolute_folders(os.environ.get("PATH", "")):
         os.environ["PATH"] = path  # no program is taken from the folder that one stands in
-    call = Call(words[0], parser.parse_args(words[1:]), os.environ)
+    call = Call(verb, parser.parse_args(rest), os.environ)
     try:
         return int(module.perform(call))
     except NoDaemon as error:
         return _refuse(call, str(error), NO_DAEMON)
     except ZdeferdError as error:
         return _refuse(call, str(error), NO)
+
+
+def _find(words: list[str]) -> tuple[str, ModuleType, list[str]]:
+    """Return a verb, its module and its words; of a verb with verbs of its own the inner one."""
+    verb, rest = words[0], words[1:]
+    module = _load(verb)
+    at = next((at for at, word in enumerate(rest) if not word.startswith("-")), len(rest))
+    if at < len(rest) and rest[at] in getattr(module, "SUBVERBS", ()):
+        inner = rest[at]
+        return f"{verb} {inner}", _load(f"{verb}.{inner}"), rest[:at] + rest[at + 1 :]
+    return verb, module, rest
 
 
 def _load(verb: str) -> ModuleType:
@@ -142,7 +154,7 @@ def verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
 
         def error(self, message: str) -> NoReturn:
             print(f"zdeferctl: {safe(message)}; see `zdeferctl {verb} --help`", file=sys.stderr)
-            raise SystemExit(USAGE)
+            raise SystemExit(USAGE_CODES.get(verb.split()[0], USAGE))
 
     parser = Parser(
         prog=f"zdeferctl {verb}",

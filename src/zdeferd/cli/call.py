@@ -35,10 +35,18 @@ class Call:
         self._is_live = False
         self.style = Style(wants_colour(env, sys.stdout.isatty()))
 
-    def answer(self, document: Document, text: Callable[[Style], str], code: int = 0) -> int:
-        """Print the document or the text; -> `code`."""
+    def answer(
+        self,
+        document: Document,
+        text: Callable[[Style], str],
+        code: int = 0,
+        layout: Callable[[Document], str] | None = None,
+    ) -> int:
+        """Print the document or the text; -> `code`. `layout` is a document's own format."""
         self._end_live()
-        if self.args.json:
+        if self.args.json and layout:
+            print(layout(document), end="")
+        elif self.args.json:
             self._print_json(document)
         else:
             shown = text(self.style)
@@ -52,6 +60,11 @@ class Call:
         if self.args.json:
             self._print_json({"error": message, "exit_code": code})
         print(wrapped(f"zdeferctl: {safe(message)}", _columns(sys.stderr)), file=sys.stderr)
+
+    def warn(self, message: str) -> None:
+        """Print a warning to standard error; the verb goes on."""
+        self._end_live()
+        print(f"zdeferctl: {safe(message)}", file=sys.stderr)
 
     @property
     def columns(self) -> int | None:

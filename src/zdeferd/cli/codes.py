@@ -10,3 +10,6 @@ NO_DAEMON = 3
 """No daemon answers."""
 INTERRUPTED = 130
 """Ctrl-C."""
+
+USAGE_CODES = {"perf": NO, "docs": NO}
+"""The code of wrong arguments for verbs in which 2 means something else."""

@@ -1,0 +1,86 @@
+"""What the verbs of `perf` share: the evidence folder, numbers of options, the time as text."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+
+from ...perf import evidence
+from ...perf.jsontext import layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from ...view.render import Document, Style
+    from ..call import Call
+
+
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """Add --baseline-dir."""
+    parser.add_argument("--baseline-dir", metavar="DIR", help="the evidence folder")
+
+
+def folder_of(call: Call) -> str:
+    """Return the evidence folder of a call."""
+    return call.args.baseline_dir or evidence.default_folder(call.env)
+
+
+def locked(call: Call) -> AbstractContextManager[None]:
+    """Return the lock of the evidence folder, which is made where it is missing."""
+    folder = folder_of(call)
+    own = not call.args.baseline_dir and folder != evidence.IN_A_REPOSITORY
+    return evidence.locked(folder, private=own)
+
+
+def utc(instant: float) -> str:
+    """Return an instant as 2026-01-31T00:00:00Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(instant))
+
+
+def day(instant: float) -> str:
+    """Return the date of an instant in UTC."""
+    return utc(instant)[:10]
+
+
+def answer(call: Call, document: Document, text: Callable[[Style], str], code: int = 0) -> int:
+    """Print the document as people's CI reads it, or the text; -> `code`."""
+    return call.answer(document, text, code, layout)
+
+
+def whole(lowest: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `lowest` on, for argparse."""
+
+    def number(text: str) -> int:
+        from argparse import ArgumentTypeError
+
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= lowest):
+            raise ArgumentTypeError(f"not a whole number from {lowest} on: {text}")
+        return int(text)
+
+    return number
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return the metrics of a list with commas or blanks, without `_ms`, for argparse."""
+    from argparse import ArgumentTypeError
+
+    from ...perf.reading import bare, is_metric
+
+    found = tuple(dict.fromkeys(map(bare, text.replace(",", " ").split())))
+    if wrong := [name for name in found if not is_metric(name)]:
+        raise ArgumentTypeError(f"not a metric: {wrong[0]}")
+    if not found:
+        raise ArgumentTypeError("no metric is named")
+    return found
+
+
+def name(text: str) -> str:
+    """Return one metric without `_ms`, for argparse."""
+    from argparse import ArgumentTypeError
+
+    found = names(text)
+    if len(found) > 1:
+        raise ArgumentTypeError(f"one metric is expected: {text}")
+    return found[0]

@@ -1,0 +1,1 @@
+"""Measures, judges and records how long shells take to start."""
