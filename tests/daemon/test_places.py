@@ -133,3 +133,23 @@ def test_stop_signals_no_process_that_does_not_hold_the_lock(user: User) -> None
         os.close(lock)
         stranger.kill()
         stranger.wait()
+
+
+def test_why_counts_by_the_daemon_s_zone(
+    user: User, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.env["TZ"] = "EAST-14"
+    daemon.write_jobs("[daily]\nrun = 'true'\nonce_per = 'day'\n")
+    daemon.start()
+    assert pointer(daemon).read_text() == f"{daemon.socket}\nTZ=EAST-14\n"
+    with Peer(daemon.socket) as peer:
+        peer.ask(visit("n1"))
+    daemon.wait_until_done(1)
+    for zone in ("WEST12", "UTC", "EAST-14"):  # between the first and the last are 26 hours
+        monkeypatch.setenv("TZ", zone)
+        assert call("why", "daily", "--json").document["code"] == "already_ran"
+    with Peer(daemon.socket) as peer:
+        peer.ask(visit("n2", 1, environ={"TZ": "WEST12"}))
+    daemon.wait_for("SELECT count(*) FROM runs", 1)
+    daemon.stop()
+    assert not pointer(daemon).exists()

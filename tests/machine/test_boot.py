@@ -1,7 +1,10 @@
 """The identifier of the boot, on each platform."""
 
+import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,3 +50,40 @@ def test_macos_is_asked(sysctl: dict[str, str]) -> None:
 def test_an_empty_identifier_is_no_key() -> None:
     with pytest.raises(ZdeferdError, match="darwin"):
         boot.boot_id()
+
+
+NOON = 1_700_000_000.0
+"""22:13 on 14 November 2023, UTC."""
+
+
+@pytest.fixture
+def zones(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """The test may set TZ; the C library goes back to the real one afterwards."""
+    yield monkeypatch
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_the_date_is_that_of_the_zone_as_it_is_now(zones: pytest.MonkeyPatch) -> None:
+    zones.setenv("TZ", "UTC")
+    assert boot.local_day(NOON) == "2023-11-14"
+    zones.setenv("TZ", "EAST-3")
+    assert boot.local_day(NOON) == "2023-11-15"
+
+
+@pytest.mark.parametrize(("zone", "day"), [("EAST-3", "2023-11-15"), ("WEST3", "2023-11-14")])
+def test_the_date_in_another_process_s_zone(zones: pytest.MonkeyPatch, zone: str, day: str) -> None:
+    for own in ("UTC", "EAST-14"):
+        zones.setenv("TZ", own)
+        before = boot.local_day(NOON)
+        assert boot.day_in(NOON, zone) == day
+        assert os.environ["TZ"] == own
+        assert time.strftime("%Y-%m-%d", time.localtime(NOON)) == before
+
+
+def test_without_a_zone_it_is_the_machine_s(zones: pytest.MonkeyPatch) -> None:
+    zones.delenv("TZ", raising=False)
+    machine = boot.local_day(NOON)
+    zones.setenv("TZ", "EAST-14" if machine == "2023-11-14" else "WEST12")
+    assert boot.local_day(NOON) != machine
+    assert boot.day_in(NOON, None) == machine

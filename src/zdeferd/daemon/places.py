@@ -67,7 +67,8 @@ def point(where: paths.Paths) -> None:
     with contextlib.suppress(OSError, UnsafePath):
         before = paths.pointed_socket(where.pointer)
         paths.ensure_private_dir(os.path.dirname(where.pointer))
-        _write(where.pointer, where.socket)
+        zone = os.environ.get("TZ")
+        _write(where.pointer, where.socket + ("" if zone is None else f"\nTZ={zone}"))
         # While it is there, shells whose rule gives it would not look at the pointer.
         if before not in ("", where.socket) and not _listens(before):
             os.unlink(before)
@@ -90,6 +91,6 @@ def withdraw(where: paths.Paths) -> None:
     with contextlib.suppress(OSError):
         if stat.S_ISREG(os.lstat(where.pointer).st_mode):
             with open(where.pointer, "rb") as file:
-                ours = file.read(4096) == os.fsencode(f"{where.socket}\n")
+                ours = file.readline() == os.fsencode(f"{where.socket}\n")
             if ours:
                 os.unlink(where.pointer)

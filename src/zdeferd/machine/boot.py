@@ -1,15 +1,41 @@
-"""Identifies the current boot of this machine, by which claims of scope `boot` are keyed.
+"""Identifies the boot and the local date, by which claims of scope `boot` and `day` are keyed.
 
-Assumes Linux, where the kernel keeps the identifier in a file, or macOS, where sysctl(8)
-prints it.
+Assumes Linux, where the kernel keeps the boot's identifier in a file, or macOS, where
+sysctl(8) prints it. The date is that of the daemon's time zone: its `TZ`, else the machine's
+zone, which may change while it runs.
 """
 
+import os
 import sys
+import time
 
 from ..errors import ZdeferdError
 
 _FILE = "/proc/sys/kernel/random/boot_id"
 _SYSCTL = ("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")
+
+
+def local_day(now: float) -> str:
+    """Return the local date, ISO 8601, in the time zone as it is now."""
+    time.tzset()  # else the C library reads the machine's zone once and never again
+    return time.strftime("%Y-%m-%d", time.localtime(now))
+
+
+def day_in(now: float, zone: str | None) -> str:
+    """Return what `local_day` returns in a process whose `TZ` is `zone`; None: it has none.
+
+    Changes this process's own `TZ` for a moment, so it is for a program without threads.
+    """
+    before = os.environ.pop("TZ", None)
+    try:
+        if zone is not None:
+            os.environ["TZ"] = zone
+        return local_day(now)
+    finally:
+        os.environ.pop("TZ", None)
+        if before is not None:
+            os.environ["TZ"] = before
+        time.tzset()
 
 
 def boot_id() -> str:

@@ -44,8 +44,8 @@ class Paths(NamedTuple):
     """The marker that lets the shim start the daemon; the setting `state_dir` does not move
     it, because the shim reads no settings."""
     pointer: str
-    """The file that names the socket in force, for shells whose rule gives another; beside
-    the marker."""
+    """The file that names the socket in force, for shells whose rule gives another, and the
+    daemon's `TZ`; beside the marker."""
 
 
 def locate(
@@ -96,13 +96,30 @@ def socket_in_force(where: Paths, env: Mapping[str, str]) -> str:
 def pointed_socket(pointer: str) -> str:
     """Return the socket that the file `pointer` names, empty where one of them is not ours."""
     try:
-        if not _ours(pointer, stat.S_ISREG):
-            return ""
-        with open(pointer, "rb") as file:
-            path = os.fsdecode(file.read(4096).split(b"\n")[0])
+        path = _lines(pointer)[0]
         return path if path.startswith("/") and _ours(path, stat.S_ISSOCK) else ""
     except (OSError, ValueError):
         return ""
+
+
+def daemon_zone(pointer: str, env: Mapping[str, str]) -> str | None:
+    """Return the `TZ` of the daemon that wrote the file `pointer`; None: it has none.
+
+    Where there is no such file it is the one of `env`.
+    """
+    try:
+        zones = [line for line in _lines(pointer)[1:] if line.startswith("TZ=")]
+    except OSError:
+        return env.get("TZ")
+    return zones[0].removeprefix("TZ=") if zones else None
+
+
+def _lines(pointer: str) -> list[str]:
+    """Return the lines of a pointer file; OSError where it is not ours."""
+    if not _ours(pointer, stat.S_ISREG):
+        raise PermissionError
+    with open(pointer, "rb") as file:
+        return os.fsdecode(file.read(8192)).split("\n")
 
 
 def _ours(path: str, is_kind: Callable[[int], bool]) -> bool:

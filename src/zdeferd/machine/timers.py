@@ -21,6 +21,8 @@ from collections.abc import Callable
 from datetime import date
 from typing import Protocol
 
+from .boot import local_day
+
 CLOCK_REALTIME = 0
 TFD_TIMER_ABSTIME = 1
 TFD_TIMER_CANCEL_ON_SET = 2
@@ -40,7 +42,7 @@ class Clock:
 
     def today(self) -> date:
         """Return the local date."""
-        return date.fromtimestamp(self.wall())
+        return date.fromisoformat(local_day(self.wall()))
 
 
 class Alarm:

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 
 from ..ledger import claims
 from ..ledger.committer import Committer
+from ..machine.boot import local_day
 from ..machine.quiet import TTY_RESOLUTION_S, Probe
 from ..machine.timers import Clock
 from ..model import Claimed, Facts, Job, Scope, Trigger
@@ -74,7 +75,7 @@ class IdleWatch:
         )
         if not daily or self.look_at is not None:
             return None
-        tomorrow = date.fromtimestamp(self._clock.wall()) + timedelta(days=1)
+        tomorrow = date.fromisoformat(local_day(self._clock.wall())) + timedelta(days=1)
         return datetime.combine(tomorrow, datetime.min.time()).timestamp()
 
     def _quiet_at(self, idle_after_s: float) -> float:

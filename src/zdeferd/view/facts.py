@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 
 from ..ledger.packing import run_of, unpack
 from ..ledger.reading import View
-from ..machine.boot import boot_id
+from ..machine.boot import boot_id, day_in
 from ..machine.lock import daemon_pid
+from ..machine.paths import daemon_zone
 from ..model import Batch, Scope, Sink, State, Trigger
 from ..rules import schedule, scopes
 from .jobs import Declared, declared
@@ -40,6 +40,7 @@ def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: Vie
     item = jobs.get(job) or Declared(job, None)
     last = view.last_run(job)
     inputs, unseen = _inputs(item.job, env)
+    day = day_in(now, daemon_zone(paths.pointer, env))
     idle = item.job is not None and Trigger.IDLE in item.job.on
     return WhyFacts(
         id=job,
@@ -52,7 +53,7 @@ def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: Vie
         refused_at=item.declared_at,
         nearest=nearest(job, [*jobs, *view.job_ids()]),
         live=_live(as_found(view.live_runs(), paths), view, job, loaded),
-        spent=None if item.job is None else _spent(view, item.job, now, env, inputs),
+        spent=None if item.job is None else _spent(view, item.job, day, env, inputs),
         unseen=unseen,
         this_shell=bool(env.get("ZDEFERD_NONCE")),
         last=None if last is None else _past(last),
@@ -109,10 +110,10 @@ def _inputs(job: Job | None, env: Mapping[str, str]) -> tuple[str, str | None]:
     return "", (*reasons, f"no answer in {LOOK_S:g} s: {', '.join(job.watch)}")[0]
 
 
-def _spent(view: View, job: Job, now: float, env: Mapping[str, str], inputs: str) -> Past | None:
+def _spent(view: View, job: Job, day: str, env: Mapping[str, str], inputs: str) -> Past | None:
     if job.once_per is Scope.CHANGE:
         return _unchanged(view, job, inputs)
-    key = _scope_key(view, job.once_per, now, env)
+    key = _scope_key(view, job.once_per, day, env)
     claim = None if key is None else view.claim(job.id, key)
     if claim is None:
         return None
@@ -122,12 +123,11 @@ def _spent(view: View, job: Job, now: float, env: Mapping[str, str], inputs: str
     return _past(row)
 
 
-def _scope_key(view: View, scope: Scope, now: float, env: Mapping[str, str]) -> str | None:
+def _scope_key(view: View, scope: Scope, day: str, env: Mapping[str, str]) -> str | None:
     """Return the key under which a claim would be made; None: no shell has shown a prompt."""
     nonce = env.get("ZDEFERD_NONCE") or view.last_prompted_shell()
     if scope is Scope.SHELL and nonce is None:
         return None
-    day = time.strftime("%Y-%m-%d", time.localtime(now))
     return scopes.scope_key(scope, nonce or "", boot_id(), day)
 
 
