@@ -11,9 +11,47 @@ _zdeferd_root=${_zdeferd_root:h}
   '-o' 'no_debug_before_cmd' '-o' 'local_options' '-o' 'local_traps' '-o' 'no_multibyte' \
   '-o' 'extended_glob' '-o' 'warn_create_global' \
   '-c' 'builtin source "$_zdeferd_root/defer/register.zsh"'
-# What runs the user's commands has the user's options. No braces: ignore_braces may be on.
-'builtin' 'autoload' '-Uz' "$_zdeferd_root/features/functions/zf::segment::wrap" \
-  "$_zdeferd_root/features/functions/zf::segment::source" \
-  "$_zdeferd_root/features/functions/zf::with_timing" \
-  "$_zdeferd_root/features/functions/_zsh_perf_segment_wrap" \
-  "$_zdeferd_root/features/functions/_zsh_perf_source_probe"
+# Segments around the user's commands, which have the user's options and may change them. No braces in
+# words: ignore_braces may be on.
+
+# LABEL [PHASE] -- COMMAND...: times COMMAND; its status, 1 without COMMAND.
+zf::segment::wrap() {
+  [[ ${2-} != -- ]] || set -- "$1" '' "${@:2}"
+  [[ ${3-} == -- && $# -gt 3 ]] || return 1
+  zf::segment::start "$1" "$2"
+  {
+    "${@:4}"
+  } always {
+    zf::segment::end "$1"
+  }
+}
+
+# LABEL FILE [PHASE]: times a file that is sourced; its status, 0 where it is unreadable.
+zf::segment::source() {
+  [[ -r ${2-} && ! -d $2 ]] || return 0
+  zf::segment::start "$1" "${3:-post_plugin}"
+  {
+    'builtin' 'source' "$2" ''  # a word, so that a `set` in FILE changes no word of ours
+  } always {
+    zf::segment::end "$1"
+  }
+}
+
+# LABEL COMMAND...: the same for COMMAND, with a line only where ZF_WITH_TIMING_SEGMENTS=1.
+zf::with_timing() {
+  [[ $# -gt 1 ]] || return 1
+  [[ ${ZF_WITH_TIMING_SEGMENTS-} != 1 ]] || zf::segment::start "$1" core inline
+  {
+    "${@:2}"
+  } always {
+    [[ ${ZF_WITH_TIMING_SEGMENTS-} != 1 ]] || zf::segment::end "$1"
+  }
+}
+
+# Older names.
+_zsh_perf_segment_wrap() {
+  zf::segment::wrap "$@"
+}
+_zsh_perf_source_probe() {
+  zf::segment::source "$@"
+}

@@ -3,12 +3,11 @@
 
 (( ${+_zdeferd_armed} )) && return 0  # sourced twice
 
-typeset -g _zdeferd_clock='%D{%s%9.}'  # a prompt escape: ns since the epoch
-typeset -g _zdeferd_version=0.1.0
+# The clock is a prompt escape: ns since the epoch, without a module.
+typeset -g _zdeferd_clock='%D{%s%9.}' _zdeferd_born=${(%):-%D{%s%9.}} _zdeferd_version=0.1.0
 typeset -gi _zdeferd_armed=2
 typeset -ga _zdeferd_queue _zdeferd_told _zdeferd_outbox _zdeferd_options
 typeset -gA _zdeferd _zdeferd_ids
-_zdeferd[born]=${(%)_zdeferd_clock}
 
 # Few commands: each costs three system calls. The pattern is zdeferd-check's rule.
 zf::defer::register() {

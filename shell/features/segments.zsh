@@ -10,7 +10,6 @@
 # instants of anchors. `_zdeferd_torn` is a newline after a full disk has cut a line short: the next
 # one must not be glued to the piece.
 
-typeset -g _zdeferd_clock='%D{%s%9.}'
 (( ${+_zdeferd_segments} )) || typeset -gA _zdeferd_segments _zdeferd_anchors
 (( ${+_zdeferd_torn} )) || typeset -g _zdeferd_torn
 
