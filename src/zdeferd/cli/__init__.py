@@ -48,6 +48,7 @@ VERBS = {
     "restart": "stop the daemon and start it: after an upgrade",
     "stop": "stop the daemon; running jobs go on",
     "perf": "measure how long shells take to start, and judge it",
+    "docs": "keep the README's table of segments in step",
     "demo": "watch it work: private daemon, real shells, example jobs",
 }
 """Every verb and its line of help, in the order of `zdeferctl --help`."""

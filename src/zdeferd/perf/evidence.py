@@ -23,7 +23,6 @@ IN_A_REPOSITORY = "artifacts/metrics"
 STATE = "perf-state.json"
 SIDECAR = "perf-sidecar.jsonl"
 STATE_SCHEMA = "zdeferd.perf-state.v1"
-CAPTURES = "perf-capture-"
 KEPT_RUNS = 50
 WATCHED = 3
 """Runs to watch after enforcement was switched on."""
@@ -253,6 +252,14 @@ def created_at(path: str) -> str:
         found = _load(path).get("created_at")
         return found if isinstance(found, str) else ""
     return ""
+
+
+def documents(folder: str) -> list[str]:
+    """Return the paths of the JSON files of the folder that are not baselines."""
+    with contextlib.suppress(OSError):
+        names = [name for name in os.listdir(folder) if name.endswith(".json")]
+        return [f"{folder}/{name}" for name in names if "-baseline." not in name]
+    return []
 
 
 def baselines(folder: str) -> list[str]:

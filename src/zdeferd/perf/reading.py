@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import IO, Any, NamedTuple, TypeGuard
 
 from ..errors import ZdeferdError
@@ -24,6 +24,8 @@ BLOCK = 1 << 20
 LONGEST_LINE = 4096
 LARGEST_CAPTURE = 64 << 20
 MS_LIMIT = 10**15
+HEAD = 512
+"""Bytes in which a capture says what it is, and when it was made."""
 MOST_LABELS = 10_000
 """Labels remembered of one log."""
 
@@ -37,6 +39,10 @@ _LINE = re.compile(
     rb"|POST_PLUGIN_SEGMENT (?P<part>" + _LABEL + rb") (?P<took>" + _INT + rb")"
     rb"|(?P<synthetic>#SYNTHETIC_FALLBACK_INSERTED=1))\r?$",
     re.MULTILINE,
+)
+_HEAD = re.compile(
+    rb'\s*\{\s*"schema"\s*:\s*"' + re.escape(SCHEMA).encode() + rb'"\s*,\s*'
+    rb'"generated_at"\s*:\s*"([0-9TZ:.+-]+)"'
 )
 _MARKERS = {
     b"PRE_PLUGIN_COMPLETE": "pre_plugin_total",
@@ -99,6 +105,29 @@ def read(path: str, keep: Collection[str] = ()) -> Data:
             if first.lstrip()[:1] == b"{":
                 return parse_capture(first + file.read(LARGEST_CAPTURE), path)
             return _read_log(file, first, {*FIRST_CHOICE, *LAGS, *keep})
+    except OSError as error:
+        raise Unreadable(f"cannot read: {path}: {error.strerror}") from None
+
+
+def newest(paths: Iterable[str], count: int) -> list[Data]:
+    """Return the last so many captures of files, oldest first; other files are passed over.
+
+    Only these are read whole. Unreadable where one of them is damaged.
+    """
+    dated = sorted((when, path) for path in paths if (when := _dated(path)) is not None)
+    return [read(path) for _when, path in dated[-count:]]
+
+
+def _dated(path: str) -> str | None:
+    """Return when a capture was made; None for a file that is no capture."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+            if match := _HEAD.match(head):
+                return match[1].decode()
+            if SCHEMA.encode() not in head:
+                return None
+            return parse_capture(head + file.read(LARGEST_CAPTURE), path).generated_at
     except OSError as error:
         raise Unreadable(f"cannot read: {path}: {error.strerror}") from None
 

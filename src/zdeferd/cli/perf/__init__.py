@@ -21,7 +21,12 @@ SUBVERBS = {
     "classify": "judge a run against its baselines",
     "status": "the last run that counted, the streak, enforcement",
     "baseline": "show, check or renew the baselines",
+    "ready": "are the conditions of enforcement met? A1 to A8",
+    "enforce": "make enforce the default mode, or observe again",
     "log": "add to, show or check PERFORMANCE_LOG.md",
+    "badge": "badges for a README and for CI",
+    "features": "what each feature costs, from a capture",
+    "trend": "do metrics rise or fall, and since when?",
 }
 """Every verb of `perf` and its line of help, in the order of `zdeferctl perf --help`."""
 

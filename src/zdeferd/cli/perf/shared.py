@@ -11,8 +11,9 @@ from ...perf.jsontext import layout
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from ...perf.reading import Data
     from ...view.render import Document, Style
     from ..call import Call
 
@@ -32,6 +33,23 @@ def locked(call: Call) -> AbstractContextManager[None]:
     folder = folder_of(call)
     own = not call.args.baseline_dir and folder != evidence.IN_A_REPOSITORY
     return evidence.locked(folder, private=own)
+
+
+def captures_of(call: Call, count: int, files: Sequence[str] = ()) -> list[Data]:
+    """Return the newest captures of files, else of the evidence folder; at least one."""
+    from ...errors import ZdeferdError
+    from ...perf import reading
+
+    folder = folder_of(call)
+    if files:
+        found = sorted((reading.read(path) for path in files), key=lambda data: data.generated_at)
+        if not all(data.generated_at for data in found):
+            raise ZdeferdError("not all of these files are captures")
+        return found[-count:]
+    found = reading.newest(evidence.documents(folder), count)
+    if not found:
+        raise ZdeferdError(f"no capture in {folder}", "name the files of captures")
+    return found
 
 
 def utc(instant: float) -> str:

@@ -1,0 +1,123 @@
+"""Say whether enforcement has been earned: the criteria A1 to A8, and why each holds or not.
+
+zdeferctl perf ready --readme README.md
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+from ...errors import ZdeferdError
+from ...install.share import share
+from ...perf import evidence, readiness, reading
+from ...perf.evidence import BadBaseline, baseline_file, load_baseline
+from ...view.render import Style
+from .. import docs
+from ..codes import DONE, NO
+from .shared import add_folder, answer, folder_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from ...perf.readiness import Criterion
+    from ..call import Call
+
+CHECK_S = 30
+_COLOURS = {readiness.YES: "green", readiness.NO: "red"}
+_KEY = re.compile(r'"(\w+)":')
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the files that the criteria look at."""
+    add_files(parser)
+    add_folder(parser)
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Add --readme and --privacy."""
+    parser.add_argument(
+        "--readme", default="README.md", metavar="FILE", help="what A5 looks at (README.md)"
+    )
+    parser.add_argument("--privacy", metavar="FILE", help="what A7 looks at (zdeferd's own page)")
+
+
+def perform(call: Call) -> int:
+    """Print the criteria; -> 0 where all hold, else 1."""
+    found = judge(call, evidence.load_state(folder_of(call)))
+    failing = failed(found)
+    document = {
+        "ready": not failing,
+        "failing": failing,
+        "criteria": {one.name: {"state": one.state, "why": one.why} for one in found},
+    }
+    return answer(call, document, lambda style: _text(found, style), NO if failing else DONE)
+
+
+def judge(call: Call, state: evidence.State) -> tuple[Criterion, ...]:
+    """Return A1 to A8 of the evidence folder."""
+    return readiness.criteria(state.runs, _outside(call, state))
+
+
+def failed(found: tuple[Criterion, ...]) -> list[str]:
+    """Return the names of those that do not hold."""
+    return [one.name for one in found if not one.holds]
+
+
+def _text(found: tuple[Criterion, ...], style: Style) -> str:
+    failing = failed(found)
+    lines = [f"{one.name} {_painted(one.state, style)} {one.why}" for one in found]
+    return "\n".join([*lines, f"not ready: {' '.join(failing)}" if failing else "ready"])
+
+
+def _painted(state: str, style: Style) -> str:
+    colour = _COLOURS.get(state)
+    return style.paint(state, colour) if colour else state
+
+
+# --- what files say ------------------------------------------------------------
+
+
+def _outside(call: Call, state: evidence.State) -> readiness.Outside:
+    folder = folder_of(call)
+    metrics = [reading.bare(key) for key in state.last["metrics"]] if state.last else []
+    sidecar = f"{folder}/{evidence.SIDECAR}"
+    has_sidecar = os.path.isfile(sidecar)
+    return readiness.Outside(
+        unreadable=[f"{name}_ms" for name in metrics if not _is_readable(folder, name)],
+        sidecar_valid=_passes(sidecar) if has_sidecar else None,
+        unnamed_keys=_unnamed(sidecar, call.args.privacy) if has_sidecar else None,
+        readme_synced=docs.is_synced(docs.SOURCE, call.args.readme),
+    )
+
+
+def _is_readable(folder: str, metric: str) -> bool:
+    try:
+        return load_baseline(f"{folder}/{baseline_file(metric)}", metric) is not None
+    except BadBaseline:
+        return False
+
+
+def _passes(sidecar: str) -> bool:
+    """Return whether `telemetry check --strict` accepts a sidecar."""
+    words = [sys.executable, "-m", "zdeferd.cli", "telemetry", "check", "--strict", sidecar]
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, capture_output=True, timeout=CHECK_S, check=False
+    )
+    return done.returncode == DONE
+
+
+def _unnamed(sidecar: str, privacy: str | None) -> list[str]:
+    """Return the keys of a sidecar that a page does not name."""
+    page = privacy or share("docs", "privacy.md")
+    try:
+        with open(page, encoding="utf-8") as file:
+            words = set(re.findall(r"\w+", file.read()))
+        with open(sidecar, encoding="utf-8", errors="replace") as file:
+            keys = {key for line in file for key in _KEY.findall(line)}
+    except OSError as error:
+        raise ZdeferdError(f"cannot read: {error.filename}: {error.strerror}") from None
+    return sorted(keys - words)
