@@ -184,7 +184,7 @@ _zdeferd[exchange]=1
   [[ -f $marker && ! -h $marker && -O $marker && -O ${marker:h} ]] || return 1
   IFS= builtin read -r program <$marker
   [[ $program == /* && -f $program && -x $program ]] || return 1
-  _zdeferd[started]=1
+  _zdeferd[started]=$SECONDS
   builtin exec {REPLY}< <(
     builtin trap '' INT QUIT HUP
     builtin exec $program --detach </dev/null 2>/dev/null
@@ -198,6 +198,7 @@ _zdeferd[exchange]=1
 .zdeferd-started() {
   builtin emulate -L zsh -o warn_create_global
   local -i fd=$_zdeferd[fd]
+  _zdeferd[started]=-100  # no reason any more to wait for it
   builtin zle -F $fd
   _zdeferd[fd]=
   { .zdeferd-connect } always { builtin exec {fd}>&- }

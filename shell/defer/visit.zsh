@@ -188,6 +188,8 @@ _zdeferd[loaded]=1
   if [[ $1 == answered ]]; then
     _zdeferd[tries]=0
     unset '_zdeferd[given_up]'
+  elif (( $+_zdeferd[started] && SECONDS - ${_zdeferd[started]:-0} < 10 )); then
+    :  # the daemon that this shell has started is on its way; a command may have cut the wait short
   elif (( ++_zdeferd[tries] > 3 )); then
     _zdeferd[given_up]=1
   fi

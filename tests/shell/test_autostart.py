@@ -143,11 +143,25 @@ def test_the_start_is_the_only_fork(
     assert len([line for line in trace.read_text().splitlines() if "(" in line]) == 1
 
 
+def test_commands_typed_while_the_daemon_starts_are_no_tries(
+    home: Path, go: Path, socket: Path, start: Start
+) -> None:
+    """As when several lines are pasted into the first shell of all."""
+    shell = start(JOB)
+    started(home, shell)
+    for _ in range(6):
+        works(shell)
+    with Peer(socket) as peer:
+        works(shell)
+        assert [job.id for job in peer.take().jobs] == ["build"]
+
+
 def test_a_start_in_vain_is_one_try(home: Path, go: Path, start: Start) -> None:
     shell = start(JOB)
     started(home, shell)
     go.write_text("\n")
     wait_until(lambda: said(home)[1:] == ["ends"], "the program has ended")
+    wait_until(lambda: not shell_pipes(shell), "the shell has seen that")
     for _ in range(6):
         works(shell)
     assert said(home) == ["--detach", "ends"]
