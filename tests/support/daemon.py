@@ -78,7 +78,7 @@ class Daemon:
         self.start()
         return gate
 
-    def launch(self) -> None:
+    def launch(self, *inherited: int) -> None:
         """Start it; nothing is waited for."""
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
@@ -87,6 +87,7 @@ class Daemon:
                 stderr=errors,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                pass_fds=inherited,
             )
 
     def run(self, module: str, *words: str) -> subprocess.CompletedProcess[str]:

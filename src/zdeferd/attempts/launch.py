@@ -15,7 +15,7 @@ import errno
 import os
 import signal
 
-from . import limits
+from . import resources
 from .folder import SCRIPT
 
 TYPE_CHECKING = False  # typing itself would cost the spawner a quarter of its start
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         output_limit_bytes: int
         background: bool
         limits: dict[str, list[int]]
-        """Of each name in limits.py the soft and the hard limit."""
+        """Of each name in resources.py the soft and the hard limit."""
 
 
 NO_PROMPTS = {
@@ -84,11 +84,15 @@ def launch(request: Request, output: int, job_lock: int) -> int:
         message = f"cannot enter its folder: {request['cwd']}: {error.strerror}"
         raise CannotStart(NOT_EXECUTABLE, message) from None
     os.umask(0o022)
-    limits.give_back(request["limits"])
+    resources.give_back(request["limits"])
     actions = _descriptors(output, job_lock, request["limits"]["nofile"][0])
+    oom_score = resources.oom_score()
+    if oom_score is not None and oom_score < resources.JOBS_OOM_SCORE:
+        resources.set_oom_score(resources.JOBS_OOM_SCORE)
     try:
         return _spawn(argv, NO_PROMPTS | request["env"], actions)
     finally:
+        resources.set_oom_score(oom_score)
         _leave_folder()
 
 

@@ -34,7 +34,7 @@ import signal
 import time
 
 from ..crashpoints import reached
-from . import priority, processes, records
+from . import processes, records, resources
 from .folder import (
     ALIVE,
     CANCELLED,
@@ -94,7 +94,7 @@ def _leave_the_spawner() -> None:
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.close(null)
-    priority.lower_priority()
+    resources.lower_priority()
     processes.become_subreaper()
 
 

@@ -27,7 +27,7 @@ if not __package__:
     # Behind the standard library: beside zdeferd there may be files that shadow it.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from zdeferd.attempts import folder, runner
+from zdeferd.attempts import folder, resources, runner
 from zdeferd.crashpoints import reached
 
 TYPE_CHECKING = False
@@ -91,6 +91,7 @@ def main() -> None:
     """The program: `spawner.py FD`."""
     channel = int(sys.argv[1])
     os.set_inheritable(channel, False)
+    resources.close_descriptors(channel)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])

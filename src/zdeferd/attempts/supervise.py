@@ -29,7 +29,7 @@ import select
 import signal
 import time
 
-from . import priority, processes
+from . import processes, resources
 from .output import Output
 
 TYPE_CHECKING = False
@@ -94,9 +94,9 @@ class Supervision:
         def over() -> bool:
             return self._ended() or self._signals.cancelled
 
-        if not priority.lower_session(self._pid):
+        if not resources.lower_session(self._pid):
             self._until(over, min(limit, self._began + LOWER_AGAIN_S))
-            priority.lower_session(self._pid)
+            resources.lower_session(self._pid)
         in_time = self._until(over, limit)
         ended_by = self._ended_by(in_time)
         if not (ended_by == "exit" and self._request["background"]):

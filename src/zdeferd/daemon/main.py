@@ -20,7 +20,7 @@ from typing import Any
 import uvloop
 
 from .. import __version__, crashpoints
-from ..attempts import limits, priority
+from ..attempts import resources
 from ..errors import AlreadyRunning, LedgerError, RequestRefused, WireError, ZdeferdError
 from ..jobs.files import Configuration
 from ..ledger.committer import Committer
@@ -57,10 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     options = _parser().parse_args(arguments)
     os.umask(0o077)  # for the ledger and the files that SQLite makes beside it
-    priority.answer_soon()
+    resources.answer_soon()
     try:
         where = places.locate()
         inherited = inherited_socket(os.environ)
+        resources.close_descriptors(inherited)
         # Where the lock is held its holder is named; take() does that.
         if inherited is None and daemon_pid(where.lock) is None:
             places.check_alone(where.socket)
@@ -133,7 +134,7 @@ class _Daemon:
         """
         loop = asyncio.get_running_loop()
         loop.set_default_executor(_ready_threads())
-        before = limits.set_own()
+        before = resources.set_limits()
         ledger = self._open_ledger()
         committer = Committer(ledger, loop)
         notifier = Notifier(os.environ, loop)
@@ -155,7 +156,7 @@ class _Daemon:
         alarm.close()
         if self._lost is not None:
             # The ledger stays open: closing it, SQLite would remove the files of the new ledger.
-            limits.give_back(before)
+            resources.give_back(before)
             return True
         await committer.close()
         return False

@@ -1,22 +1,25 @@
 """Limits: what the daemon takes for itself, and that it gives back what it found."""
 
+import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support.daemon import Daemon, Peer, visit
 
-from zdeferd.attempts import limits
+from zdeferd.attempts import launch, resources
 
 UNLIMITED = resource.RLIM_INFINITY
 LOOK = """
 import json, resource
-from zdeferd.attempts import limits
-before = limits.set_own()
-own = {name: resource.getrlimit(number) for name, number in limits._NUMBERS.items()}
-limits.give_back(before)
-again = {name: resource.getrlimit(number) for name, number in limits._NUMBERS.items()}
+from zdeferd.attempts import resources
+before = resources.set_limits()
+own = {name: resource.getrlimit(number) for name, number in resources._NUMBERS.items()}
+resources.give_back(before)
+again = {name: resource.getrlimit(number) for name, number in resources._NUMBERS.items()}
 assert again == before
 print(*own["nofile"], *own["data"])
 """
@@ -36,7 +39,7 @@ def own_limits(nofile: tuple[int, int], data: tuple[int, int]) -> list[int]:
 
 def test_descriptors_up_to_the_hard_limit_and_half_a_gibibyte() -> None:
     found = own_limits((256, 512), (UNLIMITED, UNLIMITED))
-    assert found == [512, 512, limits.DATA_BYTES, UNLIMITED]
+    assert found == [512, 512, resources.DATA_BYTES, UNLIMITED]
 
 
 def test_a_lower_limit_of_data_stays() -> None:
@@ -65,10 +68,10 @@ def test_an_unlimited_hard_limit_is_not_asked_for(
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(resource, "getrlimit", found.__getitem__)
     monkeypatch.setattr(resource, "setrlimit", asked.__setitem__)
-    assert limits.set_own() == {"nofile": before, "data": (UNLIMITED, UNLIMITED)}
+    assert resources.set_limits() == {"nofile": before, "data": (UNLIMITED, UNLIMITED)}
     assert asked == {
         resource.RLIMIT_NOFILE: (soft, before[1]),
-        resource.RLIMIT_DATA: (limits.DATA_BYTES, UNLIMITED),
+        resource.RLIMIT_DATA: (resources.DATA_BYTES, UNLIMITED),
     }
 
 
@@ -79,8 +82,50 @@ def test_the_daemon_has_them_and_its_jobs_do_not(daemon: Daemon) -> None:
     assert process is not None
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
-    assert resource.prlimit(process.pid, resource.RLIMIT_DATA)[0] == limits.DATA_BYTES
+    assert resource.prlimit(process.pid, resource.RLIMIT_DATA)[0] == resources.DATA_BYTES
     with Peer(daemon.socket) as peer:
         peer.ask(visit("n1", 1, {"x": "ulimit -n; ulimit -d"}))
     daemon.wait_until_done(1)
     assert (daemon.state / "runs/1/output").read_text().split() == ["300", "900000"]
+
+
+def test_nothing_of_the_caller_stays_open(daemon: Daemon, home: Path) -> None:
+    """Neither a lock of the shell that started the daemon, nor a file of it in a job."""
+    lock = os.open(home / "locked", os.O_RDWR | os.O_CREAT)
+    os.set_inheritable(lock, True)
+    daemon.write_jobs('[look]\nrun = ["ls", "/proc/self/fd"]\n')
+    daemon.launch(lock)
+    with Peer(daemon.socket) as peer:
+        peer.ask(visit("n1"))
+    daemon.wait_until_done(1)
+    os.close(lock)
+    assert daemon.process is not None
+    kept = os.listdir(f"/proc/{daemon.process.pid}/fd")
+    files = [os.readlink(f"/proc/{daemon.process.pid}/fd/{fd}") for fd in kept]
+    assert str(home / "locked") not in files
+    printed = (daemon.state / "runs/1/output").read_text().split()
+    assert sorted(map(int, printed))[:3] == [0, 1, 2]
+    assert len(printed) == 5  # `ls` reads the folder by one more
+    assert "200" in printed
+
+
+def test_jobs_go_first_where_memory_runs_out(daemon: Daemon) -> None:
+    code = "cat /proc/self/oom_score_adj"
+    daemon.write_jobs(f'[look]\nrun = "{code}"\n')
+    daemon.start()
+    with Peer(daemon.socket) as peer:
+        peer.ask(visit("n1"))
+    daemon.wait_until_done(1)
+    assert (daemon.state / "runs/1/output").read_text() == f"{resources.JOBS_OOM_SCORE}\n"
+
+
+def test_an_oom_score_is_never_lowered(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "score").write_text("800")
+    monkeypatch.setattr(resources, "_OOM_SCORE", str(home / "score"))
+    monkeypatch.setattr(launch, "_posix_spawn", lambda *_: 7)
+    monkeypatch.chdir(home)
+    request: Any = {"argv": ["true"], "env": {"PATH": os.environ["PATH"]}, "cwd": str(home)}
+    before = os.umask(0o022)
+    launch.launch(request | {"limits": {"nofile": [-1, -1]}}, 1, 2)
+    os.umask(before)
+    assert (home / "score").read_text() == "800"
