@@ -15,3 +15,16 @@
   '-o' 'no_debug_before_cmd' '-o' 'local_options' '-o' 'local_traps' '-o' 'no_multibyte' \
   '-o' 'extended_glob' '-o' 'warn_create_global' \
   '-c' 'builtin source "$_zdeferd_root/features/layer.zsh"'
+# What calls the user's functions, or finds out what is enabled, is not under our options.
+'builtin' 'autoload' '-Uz' "$_zdeferd_root/features/functions/zsh-features" \
+  "$_zdeferd_root/features/functions/feature_registry_is_enabled" \
+  "$_zdeferd_root/features/functions/feature_registry_resolve_order" \
+  "$_zdeferd_root/features/functions/feature_registry_invoke_phase" \
+  "$_zdeferd_root/features/functions/feature_registry_list" \
+  "$_zdeferd_root/features/functions/feature_registry_dump_table" \
+  "$_zdeferd_root/features/functions/feature_registry_self_check" \
+  "$_zdeferd_root/features/functions/zdeferd-feature-turns" \
+  "$_zdeferd_root/features/functions/zdeferd-feature-source" \
+  "$_zdeferd_root/features/functions/zdeferd-feature-settle" \
+  "$_zdeferd_root/features/functions/zdeferd-feature-load" \
+  "$_zdeferd_root/features/functions/zdeferd-feature-off"

@@ -1,0 +1,294 @@
+# The registry of features: what is registered, what is enabled, in which order. Sourced at the first
+# call of one of its functions, under the plugin's sticky options; docs/features.md is the interface.
+#
+# What runs a feature's functions is not here but in functions/zdeferd-feature-turns, because they
+# have the options of the shell.
+#
+# State: `_zdeferd_features` has of each feature its values, joined by `|`, and is what counts: the
+# parameters ZSH_FEATURE_REGISTRY_… are for others to read, and a feature may have removed entries
+# there. `_zdeferd_feature_names` has the order of registration, `_zdeferd_feature_spelled` the
+# names by their spelling with `_`, `_zdeferd_feature_enabled` the answers (yes, no) of this session,
+# `_zdeferd_feature_off` and `_zdeferd_feature_failed` what takes no further part,
+# `_zdeferd_feature_order` the order, empty where it must be found again, `_zdeferd_feature_posted`
+# whose deferred part is registered, `_zdeferd_feature_guards` how many are in charge of `exit`.
+
+(( ! ${+_zdeferd_features} )) || return 0
+typeset -gA _zdeferd_features _zdeferd_feature_{phase,depends,spelled,enabled,off,failed,posted}
+typeset -ga _zdeferd_feature_names _zdeferd_feature_order
+typeset -gi _zdeferd_feature_guards
+typeset -g _zdeferd_feature_exit
+typeset -ga ZSH_FEATURE_REGISTRY_NAMES
+typeset -gA ZSH_FEATURE_REGISTRY_{PHASE,DEPENDS,DEFERRED,CATEGORY,DESCRIPTION,GUID} ZSH_FEATURE_STATUS
+
+feature_registry_init() { return 0 }
+
+# feature_registry_add NAME PHASE DEPENDS DEFERRED CATEGORY DESCRIPTION GUID [PLACE]
+feature_registry_add() {
+  builtin trap - DEBUG ZERR
+  local spelled=${1//-/_} depends=$3 deferred=no values
+  [[ $1 == [a-z0-9][a-z0-9_-]# && $#1 -lt 65 && ${_zdeferd_feature_spelled[$spelled]-$1} == $1 ]] || {
+    zdeferd-feature-bad "$1" $spelled
+    return
+  }
+  [[ "$*" != *[\|$'\1'-$'\x1f\x7f'$'\0']* ]] || {
+    argv=("${(@)argv//[\|$'\1'-$'\x1f\x7f'$'\0']/ }")
+    depends=$3
+  }
+  [[ $depends != *[,\ ]* ]] || depends=${(j: :)${(s: :)depends//,/ }}
+  [[ ${(L)4} != (1|true|yes|on|enable|enabled) ]] || deferred=yes
+  [[ $8 == here ]] || 8=away
+  values="${2:-2}|$depends|$deferred|${5:-misc}|$6|$7|$8"
+  _zdeferd_feature_order=()
+  if (( $+_zdeferd_features[$1] )); then
+    unset "_zdeferd_feature_enabled[$1]" "_zdeferd_feature_failed[$1]"
+    [[ $_zdeferd_features[$1] == $values ]] ||
+      zf::warn "feature $1: registered again with other values; the first ones stay"
+    return 0
+  fi
+  _zdeferd_features[$1]=$values _zdeferd_feature_phase[$1]=${(M)2:#<->}
+  _zdeferd_feature_depends[$1]=$depends _zdeferd_feature_spelled[$spelled]=$1
+  _zdeferd_feature_names+=($1) ZSH_FEATURE_REGISTRY_NAMES+=($1)
+  ZSH_FEATURE_REGISTRY_PHASE[$1]=${2:-2} ZSH_FEATURE_REGISTRY_DEPENDS[$1]=$depends
+  ZSH_FEATURE_REGISTRY_DEFERRED[$1]=$deferred ZSH_FEATURE_REGISTRY_CATEGORY[$1]=${5:-misc}
+  ZSH_FEATURE_REGISTRY_DESCRIPTION[$1]=$6 ZSH_FEATURE_REGISTRY_GUID[$1]=$7
+  [[ -z ${_zdeferd_feature_enabled[$1]-} ]] || unset "_zdeferd_feature_enabled[$1]"
+}
+
+# zf::feature::enabled NAME [yes|no]: 0 where it is enabled, by the five rules.
+zf::feature::enabled() {
+  builtin trap - DEBUG ZERR
+  local variable=ZSH_FEATURE_${(U)1//-/_}_ENABLED
+  local off=" ${ZSH_FEATURES_DISABLE//[,[:space:]]/ } " on=" ${ZSH_FEATURES_ENABLE//[,[:space:]]/ } "
+  [[ -n $1 && $off != *' all '* ]] || return 1
+  if [[ $variable == [A-Z0-9_]## ]] && (( ${(P)+variable} )); then
+    [[ ${(PL)variable} == (1|true|yes|on|enable|enabled) ]]
+  elif [[ $off == *" $1 "* ]]; then
+    return 1
+  else
+    [[ $on == *" $1 "* || ${(L)2:-yes} == (1|true|yes|on|enable|enabled) ]]
+  fi
+}
+
+# Answers for the names in $@, or for all, where they have not been asked about; in `_zdeferd_asked` of its caller those
+# whose own function must be asked, under the shell's options.
+.zdeferd-feature-ask() {
+  builtin trap - DEBUG ZERR
+  local name all=" ${ZSH_FEATURES_DISABLE//[,[:space:]]/ } "
+  (( $# )) || set -- $_zdeferd_feature_names
+  for name; do
+    [[ -z ${_zdeferd_feature_enabled[$name]-} && -n $name ]] || continue
+    if [[ $all == *' all '* || -n ${_zdeferd_feature_off[$name]-} ]]; then
+      _zdeferd_feature_enabled[$name]=no
+    elif (( $+_zdeferd_features[$name] && $+functions[feature_${name}_is_enabled] )); then
+      _zdeferd_asked+=($name)
+    elif zf::feature::enabled $name; then
+      _zdeferd_feature_enabled[$name]=yes
+    else
+      _zdeferd_feature_enabled[$name]=no
+    fi
+  done
+  return 0
+}
+
+.zdeferd-feature-is-enabled() {
+  builtin trap - DEBUG ZERR
+  [[ ${_zdeferd_feature_enabled[${1:- }]-} == yes ]]
+}
+
+# Sets in its caller `order` (the enabled names) and `unmet` (pairs: a feature, a dependency that is
+# unknown or disabled); 1 where there is a cycle, whose features are in `cycle`.
+#
+# The features by phase and registration are the order, if each dependency comes before: that is
+# found in one pass. Only else there is more to do.
+.zdeferd-feature-order() {
+  builtin trap - DEBUG ZERR
+  local name phase on
+  local -i rank=0 tangled=0
+  local -A ranks phases
+  for name in $_zdeferd_feature_names; do
+    [[ ${_zdeferd_feature_enabled[$name]-} == yes ]] || continue
+    phase=${${_zdeferd_feature_phase[$name]##0#}:-${${_zdeferd_feature_phase[$name]:+0}:-2}}
+    phases[$phase]+=" $name"
+  done
+  for phase in ${(kno)phases}; do order+=(${(s: :)phases[$phase]}); done
+  for name in $order; do ranks[$name]=$(( ++rank )); done
+  for name in $order; do
+    [[ -n $_zdeferd_feature_depends[$name] ]] || continue
+    for on in ${(us: :)_zdeferd_feature_depends[$name]}; do
+      if (( ! $+ranks[$on] )); then
+        unmet+=($name $on)
+      elif (( $ranks[$on] >= $ranks[$name] )); then
+        tangled=1
+      fi
+    done
+  done
+  (( ! tangled )) || zdeferd-feature-untangle
+}
+
+# Warns of each pair in `unmet`.
+.zdeferd-feature-warn() {
+  builtin trap - DEBUG ZERR
+  local name on why
+  for name on in $unmet; do
+    why=unknown
+    (( ! $+_zdeferd_features[$on] )) || why=disabled
+    zf::warn "feature $name: depends on $on, which is $why; it is taken as satisfied"
+  done
+  return 0
+}
+
+.zdeferd-feature-resolve-order() {
+  builtin trap - DEBUG ZERR
+  local name
+  local -a order unmet cycle
+  .zdeferd-feature-order
+  local -i rc=$?
+  .zdeferd-feature-warn
+  (( ! rc )) || {
+    for name in $cycle; do
+      zf::err "feature $name: depends on itself through: ${(j: :)cycle}; remove one dependency"
+    done
+    return 1
+  }
+  builtin print -r -- "${(j: :)order}"
+}
+
+# Sets `_zdeferd_turns` of its caller to the features whose function for the phase $1 is to be called;
+# 2 where $1 is no phase.
+.zdeferd-feature-due() {
+  builtin trap - DEBUG ZERR
+  if [[ $1 != (preload|init|postprompt) ]]; then
+    zf::err "feature_registry_invoke_phase: unknown phase: ${(q+)1-}; use preload, init or postprompt"
+    return 2
+  fi
+  local name
+  local -a order unmet cycle
+  if (( ! $#_zdeferd_feature_order )); then
+    if ! .zdeferd-feature-order; then
+      zf::err "features depend on themselves: ${(j: :)cycle}; all run in order of registration"
+      order=(${(k)_zdeferd_feature_enabled[(R)yes]})
+      order=(${_zdeferd_feature_names:*order})
+    fi
+    _zdeferd_feature_order=($order)
+    .zdeferd-feature-warn
+  fi
+  [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
+  for name in $_zdeferd_feature_names; do
+    [[ $_zdeferd_feature_enabled[$name] == yes ]] || ZSH_FEATURE_STATUS[$name]=skipped
+  done
+  for name in $_zdeferd_feature_order; do
+    (( ! $+_zdeferd_feature_failed[$name] && $+functions[feature_${name}_$1] )) || continue
+    if [[ $1 == postprompt ]]; then .zdeferd-feature-post $name; else _zdeferd_turns+=($name); fi
+  done
+  return 0
+}
+
+# Registers the deferred part of the feature $1, once a shell; a script has none.
+.zdeferd-feature-post() {
+  local -a values=("${(@s:|:)_zdeferd_features[$1]}")
+  [[ $values[3] == yes && -o interactive ]] && (( ! $+_zdeferd_feature_posted[$1] )) || return 0
+  _zdeferd_feature_posted[$1]=$values[7]
+  (( $+functions[zf::defer::register] )) || return 0  # without the plugin there is no daemon to ask
+  zf::defer::register ${1//_/-} feature_${1}_postprompt postprompt "$values[5]"
+}
+
+# A feature's function has failed: $1 is what it was called for, $2 the feature (or file), $3 its status.
+.zdeferd-feature-failed() {
+  builtin trap - DEBUG ZERR
+  case $1 in
+    (is_enabled)
+      _zdeferd_feature_enabled[$2]=no
+      [[ $3 != 1 || -n $4 ]] || return 0 ;;
+    (load)
+      zf::err "zsh-features: load: rc=$3: $2"
+      return 0 ;;
+    (preload|init|postprompt)
+      [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
+      _zdeferd_feature_failed[$2]=1 ZSH_FEATURE_STATUS[$2]=error ;;
+    (*) _zdeferd_faults=1 ;;
+  esac
+  zf::err -m $2 "feature $2: $1: rc=$3"
+  return 0
+}
+
+# A feature's function has succeeded; the locals of zdeferd-feature-turns say which.
+.zdeferd-feature-succeeded() {
+  case $_zdeferd_kind in
+    (is_enabled) _zdeferd_feature_enabled[$_zdeferd_name]=yes ;;
+    (preload|init|postprompt)
+      [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
+      ZSH_FEATURE_STATUS[$_zdeferd_name]=ok ;;
+  esac
+}
+
+# Says what is wrong with what was registered, and sets `_zdeferd_faults` of its caller; in
+# `_zdeferd_turns` the features that can check themselves.
+.zdeferd-feature-faults() {
+  builtin trap - DEBUG ZERR
+  local name
+  for name in $_zdeferd_feature_names; do
+    if [[ ${ZSH_FEATURE_REGISTRY_PHASE[$name]-$_zdeferd_feature_phase[$name]} != <-> ]]; then
+      zf::err "feature $name: phase is no number: ${(q+)ZSH_FEATURE_REGISTRY_PHASE[$name]}; use 1, 2 or 3"
+      _zdeferd_faults=1
+    fi
+    if [[ -z ${ZSH_FEATURE_REGISTRY_CATEGORY[$name]-misc} ]]; then
+      zf::err "feature $name: category is empty; name one, such as misc"
+      _zdeferd_faults=1
+    fi
+    [[ ${ZSH_FEATURE_STATUS[$name]-} != ok ]] || _zdeferd_turns+=($name)
+  done
+  return 0
+}
+
+# Disables the feature $1 for the rest of the session; 1 where there is none.
+.zdeferd-feature-off() {
+  builtin trap - DEBUG ZERR
+  if (( ! $+_zdeferd_features[${1:- }] )); then
+    zf::err "zsh-features: off: no such feature: ${(q+)1}; zsh-features status lists them"
+    return 1
+  fi
+  [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
+  _zdeferd_feature_off[$1]=1 _zdeferd_feature_enabled[$1]=no ZSH_FEATURE_STATUS[$1]=skipped
+  _zdeferd_feature_order=()
+}
+
+# While a feature's function runs, `exit` by that name ends this function alone, unless it is called
+# in a subshell. A function of the user's with that name is back afterwards.
+.zdeferd-feature-guard() {
+  (( _zdeferd_feature_guards++ )) && return 0
+  (( ! $+functions[exit] )) || builtin functions -c exit .zdeferd-exit-before
+  exit() { local -i rc=$?; .zdeferd-feature-exit "${1-$rc}" }
+  _zdeferd_feature_exit=$functions[exit]
+}
+
+.zdeferd-feature-unguard() {
+  (( --_zdeferd_feature_guards )) && return 0
+  if [[ ${functions[exit]-} == $_zdeferd_feature_exit ]]; then  # else the feature has made its own
+    builtin unfunction exit
+    (( ! $+functions[.zdeferd-exit-before] )) || builtin functions -c .zdeferd-exit-before exit
+  fi
+  (( ! $+functions[.zdeferd-exit-before] )) || builtin unfunction .zdeferd-exit-before
+  return 0
+}
+
+# `_zdeferd_level` and `_zdeferd_rc` are locals of zdeferd-feature-turns.
+.zdeferd-feature-exit() {
+  [[ $ZSH_SUBSHELL == $_zdeferd_level ]] || builtin exit $1
+  _zdeferd_rc=${${(M)1:#<->}:-1}
+  .zdeferd-feature-raise
+}
+
+# A SIGTERM, which an interactive zsh else ignores.
+.zdeferd-feature-term() {
+  _zdeferd_rc=143
+  .zdeferd-feature-raise
+}
+
+# Raises an error without a message: assigns to what is read-only.
+.zdeferd-feature-raise() {
+  local -r raised=
+  (( TRY_BLOCK_ERROR )) || TRY_BLOCK_ERROR=1  # inside an `always` the error would be forgotten
+  raised= 2>/dev/null
+}
+
+builtin autoload -Uz $_zdeferd_root/features/functions/zdeferd-feature-{bad,untangle,cycles,rows,status,new,files,check,help,refuse}
