@@ -380,6 +380,19 @@ def test_a_job_of_an_open_shell_does_not_run_again_when_its_run_is_forgotten(
     assert daemon.rows("SELECT job, shell FROM runs") == [("shell", "n2")]
 
 
+def test_a_script_that_a_crash_left_is_gone_after_the_next_start(daemon: Daemon) -> None:
+    daemon.write_jobs('[a]\nrun = "print out"\n')
+    daemon.start()
+    ask(daemon, visit("n1"))
+    daemon.wait_until_done(1)
+    daemon.kill()
+    script = daemon.state / "runs/1/script"
+    script.write_text("secret")
+    daemon.start()
+    assert any(not script.exists() for _ in attempts())
+    assert (script.parent / "output").read_text() == "out\n"
+
+
 def test_detached_it_answers_when_the_command_returns(daemon: Daemon) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "zdeferd.daemon", "--detach"],

@@ -216,6 +216,32 @@ def test_what_is_typed_may_be_doubted(call: str, peer: Peer, start: Start) -> No
     assert "zdefer:" not in shell.screen.partition("ready>")[0]
 
 
+@pytest.mark.parametrize("marker", ["", "/nowhere/zdeferd\n"])
+def test_without_a_daemon_one_line_says_so(
+    marker: str, home: Path, socket: Path, start: Start
+) -> None:
+    state = home / ".local/state/zdeferd"
+    state.mkdir(parents=True, mode=0o700)
+    if marker:
+        (state / "autostart").write_text(marker)
+    shell = start()
+    shell.prompt()
+    said = f"zdefer: add: a: no daemon listens: {socket}; zdeferctl start starts one, "
+    said += "zdeferctl doctor says more"
+    typed = (shell.run("zdefer add a -- true; print $?").splitlines() for _ in range(50))
+    assert any(printed[:1] == [said] and printed[-1] == "0" for printed in typed)
+    assert "zdefer:" not in shell.screen.partition("ready>")[0]
+
+
+def test_a_daemon_that_the_next_visit_starts_is_not_missed(home: Path, start: Start) -> None:
+    state = home / ".local/state/zdeferd"
+    state.mkdir(parents=True, mode=0o700)
+    (state / "autostart").write_text("/bin/true\n")
+    shell = start()
+    shell.prompt()
+    assert shell.run("zdefer add a -- true; print $?").splitlines() == ["0"]
+
+
 INSIDE = ["source ~/x", ". x", "eval 'a; b'", "cd /", "export A=1", "alias a=b", "compdef _a a"]
 INSIDE += [
     "bindkey x y",

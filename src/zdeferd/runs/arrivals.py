@@ -26,6 +26,7 @@ from .live import Awaited, LiveRuns
 from .looks import Look, looks_for
 
 PRUNE_EVERY_S = 86400.0
+REFUSED = "refused a job of a shell"
 
 
 class Parts(NamedTuple):
@@ -83,8 +84,10 @@ class VisitArrived(Arrival[Claimed]):
         reached("daemon.visit-committed")
         self.answer()
         reached("daemon.visit-answered")
+        for job in (d.job.id for d in self.report.declared if d.refused is None):
+            self.parts.journal.mended(f"{REFUSED}: {job}:", f"{REFUSED}: {job}.")
         for reason in result.refused:
-            self.parts.journal.once(f"refused a job of a shell: {reason}")
+            self.parts.journal.once(f"{REFUSED}: {reason}")
         self.parts.live.add(result.runs, result.batches)
         self.parts.idle.ask()
 

@@ -45,10 +45,10 @@ import os
 import shutil
 import signal
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 
 from ..attempts import processes, records
-from ..attempts.folder import ALIVE, CANCELLED, JOB_LOCK, LOCK, OUTPUT, mark_of, open_file
+from ..attempts.folder import ALIVE, CANCELLED, JOB_LOCK, LOCK, OUTPUT, SCRIPT, mark_of, open_file
 from ..crashpoints import reached
 from ..errors import UnsafePath
 from ..rules.verdicts import Ended, NeverStarted, Running, Vanished, Verdict, Withdrawn
@@ -228,6 +228,21 @@ def remove(folder: str) -> None:
     discard(folder)
     if not os.path.exists(f"{folder}/{ALIVE}"):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def tidy(runs: str, live: Container[int], below: int) -> None:
+    """Discard what a crash left in the folders of runs that have ended, scripts above all.
+
+    Of runs numbered `below` that and not `live`. What cannot be removed now stays.
+    """
+    for number in map(int, filter(str.isdecimal, os.listdir(runs))):
+        folder = f"{runs}/{number}"
+        if number >= below or number in live:
+            continue
+        with contextlib.suppress(OSError):
+            discard(folder)
+            if not os.path.lexists(f"{folder}/{ALIVE}"):  # the lock may have gone before the rest
+                os.unlink(f"{folder}/{SCRIPT}")
 
 
 @contextlib.contextmanager
