@@ -143,3 +143,23 @@ def test_what_cannot_be_looked_at(user: User, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(facts, "LOOK_S", 0.05)
     assert "(no answer in 0.05 s: " in call("why", "build").out
     gate.set()
+
+
+def test_a_command_that_this_path_lacks(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zdeferd.ledger import outcomes
+    from zdeferd.model import Ending, Run, State, Work
+
+    user.job_file('[build]\nrun = "tool"\nonce_per = "ever"\n')
+    ledger = user.ledger()
+    run = Run(
+        id=ledger.next_run(), job="build", key="ever", trigger=Trigger.POSTPROMPT, batch=None,
+        sink=Sink(log="/x"), claimed_at=NOW, state=State.DISPATCHED,
+    )  # fmt: skip
+    ledger.claim("build", "ever", run.id, NOW)
+    ledger.add_run(run, Work(job=job("build"), env={"PATH": "/bare"}))
+    ledger.dispatch(run.id, "b1", NOW)
+    outcomes.end(ledger, run, Ending(outcome=Outcome.FAILED, rc=127, ended_at=NOW))
+    assert code_of("build") == "waits_for_prompt"
+    monkeypatch.setenv("PATH", "/bare")
+    assert code_of("build") == "already_ran"
+    assert "in a shell whose PATH has its command" in call("why", "build").out

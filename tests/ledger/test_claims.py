@@ -1,5 +1,7 @@
 """Claims on a real ledger: scopes, redelivery, second prompts, idle triggers, refusals."""
 
+import os
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from msgspec.structs import replace as with_
 from zdeferd.ledger import claims, outcomes
 from zdeferd.ledger.packing import Declaration, Refusal, Report
 from zdeferd.ledger.store import Ledger
+from zdeferd.machine.processes import process_of
 from zdeferd.model import (
     Claimed,
     Code,
@@ -312,3 +315,99 @@ def test_an_idle_batch_is_opened_by_its_first_start_and_closed_by_its_last_end(
         b"IDLE:TASK id=a ms=0 rc=0",
         b"IDLE:SUMMARY tasks=2 ok=1 err=0 elapsed=2500 budget_exceeded=1",
     ]
+
+
+# --- a command that a shell's PATH lacks ---------------------------------------------
+
+
+def visit_of(nonce: str, path: str) -> Report:
+    return visit(nonce, env={"PATH": path})
+
+
+def ended(ledger: Ledger, taken: Claimed, rc: int) -> None:
+    """The one run that was claimed has ended with this exit code."""
+    [run] = taken.runs
+    ledger.dispatch(run.id, "b1", 1000.0)
+    outcome = Outcome.FAILED if rc else Outcome.SUCCEEDED
+    dispatched = with_(run, state=State.DISPATCHED)
+    outcomes.end(ledger, dispatched, Ending(outcome=outcome, rc=rc, ended_at=1001.0))
+
+
+WIDE = [
+    job("f", Scope.BOOT),
+    job("f", Scope.DAY),
+    job("f", Scope.EVER),
+    job("f", Scope.CHANGE, watch=("/x",)),
+]
+
+
+@pytest.mark.parametrize("f", WIDE, ids=lambda f: f.once_per)
+def test_a_command_that_is_not_found_leaves_the_claim_to_another_path(
+    ledger: Ledger, f: Job
+) -> None:
+    ended(ledger, claims.take_visit(ledger, visit_of("n1", "/bare"), facts(f)), 127)
+    assert names(claims.take_visit(ledger, visit_of("n2", "/bare"), facts(f))) == []
+    other = claims.take_visit(ledger, visit_of("n3", "/poor"), facts(f))
+    assert names(claims.take_visit(ledger, visit_of("n4", "/rich"), facts(f))) == [], "one at once"
+    ended(ledger, other, 127)
+    assert names(claims.take_visit(ledger, visit_of("n5", "/bare"), facts(f))) == []
+    assert names(claims.take_visit(ledger, visit_of("n6", "/poor"), facts(f))) == []
+    ended(ledger, claims.take_visit(ledger, visit_of("n7", "/rich"), facts(f)), 0)
+    for path in ("/bare", "/poor", "/rich", "/new"):
+        assert names(claims.take_visit(ledger, visit_of(path[1:], path), facts(f))) == []
+
+
+@pytest.mark.parametrize("rc", [0, 1, 126])
+def test_any_other_end_has_spent_the_claim(ledger: Ledger, rc: int) -> None:
+    f = job("f", Scope.DAY)
+    ended(ledger, claims.take_visit(ledger, visit_of("n1", "/bare"), facts(f)), rc)
+    assert names(claims.take_visit(ledger, visit_of("n2", "/rich"), facts(f))) == []
+
+
+def test_a_job_with_a_path_of_its_own_has_spent_its_claim(ledger: Ledger) -> None:
+    f = job("f", Scope.DAY, env={"PATH": "/own"})
+    ended(ledger, claims.take_visit(ledger, visit_of("n1", "/bare"), facts(f)), 127)
+    assert names(claims.take_visit(ledger, visit_of("n2", "/rich"), facts(f))) == []
+
+
+def test_inputs_that_change_make_it_due_under_the_same_path(ledger: Ledger) -> None:
+    f = job("f", Scope.CHANGE, watch=("/x",))
+    ended(ledger, claims.take_visit(ledger, visit_of("n1", "/bare"), facts(f)), 127)
+    changed = facts(f, fingerprint=lambda watch, env: "changed")
+    assert names(claims.take_visit(ledger, visit_of("n2", "/bare"), changed)) == ["f"]
+
+
+# --- the shell of an idle job ---------------------------------------------------------
+
+
+def idle_env(ledger: Ledger, **fields: Any) -> str:
+    """PATH of the shell for which the idle trigger claims `f`."""
+    taken = claims.take_idle(ledger, facts(job("f", idle=True), **fields), Claimed())
+    return ledger.work(taken.runs[0].id).env["PATH"]
+
+
+def test_an_idle_job_runs_for_the_latest_shell_that_is_still_there(ledger: Ledger) -> None:
+    here = process_of(os.getpid())
+    for number, process in enumerate([here, here._replace(begun=1), here._replace(begun=2)]):
+        report = visit(f"n{number}", process=process, env={"PATH": f"/{number}"})
+        claims.take_visit(ledger, report, facts(now=1000.0 + number))
+    assert idle_env(ledger) == ("/0" if here.pid else "/2")
+
+
+def test_a_shell_whose_agent_is_dead_comes_last(ledger: Ledger, home: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as living, socket.socket(socket.AF_UNIX) as dead:
+        living.bind(f"{home}/living")
+        living.listen()
+        dead.bind(f"{home}/dead")
+        for number, agent in enumerate(["living", "dead", "none"]):
+            env = {"PATH": f"/{number}", "SSH_AUTH_SOCK": f"{home}/{agent}"}
+            claims.take_visit(ledger, visit(f"n{number}", env=env), facts(now=1000.0 + number))
+        assert idle_env(ledger) == "/0"
+
+
+def test_where_no_shell_is_left_the_latest_counts(ledger: Ledger, home: Path) -> None:
+    for number in range(2):
+        env = {"PATH": f"/{number}", "SSH_AUTH_SOCK": f"{home}/none"}
+        claims.take_visit(ledger, visit(f"n{number}", env=env), facts(now=1000.0 + number))
+    assert idle_env(ledger) == "/1"
+    assert idle_env(ledger, boot="b2") == "/1"

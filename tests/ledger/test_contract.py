@@ -119,6 +119,17 @@ def test_a_key_is_claimed_once(claims: Claims) -> None:
     assert claims.claim("b", "day:1", 3, 3.0)
 
 
+def test_a_claim_that_is_set_aside_frees_its_key(claims: Claims) -> None:
+    assert claims.claim("a", "day:1", 1, 1.0)
+    claims.set_aside("a", "day:1", 2, "other")  # the claim is of run 1
+    assert not claims.claim("a", "day:1", 3, 1.0)
+    claims.set_aside("a", "day:1", 1, "aside")
+    assert not claims.claim("a", "aside", 3, 1.0)
+    assert claims.claim("a", "day:1", 4, 1.0)
+    claims.set_aside("a", "day:1", 4, "aside")  # taken: nothing changes
+    assert not claims.claim("a", "day:1", 5, 1.0)
+
+
 def test_a_fingerprint_is_the_last_that_was_saved(claims: Claims) -> None:
     assert claims.fingerprint("a") == ("", 0)
     claims.save_fingerprint("a", "x", 1)

@@ -163,6 +163,11 @@ class MemoryLedger:
         self.tables.claims[job, key] = (run, now)
         return True
 
+    def set_aside(self, job: str, key: str, run: int, aside: str) -> None:
+        claims = self.tables.claims
+        if (job, key) in claims and claims[job, key][0] == run and (job, aside) not in claims:
+            claims[job, aside] = claims.pop((job, key))
+
     def next_run(self) -> int:
         return self.tables.last["runs"] + 1
 

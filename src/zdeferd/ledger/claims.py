@@ -13,8 +13,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..errors import LedgerError
+from ..machine.processes import may_listen, may_live
 from ..model import Batch, Claimed, Facts, Job, Run, Scope, Sink, Trigger, Work
-from ..rules.scopes import change_key, request_key, scope_key
+from ..rules.scopes import aside_key, change_key, request_key, scope_key
 from ..telemetry import projection
 from .packing import Report, Shell
 from .store import Ledger, Registration
@@ -44,7 +45,7 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
 
     With an empty `env` it gets the environment of the shell that visited last.
     """
-    shell = _last_shell(ledger)
+    shell = _last_shell(ledger, facts.boot)
     if not env and shell is not None:
         env = shell.env
     sink = projection.sink(env, facts.default_log)
@@ -197,7 +198,7 @@ def _idle_candidates(
 ) -> Iterable[tuple[Shell, Job]]:
     """Yield the idle jobs of the files, for the caller or the last shell; then registrations."""
     of_files = [job for job in facts.jobs.values() if Trigger.IDLE in job.on]
-    last = (caller or _last_shell(ledger)) if of_files else None
+    last = (caller or _last_shell(ledger, facts.boot)) if of_files else None
     if last is not None:
         for job in of_files:
             yield last, job
@@ -207,8 +208,16 @@ def _idle_candidates(
             yield shell, registration.job
 
 
-def _last_shell(ledger: Ledger) -> Shell | None:
-    return next((s for s in ledger.latest_shells() if s.env.get("ZSH_IDLE_ENABLE") != "0"), None)
+def _last_shell(ledger: Ledger, boot: str) -> Shell | None:
+    """Return the latest shell that is still there, with its ssh agent; else the latest."""
+    shells = [s for s in ledger.latest_shells() if s.env.get("ZSH_IDLE_ENABLE") != "0"]
+    there = (s for s in shells if s.boot == boot and may_live(s.process) and _has_agent(s.env))
+    return next(there, shells[0] if shells else None)
+
+
+def _has_agent(env: Mapping[str, str]) -> bool:
+    """Tell whether the ssh agent that is named there is alive; True where none is named."""
+    return not env.get("SSH_AUTH_SOCK") or may_listen(env["SSH_AUTH_SOCK"])
 
 
 # --- claims --------------------------------------------------------------------
@@ -229,14 +238,18 @@ def due_now(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
 
 
 def _due(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
-    """As `due_now`, without looking at the claims; `Ledger.claim` decides."""
+    """As `due_now`, without looking at the claim of its key; `Ledger.claim` decides."""
     if job.once_per is not Scope.CHANGE:
-        return Due(scope_key(job.once_per, shell.nonce, facts.boot, facts.day))
-    seen, generation = ledger.fingerprint(job.id)
-    now = facts.fingerprint(job.watch, shell.env)
-    if now is None or now == seen:
-        return None
-    return Due(change_key(generation + 1), now, generation + 1)
+        due = Due(scope_key(job.once_per, shell.nonce, facts.boot, facts.day))
+    else:
+        seen, generation = ledger.fingerprint(job.id)
+        now = facts.fingerprint(job.watch, shell.env)
+        if now is None or now == seen:
+            return None
+        due = Due(change_key(generation + 1), now, generation + 1)
+    aside = aside_key(due.key, shell.env.get("PATH", ""), due.fingerprint)
+    shared = job.once_per is not Scope.SHELL
+    return None if shared and ledger.is_claimed(job.id, aside) else due
 
 
 def _claim(

@@ -16,6 +16,9 @@ class Claims(Protocol):
         One statement decides. `now` is in seconds since the epoch.
         """
 
+    def set_aside(self, job: str, key: str, run: int, aside: str) -> None:
+        """Move the claim of `run` from `key`, which is free then, to the key `aside`."""
+
     def fingerprint(self, job: str) -> tuple[str, int]:
         """The fingerprint of the last claim and its generation; ("", 0) where there is none."""
 

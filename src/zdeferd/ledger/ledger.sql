@@ -177,6 +177,9 @@ DELETE FROM registrations WHERE id = :id;
 INSERT INTO claims (job, key, run, claimed_at) VALUES (:job, :key, :run, :now)
 ON CONFLICT (job, key) DO NOTHING RETURNING run;
 
+-- name: set_aside
+UPDATE OR IGNORE claims SET key = :aside WHERE job = :job AND key = :key AND run = :run;
+
 -- name: is_claimed
 -- A hint only: `claim` decides.
 SELECT 1 FROM claims WHERE job = :job AND key = :key;

@@ -4,9 +4,15 @@ Each function belongs inside one ledger transaction, so that a line exists exact
 where the fact that it reports does: the telemetry is a projection of the ledger.
 """
 
-from ..model import Batch, Ending, Run, State, Trigger
+from ..model import Batch, Ending, Outcome, Run, Scope, State, Trigger
+from ..rules.scopes import aside_key, change_key
 from ..telemetry import projection
 from .store import Ledger
+
+NOT_FOUND = 127
+"""The exit code of a shell that does not find a command."""
+SHARED = (Scope.BOOT, Scope.DAY, Scope.CHANGE, Scope.EVER)
+"""Scopes whose span several shells share."""
 
 
 def begin(ledger: Ledger, run: Run, boot: str, now: float) -> None:
@@ -25,12 +31,27 @@ def begin(ledger: Ledger, run: Run, boot: str, now: float) -> None:
 
 def end(ledger: Ledger, run: Run, ending: Ending) -> Batch | None:
     """Record the one outcome of `run`; return its batch as it is now, None where that has ended."""
+    if ending.rc == NOT_FOUND and ending.outcome is Outcome.FAILED:
+        _set_aside(ledger, run)
     ledger.end_run(run.id, run.state, ending)
     in_batch = run.batch is not None
     lines = projection.run_lines(run.job, run.trigger, ending, run.sink, in_batch=in_batch)
     _add(ledger, lines, run.id, ending.ended_at)
     batch = ledger.batch(run.batch) if run.batch is not None else None
     return None if batch is None or close_batch(ledger, batch, ending.ended_at) else batch
+
+
+def _set_aside(ledger: Ledger, run: Run) -> None:
+    """Free the claim for shells with another PATH: in this one there is no such command."""
+    scope, work = run.key.partition(":")[0], ledger.work(run.id)
+    if scope not in SHARED or "PATH" in work.job.env:
+        return
+    seen, generation = ledger.fingerprint(run.job)
+    is_last = run.key == change_key(generation)
+    aside = aside_key(run.key, work.env.get("PATH", ""), seen if is_last else "")
+    ledger.set_aside(run.job, run.key, run.id, aside)
+    if is_last:
+        ledger.save_fingerprint(run.job, "", generation - 1)
 
 
 def close_batch(ledger: Ledger, batch: Batch, now: float) -> bool:

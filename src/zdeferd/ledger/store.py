@@ -127,6 +127,10 @@ class Ledger(Database):
         """Give `run` the right to run `job` under `key`; False: the key is spent."""
         return self._one("claim", job=job, key=key, run=run, now=now) is not None
 
+    def set_aside(self, job: str, key: str, run: int, aside: str) -> None:
+        """Move the claim of `run` from `key`, which is free then, to the key `aside`."""
+        self._run("set_aside", job=job, key=key, run=run, aside=aside)
+
     def next_run(self) -> int:
         """Return the number of the next run."""
         row = self._one("next_run")
@@ -153,11 +157,7 @@ class Ledger(Database):
         self._run("insert_payload", run=run.id, work=pack_work(work))
 
     def number_runs_after(self, highest: int) -> None:
-        """Number new runs from above `highest`.
-
-        A new ledger, or one restored from a copy, would otherwise give a new run the folder of
-        an old one, which may hold an outcome already.
-        """
+        """Number new runs from above `highest`: an old run's folder may hold an outcome."""
         self._run("begin_run_numbers")
         self._run("number_runs_after", highest=highest)
 

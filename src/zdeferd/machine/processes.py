@@ -9,6 +9,7 @@ psutil is imported at the first look, because it takes 30 ms.
 from __future__ import annotations
 
 import os
+import socket
 from typing import NamedTuple
 
 TYPE_CHECKING = False
@@ -45,6 +46,19 @@ def process_of(pid: int) -> Process:
 def may_live(process: Process) -> bool:
     """Return whether a process of this boot runs; True as well where that is not known."""
     return not process.pid or process_of(process.pid) == process
+
+
+def may_listen(path: str) -> bool:
+    """Return whether a process listens at the socket `path`. Never waits for it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.setblocking(False)
+        try:
+            peer.connect(path)
+        except BlockingIOError:  # many others wait for it
+            return True
+        except (OSError, ValueError):
+            return False
+    return True
 
 
 class LiveCost(NamedTuple):

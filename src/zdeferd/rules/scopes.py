@@ -1,5 +1,7 @@
 """The key of a scope: a claim is unique on the job and this key."""
 
+from hashlib import blake2b
+
 from ..model import Scope
 
 
@@ -15,6 +17,16 @@ def scope_key(scope: Scope, nonce: str, boot: str, day: str) -> str:
 def change_key(generation: int) -> str:
     """Return the key of scope `change`: it counts the generations of the inputs."""
     return f"{Scope.CHANGE}:{generation}"
+
+
+def aside_key(key: str, path: str, fingerprint: str = "") -> str:
+    """Return the key to which a claim under `key` goes where PATH lacked the job's command.
+
+    `fingerprint` is what a job of scope change saw: it is due again under the same PATH when
+    its inputs change.
+    """
+    found = blake2b(f"{path}\0{fingerprint}".encode(errors="surrogateescape"), digest_size=8)
+    return f"{key}:without:{found.hexdigest()}"
 
 
 def request_key(name: str) -> str:

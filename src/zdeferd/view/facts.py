@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..jobs.files import Loaded
-    from ..ledger.reading import RunRow
+    from ..ledger.reading import Row, RunRow
     from ..machine.paths import Paths
     from ..model import Job
 
@@ -112,15 +112,27 @@ def _inputs(job: Job | None, env: Mapping[str, str]) -> tuple[str, str | None]:
 
 def _spent(view: View, job: Job, day: str, env: Mapping[str, str], inputs: str) -> Past | None:
     if job.once_per is Scope.CHANGE:
-        return _unchanged(view, job, inputs)
+        return _unchanged(view, job, env, inputs)
     key = _scope_key(view, job.once_per, day, env)
-    claim = None if key is None else view.claim(job.id, key)
+    claim = None if key is None else _claim(view, job, key, env)
     if claim is None:
         return None
     row = view.run(claim["run"])
     if row is None:  # pruned by age; the claim stays
         return Past(run=claim["run"], at=claim["claimed_at"])
     return _past(row)
+
+
+def _claim(view: View, job: Job, key: str, env: Mapping[str, str]) -> Row | None:
+    return view.claim(job.id, key) or _aside(view, job, key, env)
+
+
+def _aside(view: View, job: Job, key: str, env: Mapping[str, str], inputs: str = "") -> Row | None:
+    """Return the claim that went aside because this PATH lacks the job's command."""
+    from ..jobs.environment import absolute_folders
+
+    path = absolute_folders(env.get("PATH", ""))
+    return view.claim(job.id, scopes.aside_key(key, path, inputs))
 
 
 def _scope_key(view: View, scope: Scope, day: str, env: Mapping[str, str]) -> str | None:
@@ -131,12 +143,15 @@ def _scope_key(view: View, scope: Scope, day: str, env: Mapping[str, str]) -> st
     return scopes.scope_key(scope, nonce or "", boot_id(), day)
 
 
-def _unchanged(view: View, job: Job, inputs: str) -> Past | None:
+def _unchanged(view: View, job: Job, env: Mapping[str, str], inputs: str) -> Past | None:
     """Return the run that saw the inputs as they are now; None: they have changed."""
     seen = view.fingerprint(job.id)
-    if seen is None or seen["fingerprint"] != inputs:
+    if seen is None:
         return None
-    claim = view.claim(job.id, scopes.change_key(seen["generation"]))
+    if seen["fingerprint"] == inputs:
+        claim = view.claim(job.id, scopes.change_key(seen["generation"]))
+    else:
+        claim = _aside(view, job, scopes.change_key(seen["generation"] + 1), env, inputs)
     row = None if claim is None else view.run(claim["run"])
     return None if row is None else _past(row)
 

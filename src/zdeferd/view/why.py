@@ -214,6 +214,8 @@ def _spent(facts: WhyFacts, job: Job, past: Past) -> Answer:
         )
         return Answer(WhyCode.INPUTS_UNCHANGED, sentence, past.run)
     span, again = _AGAIN[job.once_per]
+    if past.rc == 127 and job.once_per is not Scope.SHELL:
+        again += ", and in a shell whose PATH has its command"
     if job.once_per is Scope.SHELL and not facts.this_shell:
         span = "for the last shell"
     sentence = f"already ran {span} as {ended(past, facts.now)}; {again}; {by_hand}."
