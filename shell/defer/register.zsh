@@ -71,7 +71,7 @@ zf::log zf::warn zf::err() {
   return 0
 }
 
-builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{add,arm,check,doubt,help,inside,kick,ready,refuse,socket,tick},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
+builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{absent,add,arm,check,doubt,help,inside,kick,ready,refuse,socket,tick},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
 fpath+=($_zdeferd_root/functions)
 # With -c there is no prompt, and `zle` would load a module for nothing.
 [[ ! -o interactive ]] || (( $+ZSH_EXECUTION_STRING )) || .zdeferd-soon zdeferd-kick

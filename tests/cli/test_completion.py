@@ -102,6 +102,20 @@ def test_runs_that_ended_alike_are_listed_each(user: User) -> None:
         shell.type("\x15")
 
 
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
+def test_show_offers_runs_and_the_jobs_that_have_run(user: User) -> None:
+    user.job_file('[fresh]\nrun = "true"\n')
+    ledger = user.ledger()
+    for name in ("alpha", "beta"):
+        end(ledger, claim(ledger, name))
+    with Terminal(user.root, zshrc_with_completion(user)) as shell:
+        shell.prompt()
+        shell.type("zdeferctl show \t")
+        shell.expect(r"\nalpha  beta\s*\n2  -- beta, succeeded\s*\n1  -- alpha, succeeded")
+        assert "fresh" not in shell.screen
+        shell.type("\x15")
+
+
 def test_the_hidden_options_are_quick_answers_without_a_ledger(user: User) -> None:
     assert call("jobs", "--ids") == (0, "", "")
     assert call("runs", "--ids") == (0, "", "")

@@ -68,7 +68,7 @@ def hold_lock(user: User, pid: int, version: str) -> int:
     [
         (__version__, ""),
         ("0.0.9", f"! the daemon (0.0.9) is older than this zdeferctl ({__version__}); zdeferctl "),
-        ("99.0", f"! the daemon (99.0) is newer than this zdeferctl ({__version__}); zdeferctl st"),
+        ("99.0", f"! the daemon (99.0) is newer than this zdeferctl ({__version__}); zdeferctl re"),
     ],
 )
 def test_the_daemon_s_version(user: User, version: str, says: str) -> None:

@@ -217,8 +217,9 @@ def test_what_is_typed_may_be_doubted(call: str, peer: Peer, start: Start) -> No
 
 
 @pytest.mark.parametrize("marker", ["", "/nowhere/zdeferd\n"])
+@pytest.mark.parametrize(("call", "what"), [("add a -- true", "add: a"), ("idle", "idle")])
 def test_without_a_daemon_one_line_says_so(
-    marker: str, home: Path, socket: Path, start: Start
+    call: str, what: str, marker: str, home: Path, socket: Path, start: Start
 ) -> None:
     state = home / ".local/state/zdeferd"
     state.mkdir(parents=True, mode=0o700)
@@ -226,9 +227,9 @@ def test_without_a_daemon_one_line_says_so(
         (state / "autostart").write_text(marker)
     shell = start()
     shell.prompt()
-    said = f"zdefer: add: a: no daemon listens: {socket}; zdeferctl start starts one, "
+    said = f"zdefer: {what}: no daemon listens: {socket}; zdeferctl start starts one, "
     said += "zdeferctl doctor says more"
-    typed = (shell.run("zdefer add a -- true; print $?").splitlines() for _ in range(50))
+    typed = (shell.run(f"zdefer {call}; print $?").splitlines() for _ in range(50))
     assert any(printed[:1] == [said] and printed[-1] == "0" for printed in typed)
     assert "zdefer:" not in shell.screen.partition("ready>")[0]
 
@@ -239,7 +240,7 @@ def test_a_daemon_that_the_next_visit_starts_is_not_missed(home: Path, start: St
     (state / "autostart").write_text("/bin/true\n")
     shell = start()
     shell.prompt()
-    assert shell.run("zdefer add a -- true; print $?").splitlines() == ["0"]
+    assert shell.run("zdefer add a -- true; zdefer idle; print $?").splitlines() == ["0"]
 
 
 INSIDE = ["source ~/x", ". x", "eval 'a; b'", "cd /", "export A=1", "alias a=b", "compdef _a a"]

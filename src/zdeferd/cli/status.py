@@ -152,7 +152,7 @@ def _other_version(status: Status) -> list[str]:
         return []
     age = "older" if _number(status.daemon_version) < _number(__version__) else "newer"
     found = f"the daemon ({status.daemon_version}) is {age} than this zdeferctl ({__version__})"
-    return [f"{found}; zdeferctl stop, then zdeferctl start"]
+    return [f"{found}; zdeferctl restart"]
 
 
 def _number(version: str) -> list[int]:

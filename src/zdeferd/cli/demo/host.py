@@ -26,7 +26,7 @@ def this_host(env: Mapping[str, str], needs_program: bool = False, asks_zsh: boo
     if needs_program and not program:
         raise ZdeferdError(
             "program not found: zdeferd",
-            "install it beside zdeferctl, such as with `pipx install zdeferd`",
+            "install it beside zdeferctl, such as with `pipx install .` in a checkout",
         )
     return Host(
         paths=find_paths(env),
