@@ -197,6 +197,8 @@ class Ending(Struct, frozen=True, kw_only=True):
     cost: Cost = Cost()
     output_bytes: int = 0
     output_dropped_bytes: int = 0
+    ended_behind: int = 0
+    """Processes that outlived the main process and were ended."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):

@@ -53,6 +53,26 @@ def test_a_run_of_an_older_zdeferd(user: User) -> None:
     assert call("show", str(run), "--json").document["run"]["command"] is None
 
 
+def test_what_was_ended_behind_a_job_is_told(user: User) -> None:
+    """By `show`, `runs`, `why` and their JSON; an older ledger has no such column."""
+    user.job_file('[build]\nrun = "true"\nonce_per = "ever"\n')
+    run = claim(user.ledger(), "build")
+    end(user.ledger(), run)
+    assert "behind" not in call("show", str(run)).out + call("runs").out
+    path = user.state / "ledger.sqlite3"
+    with closing(sqlite3.connect(path)) as ledger, ledger:
+        ledger.execute("UPDATE runs SET ended_behind = 2")
+    assert "behind       2 processes ended\n" in call("show", str(run)).out
+    assert "`background = true`" in call("show", str(run)).out
+    assert " 2 ended\n" in call("runs").out
+    assert "(succeeded, 2 processes ended behind it)" in call("why", "build").out
+    assert call("show", str(run), "--json").document["run"]["ended_behind"] == 2
+    with closing(sqlite3.connect(path)) as ledger, ledger:
+        ledger.execute("ALTER TABLE runs DROP COLUMN ended_behind")
+        ledger.execute("PRAGMA user_version = 3")
+    assert call("show", str(run), "--json").document["run"]["ended_behind"] is None
+
+
 def test_unknown_run(user: User) -> None:
     assert call("show", "7") == (1, "", "zdeferctl: no such run: 7; `zdeferctl runs` lists them\n")
     failed = call("show", "7", "--json")

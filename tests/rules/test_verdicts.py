@@ -30,6 +30,16 @@ def record(ended_by: str = "exit", rc: int = 0) -> Ended:
     return Ended({"ended_by": ended_by, "rc": rc, "started_at": 1.0, "ended_at": 2.0, **sizes})
 
 
+def test_what_was_ended_behind_a_job_is_counted() -> None:
+    """An older runner's record has no such number."""
+    counted = record()
+    counted.outcome["ended_behind"] = 2
+    for verdict, number in ((record(), 0), (counted, 2)):
+        _, ending = verdicts.settle(RUN, verdict, "b1", 3.0)
+        assert ending is not None
+        assert ending.ended_behind == number
+
+
 @pytest.mark.parametrize(
     ("run", "verdict", "boot", "event", "outcome", "line"),
     [

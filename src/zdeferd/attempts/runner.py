@@ -125,7 +125,7 @@ class Attempt:
             output, pid = self._launch()
         except CannotStart as error:
             output = self._note(str(error))
-            facts |= {"ended_by": "exit", "rc": error.rc, "wall_ms": 0}
+            facts |= {"ended_by": "exit", "rc": error.rc, "wall_ms": 0, "ended_behind": 0}
             all_ended = True
         else:
             reached("runner.spawned")

@@ -119,8 +119,14 @@ def _cost(row: RunRow, now: float) -> list[tuple[str, str]]:
         ("cpu", f"{duration(row['cpu_user_ms'])} user, {duration(row['cpu_system_ms'])} system"),
         ("peak memory", kib(row["max_rss_kib"])),
         ("block io", f"{_blocks(row['block_in'])} in, {_blocks(row['block_out'])} out"),
+        ("behind", _behind(row["ended_behind"])),
         ("switches", f"{row['switches_voluntary']} voluntary, {row['switches_involuntary']} not"),
     ]
+
+
+def _behind(number: int | None) -> str:
+    """Return how many processes were ended behind the main process; empty: none."""
+    return f"{count(number, 'process', 'processes')} ended" if number else ""
 
 
 def _so_far(cost: LiveCost | None) -> list[tuple[str, str]]:

@@ -89,6 +89,7 @@ CREATE TABLE runs (
     wall_ms INTEGER, cpu_user_ms INTEGER, cpu_system_ms INTEGER, max_rss_kib INTEGER,
     block_in INTEGER, block_out INTEGER, switches_voluntary INTEGER, switches_involuntary INTEGER,
     output_bytes INTEGER, output_dropped_bytes INTEGER,
+    ended_behind INTEGER,                  -- processes that outlived the main one and were ended
     command TEXT,                          -- JSON text: what it runs, on one line
     timeout_s REAL                         -- NULL: the setting
 );
@@ -128,6 +129,10 @@ ALTER TABLE shells ADD COLUMN pid INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE shells ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN command TEXT;
 ALTER TABLE runs ADD COLUMN timeout_s REAL;
+
+-- name: to_schema_4
+-- How many processes were ended behind a job's main process.
+ALTER TABLE runs ADD COLUMN ended_behind INTEGER;
 
 -- name: save_shell
 INSERT INTO shells (nonce, seq, seen_at, prompted, env, sink, boot, pid, begun)
@@ -267,7 +272,8 @@ UPDATE runs SET state = :state, outcome = :outcome, rc = :rc,
     wall_ms = :wall_ms, cpu_user_ms = :cpu_user_ms, cpu_system_ms = :cpu_system_ms,
     max_rss_kib = :max_rss_kib, block_in = :block_in, block_out = :block_out,
     switches_voluntary = :switches_voluntary, switches_involuntary = :switches_involuntary,
-    output_bytes = :output_bytes, output_dropped_bytes = :output_dropped_bytes
+    output_bytes = :output_bytes, output_dropped_bytes = :output_dropped_bytes,
+    ended_behind = :ended_behind
 WHERE id = :id AND state = :before;
 
 -- name: drop_payload

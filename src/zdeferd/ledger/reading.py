@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         switches_involuntary: int | None
         output_bytes: int | None
         output_dropped_bytes: int | None
+        ended_behind: int | None
         sink: NotRequired[str]
         """Of a live run: its Sink as JSON."""
         found: NotRequired[str]
@@ -93,8 +94,10 @@ _RUN = (
 class View:
     """One read-only look at the ledger; every method is one query."""
 
-    def __init__(self, connection: sqlite3.Connection | None) -> None:
+    def __init__(self, connection: sqlite3.Connection | None, schema: int = SCHEMA_VERSION) -> None:
         self._connection = connection
+        since_4 = "ended_behind" if schema >= 4 else "NULL AS ended_behind"
+        self._run = f"{_RUN}, {since_4}"
 
     @property
     def exists(self) -> bool:
@@ -103,14 +106,14 @@ class View:
 
     def live_runs(self) -> list[RunRow]:
         """Return the runs that have not ended, in the order of their claims; `sink` is JSON."""
-        return self._rows(f"SELECT {_RUN}, sink FROM runs WHERE {_LIVE} ORDER BY id")
+        return self._rows(f"SELECT {self._run}, sink FROM runs WHERE {_LIVE} ORDER BY id")
 
     def runs(
         self, job: str | None = None, outcome: str | None = None, limit: int = 20
     ) -> list[RunRow]:
         """Return the newest `limit` runs, newest first."""
         return self._rows(
-            f"SELECT {_RUN} FROM runs WHERE (:job IS NULL OR job = :job)"
+            f"SELECT {self._run} FROM runs WHERE (:job IS NULL OR job = :job)"
             " AND (:outcome IS NULL OR outcome = :outcome)"
             " ORDER BY id DESC LIMIT :limit",
             {"job": job, "outcome": outcome, "limit": limit},
@@ -118,7 +121,7 @@ class View:
 
     def run(self, run_id: int) -> RunRow | None:
         """Return one run, or None."""
-        row: RunRow | None = self._row(f"SELECT {_RUN} FROM runs WHERE id = ?", (run_id,))
+        row: RunRow | None = self._row(f"SELECT {self._run} FROM runs WHERE id = ?", (run_id,))
         return row
 
     def ran(self, run_id: int) -> Row:
@@ -134,7 +137,7 @@ class View:
     def last_runs(self) -> dict[str, RunRow]:
         """Return the newest run of every job, by job."""
         rows = self._rows(
-            f"SELECT {_RUN} FROM runs WHERE id IN (SELECT max(id) FROM runs GROUP BY job)"
+            f"SELECT {self._run} FROM runs WHERE id IN (SELECT max(id) FROM runs GROUP BY job)"
         )
         return {row["job"]: row for row in rows}
 
@@ -151,7 +154,7 @@ class View:
         The newest first, one of each job. A later run that was cancelled or missed mends nothing.
         """
         return self._rows(
-            f"SELECT {_RUN} FROM runs WHERE ended_at >= ?"
+            f"SELECT {self._run} FROM runs WHERE ended_at >= ?"
             " AND outcome IN ('failed', 'timed_out', 'abandoned')"
             " AND NOT EXISTS (SELECT 1 FROM runs later"
             "   WHERE later.job = runs.job AND later.id > runs.id"
@@ -286,4 +289,4 @@ def open_view(path: str) -> View:
             "use the zdeferctl that was installed with the daemon",
         )
     connection.row_factory = sqlite3.Row
-    return View(connection)
+    return View(connection, version)

@@ -50,7 +50,8 @@ class Ended:
 
     outcome: dict[str, Any]
     """`outcome.json`: version, attempt, ended_by (`exit`, `timeout`, `cancel`), rc (0-255),
-    started_at, ended_at (s), the fields of model.Cost, output_bytes, output_dropped_bytes."""
+    started_at, ended_at (s), the fields of model.Cost, output_bytes, output_dropped_bytes,
+    ended_behind (where the runner's version counted it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +110,5 @@ def _finished(record: Mapping[str, Any]) -> Ending:
         cost=msgspec.convert(record, Cost),
         output_bytes=record["output_bytes"],
         output_dropped_bytes=record["output_dropped_bytes"],
+        ended_behind=record.get("ended_behind", 0),
     )

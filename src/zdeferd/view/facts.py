@@ -81,7 +81,13 @@ def _quiet_s() -> float:
 
 def _past(row: RunRow) -> Past:
     at = row["ended_at"] or row["claimed_at"]
-    return Past(run=row["id"], at=at, outcome=row["outcome"] or "", rc=row["rc"])
+    return Past(
+        run=row["id"],
+        at=at,
+        outcome=row["outcome"] or "",
+        rc=row["rc"],
+        ended_behind=row["ended_behind"] or 0,
+    )
 
 
 # --- the claim on the scope as it is now ---------------------------------------

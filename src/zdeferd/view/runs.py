@@ -21,8 +21,12 @@ _RENAMED = {
     "block_in": "block_in_512b",
     "block_out": "block_out_512b",
 }
-_HEADS = ("RUN", "JOB", "STATE", "RC", "QUEUED", "WALL", "CPU", "PEAK")
+_HEADS = ("RUN", "JOB", "STATE", "RC", "QUEUED", "WALL", "CPU", "PEAK", "BEHIND")
 _RIGHT = frozenset({0, 3, 5, 6, 7})
+BEHIND = (
+    "behind: processes that outlived the job's main process and were ended;"
+    " `background = true` or `zdefer add --background` leaves them alone"
+)
 _NOTES = {
     "ended": "ended, not recorded yet: the next daemon does that",
     "vanished": "vanished: its process has gone without a record; the next daemon records that",
@@ -80,9 +84,10 @@ def runs_table(rows: list[RunRow], now: float, style: Style) -> str:
 
 
 def notes(rows: list[RunRow]) -> list[str]:
-    """Return a note for each state of runs that ended while no daemon ran."""
+    """Return a note for each unusual state or end of these runs."""
     words = {word(row) for row in rows}
-    return [note for name, note in _NOTES.items() if name in words]
+    behind = [BEHIND] if any(row["ended_behind"] for row in rows) else []
+    return [note for name, note in _NOTES.items() if name in words] + behind
 
 
 def _cells(row: RunRow, now: float, style: Style) -> list[str]:
@@ -96,6 +101,7 @@ def _cells(row: RunRow, now: float, style: Style) -> list[str]:
         duration(wall_ms(row, now)),
         duration(cpu_ms(row)),
         kib(row["max_rss_kib"]) if ran and row["max_rss_kib"] else "",
+        f"{row['ended_behind']} ended" if row["ended_behind"] else "",
     ]
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from ..jobs.script import remarks
 from ..model import Batch, Code, Job, Outcome, Run, Scope, Trigger
-from .render import clock, duration
+from .render import clock, count, duration
 
 
 class WhyCode(StrEnum):
@@ -58,6 +58,8 @@ class Past(Struct, frozen=True, kw_only=True):
     at: float
     outcome: str = ""
     rc: int | None = None
+    ended_behind: int = 0
+    """Processes that outlived its main process and were ended."""
 
 
 class WhyFacts(Struct, frozen=True, kw_only=True):
@@ -264,6 +266,8 @@ def ended(past: Past, now: float) -> str:
     words = past.outcome.replace("_", " ")
     if past.rc is not None and past.outcome == Outcome.FAILED:
         words += f", rc {past.rc}"
+    if past.ended_behind:
+        words += f", {count(past.ended_behind, 'process', 'processes')} ended behind it"
     return f"run {past.run} at {clock(past.at, now)}" + (f" ({words})" if words else "")
 
 
