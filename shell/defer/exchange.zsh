@@ -187,6 +187,7 @@ _zdeferd[exchange]=1
   _zdeferd[started]=$SECONDS
   builtin exec {REPLY}< <(
     builtin trap '' INT QUIT HUP
+    builtin unset -m 'PYTHON*'  # these are meant for the user's own programs
     builtin exec $program --detach </dev/null 2>/dev/null
   )
   .zdeferd-hold $REPLY starting

@@ -246,3 +246,13 @@ def test_a_start_is_not_noticed(
         assert [job.id for job in peer.take().jobs] == ["build"]
         wait_for_visit(socket, shell)
     assert tell(shell, commands) == expected
+
+
+def test_python_settings_of_the_shell_do_not_reach_it(
+    install: Program, start: Start, home: Path
+) -> None:
+    install(f'echo "${{PYTHONPATH-none}}" "${{KEPT-none}}" >>{home}/started')
+    shell = start(JOB, before="export PYTHONPATH=/evil PYTHONHOME=/evil KEPT=kept")
+    shell.prompt()
+    wait_until(lambda: said(home) == ["none", "kept"], "the program runs")
+    assert shell.ask("$PYTHONPATH") == "/evil"

@@ -2,13 +2,15 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from faults.world import doctor, wait_ended
 from strangers.world import STRANGER, give, needs_root
 from support.daemon import Daemon, Peer, visit
-from support.user import call
+from support.user import SOURCE, call
 
 from zdeferd.cli.demo.host import daemon_program
 
@@ -107,3 +109,30 @@ def test_what_the_daemon_was_started_with_reaches_no_job(daemon: Daemon, home: P
     assert not names & {"LD_LIBRARY_PATH", "PERL5LIB", "ENV", "BASH_ENV", "ZDEFERD_SECRET"}
     assert "PYTHONPATH" not in names
     assert not (home / "evil").exists()
+
+
+def test_python_settings_reach_no_program(daemon: Daemon, home: Path) -> None:
+    """A module of a name that our programs import, where PYTHONPATH leads and in the folder."""
+    for name in ("argparse", "sqlite3", "zmq", "msgspec"):
+        (home / f"{name}.py").write_text(f"open('{home}/evil', 'a').write('{name} ')\n")
+    env = daemon.env | {"PYTHONPATH": f"{home}:", "PYTHONINSPECT": "1"}
+    for program in ("zdeferd", "zdeferctl"):
+        script = Path(sys.executable).parent / program
+        done = subprocess.run(
+            [script, "--version"], env=env, cwd=home, capture_output=True, text=True, timeout=30,
+            stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(program)
+    assert not (home / "evil").exists()
+
+
+def test_a_checkout_is_found_by_pythonpath(daemon: Daemon) -> None:
+    """Without an installation PYTHONPATH is how our own modules are found, so it stays."""
+    code = "from zdeferd.programs import isolate; isolate('zdeferd.cli'); print('stays')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=daemon.env | {"PYTHONPATH": os.pathsep.join(["/nowhere", str(SOURCE)])},
+        capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    assert done.stdout == "stays\n"

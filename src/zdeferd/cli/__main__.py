@@ -2,6 +2,6 @@
 
 import sys
 
-from . import main
+from ..programs import zdeferctl
 
-sys.exit(main())
+sys.exit(zdeferctl())

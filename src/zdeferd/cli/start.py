@@ -97,7 +97,7 @@ def _detach(host: Host) -> None:
     """Start the daemon in the background; ZdeferdError with its message if it fails."""
     done = subprocess.run(
         [host.program, "--detach"],
-        env=dict(host.env),
+        env={name: value for name, value in host.env.items() if not name.startswith("PYTHON")},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

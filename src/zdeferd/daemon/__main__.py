@@ -3,8 +3,8 @@
 import contextlib
 import sys
 
-from .main import main
+from ..programs import daemon
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(main())
+        sys.exit(daemon())
