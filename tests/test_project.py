@@ -35,7 +35,7 @@ FORBIDDEN_WORDS = {
 }
 STDLIB_ONLY = ("attempts", "crashpoints", "errors", "machine.paths", "install.share")
 """These modules and packages import the standard library and each other."""
-READS = ("status", "jobs", "runs", "show", "log", "why", "check")
+READS = ("status", "jobs", "runs", "show", "log", "why", "check", "deps", "telemetry", "lint")
 """Verbs that ask no daemon."""
 NO_MSGSPEC = (
     *("ledger.reading", "machine.paths", "machine.lock"),

@@ -3,31 +3,38 @@
 
 zf::log() {
   builtin trap - DEBUG ZERR
-  .zdeferd-message LOG "$@"
+  local words
+  .zdeferd-words '' "$@" || builtin print -ru2 -- "[zf][LOG] $words"
+  return 0
 }
 
 zf::warn() {
   builtin trap - DEBUG ZERR
-  .zdeferd-message WARN "$@"
+  local words
+  .zdeferd-words WARN "$@" || builtin print -ru2 -- "[zf][WARN] $words"
+  return 0
 }
 
 zf::err() {
   builtin trap - DEBUG ZERR
-  .zdeferd-message ERR "$@"
+  local words
+  .zdeferd-words ERROR "$@" || builtin print -ru2 -- "[zf][ERR] $words"
+  return 0
 }
 
-# Writes the message $2... under the tag $1; `-m MODULE` may come before it.
-.zdeferd-message() {
-  local tag=$1 module
+# Makes of $2... the message `words` of its caller, and appends a line of the level $1, if any, to the
+# log. `-m MODULE` may come before the message. 0 where there is none.
+.zdeferd-words() {
+  local level=$1 module
   shift
   [[ $1 != -m ]] || { module=$2; shift $(( $# > 1 ? 2 : 1 )) }
   (( $# )) || return 0
-  builtin print -ru2 -- "[zf][$tag] ${${(j: :)@}//[$'\0'-$'\x1f\x7f']/ }"
-  [[ $tag != LOG && -n ${PERF_SEGMENT_LOG-} ]] || return 0
+  words=${${(j: :)@}//[$'\0'-$'\x1f\x7f']/ }
+  [[ -n $level && -n ${PERF_SEGMENT_LOG-} ]] || return 1
   (( $+functions[.zdeferd-append] )) || builtin source $_zdeferd_root/features/segments.zsh
   .zdeferd-module
-  .zdeferd-append $PERF_SEGMENT_LOG "ERROR level=${${tag:#ERR}:-ERROR} module=$module"
-  return 0
+  .zdeferd-append $PERF_SEGMENT_LOG "ERROR level=$level module=$module"
+  return 1
 }
 
 # Makes of `module` in its caller a static tag; where it is empty, the feature whose function runs.

@@ -7,3 +7,4 @@ typeset -g _zdeferd_layer=1
 feature_registry_init feature_registry_add zf::feature::enabled .zdeferd-feature-ask .zdeferd-feature-faults() {
   builtin source $_zdeferd_root/features/registry.zsh && $0 "$@"
 }
+zf::deps::export() { builtin source $_zdeferd_root/features/deps.zsh && zf::deps::export "$@" }

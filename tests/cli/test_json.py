@@ -13,6 +13,7 @@ from zdeferd.cli.call import JSON_SCHEMA_VERSION
 from zdeferd.view.why import WhyCode
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli-json.md"
+DATA = Path(__file__).parents[1] / "data"
 ALWAYS = {"schema_version", "verb"}
 RUNS = {"status": "live_runs[]", "runs": "runs[]", "show": "run", "jobs": "jobs[].last_run"}
 """Where a verb's document has whole runs."""
@@ -41,7 +42,9 @@ def keys(value: Any, at: str = "") -> Iterator[str]:
 def everything(user: User, monkeypatch: pytest.MonkeyPatch) -> User:
     """A user with something of everything."""
     monkeypatch.setenv("PATH", f"{daemon_script(user).parent}:{user.env['PATH']}")
-    user.job_file('[build]\nrun = "true"\nenv = { A = "b" }\n[other]\nrun = ["true"]\n')
+    user.job_file(
+        '[build]\nrun = "true"\nenv = { A = "b" }\n[other]\nrun = ["true"]\nafter = ["build"]\n'
+    )
     user.job_file("[bad]\nrun = 7\n", "bad.toml")
     ledger = user.ledger()
     end(ledger, claim(ledger, "build", now=NOW))
@@ -59,6 +62,9 @@ ANSWERS = [
     ("log", "1"),
     ("why", "build"),
     ("check",),
+    ("deps",),
+    ("telemetry", "check", str(DATA / "deviates.jsonl")),
+    ("lint", "zsh", str(DATA / "raw-log.zsh")),
     ("doctor",),
     ("install", "--dry-run"),
     ("uninstall", "--dry-run"),

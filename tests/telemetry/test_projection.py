@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from zdeferd.model import ID_PATTERN, Batch, BatchTotals, Cost, Ending, Outcome, Sink, Trigger
 from zdeferd.telemetry import lines, projection
+from zdeferd.telemetry.allowed import ALLOWED
 from zdeferd.telemetry.lines import (
     Deferred,
     Error,
@@ -185,6 +186,7 @@ CONTRACT_KEYS = {
     "idle_task": "type,id,ms,rc,timeout",
     "idle_summary": "type,tasks,errors,elapsed_ms,budget_exceeded",
 }
+OF_THE_SHELL = {"feature_timing": "type,feature,ms,phase,sequence,version,ts_epoch_ms"}
 
 
 def test_keys_of_the_sidecar_are_the_contract_s() -> None:
@@ -406,6 +408,8 @@ def test_every_key_of_the_sidecar_is_documented_and_allowed() -> None:
     rows = re.findall(
         r"^\| `(\w+)` \| `(type,[^`]*)` \|", (DOCS / "telemetry.md").read_text(), re.M
     )
-    assert dict(rows) == CONTRACT_KEYS
+    every = CONTRACT_KEYS | OF_THE_SHELL
+    assert dict(rows) == every
+    assert {kind: ",".join(keys) for kind, keys in ALLOWED.items()} == every
     allowed = set(re.findall(r"`(\w+)`", (DOCS / "privacy.md").read_text().split("sidecar:")[1]))
-    assert {key for keys in CONTRACT_KEYS.values() for key in keys.split(",")} <= allowed
+    assert {key for keys in every.values() for key in keys.split(",")} <= allowed

@@ -41,6 +41,9 @@ VERBS = {
     "cancel": "cancel runs, whether they wait or run",
     "check": "are the settings and the job files valid? all problems at once",
     "reload": "make the daemon read settings and job files again",
+    "deps": "which job comes after which, as a picture, JSON or DOT",
+    "telemetry": "check a sidecar: are its lines on the allow-list?",
+    "lint": "find older log wrappers and raw log lines in zsh files",
     "doctor": "check the way from shell to daemon; a remedy for each finding",
     "install": "put the service and the zsh plugin in place",
     "uninstall": "remove what install put in place; your own files stay",
@@ -53,7 +56,9 @@ VERBS = {
 }
 """Every verb and its line of help, in the order of `zdeferctl --help`."""
 
-READS = frozenset({"status", "jobs", "runs", "show", "log", "why", "check"})
+READS = frozenset(
+    {"status", "jobs", "runs", "show", "log", "why", "check", "deps", "telemetry", "lint"}
+)
 """The verbs that only read: they never import ZeroMQ, directly or not."""
 
 

@@ -11,5 +11,5 @@ NO_DAEMON = 3
 INTERRUPTED = 130
 """Ctrl-C."""
 
-USAGE_CODES = {"perf": NO, "docs": NO}
+USAGE_CODES = {"perf": NO, "docs": NO, "telemetry": NO}
 """The code of wrong arguments for verbs in which 2 means something else."""

@@ -1,0 +1,97 @@
+"""Find in zsh files older log wrappers and log lines that are written by hand.
+
+`zdeferctl lint zsh PATH…` prints `path:line: rule: remedy`. Of a folder it reads `*.zsh` and
+files without a suffix that are zsh, but not `tests/`, `backups/` and `.ARCHIVE/`. Exit codes:
+0 clean, 1 findings or no zsh file at all, 2 usage or a path that is not there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..features.lint import RULES, findings
+from ..view.render import Style, printable, safe
+from .codes import DONE, NO, USAGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from .call import Call
+
+SKIPPED = frozenset({"tests", "backups", ".ARCHIVE", ".git"})
+START_UP = frozenset(f"{dot}z{name}" for dot in ("", ".") for name in
+                     ("shrc", "shenv", "profile", "login", "logout"))  # fmt: skip
+"""Names of the files that zsh reads by itself."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the language, the paths and the options."""
+    parser.add_argument("language", choices=("zsh",), help="what to look at")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, or a folder of files")
+    parser.add_argument(
+        "--rule", action="append", choices=tuple(RULES), help="this rule alone; may be repeated"
+    )
+    parser.add_argument("--warn", action="store_true", help="print, and exit with 0")
+
+
+def perform(call: Call) -> int:
+    """Print the findings, sorted; -> the exit code."""
+    missing = [path for path in call.args.paths if not os.path.exists(path)]
+    if missing:
+        call.failed(f"lint: no such path: {missing[0]}; name a file or a folder", USAGE)
+        return USAGE
+    files = sorted({file for path in call.args.paths for file in _zsh_files(path)})
+    if not files:
+        paths = " ".join(call.args.paths)
+        call.failed(f"lint: no zsh file: {paths}; files end in .zsh or begin with #!…zsh", NO)
+        return NO
+    found = [(file, *one) for file in files for one in findings(_text(file), call.args.rule or ())]
+
+    def text(style: Style) -> str:
+        return "\n".join(f"{printable(f)}:{line}: {rule}: {fix}" for f, line, rule, fix in found)
+
+    keys = ("path", "line", "rule", "remedy")
+    document = {
+        "files": len(files),
+        "findings": [dict(zip(keys, one, strict=True)) for one in found],
+    }
+    return call.answer(document, text, NO if found and not call.args.warn else DONE)
+
+
+def _zsh_files(path: str) -> Iterator[str]:
+    if not os.path.isdir(path):
+        yield path
+        return
+    for where, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if name not in SKIPPED]
+        for name in names:
+            file = os.path.normpath(f"{where}/{name}")
+            if os.path.isfile(file) and _is_zsh(file):
+                yield file
+
+
+def _is_zsh(file: str) -> bool:
+    folder, name = os.path.split(file)
+    if name.endswith(".zsh") or name in START_UP:
+        return True
+    if "." in name:
+        return False
+    first = _text(file).partition("\n")[0]
+    is_said = first.startswith("#!") and "zsh" in first
+    return (
+        is_said
+        or first.startswith(("#compdef", "#autoload"))
+        or os.path.basename(folder) == "functions"  # of fpath, which need not say so
+    )
+
+
+def _text(file: str) -> str:
+    try:
+        with open(file, encoding="utf-8", errors="replace") as opened:
+            return opened.read()
+    except OSError as error:
+        print(f"zdeferctl: lint: cannot read: {safe(file)}: {error.strerror}", file=sys.stderr)
+        return ""

@@ -1,0 +1,85 @@
+"""Check the lines of a JSON sidecar against the allow-list.
+
+`zdeferctl telemetry check FILE` (`-`: standard input) looks at every line that is a JSON object:
+keys of its type, all and no others, and values that are timings, static names or enumerations.
+Each deviation is a warning that names the line and the key, never the value. Exit codes:
+0 it holds, or it does not and --strict is not given; 3 a deviation; 2 unreadable; 1 usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+
+from ..telemetry.allowed import deviations
+from ..view.render import Style, count, safe
+from .codes import DONE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from .call import Call
+
+UNREADABLE = 2
+"""This verb's own: its code of usage errors is 1 (codes.USAGE_CODES)."""
+DEVIATES = 3
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the action, the file and the options."""
+    parser.add_argument("action", choices=("check",), help="what to do")
+    parser.add_argument("file", metavar="FILE", help="the sidecar; `-`: standard input")
+    parser.add_argument("--strict", action="store_true", help="exit with 3 where a line deviates")
+    parser.add_argument("--allow-extra", action="store_true", help="more keys are no deviation")
+    parser.add_argument("--max-lines", type=_number, metavar="N", help="look at the first N lines")
+    parser.add_argument("--quiet", action="store_true", help="print nothing")
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError(text)
+    return int(text)
+
+
+def perform(call: Call) -> int:
+    """Print the deviations; -> the exit code."""
+    name = call.args.file
+    try:
+        if name == "-":
+            objects, found = _look(sys.stdin.buffer, call.args)
+        else:
+            with open(name, "rb") as file:
+                objects, found = _look(file, call.args)
+    except OSError as error:
+        call.failed(f"telemetry: cannot read: {name}: {error.strerror}; name another", UNREADABLE)
+        return UNREADABLE
+    if not call.args.quiet:
+        for number, problem in found:
+            print(f"zdeferctl: telemetry: {safe(name)}:{number}: {problem}", file=sys.stderr)
+
+    def text(style: Style) -> str:
+        if call.args.quiet:
+            return ""
+        if found:
+            return f"{count(len(found), 'deviation')} in {count(objects, 'object')}"
+        return f"{style.paint('holds', 'green')}: {count(objects, 'object')}"
+
+    document = {
+        "holds": not found,
+        "objects": objects,
+        "deviations": [{"line": number, "problem": problem} for number, problem in found],
+    }
+    return call.answer(document, text, DEVIATES if found and call.args.strict else DONE)
+
+
+def _look(lines: Iterable[bytes], args: argparse.Namespace) -> tuple[int, list[tuple[int, str]]]:
+    """Return how many objects there are, and the deviations with their lines' numbers."""
+    objects, found = 0, []
+    for number, line in enumerate(islice(lines, args.max_lines), 1):
+        problems = deviations(line, args.allow_extra)
+        if problems is not None:
+            objects += 1
+            found += [(number, problem) for problem in problems]
+    return objects, found

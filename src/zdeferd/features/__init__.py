@@ -1,0 +1,1 @@
+"""The zsh feature layer, as far as it is looked at from outside a shell."""
