@@ -27,4 +27,5 @@
   "$_zdeferd_root/features/functions/zdeferd-feature-source" \
   "$_zdeferd_root/features/functions/zdeferd-feature-settle" \
   "$_zdeferd_root/features/functions/zdeferd-feature-load" \
-  "$_zdeferd_root/features/functions/zdeferd-feature-off"
+  "$_zdeferd_root/features/functions/zdeferd-feature-off" \
+  "$_zdeferd_root/features/functions/zdeferd-feature-here"

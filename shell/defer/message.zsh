@@ -54,6 +54,7 @@ typeset -gi _zdeferd_limit=65536 _zdeferd_most=1048576
   (( ! $#_zdeferd_told )) || _zdeferd_queue=("${(@)_zdeferd_queue:|_zdeferd_told}")
   (( $#_zdeferd_queue || ! $+_zdeferd[prompted] )) && events=(postprompt) _zdeferd[prompted]=1
   [[ -z ${_zdeferd[idle]-} ]] || { events+=(idle) && _zdeferd[idle]= }
+  (( ! $#_zdeferd_done )) || { events+=($_zdeferd_done) && _zdeferd_done=() }
   (( $#events )) || return 0
   [[ -n ${_zdeferd[nonce]-} ]] || _zdeferd[nonce]=$$-${(%):-%D{%s.%9.}}
   .zdeferd-surroundings

@@ -194,9 +194,10 @@ _zdeferd[loaded]=1
     _zdeferd[given_up]=1
   fi
   _zdeferd_armed=$+_zdeferd[given_up]
-  if (( ! _zdeferd_armed && ($#_zdeferd_outbox || $#_zdeferd_queue || ! $+_zdeferd[prompted]) )); then
+  if (( ! _zdeferd_armed && ($#_zdeferd_outbox || $#_zdeferd_queue || $#_zdeferd_done || ! $+_zdeferd[prompted]) )); then
     .zdeferd-later
   fi
+  (( ! $#_zdeferd_feature_here )) || .zdeferd-feature-arm
   return 0
 }
 

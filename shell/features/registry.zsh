@@ -10,11 +10,13 @@
 # names by their spelling with `_`, `_zdeferd_feature_enabled` the answers (yes, no) of this session,
 # `_zdeferd_feature_off` and `_zdeferd_feature_failed` what takes no further part,
 # `_zdeferd_feature_order` the order, empty where it must be found again, `_zdeferd_feature_posted`
-# whose deferred part is registered, `_zdeferd_feature_guards` how many are in charge of `exit`.
+# whose deferred part is registered, `_zdeferd_feature_here` those that run in this shell, and
+# `_zdeferd_done` what is to be said of them to the daemon (the records of a message).
+# `_zdeferd_feature_guards` counts the calls under way that have put a function in place of `exit`.
 
 (( ! ${+_zdeferd_features} )) || return 0
 typeset -gA _zdeferd_features _zdeferd_feature_{phase,depends,spelled,enabled,off,failed,posted}
-typeset -ga _zdeferd_feature_names _zdeferd_feature_order
+typeset -ga _zdeferd_feature_names _zdeferd_feature_order _zdeferd_feature_here _zdeferd_done
 typeset -gi _zdeferd_feature_guards
 typeset -g _zdeferd_feature_exit
 typeset -ga ZSH_FEATURE_REGISTRY_NAMES
@@ -142,14 +144,11 @@ zf::feature::enabled() {
   local name
   local -a order unmet cycle
   .zdeferd-feature-order
-  local -i rc=$?
   .zdeferd-feature-warn
-  (( ! rc )) || {
-    for name in $cycle; do
-      zf::err "feature $name: depends on itself through: ${(j: :)cycle}; remove one dependency"
-    done
-    return 1
-  }
+  for name in $cycle; do
+    zf::err "feature $name: depends on itself through: ${(j: :)cycle}; remove one dependency"
+  done
+  (( ! $#cycle )) || return
   builtin print -r -- "${(j: :)order}"
 }
 
@@ -188,7 +187,12 @@ zf::feature::enabled() {
   local -a values=("${(@s:|:)_zdeferd_features[$1]}")
   [[ $values[3] == yes && -o interactive ]] && (( ! $+_zdeferd_feature_posted[$1] )) || return 0
   _zdeferd_feature_posted[$1]=$values[7]
-  (( $+functions[zf::defer::register] )) || return 0  # without the plugin there is no daemon to ask
+  if [[ $values[7] == here ]]; then
+    _zdeferd_feature_here+=($1)
+    (( $+functions[.zdeferd-feature-arm] )) || builtin source $_zdeferd_root/features/here.zsh
+    (( _zdeferd_armed && ! $+_zdeferd[given_up] )) || .zdeferd-feature-arm  # else a visit's end does it
+    return 0
+  fi
   zf::defer::register ${1//_/-} feature_${1}_postprompt postprompt "$values[5]"
 }
 
@@ -204,7 +208,8 @@ zf::feature::enabled() {
       return 0 ;;
     (preload|init|postprompt)
       [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
-      _zdeferd_feature_failed[$2]=1 ZSH_FEATURE_STATUS[$2]=error ;;
+      _zdeferd_feature_failed[$2]=1 ZSH_FEATURE_STATUS[$2]=error
+      (( ! $+_zdeferd_result )) || { _zdeferd_result=$3 && builtin zle -I } ;;
     (*) _zdeferd_faults=1 ;;
   esac
   zf::err -m $2 "feature $2: $1: rc=$3"
@@ -249,7 +254,7 @@ zf::feature::enabled() {
   fi
   [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
   _zdeferd_feature_off[$1]=1 _zdeferd_feature_enabled[$1]=no ZSH_FEATURE_STATUS[$1]=skipped
-  _zdeferd_feature_order=()
+  _zdeferd_feature_order=() _zdeferd_feature_here=(${_zdeferd_feature_here:#$1})
 }
 
 # While a feature's function runs, `exit` by that name ends this function alone, unless it is called
@@ -286,7 +291,7 @@ zf::feature::enabled() {
 
 # Raises an error without a message: assigns to what is read-only.
 .zdeferd-feature-raise() {
-  local -r raised=
+  local -r raised
   (( TRY_BLOCK_ERROR )) || TRY_BLOCK_ERROR=1  # inside an `always` the error would be forgotten
   raised= 2>/dev/null
 }

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace as with_
 
 from zdeferd.ledger import claims, outcomes
-from zdeferd.ledger.packing import Declaration, Refusal, Report
+from zdeferd.ledger.packing import Declaration, DoneHere, Refusal, Report
 from zdeferd.ledger.store import Ledger
 from zdeferd.machine.processes import process_of
 from zdeferd.model import (
@@ -88,6 +88,19 @@ def test_a_redelivered_visit_changes_nothing(ledger: Ledger) -> None:
     claims.take_visit(ledger, visit("n1", 1, "a"), facts(job("f", Scope.DAY)))
     tomorrow = facts(job("f", Scope.DAY), day="2026-01-03")
     assert claims.take_visit(ledger, visit("n1", 1, "a"), tomorrow) == Claimed()
+
+
+def test_work_done_in_the_shell_is_a_run_that_has_ended_with_its_line(ledger: Ledger) -> None:
+    done = DoneHere("a-b", 12, 0), DoneHere("a-b", 3, 7)
+    report = visit("n1", 2, done=done, postprompt=False)
+    for _ in range(2):  # a redelivered one changes nothing
+        assert claims.take_visit(ledger, report, facts()) == Claimed()
+    lines = [line.text for line in ledger.open_lines()]
+    assert lines == [b"DEFERRED id=a-b ms=12 rc=0", b"DEFERRED id=a-b ms=3 rc=7"]
+    assert not ledger.live_runs()
+    assert [ledger.is_claimed("a-b", f"here:n1:2:{number}") for number in (1, 2, 3)] == [
+        *(True, True, False)
+    ]
 
 
 def test_a_second_postprompt_starts_only_what_was_registered_since(ledger: Ledger) -> None:

@@ -138,14 +138,15 @@ def test_a_fingerprint_is_the_last_that_was_saved(claims: Claims) -> None:
 
 
 def test_old_claims_are_pruned_but_not_those_whose_key_can_come_back(claims: Claims) -> None:
-    keys = ("ever", "change:1", "change:2", "boot:now", "boot:old", "day:1", "shell:n1", "run:x")
+    keys = ["ever", "change:1", "change:2", "boot:now", "boot:old", "day:1", "shell:n1", "run:x"]
+    keys.append("here:n1:2:1")
     for key in keys:
         assert claims.claim("a", key, 1, 5.0)
     assert claims.claim("a", "run:y", 2, 9.0)
     claims.save_fingerprint("a", "f", 2)
     claims.prune_claims(8.0, "now")
     free = [key for key in (*keys, "run:y") if claims.claim("a", key, 3, 10.0)]
-    assert free == ["change:1", "boot:old", "shell:n1", "run:x"]
+    assert free == ["change:1", "boot:old", "shell:n1", "run:x", "here:n1:2:1"]
 
 
 def test_the_last_32_dates_of_a_job_stay_claimed(claims: Claims) -> None:

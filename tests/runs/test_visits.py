@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from zdeferd.jobs.registrations import Function, Register
-from zdeferd.ledger.packing import Refusal, Report
+from zdeferd.ledger.packing import DoneHere, Refusal, Report
 from zdeferd.model import Code, Job, Scope, Sink, Trigger
 from zdeferd.runs import visits
 from zdeferd.wire import messages
@@ -106,6 +106,13 @@ def test_one_bad_declaration_does_not_hurt_the_others(bad: Any) -> None:
 def test_an_id_that_is_none_is_refused_without_it(bad: str) -> None:
     found = report(Register(id=bad, call=("true",)))
     assert (found.declared, [refusal.id for refusal in found.refused]) == ((), [None])
+
+
+def test_work_done_in_the_shell_is_reported_unless_its_id_is_none() -> None:
+    done = messages.DoneHere("a", 5, 0), messages.DoneHere("A b", 6, 1)
+    found = report(done=done)
+    assert found.done == (DoneHere("a", 5, 0),)
+    assert [refusal.id for refusal in found.refused] == [None]
 
 
 def test_a_job_too_large_to_send_is_refused_with_its_size() -> None:

@@ -12,6 +12,7 @@ import zmq
 from support.listening import listening
 from support.terminal import LIMIT_S, Terminal
 
+from zdeferd.wire import frames as wire_frames
 from zdeferd.wire import messages
 from zdeferd.wire.pieces import Pieces
 
@@ -59,7 +60,7 @@ class Peer:
     ) -> messages.Visit:
         """One visit's message, answered with `ok` unless `reply` says otherwise."""
         identity, visit = self.receive(limit_s)
-        frames = reply(visit) if reply else messages.answer("ok", seq=visit.hello.seq)
+        frames = reply(visit) if reply else wire_frames.answer("ok", seq=visit.hello.seq)
         self.answer(identity, frames)
         return visit
 

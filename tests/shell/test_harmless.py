@@ -16,7 +16,7 @@ from shell.peer import Peer, asleep, connections, pausing, wait_for_visit, wait_
 from support.pty import PROMPT
 from support.terminal import Terminal
 
-from zdeferd.wire import messages
+from zdeferd.wire import frames as wire_frames
 
 JOB = "build() { print $(part) }; part() { : }; zf::defer::register build build postprompt Build"
 STATE = """\
@@ -177,7 +177,7 @@ def test_typing_during_a_visit_is_not_disturbed(peer: Peer, start: Start) -> Non
     shell.type("print -r -- $((40+")
     identity, visit = peer.receive()
     shell.type("4")
-    peer.answer(identity, messages.answer("ok", seq=visit.hello.seq))
+    peer.answer(identity, wire_frames.answer("ok", seq=visit.hello.seq))
     shell.type("))\r")
     shell.expect("44\n")
 
@@ -187,7 +187,7 @@ def test_redraws_during_a_visit(peer: Peer, start: Start) -> None:
     shell.prompt()
     identity, visit = peer.receive()
     shell.type("\x14" * 200)
-    peer.answer(identity, messages.answer("ok", seq=visit.hello.seq))
+    peer.answer(identity, wire_frames.answer("ok", seq=visit.hello.seq))
     shell.type("\x14" * 200)
     assert shell.ask("$((1+1))").endswith("2")
     while not peer.silent(0.05):  # the command was typed before the answer was read

@@ -7,7 +7,7 @@ from shell.conftest import Start
 from shell.peer import Peer, wait_for_visit
 from support.daemon import Daemon
 
-from zdeferd.wire import messages
+from zdeferd.wire import frames as wire_frames
 
 
 def big(name: str, size: int) -> str:
@@ -79,7 +79,7 @@ def test_a_visit_that_is_broken_off_begins_with_its_first_piece(peer: Peer, star
     assert first
     assert visit.piece
     assert (first.number, visit.piece.number) == (1, 2)
-    peer.answer(identity, messages.answer("again"))
+    peer.answer(identity, wire_frames.answer("again"))
     wait_for_visit(peer.path, shell)
     shell.line("")
     visit, pieces = peer.take_whole()

@@ -11,6 +11,7 @@ from support.terminal import Terminal
 
 import zdeferd
 from zdeferd.wire import frames, messages
+from zdeferd.wire import frames as wire_frames
 
 JOB = "build() { make all }; zf::defer::register build build postprompt 'Build it'\n"
 
@@ -27,7 +28,7 @@ def test_the_prompt_comes_before_the_visit(peer: Peer, start: Start) -> None:
     shell.drain()  # what the shell had written when it sent is readable now
     assert "ready> " in shell.screen
     assert visit.postprompt
-    peer.answer(identity, messages.answer("ok", seq=1))
+    peer.answer(identity, wire_frames.answer("ok", seq=1))
 
 
 def test_a_shell_without_jobs_says_that_its_prompt_is_up(peer: Peer, start: Start) -> None:
@@ -107,7 +108,7 @@ def test_three_repetitions_are_enough(peer: Peer, start: Start) -> None:
 def test_an_error_is_final(peer: Peer, start: Start) -> None:
     shell = start(JOB)
     shell.prompt()
-    peer.take(reply=lambda visit: messages.answer("error", reason="no"))
+    peer.take(reply=lambda visit: wire_frames.answer("error", reason="no"))
     settled(peer, shell)
     shell.run(":")
     assert peer.silent(0.05)

@@ -351,6 +351,6 @@ class MemoryLedger:
         if scope == "change":
             seen = self.tables.fingerprints.get(job)
             return seen is not None and value != str(seen[1])
-        if scope == "shell":
-            return value not in self.tables.shells
+        if scope in ("shell", "here"):
+            return value.partition(":")[0] not in self.tables.shells
         return scope == "run" or (scope == "boot" and value != boot)

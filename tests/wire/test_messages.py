@@ -10,6 +10,7 @@ from support.daemon import listed
 from zdeferd.errors import WireError
 from zdeferd.jobs.registrations import Function, Register
 from zdeferd.wire import frames, messages
+from zdeferd.wire.frames import MAX_FRAMES
 
 HELLO = [b"hello", b"protocol=2", b"nonce=n1", b"seq=1"]
 
@@ -68,7 +69,7 @@ def test_bytes_that_are_no_utf8_survive() -> None:
         ([*HELLO, b"function", b"name=f", b"body=x"], "unknown record: 'function'"),
         ([*HELLO, b"job", b"id=x", b"call=f"], "unknown record: 'job'"),
         ([b"hello", b"protocol=one", b"nonce=n", b"seq=1"], "Expected `int`"),
-        ([*HELLO, *[b"idle"] * messages.MAX_FRAMES], "too many frames"),
+        ([*HELLO, *[b"idle"] * MAX_FRAMES], "too many frames"),
     ],
 )
 def test_what_is_refused(frames: list[bytes], what: str) -> None:

@@ -20,7 +20,7 @@ from support.daemon import Peer as Dealer
 
 from zdeferd.errors import UnsafePath
 from zdeferd.wire import router
-from zdeferd.wire.messages import MAX_FRAME_BYTES, MAX_FRAMES
+from zdeferd.wire.frames import MAX_FRAME_BYTES, MAX_FRAMES
 from zdeferd.wire.router import MAX_MESSAGE_BYTES, Message
 
 PATIENCE_S = 0.4

@@ -35,7 +35,7 @@ from ..machine.timers import Alarm, Clock
 from ..runs import judge
 from ..runs.dispatcher import Dispatcher
 from ..runs.executor import Executor
-from ..wire import messages
+from ..wire import frames, messages
 from ..wire.pieces import Again, Pieces
 from ..wire.router import MAX_MESSAGE_BYTES, Endpoint, Message
 from . import places, requests
@@ -241,10 +241,10 @@ class _Daemon:
             reason = str(error)[:REASON_LIMIT]
             self._journal.once(f"dropped a message: {reason}")
             self._endpoint.release(message)
-            self._endpoint.answer(message, messages.answer("error", reason=reason))
+            self._endpoint.answer(message, frames.answer("error", reason=reason))
         except Again:
             self._endpoint.release(message)
-            self._endpoint.answer(message, messages.answer("again"))
+            self._endpoint.answer(message, frames.answer("again"))
 
     def _decode(self, message: Message) -> None:
         if message.size > MAX_MESSAGE_BYTES:
@@ -262,7 +262,7 @@ class _Daemon:
 
         def answer() -> None:
             release()
-            self._endpoint.answer(message, messages.answer("ok", seq=visit.hello.seq))
+            self._endpoint.answer(message, frames.answer("ok", seq=visit.hello.seq))
 
         def release() -> None:
             self._endpoint.release(message)

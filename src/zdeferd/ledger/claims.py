@@ -1,10 +1,9 @@
 """Turns the events of a visit into claims, each function inside one ledger transaction.
 
-A visit is recorded once by its (nonce, seq). The first postprompt of a shell makes due the
-jobs of the files and its own registrations; a later one makes due only what the shell has
-registered since. An idle trigger makes due the idle jobs of the files, for the shell that
-visited last, and every registration for idle. A due job is claimed under the key of its
-scope, unless that key is spent. A registration is for one occurrence: it is deleted then.
+A visit is recorded once by its (nonce, seq). The first postprompt of a shell makes due the jobs of
+the files and its own registrations; a later one makes due only what was registered since. An idle
+trigger makes due the idle jobs of the files, for the shell that visited last, and each registration
+for idle. A due job is claimed unless its key is spent. A registration is deleted once it was due.
 """
 
 import uuid
@@ -17,6 +16,7 @@ from ..machine.processes import may_listen, may_live
 from ..model import Batch, Claimed, Facts, Job, Run, Scope, Sink, Trigger, Work
 from ..rules.scopes import aside_key, change_key, request_key, scope_key
 from ..telemetry import projection
+from . import outcomes
 from .packing import Report, Shell
 from .store import Ledger, Registration
 
@@ -31,8 +31,8 @@ def take_visit(ledger: Ledger, report: Report, facts: Facts) -> Claimed:
     told = report.env, report.sink, facts.boot, report.process
     shell = Shell(report.nonce, report.seq, prompted, *told)
     ledger.save_shell(shell, facts.now)
-    claimed = Claimed()
-    declared = _declare(ledger, report, facts, claimed)
+    outcomes.record_done_here(ledger, report, facts)
+    declared = _declare(ledger, report, facts, claimed := Claimed())
     if report.postprompt:
         _postprompt(ledger, shell, first, declared, facts, claimed)
     if report.idle:

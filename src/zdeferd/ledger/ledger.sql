@@ -41,7 +41,7 @@ CREATE TABLE registrations (
 -- never come back, whatever is kept of the run.
 CREATE TABLE claims (
     job        TEXT NOT NULL,
-    key        TEXT NOT NULL,              -- shell:… boot:… day:… change:N ever run:…
+    key        TEXT NOT NULL,              -- shell:… boot:… day:… change:N ever run:… here:…
     run        INTEGER NOT NULL,
     claimed_at REAL NOT NULL,
     PRIMARY KEY (job, key)
@@ -328,6 +328,9 @@ DELETE FROM claims WHERE claimed_at < :before AND (
     OR (key LIKE 'boot:%' AND key != :boot)
     OR (key LIKE 'shell:%' AND NOT EXISTS
         (SELECT 1 FROM shells WHERE nonce = substr(claims.key, 7)))
+    OR (key LIKE 'here:%' AND NOT EXISTS
+        (SELECT 1 FROM shells
+         WHERE nonce = substr(claims.key, 6, instr(substr(claims.key, 6), ':') - 1)))
     OR (key LIKE 'day:%' AND 32 <=
         (SELECT count(*) FROM claims AS later WHERE later.job = claims.job
          AND later.key LIKE 'day:%' AND later.run > claims.run))

@@ -4,15 +4,33 @@ Each function belongs inside one ledger transaction, so that a line exists exact
 where the fact that it reports does: the telemetry is a projection of the ledger.
 """
 
-from ..model import Batch, Ending, Outcome, Run, Scope, State, Trigger
-from ..rules.scopes import aside_key, change_key
+from msgspec import structs
+
+from ..model import (
+    Batch,
+    Code,
+    Cost,
+    Ending,
+    Facts,
+    Job,
+    Outcome,
+    Run,
+    Scope,
+    State,
+    Trigger,
+    Work,
+)
+from ..rules.scopes import aside_key, change_key, here_key
 from ..telemetry import projection
+from .packing import DoneHere, Report
 from .store import Ledger
 
 NOT_FOUND = 127
 """The exit code of a shell that does not find a command."""
 SHARED = (Scope.BOOT, Scope.DAY, Scope.CHANGE, Scope.EVER)
 """Scopes whose span several shells share."""
+DONE_HERE = "# done in the shell"
+"""The command of a run that a shell has done itself."""
 
 
 def begin(ledger: Ledger, run: Run, boot: str, now: float) -> None:
@@ -52,6 +70,36 @@ def _set_aside(ledger: Ledger, run: Run) -> None:
     ledger.set_aside(run.job, run.key, run.id, aside)
     if is_last:
         ledger.save_fingerprint(run.job, "", generation - 1)
+
+
+def record_done_here(ledger: Ledger, report: Report, facts: Facts) -> None:
+    """Record what the shell has done itself: runs that have ended, outside every batch."""
+    for number, done in enumerate(report.done, 1):
+        job = Job(id=done.job, run=Code(DONE_HERE))
+        run = Run(
+            id=ledger.next_run(),
+            job=done.job,
+            key=here_key(report.nonce, report.seq, number),
+            trigger=Trigger.POSTPROMPT,
+            batch=None,
+            sink=report.sink,
+            claimed_at=facts.now,
+            shell=report.nonce,
+        )
+        if ledger.claim(run.job, run.key, run.id, facts.now):
+            ledger.add_run(run, Work(job=job, env={}))
+            ledger.dispatch(run.id, facts.boot, facts.now)
+            end(ledger, structs.replace(run, state=State.DISPATCHED), _ended(done, facts.now))
+
+
+def _ended(done: DoneHere, now: float) -> Ending:
+    return Ending(
+        outcome=Outcome.FAILED if done.rc else Outcome.SUCCEEDED,
+        rc=done.rc,
+        started_at=now - done.ms / 1000,
+        ended_at=now,
+        cost=Cost(wall_ms=done.ms),
+    )
 
 
 def close_batch(ledger: Ledger, batch: Batch, now: float) -> bool:

@@ -47,6 +47,15 @@ class Refusal(NamedTuple):
     reason: str
 
 
+class DoneHere(NamedTuple):
+    """Deferred work that a shell has done itself."""
+
+    job: str
+    ms: int
+    """Wall time."""
+    rc: int
+
+
 class Report(msgspec.Struct, frozen=True):
     """One visit of a shell as plain values; runs/visits.py makes it from the message."""
 
@@ -60,6 +69,7 @@ class Report(msgspec.Struct, frozen=True):
     refused: tuple[Refusal, ...] = ()
     postprompt: bool = False
     idle: bool = False
+    done: tuple[DoneHere, ...] = ()
 
 
 def pack(value: Any) -> str:

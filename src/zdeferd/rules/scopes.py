@@ -29,6 +29,11 @@ def aside_key(key: str, path: str, fingerprint: str = "") -> str:
     return f"{key}:without:{found.hexdigest()}"
 
 
+def here_key(nonce: str, seq: int, number: int) -> str:
+    """Return the key of work that a shell has done itself: the `number`th of its message `seq`."""
+    return f"here:{nonce}:{seq}:{number}"
+
+
 def request_key(name: str) -> str:
     """Return the key of one run that a user asked for by hand; `name` is used once."""
     return f"run:{name}"

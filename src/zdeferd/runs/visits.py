@@ -13,7 +13,7 @@ from ..jobs.cycles import find_cycle
 from ..jobs.keys import declared_job, is_id
 from ..jobs.registrations import Register
 from ..jobs.script import Equipment
-from ..ledger.packing import Declaration, Refusal, Report
+from ..ledger.packing import Declaration, DoneHere, Refusal, Report
 from ..machine.processes import UNKNOWN, Process
 from ..model import Code, Job, Sink
 from ..telemetry import projection
@@ -37,9 +37,10 @@ def report(
         sink=sink,
         process=shell,
         declared=tuple(_judged(jobs, files)),
-        refused=(*refused, *_too_large(visit)),
+        refused=(*refused, *_too_large(visit), *_nameless(visit)),
         postprompt=visit.postprompt,
         idle=visit.idle,
+        done=tuple(DoneHere(one.id, one.ms, one.rc) for one in visit.done if is_id(one.id)),
     )
 
 
@@ -104,6 +105,12 @@ def _too_large(visit: Visit) -> Iterator[Refusal]:
         largest = f", {job.size} of them in {job.function}," if job.function else ""
         reason = f"{job.id}: {job.bytes} bytes{largest} are too many to send; use a job file"
         yield _refusal(job.id, reason)
+
+
+def _nameless(visit: Visit) -> Iterator[Refusal]:
+    for one in visit.done:
+        if not is_id(one.id):
+            yield _refusal(one.id, f"work done in the shell: bad id: {one.id!r}")
 
 
 def _refusal(job: str, reason: str) -> Refusal:

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 from ..errors import WireError
 
+MAX_FRAMES = 4096
+MAX_FRAME_BYTES = 1 << 18
+
 
 def frames_of(data: bytes) -> list[bytes]:
     """Return the frames of one message in ZMTP 3.0; WireError where `data` is not that."""
@@ -52,3 +55,8 @@ def split_map(text: str) -> dict[str, str]:
 def as_map(words: Iterable[str]) -> dict[str, str]:
     """Turn `NAME=VALUE` words into a dictionary; words without `=` are dropped."""
     return dict(word.split("=", 1) for word in words if "=" in word)
+
+
+def answer(name: str, **fields: object) -> list[bytes]:
+    """Encode an answer to a shell: `ok`, `error` or `again`, with its fields."""
+    return [name.encode(), *(f"{k}={v}".encode(errors="replace") for k, v in fields.items())]

@@ -18,15 +18,13 @@ from msgspec import Meta, Struct
 from ..errors import WireError
 from ..jobs import registrations
 from ..jobs.registrations import Function, Register
-from .frames import records_of, split
+from .frames import MAX_FRAMES, records_of, split
 
 T = TypeVar("T")
 
 PROTOCOL = 2
 """Raised when a message changes its meaning. A visit of another version gets an error."""
 NONCE = re.compile(r"[A-Za-z0-9.-]{1,64}")
-MAX_FRAMES = 4096
-MAX_FRAME_BYTES = 1 << 18
 
 
 class Record(Struct, frozen=True, forbid_unknown_fields=True, tag_field="record"):
@@ -42,7 +40,6 @@ class Hello(Record, frozen=True, tag="hello"):
     seq: int
     """1, 2, 3 … in one shell; a number seen before changes nothing."""
     version: str = ""
-    """The shim's version."""
 
 
 class ShellContext(Record, frozen=True, forbid_unknown_fields=False, tag="context"):
@@ -96,7 +93,14 @@ class Oversize(Record, frozen=True, tag="oversize"):
     function: str = ""
     """The largest of the functions that it needs."""
     size: int = 0
-    """Bytes of that function."""
+
+
+class DoneHere(Record, frozen=True, tag="done"):
+    """Reports deferred work that the shell has done itself, once ZLE waited for keys."""
+
+    id: str
+    ms: Annotated[int, Meta(ge=0, lt=1 << 53)]
+    rc: Annotated[int, Meta(ge=0, le=255)]
 
 
 class Piece(Record, frozen=True, tag="piece"):
@@ -113,7 +117,7 @@ class End(Record, frozen=True, tag="end"):
     """Ends a visit, so that a shell need not know which other record is the last."""
 
 
-_KINDS = (Hello, ShellContext, Functions, Jobs, Postprompt, Idle, Oversize, Piece, End)
+_KINDS = (Hello, ShellContext, Functions, Jobs, Postprompt, Idle, Oversize, DoneHere, Piece, End)
 RECORDS: dict[str, type[Any]] = {str(kind.__struct_config__.tag): kind for kind in _KINDS}
 """The records of a visit, by the frame that names them."""
 
@@ -128,6 +132,7 @@ class Visit(Struct, frozen=True):
     oversize: tuple[Oversize, ...]
     postprompt: bool
     idle: bool
+    done: tuple[DoneHere, ...] = ()
     piece: Piece | None = None
 
 
@@ -158,6 +163,7 @@ def decode_visit(frames: list[bytes]) -> Visit:
         functions=functions,
         jobs=jobs,
         oversize=all_of(Oversize),
+        done=all_of(DoneHere),
         piece=next(iter(all_of(Piece)), None),
         postprompt=bool(all_of(Postprompt)),
         idle=bool(all_of(Idle)),
@@ -185,11 +191,6 @@ def check(hello: Hello) -> None:
         raise WireError(f"{said}; this zdeferd speaks {PROTOCOL}")
     if not NONCE.fullmatch(hello.nonce) or hello.seq < 1:
         raise WireError("hello: bad nonce or seq")
-
-
-def answer(name: str, **fields: object) -> list[bytes]:
-    """Encode an answer to a shell: `ok`, `error` or `again`, with its fields."""
-    return [name.encode(), *(f"{k}={v}".encode(errors="replace") for k, v in fields.items())]
 
 
 # --- zdeferctl ---------------------------------------------------------------

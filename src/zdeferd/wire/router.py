@@ -17,7 +17,7 @@ from collections.abc import Callable
 import zmq
 
 from ..errors import UnsafePath
-from .messages import MAX_FRAME_BYTES, MAX_FRAMES
+from .frames import MAX_FRAME_BYTES, MAX_FRAMES
 
 BACKLOG = 4096
 PATIENCE_MS = 5000
