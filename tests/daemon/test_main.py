@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -418,3 +419,31 @@ def test_a_refused_declaration_is_remembered_for_who_asks_why(daemon: Daemon) ->
     assert "no such job: late" in str(request(daemon, messages.RunJob(job="late")))
     ask(daemon, visit("n2", 1, {"late": "true"}))
     assert daemon.rows("SELECT refused FROM jobs") == [(None,)]
+
+
+@pytest.mark.parametrize("encoding", ["C", "EUC-JP", "GBK"])
+def test_a_locale_that_is_not_utf_8_changes_no_byte(daemon: Daemon, encoding: str) -> None:
+    names = {"EUC-JP": "ja_JP", "GBK": "zh_CN"}
+    locale = f"{names.get(encoding, '')}.{encoding}".lstrip(".")
+    if encoding != "C":
+        made = shutil.which("localedef") and subprocess.run(
+            ["localedef", "-i", names[encoding], "-f", encoding, str(daemon.home / locale)],
+            capture_output=True,
+            check=False,
+        )
+        if not made or not (daemon.home / locale).exists():
+            pytest.skip("this system cannot make the locale")
+    daemon.env |= {"LC_ALL": locale, "LOCPATH": str(daemon.home)}
+    daemon.env |= {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    daemon.write_jobs('[file]\nrun = ["touch", "file-é✓"]\n')
+    daemon.start()
+    frames = visit("n1", 1, {"mine": "touch $HOME/mine-é✓"}, {"HOME": str(daemon.home)})
+    odd = visit("n2", 1, {"odd": "touch $HOME/odd-X"}, {"HOME": str(daemon.home)})
+    for one in (frames, [frame.replace(b"odd-X", b"odd-\xff") for frame in odd]):
+        assert ask(daemon, one) == [b"ok", b"seq=1"]
+    daemon.wait_until_done(4)  # the job of the file once a shell
+    made_files = {os.fsencode(path.name) for path in daemon.home.glob("*-*")}
+    assert {"file-é✓".encode(), "mine-é✓".encode(), b"odd-\xff"} <= made_files
+    for verb in ("status", "jobs", "why mine", "check", "doctor"):
+        done = daemon.run("zdeferd.cli", *verb.split())
+        assert "internal error" not in done.stderr, done

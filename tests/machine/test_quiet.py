@@ -1,12 +1,17 @@
 """Quiet time as a pure function, the clocks that spoil it, and the real ttys."""
 
 import os
+import sys
 import time
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.pty import Pty
 
 from zdeferd.machine import quiet
+from zdeferd.machine.processes import UNKNOWN, process_of
 from zdeferd.machine.quiet import Clocks, Probe, has_jumped, has_resumed, quiet_s
 
 NOW = 1_000_000.0
@@ -134,3 +139,28 @@ def test_real_clocks_and_a_real_tty() -> None:
 
 def test_no_ttys_where_there_is_no_such_folder() -> None:
     assert quiet.tty_atimes(os.getuid(), "/nowhere") == []
+
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+
+
+@LINUX
+def test_the_terminal_of_a_shell_whoever_owns_it(home: Path) -> None:
+    with Pty({"PATH": os.environ["PATH"], "HOME": str(home)}, ("sleep", "60")) as shell:
+        os.utime(os.readlink(f"/proc/{shell.pid}/fd/0"), (1_000_000_000.0, 1.0))
+        process = process_of(shell.pid)
+        assert quiet.shell_atime(process) == 1_000_000_000.0
+        assert quiet.shell_atime(process._replace(begun=1)) is None, "a later one of that number"
+        now = 1_000_000_100.0
+        probe = Probe(lambda: Clocks(now, 0.0, 0.0), list)  # no terminal of this user
+        assert probe.last_activity([process]) == 1_000_000_000.0
+        assert probe.quiet_s([process, UNKNOWN]) == 92.0
+    assert quiet.shell_atime(process) is None
+
+
+@pytest.mark.parametrize(
+    ("major", "minor", "name"),
+    [(136, 7, "pts/7"), (137, 1, "pts/257"), (4, 2, "tty2"), (4, 64, None), (5, 0, None)],
+)
+def test_terminals_by_their_number(major: int, minor: int, name: str | None) -> None:
+    assert quiet.terminal(os.makedev(major, minor)) == name

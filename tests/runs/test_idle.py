@@ -1,13 +1,17 @@
 """The automatic idle trigger: a dispatcher in this process, and ttys that the test touches."""
 
 import asyncio
+import os
+import sys
 import time
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 from support.dispatching import Bench, dispatching
+from support.pty import Pty
 
+from zdeferd.machine.processes import process_of
 from zdeferd.machine.quiet import Clocks, Probe
 
 
@@ -54,3 +58,16 @@ async def test_with_no_idle_job_the_ttys_are_never_looked_at(home: Path) -> None
         made.dispatcher._parts.idle._probe = None  # type: ignore[assignment]
         await made.visit()
         await made.next_instant(lambda at: at is None)
+
+
+@pytest.mark.asyncio
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+async def test_typing_in_a_terminal_of_another_user_counts(home: Path) -> None:
+    with Pty({"PATH": os.environ["PATH"], "HOME": str(home)}, ("sleep", "60")) as terminal:
+        shell = process_of(terminal.pid)
+        typed = time.time() - 1
+        os.utime(os.readlink(f"/proc/{shell.pid}/fd/0"), (typed, typed))
+        async with bench(home, [], 'idle_after = "60s"') as made:  # no terminal is this user's
+            await made.visit({"tidy": "true"}, shell, on="idle")
+            at = await made.next_instant(lambda at: at is not None)
+            assert at == pytest.approx(typed + 8 + 60)

@@ -13,6 +13,7 @@ from zdeferd.ledger.committer import Committer
 from zdeferd.ledger.store import Ledger
 from zdeferd.machine import paths
 from zdeferd.machine.journal import Journal
+from zdeferd.machine.processes import UNKNOWN, Process
 from zdeferd.machine.quiet import Probe
 from zdeferd.machine.timers import Clock
 from zdeferd.runs.dispatcher import Dispatcher
@@ -29,12 +30,14 @@ class Bench:
         self.dispatcher, self.journal, self._armed = dispatcher, journal, armed
         self._shells = 0
 
-    async def visit(self, jobs: dict[str, str] | None = None, **fields: Any) -> None:
+    async def visit(
+        self, jobs: dict[str, str] | None = None, process: Process = UNKNOWN, **fields: Any
+    ) -> None:
         """A new shell visits and is answered."""
         self._shells += 1
         answered = asyncio.Event()
         frames = visit(f"n{self._shells}", 1, jobs or {}, **fields)
-        self.dispatcher.visit(messages.decode_visit(frames), answered.set)
+        self.dispatcher.visit(messages.decode_visit(frames), answered.set, shell=process)
         await asyncio.wait_for(answered.wait(), LIMIT_S)
 
     async def rows(self, sql: str) -> list[Any]:

@@ -2,9 +2,10 @@
 
 The kernel moves a tty's access time with keystrokes, in steps of 8 s. So the access times
 of all ttys of this user (ssh and tmux clients have one too) give the last key, with no
-hook in any shell. They are wall-clock times: after a suspend they look hours old, after a
-jump of the clock they mean nothing. A `Probe` therefore keeps a reading of the clocks and
-counts a resume or a jump as activity.
+hook in any shell; so do those of shells whose terminal another user owns (`su -`). They are
+wall-clock times: after a suspend they look hours old, after a jump of the clock they mean
+nothing. A `Probe` therefore keeps a reading of the clocks and counts a resume or a jump as
+activity.
 
 Reads only when it is called. Assumes Linux or macOS names of ttys; without any tty the
 quiet time has no limit.
@@ -17,8 +18,12 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from .processes import Process, process_of
+
 TTY_RESOLUTION_S = 8.0
 """A tty's access time is at most this much behind its last key (Linux, tty_io.c)."""
+_PTS, _CONSOLE = 136, 4
+"""Linux: major numbers of devices (devices.txt); pseudo-terminals have eight."""
 JUMP_S = 1.0
 """A clock that moved by more than this against another was set or stopped."""
 
@@ -76,18 +81,23 @@ class Probe:
         self._before = self._read_clocks()
         self._resumed_at = self._jumped_at = 0.0
 
-    def last_activity(self) -> float:
-        """Return the last instant of possible activity, by what is known now."""
-        now, atimes = self._look()
+    def last_activity(self, shells: Iterable[Process] = ()) -> float:
+        """Return the last instant of possible activity, by what is known now.
+
+        The terminals of `shells` count too, whoever owns them.
+        """
+        now, atimes = self._look(shells)
         return last_activity(now, atimes, self._resumed_at, self._jumped_at)
 
-    def quiet_s(self) -> float:
+    def quiet_s(self, shells: Iterable[Process] = ()) -> float:
         """Return the least quiet time, in seconds."""
-        now, atimes = self._look()
+        now, atimes = self._look(shells)
         return quiet_s(now, atimes, self._resumed_at, self._jumped_at)
 
-    def _look(self) -> tuple[float, list[float]]:
+    def _look(self, shells: Iterable[Process]) -> tuple[float, list[float]]:
         now, atimes = self._note_clocks(), self._read_atimes()
+        found = map(shell_atime, shells)
+        atimes = [*atimes, *(atime for atime in found if atime is not None)]
         # Written before a jump back that came before this probe, at an unknown instant.
         if not self._jumped_at and any(atime > now + TTY_RESOLUTION_S for atime in atimes):
             self._jumped_at = now
@@ -122,6 +132,28 @@ def tty_atimes(uid: int, dev: str = "/dev") -> list[float]:
     named = [*ptys, *(entry for entry in consoles if entry.name.startswith("tty"))]
     found = (_stat(entry) for entry in named)
     return [s.st_atime for s in found if s and s.st_uid == uid and stat.S_ISCHR(s.st_mode)]
+
+
+def shell_atime(shell: Process, dev: str = "/dev") -> float | None:
+    """Return the access time of the terminal that a shell is on; None: it is gone. Linux."""
+    if not shell.pid or process_of(shell.pid) != shell:
+        return None
+    try:
+        with open(f"/proc/{shell.pid}/stat", "rb") as file:
+            number = int(file.read().rpartition(b")")[2].split()[4])
+        path = terminal(number)
+        found = os.stat(f"{dev}/{path}") if path else None
+    except (OSError, IndexError):
+        return None
+    return found.st_atime if found and found.st_rdev == number else None
+
+
+def terminal(number: int) -> str | None:
+    """Return the name below /dev of the terminal with this device number; None: another kind."""
+    major, minor = os.major(number), os.minor(number)
+    if _PTS <= major < _PTS + 8:
+        return f"pts/{(major - _PTS) * 256 + minor}"
+    return f"tty{minor}" if major == _CONSOLE and minor < 64 else None
 
 
 def _entries(folder: str) -> list["os.DirEntry[str]"]:

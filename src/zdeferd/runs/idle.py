@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from ..ledger import claims
 from ..ledger.committer import Committer
 from ..machine.boot import local_day
+from ..machine.processes import Process
 from ..machine.quiet import TTY_RESOLUTION_S, Probe
 from ..machine.timers import Clock
 from ..model import Claimed, Facts, Job, Scope, Trigger
@@ -29,6 +30,7 @@ class IdleWatch:
         self._committer, self._probe, self._clock = committer, probe, clock
         self._looks = looks
         self._answered = self._daily = False
+        self._shells: list[Process] = []
         self.look_at: float | None = None
         """The earliest instant at which to fire; None: no idle job waits."""
 
@@ -43,9 +45,14 @@ class IdleWatch:
         self._answered = True
         self.look_at = facts.now + AGAIN_S
         facts = replace(facts, fingerprint=(await self.see(facts)).fingerprint)
-        waits, self._daily = await self._committer.transact(
-            lambda ledger: (claims.idle_waits(ledger, facts), claims.idle_daily(ledger, facts))
+        waits, self._daily, shells = await self._committer.transact(
+            lambda ledger: (
+                claims.idle_waits(ledger, facts),
+                claims.idle_daily(ledger, facts),
+                ledger.latest_shells(),
+            )
         )
+        self._shells = [shell.process for shell in shells if shell.boot == facts.boot]
         self.look_at = self._quiet_at(idle_after_s) if waits else None
 
     async def look(self, facts: Facts, idle_after_s: float) -> Claimed:
@@ -79,4 +86,4 @@ class IdleWatch:
         return datetime.combine(tomorrow, datetime.min.time()).timestamp()
 
     def _quiet_at(self, idle_after_s: float) -> float:
-        return self._probe.last_activity() + TTY_RESOLUTION_S + idle_after_s
+        return self._probe.last_activity(self._shells) + TTY_RESOLUTION_S + idle_after_s

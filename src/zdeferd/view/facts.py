@@ -74,9 +74,10 @@ def listens(socket: str) -> bool:
 
 
 def _quiet_s() -> float:
+    from ..machine.processes import process_of
     from ..machine.quiet import Probe
 
-    return Probe().quiet_s()
+    return Probe().quiet_s([process_of(os.getpid())])  # its terminal may be another user's
 
 
 def _past(row: RunRow) -> Past:
