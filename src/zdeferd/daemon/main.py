@@ -142,7 +142,7 @@ class _Daemon:
         self._dispatcher = self._make_dispatcher(committer, loop)
         self._dispatcher.say_problems()
         self._listen_to_signals(loop)
-        self._tidy(ledger, loop)
+        self._dispatcher.endings.tidy(self._paths.runs)
         alarm = Alarm(loop, self._dispatcher.wake, self._clock)
         self._listen(loop, ledger.identity)
         notifier.ready()
@@ -182,10 +182,6 @@ class _Daemon:
         except sqlite3.Error as error:
             raise LedgerError(f"the ledger could not be written: {error}") from None
         return ledger
-
-    def _tidy(self, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
-        live = {run.id for run in ledger.live_runs()}
-        loop.run_in_executor(None, judge.tidy, self._paths.runs, live, ledger.next_run())
 
     def _listen(self, loop: asyncio.AbstractEventLoop, ledger: tuple[int, int]) -> None:
         where = self._paths

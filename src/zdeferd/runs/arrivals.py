@@ -6,6 +6,7 @@ picture of the live runs. So the picture never holds what the ledger does not.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
@@ -248,6 +249,24 @@ class RunEnded(Arrival[Batch | None]):
             self.parts.journal.once(cannot_change(error))
         reached("daemon.discarded")
         self.parts.awaited.tell(self.run.id, self.ending)
+
+
+@dataclass(frozen=True)
+class Tidying(Arrival[list[int]]):
+    """Run folders that hold a script at the start: those of ended runs are to be tidied."""
+
+    runs: list[int]
+    folder: str
+
+    def record(self, ledger: Ledger) -> list[int]:
+        """Record nothing; return the runs that have ended."""
+        return [run for run in self.runs if ledger.ended_run(run)]
+
+    def applied(self, result: list[int]) -> None:
+        """Remove what is left of them but their output; what cannot be removed stays."""
+        for run in result:
+            with contextlib.suppress(OSError):
+                judge.tidy(f"{self.folder}/{run}")
 
 
 class Pruning(Arrival[list[int]]):

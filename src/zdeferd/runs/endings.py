@@ -16,7 +16,16 @@ from ..ledger.inbox import AGAIN_S
 from ..model import Ending, Outcome, Run
 from ..rules import lifecycle, verdicts
 from ..rules.lifecycle import RunEvent
-from .arrivals import CancelAsked, CancelDecided, Parts, RunEnded, RunRecalled, RunTakenOver
+from . import judge
+from .arrivals import (
+    CancelAsked,
+    CancelDecided,
+    Parts,
+    RunEnded,
+    RunRecalled,
+    RunTakenOver,
+    Tidying,
+)
 from .executor import cannot_change
 
 CANNOT_START = "cannot start jobs for now"
@@ -30,6 +39,11 @@ class Endings:
         self._adopted: set[int] = set()
         """Runs of an earlier daemon of which no verdict has come yet."""
         parts.executor.on_end = self._runner_ended
+
+    def tidy(self, runs: str) -> None:
+        """Remove what a crash left in the folders of ended runs, once a thread has looked."""
+        left = self._parts.loop.run_in_executor(None, judge.with_script, runs)
+        left.add_done_callback(lambda found: self._parts.inbox.put(Tidying(found.result(), runs)))
 
     def adopt(self, run: Run) -> None:
         """Take over a run that an earlier daemon had dispatched."""

@@ -45,7 +45,7 @@ import os
 import shutil
 import signal
 import stat
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 
 from ..attempts import processes, records
 from ..attempts.folder import ALIVE, CANCELLED, JOB_LOCK, LOCK, OUTPUT, SCRIPT, mark_of, open_file
@@ -230,19 +230,21 @@ def remove(folder: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def tidy(runs: str, live: Container[int], below: int) -> None:
-    """Discard what a crash left in the folders of runs that have ended, scripts above all.
+def with_script(runs: str) -> list[int]:
+    """Return the numbers of the runs whose folders hold a script, as far as can be seen now."""
+    try:
+        numbers = [int(name) for name in os.listdir(runs) if name.isdecimal()]
+    except OSError:
+        return []
+    return [number for number in numbers if os.path.lexists(f"{runs}/{number}/{SCRIPT}")]
 
-    Of runs numbered `below` that and not `live`. What cannot be removed now stays.
-    """
-    for number in map(int, filter(str.isdecimal, os.listdir(runs))):
-        folder = f"{runs}/{number}"
-        if number >= below or number in live:
-            continue
-        with contextlib.suppress(OSError):
-            discard(folder)
-            if not os.path.lexists(f"{folder}/{ALIVE}"):  # the lock may have gone before the rest
-                os.unlink(f"{folder}/{SCRIPT}")
+
+def tidy(folder: str) -> None:
+    """Discard what a crash left of an ended run, its script above all. OSError."""
+    discard(folder)
+    if not os.path.lexists(f"{folder}/{ALIVE}"):  # the lock may have gone before the rest
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{folder}/{SCRIPT}")
 
 
 @contextlib.contextmanager
