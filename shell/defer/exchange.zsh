@@ -178,6 +178,7 @@ _zdeferd[exchange]=1
 .zdeferd-autostart() {
   builtin emulate -L zsh -o warn_create_global
   local marker program REPLY
+  [[ ${ZDEFERD_AUTOSTART-1} != 0 ]] || return 1
   (( $+_zdeferd[started] )) && return 1
   .zdeferd-state
   marker=$REPLY/autostart

@@ -40,6 +40,9 @@ _LINE = re.compile(
     rb"|(?P<synthetic>#SYNTHETIC_FALLBACK_INSERTED=1))\r?$",
     re.MULTILINE,
 )
+_PHASE = re.compile(
+    rb"^SEGMENT name=(" + _LABEL + rb") ms=" + _INT + rb" phase=(\w+) sample=", re.MULTILINE
+)
 _HEAD = re.compile(
     rb'\s*\{\s*"schema"\s*:\s*"' + re.escape(SCHEMA).encode() + rb'"\s*,\s*'
     rb'"generated_at"\s*:\s*"([0-9TZ:.+-]+)"'
@@ -130,6 +133,13 @@ def _dated(path: str) -> str | None:
             return parse_capture(head + file.read(LARGEST_CAPTURE), path).generated_at
     except OSError as error:
         raise Unreadable(f"cannot read: {path}: {error.strerror}") from None
+
+
+def phases(path: str) -> dict[str, str]:
+    """Return the labels of the segments of a small log, and the phase of each. OSError."""
+    with open(path, "rb") as file:
+        found = _PHASE.findall(file.read(BLOCK))
+    return {label.decode(): phase.decode() for label, phase in found}
 
 
 # --- logs ----------------------------------------------------------------------

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..call import Call
 
 SUBVERBS = {
+    "capture": "measure cold starts of zsh",
     "classify": "judge a run against its baselines",
     "status": "the last run that counted, the streak, enforcement",
     "baseline": "show, check or renew the baselines",

@@ -13,6 +13,7 @@ from __future__ import annotations
 from ...errors import ZdeferdError
 from ...perf import classify, evidence, goals, jsontext, reading
 from ..codes import NO
+from .capture import add_starts
 from .shared import add_folder, answer, folder_of, locked, name, names, utc, whole
 
 TYPE_CHECKING = False
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--json-out", metavar="FILE", help="write the status document to FILE")
     add("--no-record", action="store_true", help="count no run, make no baseline")
     add("--quiet", action="store_true", help="no lines on standard output")
+    add_starts(parser)
     add_folder(parser)
 
 
@@ -66,8 +68,23 @@ def perform(call: Call) -> int:
 def _measured(call: Call) -> Data:
     args = call.args
     if not args.source:
-        raise ZdeferdError("nothing to judge", "--from names a capture or a log")
+        return _captured(call)
     return reading.read(args.source, (*(args.metrics or ()), args.metric or ""))
+
+
+def _captured(call: Call) -> Data:
+    """Capture cold starts; no data where not one succeeded."""
+    from ...perf.starts.capture import NoSample
+    from .capture import captured, plan_of
+
+    goal, _ = goals.choose(call.args.goal, call.env.get("GOAL", ""))
+    keep = goal.counts and not call.args.no_record
+    try:
+        document = captured(call, plan_of(call, call.args.runs), keep)
+    except NoSample as error:
+        call.warn(str(error))
+        return reading.Data({})
+    return reading.parse_capture(jsontext.layout(document).encode(), "the capture")
 
 
 def _rules(call: Call, state: evidence.State) -> classify.Rules:
@@ -179,7 +196,7 @@ def _nothing(call: Call, rules: classify.Rules) -> int:
     if call.args.json:
         return answer(call, document, lambda _style: "", NO)
     raise ZdeferdError(
-        f"nothing measured: {call.args.source}: no value of a metric that was asked for",
+        f"nothing measured: {call.args.source or 'cold starts'}: no value of these metrics",
         "--metrics names others",
     )
 

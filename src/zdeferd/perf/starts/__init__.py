@@ -1,0 +1,1 @@
+"""Starts shells in terminals of their own, and measures them from outside."""

@@ -1,0 +1,209 @@
+"""Captures cold starts: samples, the segments that they wrote, and the document of both.
+
+A sample without a prompt in time is tried again, then left out and counted; none is copied or
+invented. The logs of a sample are private files in a folder that goes at the end. The shells
+talk to the daemon that the environment names, and start none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ...errors import ZdeferdError
+from ...machine.paths import socket_path
+from .. import reading, samples
+from ..jsontext import AsRead
+from .lags import Shell, sample
+from .terminal import Late
+
+CONTEXT = "cold"
+_TOTALS = reading.FIRST_CHOICE
+_FEATURE = "feature/"
+_ERROR = re.compile(r"^ERROR level=(?:ERROR|CRITICAL|FATAL) module=(\S+)$", re.MULTILINE)
+
+
+class Plan(NamedTuple):
+    """What to capture; durations in seconds."""
+
+    starts: int = 5
+    pause_s: float = 0.0
+    zdotdir: str = ""
+    limit_s: float = 10.0
+    retries: int = 2
+    segments: bool = True
+
+
+class Captured(NamedTuple):
+    """The samples of a capture, why others failed, and the last sidecar.
+
+    `broken` are the modules, features among them, that logged an error.
+    """
+
+    lags: list[dict[str, float]]
+    logs: list[dict[str, tuple[str, float]]]
+    broken: set[str]
+    failures: list[str]
+    sidecar: str
+
+
+class NoSample(ZdeferdError):
+    """No sample was authentic."""
+
+
+def find_zsh(env: Mapping[str, str]) -> str:
+    """Return the path of zsh. ZdeferdError."""
+    if found := shutil.which("zsh", path=env.get("PATH")):
+        return found
+    raise ZdeferdError("zsh is not on PATH", "install it")
+
+
+def environment(env: Mapping[str, str], zdotdir: str, log: str, segments: bool) -> dict[str, str]:
+    """Return the environment of the shells of one sample."""
+    made = {name: value for name, value in env.items() if not name.startswith("PERF_SEGMENT_")}
+    made |= {
+        "PERF_SAMPLE_CONTEXT": CONTEXT,
+        "PERF_SEGMENT_LOG": log,
+        "ZDEFERD_AUTOSTART": "0",
+        "TERM": env.get("TERM", "").replace("dumb", "") or "xterm-256color",
+    }
+    if zdotdir:
+        made["ZDOTDIR"] = os.path.abspath(zdotdir)
+    if segments:
+        made |= {
+            "PERF_SEGMENT_JSON_LOG": f"{log}.jsonl",
+            "ZSH_LOG_STRUCTURED": "1",
+            "ZSH_FEATURE_TELEMETRY": "1",
+        }
+    return made
+
+
+def capture(plan: Plan, env: Mapping[str, str], progress: Callable[[str], None]) -> Captured:
+    """Measure cold starts; NoSample where not one succeeded."""
+    zsh, socket = find_zsh(env), socket_path(env)
+    found = Captured([], [], set(), [], "")
+    with tempfile.TemporaryDirectory(prefix="zdeferd-perf.") as folder:
+        for number in range(plan.starts):
+            progress(f"cold start {number + 1} of {plan.starts}")
+            log = f"{folder}/{number}"
+            own = environment(env, plan.zdotdir, log, plan.segments)
+            shell = Shell(zsh, own, log, plan.limit_s)
+            if lags := _tried(shell, socket, plan.retries, found.failures):
+                found.lags.append(lags)
+                found.logs.append(_segments(log))
+                found.broken.update(_ERROR.findall(_text(log)))
+                found = found._replace(sidecar=_text(f"{log}.jsonl") or found.sidecar)
+            if plan.pause_s and number + 1 < plan.starts:
+                time.sleep(plan.pause_s)
+    if not found.lags:
+        raise NoSample(
+            f"no authentic sample: {plan.starts} cold starts failed: {found.failures[-1]}",
+            "start zsh in a terminal and see what it waits for; --timeout allows it more",
+        )
+    return found
+
+
+def _tried(shell: Shell, socket: str, retries: int, failures: list[str]) -> dict[str, float] | None:
+    """Return one sample; None after as many retries, with the reason in `failures`."""
+    reason = ""
+    for _ in range(retries + 1):
+        for path in (shell.log, f"{shell.log}.jsonl"):
+            if os.path.exists(path):
+                os.unlink(path)
+        try:
+            return sample(shell, socket)
+        except Late as late:
+            reason = str(late)
+    failures.append(reason)
+    return None
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _segments(log: str) -> dict[str, tuple[str, float]]:
+    """Return the segments of one sample: label -> its phase and its first value."""
+    if not os.path.exists(log):
+        return {}
+    phases = reading.phases(log)
+    data = reading.read(log, phases)
+    return {label: (phases.get(label, "core"), values[0]) for label, values in data.values.items()}
+
+
+# --- the document --------------------------------------------------------------
+
+
+def document(found: Captured, plan: Plan, generated_at: str) -> dict[str, Any]:
+    """Return the capture as a document, its keys in the contract's order."""
+    labels = sorted({label for log in found.logs for label in log})
+    by_label = {label: [log[label][1] for log in found.logs if label in log] for label in labels}
+    phase = {label: log[label][0] for log in found.logs for label in log}
+    lags = {name: _present(found.lags, name) for name in reading.LAGS}
+    measured = {name: values for name, values in lags.items() if values}
+    measured |= {name: by_label[name] for name in _TOTALS if name in by_label}
+    features = [label for label in labels if label.startswith(_FEATURE)]
+    return {
+        "schema": reading.SCHEMA,
+        "generated_at": generated_at,
+        "requested": plan.starts,
+        "samples": len(found.lags),
+        "failed": len(found.failures),
+        "context": CONTEXT,
+        "metrics": {f"{name}_ms": _metric(measured[name]) for name in sorted(measured)},
+        "segments": [_segment(label, phase[label], by_label[label]) for label in labels],
+        "features": [_feature(label, by_label[label], found.broken) for label in features],
+    }
+
+
+def _present(samples_found: Sequence[Mapping[str, float]], name: str) -> list[float]:
+    return [one[name] for one in samples_found if name in one]
+
+
+def _metric(values: Sequence[float]) -> dict[str, Any]:
+    figures = samples.summary(values)
+    return {
+        "mean": float(figures.mean),
+        "min": float(figures.minimum),
+        "max": float(figures.maximum),
+        "median": float(figures.median),
+        "p95": float(figures.p95),
+        "stddev": figures.stddev,
+        "rsd_pct": figures.rsd,
+        "values": AsRead(values),
+    }
+
+
+def _segment(label: str, phase: str, values: Sequence[float]) -> dict[str, Any]:
+    figures = samples.summary(values)
+    return {
+        "label": label,
+        "phase": phase,
+        "samples": len(values),
+        "mean_ms": float(figures.mean),
+        "min_ms": float(figures.minimum),
+        "max_ms": float(figures.maximum),
+        "values": AsRead(values),
+    }
+
+
+def _feature(label: str, values: Sequence[float], broken: set[str]) -> dict[str, Any]:
+    figures = samples.summary(values)
+    name = label.removeprefix(_FEATURE)
+    return {
+        "name": name,
+        "status": "error" if name in broken else "ok",
+        "samples": len(values),
+        "mean_ms": float(figures.mean),
+        "max_ms": float(figures.maximum),
+        "values": AsRead(values),
+    }

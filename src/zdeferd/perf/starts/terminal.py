@@ -1,0 +1,212 @@
+"""Runs one zsh on a pseudo-terminal of its own, and leaves no process of it behind.
+
+Owns the child, its session and the master side of the terminal. Every instant is
+time.monotonic(), taken right after the read that brought the bytes. A prompt has been drawn
+when ZLE switches bracketed paste on, which it does right after it; where a configuration has
+that off, when the terminal is in ZLE's mode and has been quiet. Nothing waits without a limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import struct
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from ...errors import ZdeferdError
+
+PASTE_ON = b"\x1b[?2004h"
+QUIET_S = 0.05
+"""Silence after which a prompt without bracketed paste counts as drawn."""
+KEPT = 1 << 16
+"""Bytes of output to keep: a shell may print without end."""
+END_S = 1.0
+"""How long a shell may take to leave after its terminal has gone."""
+TURN_S = 0.002
+"""Longest wait for an end that no descriptor announces (macOS has no pidfd)."""
+SIZE = (50, 200)
+
+
+class Late(ZdeferdError):
+    """The awaited output did not come in time."""
+
+
+class Terminal:
+    """A program on a terminal; a context manager that ends all of it."""
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], limit_s: float) -> None:
+        self.pieces: list[tuple[float, int]] = []
+        """The instant of each piece of output, and the total length after it."""
+        self._text = bytearray()
+        self._dropped = 0
+        self._ended = False
+        self.fd, inside = os.openpty()
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
+        self.started = time.monotonic()
+        self._deadline = self.started + limit_s
+        try:
+            self.pid = _spawn(argv, env, os.ttyname(inside))
+        except OSError as error:
+            os.close(self.fd)
+            raise ZdeferdError(f"cannot start: {argv[0]}: {error.strerror}") from None
+        finally:
+            os.close(inside)
+        self._end = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- reading and writing ---------------------------------------------------
+
+    @property
+    def output(self) -> bytes:
+        """The output since the last keys, or the end of it."""
+        return bytes(self._text)
+
+    def type(self, keys: bytes) -> float:
+        """Type; -> the instant before. Output so far is forgotten."""
+        self.pieces, self._dropped = [], 0
+        self._text.clear()
+        at = time.monotonic()
+        os.write(self.fd, keys)
+        return at
+
+    def see(self, text: bytes) -> float:
+        """Wait for a text; -> the instant at which it was there. Late."""
+        while text not in self._text:
+            self._take(self._left(f"{text!r} did not come"))
+        return self.pieces[-1][0]
+
+    def prompt(self) -> float:
+        """Wait until a prompt has been drawn; -> the instant. Late."""
+        while PASTE_ON not in self._text:
+            left = self._left("no prompt came")
+            if not self._take(min(left, QUIET_S)) and self.pieces and self._in_zle():
+                break
+        return self.pieces[-1][0]
+
+    def settle(self, limit_s: float) -> None:
+        """Read and keep what comes within the limit."""
+        until = time.monotonic() + limit_s
+        while (left := until - time.monotonic()) > 0 and not self._reaped():
+            self._take(left)
+
+    def end(self) -> float:
+        """Wait for the program's end; -> the instant. Late."""
+        while not self._reaped():
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise Late("it did not end in time")
+            self._take(left if self._end >= 0 else min(left, TURN_S))
+        return time.monotonic()
+
+    def _left(self, what: str) -> float:
+        """Return the seconds left; Late at the limit, or where the program has ended."""
+        if self._reaped():
+            raise Late(f"{what}: the shell ended")
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise Late(f"{what} in time")
+        return left
+
+    def _take(self, limit_s: float) -> bool:
+        """Keep the next output within the limit; -> whether there was some."""
+        watched = [fd for fd in (self.fd, self._end) if fd >= 0]
+        ready, _, _ = select.select(watched, [], [], limit_s)
+        if self.fd not in ready:
+            return False
+        try:
+            piece = os.read(self.fd, KEPT)
+        except OSError:  # EIO: no program has the terminal now; its end is what is left to see
+            select.select([self._end] if self._end >= 0 else [], [], [], min(limit_s, TURN_S))
+            return False
+        self._text += piece
+        self.pieces.append((time.monotonic(), self._dropped + len(self._text)))
+        if (extra := len(self._text) - KEPT) > 0:
+            del self._text[:extra]
+            self._dropped += extra
+            self.pieces = self.pieces[-KEPT // 16 :]
+        return True
+
+    def output_at(self, length: int) -> bytes:
+        """Return the output up to a total length that a piece has."""
+        return bytes(self._text[: max(0, length - self._dropped)])
+
+    def _in_zle(self) -> bool:
+        """Return whether the terminal is as ZLE sets it; `read -q` leaves echo and Ctrl-\\ on."""
+        with contextlib.suppress(termios.error):
+            modes = termios.tcgetattr(self.fd)
+            typed = modes[3] & (termios.ICANON | termios.ECHO)
+            return not typed and modes[6][termios.VQUIT] in (b"\0", b"\xff")  # _POSIX_VDISABLE
+        return False
+
+    # --- the end ---------------------------------------------------------------
+
+    def _reaped(self) -> bool:
+        if not self._ended:
+            self._ended = os.waitpid(self.pid, os.WNOHANG)[0] != 0
+        return self._ended
+
+    def close(self) -> None:
+        """Take the terminal away, wait a little, and kill what is left of the session."""
+        os.close(self.fd)
+        self.fd = -1
+        until = time.monotonic() + END_S
+        while not self._reaped() and (left := until - time.monotonic()) > 0:
+            if self._end >= 0:
+                select.select([self._end], [], [], left)
+            else:
+                time.sleep(TURN_S)
+        for pid in _session(self.pid):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if not self._ended:
+            os.waitpid(self.pid, 0)
+            self._ended = True
+        if self._end >= 0:
+            os.close(self._end)
+
+
+def _spawn(argv: Sequence[str], env: Mapping[str, str], terminal: str) -> int:
+    """Start a program as the leader of a session whose terminal it is; -> its pid."""
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, terminal, os.O_RDWR, 0),
+        (os.POSIX_SPAWN_DUP2, 0, 1),
+        (os.POSIX_SPAWN_DUP2, 0, 2),
+        *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
+    ]
+    defaults = [signal.SIGPIPE, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP]
+    return os.posix_spawn(
+        argv[0], list(argv), dict(env), file_actions=actions, setsid=True, setsigdef=defaults
+    )
+
+
+def _inheritable() -> list[int]:
+    """Return descriptors of this process that no shell below it may get."""
+    found = []
+    for fd in map(int, os.listdir("/dev/fd")):
+        with contextlib.suppress(OSError):  # the one that listed them
+            if fd > 2 and os.get_inheritable(fd):
+                found.append(fd)
+    return found
+
+
+def _session(leader: int) -> list[int]:
+    """Return the processes of a session."""
+    import psutil
+
+    found = []
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError):
+            if os.getsid(pid) == leader:
+                found.append(pid)
+    return found

@@ -1,0 +1,266 @@
+"""`zdeferctl perf capture` with real shells, and configurations that show no prompt."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from support.perf import Evidence
+from support.user import Result, User, call
+
+from zdeferd.perf.starts.capture import Captured, Plan, document, environment
+
+pytestmark = pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
+
+LAGS = {
+    "command_lag_ms", "exit_time_ms", "first_command_lag_ms", "first_prompt_lag_ms", "input_lag_ms"
+}  # fmt: skip
+KEYS = "schema generated_at requested samples failed context metrics segments features"
+
+
+def capture(evidence: Evidence, zshrc: str, *words: str) -> Result:
+    dots = evidence.root / "dots"
+    dots.mkdir(exist_ok=True)
+    (dots / ".zshrc").write_text(zshrc)
+    return evidence.perf("capture", "--zdotdir", str(dots), *words)
+
+
+def children() -> set[int]:
+    """Processes below this one, and those of sessions that it started."""
+    return {process.pid for process in psutil.Process().children(recursive=True)}
+
+
+def processes_with(marker: str) -> list[int]:
+    """Processes whose command line has a word."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if marker in process.cmdline():
+                found.append(process.pid)
+    return found
+
+
+def test_a_configuration_without_any_probe(evidence: Evidence) -> None:
+    result = capture(evidence, "PROMPT='%~ bare> '\n", "-n", "2")
+    assert result.code == 0
+    assert re.search(r"first_prompt_lag_ms\s+\d+\.\d\d", result.out)
+    (path,) = evidence.folder.glob("perf-capture-*.json")
+    made = json.loads(path.read_text())
+    assert " ".join(made) == KEYS
+    assert set(made["metrics"]) == LAGS
+    assert (made["requested"], made["samples"], made["failed"]) == (2, 2, 0)
+    assert made["segments"] == made["features"] == []
+    first = made["metrics"]["first_prompt_lag_ms"]
+    assert " ".join(first) == "mean min max median p95 stddev rsd_pct values"
+    assert all(0.5 < ms < 10_000 for ms in first["values"])
+    assert children() == set()
+
+
+def test_a_slow_configuration_takes_as_long(evidence: Evidence) -> None:
+    result = capture(evidence, "zmodload zsh/zselect; zselect -t 20\n", "-n", "1", "--json")
+    metrics = result.document["metrics"]
+    for name in ("first_prompt_lag_ms", "first_command_lag_ms", "exit_time_ms"):
+        assert metrics[name]["median"] >= 200
+    assert metrics["command_lag_ms"]["median"] < 150
+
+
+PROBES = r"""
+{
+  print -r -- "SEGMENT name=pre_plugin_total ms=12 phase=pre_plugin sample=$PERF_SAMPLE_CONTEXT"
+  print -r -- "SEGMENT name=feature/noop ms=3 phase=core sample=$PERF_SAMPLE_CONTEXT"
+  print -r -- "SEGMENT name=feature/bad ms=4 phase=core sample=$PERF_SAMPLE_CONTEXT"
+  print -r -- "ERROR level=ERROR module=bad"
+  print -r -- "PROMPT_READY_COMPLETE 34"
+} >>$PERF_SEGMENT_LOG
+[[ $ZSH_LOG_STRUCTURED == 1 ]] && print '{"type":"segment"}' >>$PERF_SEGMENT_JSON_LOG
+"""
+
+
+def test_segments_and_features(evidence: Evidence) -> None:
+    made = capture(evidence, PROBES, "-n", "2", "--json").document
+    assert [one["label"] for one in made["segments"]] == [
+        "feature/bad", "feature/noop", "pre_plugin_total", "prompt_ready"
+    ]  # fmt: skip
+    assert made["segments"][2] == {
+        "label": "pre_plugin_total", "phase": "pre_plugin", "samples": 2, "mean_ms": 12,
+        "min_ms": 12, "max_ms": 12, "values": [12, 12],
+    }  # fmt: skip
+    assert made["metrics"]["prompt_ready_ms"]["values"] == [34, 34]
+    statuses = {one["name"]: one["status"] for one in made["features"]}
+    assert statuses == {"bad": "error", "noop": "ok"}
+    assert (evidence.folder / "perf-sidecar.jsonl").read_text() == '{"type":"segment"}\n'
+    raw = evidence.perf("features", "--raw").out
+    assert "timing.noop=3.00\n" in raw
+
+
+def test_no_segments(evidence: Evidence) -> None:
+    made = capture(evidence, PROBES, "-n", "1", "--no-segments", "--json").document
+    assert made["metrics"]["pre_plugin_total_ms"]["values"] == [12]
+    assert not (evidence.folder / "perf-sidecar.jsonl").exists()
+
+
+def test_the_environment_of_a_sample() -> None:
+    own = environment({"TERM": "dumb", "PERF_SEGMENT_JSON_LOG": "/x"}, "", "/log", True)
+    assert own == {
+        "PERF_SAMPLE_CONTEXT": "cold", "PERF_SEGMENT_LOG": "/log", "TERM": "xterm-256color",
+        "PERF_SEGMENT_JSON_LOG": "/log.jsonl", "ZSH_LOG_STRUCTURED": "1",
+        "ZSH_FEATURE_TELEMETRY": "1", "ZDEFERD_AUTOSTART": "0",
+    }  # fmt: skip
+    assert "PERF_SEGMENT_JSON_LOG" not in environment(
+        {"PERF_SEGMENT_JSON_LOG": "/x"}, "", "/l", False
+    )
+
+
+def test_a_dry_run_starts_nothing(evidence: Evidence) -> None:
+    result = capture(evidence, "touch ~/started\n", "--dry-run")
+    assert "would start 5 cold starts of" in result.out
+    assert "PERF_SAMPLE_CONTEXT=cold" in result.out
+    assert not evidence.folder.exists()
+    assert not (evidence.root / "started").exists()
+
+
+def test_output_goes_to_a_file_too(evidence: Evidence) -> None:
+    out = evidence.root / "mine.json"
+    result = capture(evidence, "", "-n", "1", "--quiet", "--output", str(out))
+    assert result.out == ""
+    (kept,) = evidence.folder.glob("perf-capture-*.json")
+    assert kept.read_text() == out.read_text()
+
+
+def test_history_gets_no_line(evidence: Evidence) -> None:
+    history = evidence.root / "history"
+    history.write_text("mine\n")
+    capture(evidence, f"HISTFILE={history} HISTSIZE=99 SAVEHIST=99\n", "-n", "1")
+    assert history.read_text() == "mine\n"
+
+
+# --- configurations that are hard to measure -----------------------------------
+
+
+@pytest.mark.parametrize(
+    "zshrc",
+    [
+        "PROMPT='$RANDOM> '; setopt prompt_subst\n",
+        "unset zle_bracketed_paste; PROMPT='plain> '\n",
+        "PROMPT=$'one\\ntwo %# '\n",
+        "zle_highlight=(paste:none); PROMPT=''\n",
+        "print some words; print more; RPROMPT=right\n",
+    ],
+)
+def test_prompts_of_all_kinds(evidence: Evidence, zshrc: str) -> None:
+    made = capture(evidence, zshrc, "-n", "1", "--json").document
+    assert made["samples"] == 1
+    assert "command_lag_ms" in made["metrics"]
+
+
+def test_an_instant_prompt_counts_when_it_is_seen(evidence: Evidence) -> None:
+    zshrc = (
+        "PROMPT='the prompt> '; print -n -- 'the prompt> '\n"
+        "zmodload zsh/zselect; zselect -t 30; print -n $'\\r'\n"
+    )
+    metrics = capture(evidence, zshrc, "-n", "1", "--json").document["metrics"]
+    lag = metrics["first_prompt_lag_ms"]["median"]
+    assert lag < metrics["first_command_lag_ms"]["median"] - 200
+
+
+BAD = {
+    "no prompt": "while :; do zmodload zsh/zselect; zselect -t 100; done\n",
+    "exits": "exit 3\n",
+    "asks": "read -q '?Update? [y/N] '\n",
+    "prints for ever": "while :; do print -r -- ${(l:200::x:)}; done\n",
+    "execs": "exec sleep 97531\n",
+    "ignores all": "trap '' HUP TERM INT; while :; do sleep 97531; done\n",
+}
+
+
+@pytest.mark.parametrize("zshrc", BAD.values(), ids=BAD)
+def test_no_prompt_is_no_sample(evidence: Evidence, zshrc: str) -> None:
+    before = set(os.listdir("/dev/fd"))
+    result = capture(evidence, zshrc, "-n", "1", "--retries", "0", "--timeout", "1s")
+    assert result.code == 1
+    assert "no authentic sample" in result.err
+    assert children() == set()
+    assert processes_with("97531") == []
+    assert not evidence.folder.exists()
+    assert set(os.listdir("/dev/fd")) == before
+    assert not list(Path("/tmp").glob("zdeferd-perf.*/*"))
+
+
+def test_a_start_that_fails_is_tried_again_or_counted(evidence: Evidence) -> None:
+    count = evidence.root / "count"
+    zshrc = f"print x >>{count}; [[ $(<{count}) == x ]] && exit\n"
+    made = capture(evidence, zshrc, "-n", "1", "--retries", "1", "--json").document
+    assert (made["samples"], made["failed"]) == (1, 0)
+    count.unlink()
+    result = capture(evidence, zshrc, "-n", "2", "--retries", "0", "--timeout", "5s")
+    assert "1 of 2 starts gave no sample" in result.out
+
+
+def test_background_jobs_of_a_configuration_are_ended(evidence: Evidence) -> None:
+    capture(evidence, "( trap '' HUP; exec sleep 97532 ) &!\n", "-n", "1")
+    assert processes_with("97532") == []
+
+
+# --- classify ------------------------------------------------------------------
+
+
+def classify(evidence: Evidence, *words: str) -> Result:
+    dots = str(evidence.root / "dots")
+    return evidence.perf("classify", "--runs", "2", "--zdotdir", dots, *words)
+
+
+def test_classify_captures_first(evidence: Evidence) -> None:
+    capture(evidence, "", "--dry-run")
+    first = classify(evidence)
+    assert first.code == 0
+    assert re.findall(r"metric=(\w+)", first.out) == ["first_prompt_lag_ms", "command_lag_ms"]
+    assert "runs=2 " in first.out
+    assert len(list(evidence.folder.glob("perf-capture-*.json"))) == 1
+    assert evidence.perf("status").code == 0
+
+
+def test_explore_keeps_no_capture(evidence: Evidence) -> None:
+    capture(evidence, "", "--dry-run")
+    assert classify(evidence, "--goal", "explore").code == 0
+    assert not evidence.folder.exists()
+
+
+def test_classify_of_no_sample(evidence: Evidence) -> None:
+    capture(evidence, "exit\n", "--dry-run")
+    dots = evidence.root / "dots"
+    (dots / ".zshrc").write_text("exit\n")
+    result = classify(evidence, "--json", "--retries", "0")
+    assert result.code == 1
+    assert result.document["error"] == "no_successful_captures"
+    assert "no authentic sample" in result.err
+
+
+# --- usage ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("-n", "0"), ("-n", "x"), ("--timeout", "0"), ("--timeout", "soon"), ("--timeout", "2h"),
+     ("--zdotdir", "/nowhere/at-all"), ("surplus",)],
+)  # fmt: skip
+def test_usage(evidence: Evidence, words: tuple[str, ...]) -> None:
+    assert evidence.perf("capture", *words).code == 1
+
+
+def test_without_zsh(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(user.root))
+    result = call("perf", "capture", "-n", "1")
+    assert result.code == 1
+    assert "zsh is not on PATH" in result.err
+
+
+def test_a_metric_of_some_samples_is_not_made_up() -> None:
+    lags = [{"first_prompt_lag": 5.5, "command_lag": 1.0}, {"first_prompt_lag": 6.0}]
+    made: dict[str, Any] = document(Captured(lags, [{}, {}], set(), ["late"], ""), Plan(3), "now")
+    assert made["metrics"]["command_lag_ms"]["values"] == [1.0]
+    assert (made["requested"], made["samples"], made["failed"]) == (3, 2, 1)
