@@ -74,13 +74,13 @@ _zdeferd[exchange]=1
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   [[ -n ${_zdeferd[fd]-} ]] || return 0  # the visit has ended
   (( $#_zdeferd_outbox )) || .zdeferd-look-up  # before there is a local
-  local -i said=0
+  local -i _zdeferd_said=0
   {
     (( $#_zdeferd_outbox )) || .zdeferd-pack
     _zdeferd[prepared]=1
-    if [[ $_zdeferd[phase] != answer ]] || .zdeferd-send; then said=1; fi
+    if [[ $_zdeferd[phase] != answer ]] || .zdeferd-send; then _zdeferd_said=1; fi
   } always {
-    (( said )) || .zdeferd-end unanswered
+    (( _zdeferd_said )) || .zdeferd-end unanswered
   }
   return 0
 }
@@ -148,14 +148,14 @@ _zdeferd[exchange]=1
 # of what is left.
 .zdeferd-piece() {
   builtin emulate -L zsh -o warn_create_global
-  local encoded
+  local _zdeferd_encoded
   local -i from=_zdeferd[piece]*64000+1
-  local -a frames=(hello protocol=2 nonce=$_zdeferd[nonce]
+  local -a _zdeferd_frames=(hello protocol=2 nonce=$_zdeferd[nonce]
     seq=$(( _zdeferd[seq] - $#_zdeferd_outbox + 1 )) version=$_zdeferd_version
     piece number=$(( _zdeferd[piece] + 1 )) of=$(( ($#message - 1) / 64000 + 1 ))
     bytes=${message[from,from+63999]})
   .zdeferd-encode
-  message=$encoded
+  message=$_zdeferd_encoded
 }
 
 # What a live shell may need when our files have been removed, or are those of another version.

@@ -72,6 +72,39 @@ def test_exported_variables_that_code_mentions(home: Path, peer: Peer, start: St
     assert as_a_job(home, visit, c) == (0, "value-of-NVM_DIR value-of-MY_TOKEN 0\n")
 
 
+NAMES_OF_OURS = [
+    *("any", "body", "called", "encoded", "events", "exported", "fd", "first", "folders", "frames"),
+    *(
+        "job",
+        "jobs",
+        "known",
+        "last",
+        "loaded",
+        "mask",
+        "mentioned",
+        "module",
+        "n",
+        "name",
+        "names",
+    ),
+    *("nul", "pool", "ready", "said", "seconds", "text", "words"),
+]
+
+
+@pytest.mark.parametrize("when", ["at once", "from a timer"])
+def test_exported_variables_that_are_named_as_locals(when: str, peer: Peer, start: Start) -> None:
+    """What packs has locals, and the timer's function that calls it."""
+    exported = " ".join(f"{name}=my-{name}" for name in NAMES_OF_OURS)
+    add = "zdefer add a -- f"
+    timed = f"zmodload zsh/sched; sched +1 '{add}'"
+    before = f"export {exported}\nf() {{ : {' '.join(NAMES_OF_OURS)} }}\n"
+    start(before + (add if when == "at once" else timed)).prompt()
+    while not (visit := peer.take()).jobs:
+        pass
+    found = sorted(visit.context.exported.split("\0"))
+    assert found == sorted(f"{name}=my-{name}" for name in NAMES_OF_OURS)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="no file says the umask")
 @pytest.mark.parametrize("umask", ["022", "077", "002", "0", "777"])
 def test_the_umask(umask: str, home: Path, peer: Peer, start: Start) -> None:

@@ -29,7 +29,7 @@ INNER = {
     f".zdeferd-{name}"
     for name in (
         *("compose", "gather", "encode", "surroundings", "equipment"),
-        *("commands", "mention", "oversize", "math"),
+        *("commands", "mention", "oversize", "math", "context", "mask", "tell", "awake"),
     )
 }
 """The same for what .zdeferd-pack calls, under its options."""

@@ -318,7 +318,7 @@ def test_the_simplest_calls_are_those_that_were_looked_at(peer: Peer, start: Sta
 def test_a_variable_may_have_any_name(peer: Peer, start: Start) -> None:
     """Packing has locals of its own; they hide nobody's."""
     text = "".join(path.read_text() for path in PLUGIN.parent.rglob("*.zsh"))
-    names = {"said", "job", "any", "body", "called", "frames", "encoded", "n", "name"}
+    names = {"job", "any", "body", "called", "words", "folders", "n", "name", "fd", "ready"}
     assert all(re.search(rf"^ *local .*\b{name}\b", text, re.M) for name in names), "ours"
     options = " ".join(f"--env {name}" for name in sorted(names))
     values = "; ".join(f"{name}=my-{name}" for name in names)
