@@ -97,7 +97,7 @@ def test_completion_comes_unnoticed_under(name: str, peer: Peer, start: Start) -
     peer.take()
     wait_for_visit(peer.path, shell)
     assert tell(shell, commands) == expected
-    assert "2" in shell.ask("$calls")
+    assert "3" in shell.ask("$calls")
 
 
 SILENT = [
