@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from floods.crowd import Caller, callers, descriptors
-from support import systemd
+from support import cgroups, systemd
 from support.daemon import Peer, attempts, visit
 from support.systemd import UserManager
 
@@ -55,6 +55,26 @@ def finish_blocked_job(manager: UserManager, gate: Path) -> None:
         ["DEFERRED", "id=second"],
         ["SEGMENT", "name=deferred_total"],
     ]
+
+
+@pytest.mark.skipif(bool(cgroups.why_not()), reason=cgroups.why_not())
+def test_a_job_has_a_cgroup_below_the_units(manager: UserManager) -> None:
+    """Also one that the restarted daemon starts while an older job runs on."""
+    gate = start_blocked_job(manager)
+    older = cgroup_of(int((manager.state / "lock").read_text())).removesuffix("/zdeferd")
+    manager.signal(signal.SIGKILL)
+    manager.wait_for_property("ActiveState", "inactive", "failed", "activating", "active")
+    with Peer(manager.socket) as peer:
+        peer.ask(visit("n2", 1, {"third": "cat /proc/self/cgroup"}))
+    gate.write_text("go\n")
+    manager.wait_until_done(3)
+    printed = (manager.state / "runs/3/output").read_text()
+    assert f"0::{older}/runs/3.1" in printed
+
+
+def cgroup_of(pid: int) -> str:
+    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    return next(line.removeprefix("0::") for line in lines if line.startswith("0::"))
 
 
 def test_the_first_visits_start_the_daemon_and_lose_nothing(manager: UserManager) -> None:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
         grace_ms: int
         output_limit_bytes: int
         background: bool
+        cgroup: str
+        """The cgroup that cgroup.py divides; empty: none."""
         limits: dict[str, list[int]]
         """Of each name in resources.py the soft and the hard limit."""
 

@@ -34,7 +34,7 @@ import signal
 import time
 
 from ..crashpoints import reached
-from . import processes, records, resources
+from . import cgroup, processes, records, resources
 from .folder import (
     ALIVE,
     CANCELLED,
@@ -106,9 +106,16 @@ class Attempt:
         self._folder, self._number = request["folder"], request["attempt"]
         self._mark = mark_of(self._folder, self._number)
         self._has_job_lock = False
+        self._base, self._group = request.get("cgroup", ""), ""
 
     def run(self) -> None:
         """Start, supervise, record. Refused: no process was started."""
+        try:
+            self._run()
+        finally:
+            cgroup.remove(self._group)
+
+    def _run(self) -> None:
         try:
             lock, room, started = self._take_lock(), self._reserve(), self._mark_started()
         except OSError as error:
@@ -129,7 +136,7 @@ class Attempt:
             all_ended = True
         else:
             reached("runner.spawned")
-            supervision = Supervision(self._request, self._signals, output, pid, began)
+            supervision = Supervision(self._request, self._signals, output, pid, began, self._group)
             self._tell_of_job(started, pid)
             reached("runner.told")
             facts |= supervision.run()
@@ -137,7 +144,8 @@ class Attempt:
             if facts["ended_by"] == "cancel" and not self._is_cancelled():
                 raise Interrupted("SIGTERM of another process than zdeferd, as at a shutdown")
             all_ended = supervision.nothing_left()
-        self._record(room, facts | {"ended_at": time.time()} | records.cost() | _sizes(output))
+        cost = records.cost() | cgroup.cpu_ms(self._group)
+        self._record(room, facts | {"ended_at": time.time()} | cost | _sizes(output))
         os.close(lock)
         reached("runner.unlocked")
         os.close(self._alive)  # here: at its exit the kernel closes files last
@@ -191,7 +199,8 @@ class Attempt:
         fd = open_file(self._mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         reached("runner.marking")
         try:
-            mark = {"pid": os.getpid(), "started_at": time.time()}
+            self._group = cgroup.make(self._base, os.path.basename(self._folder), self._number)
+            mark = {"pid": os.getpid(), "started_at": time.time(), "cgroup": self._group}
             write_all(fd, json.dumps(mark).encode() + b"\n")
             reached("runner.marked")
         except OSError:
@@ -210,12 +219,20 @@ class Attempt:
         """Return the job's output and its pid. CannotStart, or Refused: it may work later."""
         try:
             reading, writing = os.pipe()
-            pid = launch(self._request, writing, self._open_job_lock())
+            pid = self._launch_in_group(writing, self._open_job_lock())
         except OSError as error:
             self._unmark()
             raise Refused(f"cannot make a process: {error.strerror}") from None
         os.close(writing)
         return self._output(reading), pid
+
+    def _launch_in_group(self, output: int, job_lock: int) -> int:
+        self._group = cgroup.enter(self._group)
+        try:
+            return launch(self._request, output, job_lock)
+        finally:
+            if self._group and not cgroup.leave(self._base):
+                self._group = ""  # it is among what would be killed
 
     def _unmark(self) -> None:
         """Remove the traces of a start: no process was made."""

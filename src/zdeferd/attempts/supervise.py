@@ -29,7 +29,7 @@ import select
 import signal
 import time
 
-from . import processes, resources
+from . import cgroup, processes, resources
 from .output import Output
 
 TYPE_CHECKING = False
@@ -75,10 +75,16 @@ class Supervision:
     """Supervises one job, from before the start of `pid` (`began`, monotonic) to the end of all."""
 
     def __init__(
-        self, request: Request, signals: Signals, output: Output, pid: int, began: float
+        self,
+        request: Request,
+        signals: Signals,
+        output: Output,
+        pid: int,
+        began: float,
+        group: str = "",
     ) -> None:
         self._request, self._signals, self._output, self._pid = request, signals, output, pid
-        self._began = began
+        self._began, self._group = began, group
         self._status: int | None = None
         self._childless = False
         self._ended_behind = 0
@@ -152,11 +158,17 @@ class Supervision:
 
     def _kill(self, deadline: float) -> None:
         while not self.nothing_left():
+            # At once by the cgroup; then what has left it.
+            if cgroup.kill(self._group) and self._killed():
+                return
             killed = processes.kill_all(self._tree)
-            if self._until(self.nothing_left, time.monotonic() + ROUND_S):
+            if self._killed():
                 return
             if not killed and time.monotonic() > deadline:
                 return
+
+    def _killed(self) -> bool:
+        return self._until(self.nothing_left, time.monotonic() + ROUND_S)
 
     def _tree(self) -> list[processes.Process]:
         if processes.LINUX:

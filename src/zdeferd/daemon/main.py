@@ -20,7 +20,7 @@ from typing import Any
 import uvloop
 
 from .. import __version__, crashpoints
-from ..attempts import resources
+from ..attempts import cgroup, resources
 from ..errors import AlreadyRunning, LedgerError, RequestRefused, WireError, ZdeferdError
 from ..jobs.files import Configuration
 from ..ledger.committer import Committer
@@ -138,7 +138,7 @@ class _Daemon:
         ledger = self._open_ledger()
         committer = Committer(ledger, loop)
         notifier = Notifier(os.environ, loop)
-        self._executor = Executor(self._paths.runs, before, loop)
+        self._executor = Executor(self._paths.runs, before, loop, cgroup.delegated())
         self._dispatcher = self._make_dispatcher(committer, loop)
         self._dispatcher.say_problems()
         self._listen_to_signals(loop)

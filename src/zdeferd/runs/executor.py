@@ -72,8 +72,9 @@ class Executor:
         runs: str,
         limits: dict[str, tuple[int, int]],
         loop: asyncio.AbstractEventLoop,
+        cgroup: str = "",
     ) -> None:
-        self._runs, self._limits, self._loop = runs, limits, loop
+        self._runs, self._limits, self._loop, self._cgroup = runs, limits, loop, cgroup
         self._alive: dict[int, _Watched] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Future[None] | None = None
@@ -275,6 +276,7 @@ class Executor:
             "grace_ms": round(settings.kill_grace_s * 1000),
             "output_limit_bytes": settings.output_limit_bytes,
             "background": job.background,
+            "cgroup": self._cgroup,
             "limits": self._limits,
         }
 

@@ -1,9 +1,10 @@
 """Ends the processes that a job left running when its runner vanished.
 
-Owns the search for them. Sure are the job's leader (its number and its start are in the mark)
-and each process that has inherited the opening of `job.lock` that holds its flock. With them
-go the job's own session, once one of its members is sure, and all their children. No other
-process is signalled: one that opened `job.lock` itself is not of the job.
+Owns the search for them. All that is in the attempt's cgroup (attempts/cgroup.py) is of the job,
+and is killed at once. With a cgroup or without, these are sure too: the job's leader (its number
+and its start are in the mark), and each process that has inherited the opening of `job.lock` that
+holds its flock. With them go the job's own session, once one of its members is sure, and all
+their children. No other process is signalled: one that opened `job.lock` itself is not of the job.
 
 Assumes that the runner is gone (runs/judge.py said Vanished) and that the job was started in
 this boot, because numbers and starts are this boot's. On macOS the kernel says only that a
@@ -15,7 +16,7 @@ import os
 import signal
 import time
 
-from ..attempts import processes, records
+from ..attempts import cgroup, processes, records
 from ..attempts.folder import JOB_LOCK, open_file
 
 LAST_WAIT_S = 10.0
@@ -37,9 +38,19 @@ def end(folder: str, grace_s: float) -> bool:
     while left := _left(folder):
         if time.monotonic() > deadline:
             return False
-        processes.kill_all(lambda: _left(folder))
-        processes.wait_ended(left, ROUND_S)
+        if not cgroup.kill(_group(folder)) or not processes.wait_ended(left, ROUND_S):
+            processes.kill_all(lambda: _left(folder))
+            processes.wait_ended(left, ROUND_S)
+    cgroup.remove(_group(folder))
     return True
+
+
+def _group(folder: str) -> str:
+    """Return the cgroup of the last attempt; empty: it had none."""
+    try:
+        return str(records.marks(folder, records.latest(folder)).get("cgroup", ""))
+    except FileNotFoundError:
+        return ""
 
 
 def _left(folder: str) -> list[processes.Process]:
@@ -53,6 +64,7 @@ def _left(folder: str) -> list[processes.Process]:
         return processes.session_of(leader_pid) if _held(job_lock) else []
     table = processes.processes()
     sure = [process for process in table.values() if processes.has_locked(process.pid, lock)]
+    sure += [table[pid] for pid in cgroup.members(marks.get("cgroup", "")) if pid in table]
     leader = table.get(leader_pid)
     if leader and leader.started == marks.get("job_started"):
         sure.append(leader)
