@@ -28,6 +28,7 @@ SUBVERBS = {
     "badge": "badges for a README and for CI",
     "features": "what each feature costs, from a capture",
     "trend": "do metrics rise or fall, and since when?",
+    "compare": "is one configuration, or commit, slower than another?",
 }
 """Every verb of `perf` and its line of help, in the order of `zdeferctl perf --help`."""
 

@@ -1,0 +1,195 @@
+"""Compares two configurations: their samples taken in turns, and an honest verdict.
+
+The order changes with each round, so that what the machine does meanwhile meets both. One start
+of each, which fills caches, is not counted. The verdict is pure.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import tarfile
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ...errors import ZdeferdError
+from ...machine.paths import socket_path
+from .. import reading, samples
+from ..jsontext import AsRead
+from .capture import Plan, environment, find_zsh
+from .lags import Shell, first_prompt, sample
+from .terminal import Late
+
+SAME_SHARE = 0.05
+"""A difference within this share of A's median does not matter."""
+MOST_ENOUGH = 100_000
+GIT_S = 60
+
+
+class Side(NamedTuple):
+    """One of the two configurations."""
+
+    name: str
+    zdotdir: str
+
+
+class Compared(NamedTuple):
+    """The verdict on two groups of samples; the difference is B's median less A's, in ms."""
+
+    median_a: float
+    median_b: float
+    diff: float
+    low: float
+    high: float
+    verdict: str
+    enough: int
+
+
+# --- the verdict ---------------------------------------------------------------
+
+
+def judge(a: Sequence[float], b: Sequence[float]) -> Compared:
+    """Return the verdict on the samples of A and B."""
+    interval = samples.bootstrap([a, b], lambda drawn: _difference(drawn[0], drawn[1]))
+    median, diff = samples.median(a), _difference(a, b)
+    margin = SAME_SHARE * median
+    verdict = _verdict(interval, margin)
+    enough = _enough(min(len(a), len(b)), interval, diff, margin)
+    return Compared(median, samples.median(b), diff, interval.low, interval.high, verdict, enough)
+
+
+def _difference(a: Sequence[float], b: Sequence[float]) -> float:
+    return samples.median(b) - samples.median(a)
+
+
+def _verdict(interval: samples.Interval, margin: float) -> str:
+    if -margin <= interval.low and interval.high <= margin:
+        return "same"
+    if interval.low > 0:
+        return "slower"
+    return "faster" if interval.high < 0 else "unsure"
+
+
+def _enough(count: int, interval: samples.Interval, diff: float, margin: float) -> int:
+    """Return how many samples would decide: the interval narrows with the root of their number.
+
+    It must leave 0, or fit within the margin, whichever needs less.
+    """
+    half = (interval.high - interval.low) / 2
+    needed = max(abs(diff), margin - abs(diff), 1e-9)
+    return min(MOST_ENOUGH, max(2, math.ceil(count * (half / needed) ** 2)))
+
+
+# --- measuring -----------------------------------------------------------------
+
+
+def measure(
+    sides: Sequence[Side],
+    count: int,
+    metric: str,
+    plan: Plan,
+    env: Mapping[str, str],
+    folder: str,
+    progress: Callable[[str], None],
+) -> list[list[float]]:
+    """Return so many values of a metric for each side, in turns. ZdeferdError, NoSample."""
+    found: list[list[float]] = [[] for _ in sides]
+    for number in range(-1, count):
+        progress(f"round {number + 1} of {count}")
+        order = list(enumerate(sides))
+        for at, side in order if number % 2 else reversed(order):
+            value = _value(side, metric, plan, env, f"{folder}/log")
+            if number >= 0:
+                found[at].append(value)
+    return found
+
+
+def _value(side: Side, metric: str, plan: Plan, env: Mapping[str, str], log: str) -> float:
+    """Return one value of a metric, after retries; ZdeferdError names the side."""
+    own = environment(env, side.zdotdir, log, plan.segments)
+    shell = Shell(find_zsh(env), own, log, plan.limit_s)
+    reason = f"it has no {metric}_ms"
+    for _ in range(plan.retries + 1):
+        for path in (log, f"{log}.jsonl"):
+            if os.path.exists(path):
+                os.unlink(path)
+        try:
+            value = _one(shell, metric, env)
+        except Late as late:
+            reason = str(late)
+            continue
+        if value is not None:
+            return value
+    raise ZdeferdError(f"no authentic sample: {side.name}: {reason}", "start zsh with it and see")
+
+
+def _one(shell: Shell, metric: str, env: Mapping[str, str]) -> float | None:
+    if metric == "first_prompt_lag":
+        return first_prompt(shell)
+    found: dict[str, float] = sample(shell, socket_path(env))
+    if metric not in found and os.path.exists(shell.log):
+        return next(iter(reading.read(shell.log, [metric]).values.get(metric, [])), None)
+    return found.get(metric)
+
+
+# --- revisions -----------------------------------------------------------------
+
+
+def revisions(text: str, folder: str) -> tuple[Side, Side]:
+    """Return the configurations of `REV..REV` of the repository here, unpacked in a folder.
+
+    The repository is only read. ZDOTDIR is the folder in it that this process stands in.
+    """
+    first, _, second = text.partition("..")
+    prefix = _git("rev-parse", "--show-prefix").decode().strip()
+    sides: list[Side] = []
+    for name in (first or "HEAD", second or "HEAD"):
+        commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        root = os.path.join(folder, str(len(sides)))
+        os.mkdir(root)
+        archive = f"{root}.tar"
+        top = _git("rev-parse", "--show-toplevel").decode().strip()
+        _git("-C", top, "archive", f"--output={archive}", commit.decode().strip())
+        with tarfile.open(archive) as file:
+            file.extractall(root, filter="data")
+        sides.append(Side(name, os.path.join(root, prefix)))
+    return sides[0], sides[1]
+
+
+def _git(*words: str) -> bytes:
+    try:
+        done = subprocess.run(
+            ["git", *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=GIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ZdeferdError(f"cannot run git: {error}") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip() or f"no such revision: {words[-1]}"
+        raise ZdeferdError(f"git: {said}", "name REV..REV inside a repository, or two folders")
+    return done.stdout
+
+
+# --- the document --------------------------------------------------------------
+
+
+def document(
+    sides: Sequence[Side], values: Sequence[Sequence[float]], found: Compared
+) -> dict[str, Any]:
+    """Return a comparison as `perf compare --json` has it."""
+    medians = (found.median_a, found.median_b)
+    made: dict[str, Any] = {
+        key: {"name": side.name, "median_ms": float(median), "values": AsRead(group)}
+        for key, side, median, group in zip("ab", sides, medians, values, strict=True)
+    }
+    return made | {
+        "diff_ms": float(found.diff),
+        "low": float(found.low),
+        "high": float(found.high),
+        "verdict": found.verdict,
+        "enough": found.enough,
+    }
