@@ -43,6 +43,7 @@ POINTS = {
     "daemon.end-committed": "a run's outcome and its lines are durable",
     "daemon.discarding": "a part of an ended run's folder is removed",
     "daemon.discarded": "all of it is",
+    "daemon.log-ready": "a log may be written; one of the daemon's that was full is moved aside",
     "daemon.line-due": "a line's place is known, and not recorded",
     "daemon.line-intended": "where a line is about to be appended is durable",
     "daemon.line-appended": "the line is in its file, and not marked",

@@ -214,8 +214,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Idle exit, when socket-activated."""
     log: str = ""
     """The shared log where no shell names one; empty: `deferred.log` in the state folder."""
+    log_limit_bytes: int = 10 << 20
+    """`deferred.log` and its sidecar are rotated when they have reached this size."""
+    log_keep: int = 5
+    """So many older ones are kept of each."""
     state_dir: str = ""
     """Empty: `$XDG_STATE_HOME/zdeferd`."""
+
+
+class Rotation(NamedTuple):
+    """Which logs the daemon rotates, from which size on, and how many older ones are kept."""
+
+    paths: frozenset[str]
+    limit_bytes: int
+    keep: int
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,14 @@ def test_a_zshrc_that_install_made_goes_again(home: Path) -> None:
 def test_purge_leaves_what_is_not_zdeferds(home: Path) -> None:
     state = home / ".local/state/zdeferd"
     (state / "runs/1").mkdir(parents=True)
-    for name in ("ledger.sqlite3", "ledger.sqlite3-wal", "lock", "runs/1/output", "mine"):
+    for name in (
+        "ledger.sqlite3",
+        "ledger.sqlite3-wal",
+        "lock",
+        "runs/1/output",
+        "mine",
+        "deferred.log.2",
+    ):
         (state / name).touch()
     for step in uninstall_plan(host(home), purge=True):
         carry_out(step)

@@ -110,7 +110,7 @@ STORIES = (
             ),
             *("daemon.discarding", "daemon.discarded", "daemon.line-due", "daemon.line-intended"),
             *("daemon.line-appended", "daemon.line-flushed", "daemon.line-marked"),
-            "daemon.leaving",
+            *("daemon.log-ready", "daemon.leaving"),
             *("spawner.asked", "spawner.ready", "spawner.forked", "spawner.answered"),
             *("runner.forked", "runner.locked", "runner.reserved", "runner.marking"),
             *("runner.marked", "runner.spawned", "runner.told", "runner.job-ended"),

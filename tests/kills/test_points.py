@@ -69,7 +69,7 @@ def points_in_the_code() -> set[str]:
     found: set[str] = set()
     for path in Path(zdeferd.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("reached"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "reached":
                 found.update(ast.literal_eval(argument) for argument in node.args)
     return found
 

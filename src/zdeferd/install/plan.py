@@ -9,6 +9,7 @@ full path, socket-activated. On macOS: a launchd agent. Elsewhere a marker in th
 folder allows the shim to start `zdeferd --detach` itself.
 """
 
+import glob
 import os
 import plistlib
 import shlex
@@ -166,6 +167,8 @@ def _purge(paths: Paths) -> Iterator[Step]:
     for path in (paths.lock, paths.lock + VERSION):
         yield Remove(path)
     for path in (paths.shared_log, f"{paths.state}/deferred.jsonl", paths.daemon_log):
+        yield Remove(path)
+    for path in sorted(glob.glob(f"{glob.escape(paths.state)}/deferred.*.[0-9]*")):  # rotated
         yield Remove(path)
     yield Remove(paths.runs, tree=True)
     yield RemoveEmpty(paths.state)

@@ -18,7 +18,7 @@ import msgspec
 from ..errors import UnsafePath
 from ..machine import files
 from ..machine.paths import Paths
-from ..model import Job, Settings
+from ..model import Job, Rotation, Settings
 from .cycles import find_cycle
 from .keys import job_from_table, settings_from_table
 from .problems import Problem, Refused, distinct, unreadable
@@ -87,6 +87,12 @@ class Configuration:
     def default_log(self) -> str:
         """The shared log of a shell that names none."""
         return self.settings.log or self._paths.shared_log
+
+    def rotation(self) -> Rotation:
+        """Return which logs are rotated, and when: the daemon's own, none that a user names."""
+        log, settings = self._paths.shared_log, self.settings
+        own = frozenset({log, f"{os.path.splitext(log)[0]}.jsonl"})
+        return Rotation(own, settings.log_limit_bytes, settings.log_keep)
 
     def reload(self, only_if_changed: bool = False) -> bool:
         """Read the files again; False where that was not needed."""

@@ -285,6 +285,8 @@ SETTING_KEYS: dict[str, Key] = {
     ),
     "exit_after": Key("exit_after_s", f"{_DURATION}, at least 1 s", _seconds(1)),
     "log": Key("log", _PATH, _path),
+    "log_limit": Key("log_limit_bytes", "a size such as '10MiB', at least 4 KiB", _bytes(4 << 10)),
+    "log_keep": Key("log_keep", "a whole number from 1 to 100", _whole(1, 100)),
     "state_dir": Key("state_dir", _PATH, _path),
 }
 """Every key of config.toml."""

@@ -6,10 +6,11 @@ lines are due, after a wait (AGAIN_S, doubled each time), or by the next daemon.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..machine.journal import Journal
+from ..model import Rotation
 from ..rules.backoff import Backoff
 from ..telemetry.logfile import Intent, Synced
 from ..telemetry.sharedlog import PendingLine, flush
@@ -23,9 +24,14 @@ AGAIN_S = (30.0, 3600.0)
 class Scribe:
     """The background writer of the shared logs."""
 
-    def __init__(self, committer: Committer, journal: Journal) -> None:
+    def __init__(
+        self,
+        committer: Committer,
+        journal: Journal,
+        rotation: Callable[[], Rotation | None] = lambda: None,
+    ) -> None:
         self._ledger, self._committer = _Lines(committer, journal), committer
-        self._journal = journal
+        self._journal, self._rotation = journal, rotation
         self._synced: Synced = {}
         self._due = False
         self._writing: asyncio.Future[None] | None = None
@@ -82,7 +88,7 @@ class Scribe:
             self._ledger.look_at(lines)
             if not lines or lines == before:
                 return not lines
-            await flush(self._ledger, map(_pending, lines), self._synced)
+            await flush(self._ledger, map(_pending, lines), self._synced, self._rotation())
             before = lines
 
 

@@ -56,7 +56,8 @@ class Dispatcher:
         self.stopping = asyncio.Event()
         self.may_leave = False
         """Exit after a while without work or visits: the next visit starts the daemon again."""
-        self._committer, self._scribe = committer, Scribe(committer, journal)
+        self._committer = committer
+        self._scribe = Scribe(committer, journal, configuration.rotation)
         self._looks = Looks(loop, self._seen_late, journal.once)
         self._looking: set[asyncio.Task[None]] = set()
         self._parts = Parts(

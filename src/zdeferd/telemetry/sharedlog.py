@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 
 from ..crashpoints import reached
 from ..errors import LogUnavailable
+from ..model import Rotation
 from .logfile import (
     Intent,
     Settled,
@@ -30,6 +31,7 @@ from .logfile import (
     open_log,
     settle,
 )
+from .rotation import rotate
 
 
 class PendingLine(NamedTuple):
@@ -66,18 +68,23 @@ class LineLedger(Protocol):
         """Record why its file cannot be read or flushed now; the line stays begun."""
 
 
-async def flush(ledger: LineLedger, lines: Iterable[PendingLine], synced: Synced) -> None:
+async def flush(
+    ledger: LineLedger,
+    lines: Iterable[PendingLine],
+    synced: Synced,
+    rotation: Rotation | None = None,
+) -> None:
     """Append all lines that can be appended now.
 
     Files are written side by side, each in the order of its lines. A line that cannot be
     written holds up the rest of its file. `synced` is what this daemon has flushed, kept from
-    call to call. Must not be cancelled half-way.
+    call to call; `rotation` says which files are moved aside. Must not be cancelled half-way.
     """
     files: dict[str, list[PendingLine]] = {}
     for line in lines:
         files.setdefault(line.path, []).append(line)
     results = await asyncio.gather(
-        *(_flush_file(ledger, path, pending, synced) for path, pending in files.items()),
+        *(_flush_file(ledger, path, group, synced, rotation) for path, group in files.items()),
         return_exceptions=True,  # no file may still be written to when this returns
     )
     for result in results:
@@ -86,7 +93,11 @@ async def flush(ledger: LineLedger, lines: Iterable[PendingLine], synced: Synced
 
 
 async def _flush_file(
-    ledger: LineLedger, path: str, lines: list[PendingLine], synced: Synced
+    ledger: LineLedger,
+    path: str,
+    lines: list[PendingLine],
+    synced: Synced,
+    rotation: Rotation | None,
 ) -> None:
     if path.startswith("/dev/") and await asyncio.to_thread(discards, path):
         await ledger.mark([line.id for line in lines])
@@ -95,6 +106,9 @@ async def _flush_file(
     due = [line for line in lines if line.intent is None]
     absent = await _settle(ledger, path, begun)
     if absent is not None and (absent or due):
+        if rotation and path in rotation.paths:  # no line of the file is in doubt here
+            await asyncio.to_thread(rotate, path, rotation)
+        reached("daemon.log-ready")
         await _Group(ledger, path, synced).append(absent + due)
 
 
