@@ -164,10 +164,11 @@ def test_the_shim_cuts_by_the_same_list() -> None:
     names = [*ALLOWED_ENV, *(f"{prefix}X" for prefix in ALLOWED_PREFIXES)]
     env = dict.fromkeys([*names, "SECRET", "ZSH_THEME"], "set") | {"HOME": "/", "PATH": "/bin"}
     source = f"""
-        typeset -A _zdeferd; typeset environment
+        typeset -A _zdeferd; typeset _zdeferd_environment
         source {ROOT}/shell/defer/visit.zsh
         source {ROOT}/shell/defer/message.zsh
-        .zdeferd-freeze; setopt extended_glob; .zdeferd-surroundings; print -rn -- $environment
+        .zdeferd-freeze; setopt extended_glob; .zdeferd-surroundings
+        print -rn -- $_zdeferd_environment
     """
     zsh = find_command("zsh", os.environ["PATH"])
     assert zsh, "the tests need zsh"
