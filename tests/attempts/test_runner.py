@@ -85,7 +85,7 @@ def test_the_environment_is_exact(spawner: Spawner) -> None:
     run = spawner.start(argv=["env", "-0"], env=env)
     assert run.outcome()["rc"] == 0
     found = {os.fsdecode(item) for item in run.output().split(b"\0")[:-1]}
-    wanted = launch.NO_PROMPTS | env
+    wanted = launch.GIVEN | env
     assert found == {f"{key}={value}" for key, value in wanted.items()}
 
 

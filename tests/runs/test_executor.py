@@ -4,12 +4,14 @@ import asyncio
 import fcntl
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 from support.daemon import LIMIT_S
 
 from zdeferd.attempts.folder import open_alive, say
+from zdeferd.model import Code, Job
 from zdeferd.rules.verdicts import NeverStarted, Vanished, Verdict
 from zdeferd.runs import executor as executor_module
 from zdeferd.runs import judge
@@ -104,3 +106,30 @@ async def test_closing_does_not_wait_for_a_stopped_spawner(
 )
 async def test_a_runners_last_words(home: Path, said: str, mark: bool, verdict: Verdict) -> None:
     assert await verdict_after(home, said, mark) == verdict
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("ssh box 'ls -l'", "-o ControlMaster=no box ls -l"),
+        ("command ssh box", "box"),
+        ("unfunction ssh; ssh box", "box"),
+        ("ssh() { command ssh mine }; ssh box", "mine"),
+    ],
+)
+def test_ssh_in_zsh_code_shares_no_connection(home: Path, source: str, said: str) -> None:
+    (home / "ssh").write_text("#!/bin/sh\necho $*\n")
+    (home / "ssh").chmod(0o755)
+    script = executor_module._command(Job(id="a", run=Code(source)))["script"]
+    done = subprocess.run(
+        ["zsh", "-f", "-c", script],
+        env={"PATH": f"{home}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{said}\n"
+
+
+def test_code_without_ssh_is_as_the_user_wrote_it() -> None:
+    assert executor_module._command(Job(id="a", run=Code("true")))["script"] == "true"

@@ -145,7 +145,8 @@ def test_the_fields_of_a_job() -> None:
         id="job", call=("f; g",), once_per="day"
     )
     whole = (
-        "--on idle --once-per change --watch /a --watch /b --after x --timeout 5s --env HOME -f f"
+        "--on idle --once-per change --watch /a --watch /b --after x --timeout 5s"
+        " --background --env HOME -f f"
     )
     assert queued(f"zdefer add job {whole} -- f a") == registrations.Register(
         id="job",
@@ -155,6 +156,7 @@ def test_the_fields_of_a_job() -> None:
         watch=("/a", "/b"),
         after=("x",),
         timeout="5s",
+        background="true",
         env=("HOME",),
     )
 

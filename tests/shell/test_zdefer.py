@@ -32,6 +32,10 @@ ACCEPTED = {
     "zdefer add a --once-per=day -- f": ["add", "id=a", "on=postprompt", "once_per=day", "--"],
     "zdefer add a --timeout 100ms -- f": ["timeout=100ms"],
     "zdefer add a --timeout 2w -- f": ["timeout=2w"],
+    "zdefer add a --background --timeout 2w -- f": ["background=true", "timeout=2w"],
+    "zdefer add a --timeout 2w --background -- f": ["background=true", "timeout=2w"],
+    "zdefer add a --background --background -- f": ["background=true", "--", "f"],
+    "zdefer add a -- f --background": ["add", "a", "--", "f", "--background"],
     "zdefer add a --timeout 0.1 -- f": ["timeout=0.1"],
     "zdefer add 0 --on idle -- f 'x  y' ''": ["id=0", "on=idle", "--", "f", "x  y", ""],
     "zdefer add a --once-per ever --timeout 1.5m -- f": ["once_per=ever", "timeout=1.5m"],
@@ -168,7 +172,10 @@ def test_other_verbs_without_zdeferctl(home: Path) -> None:
 def test_help_names_every_verb_and_option(home: Path) -> None:
     status, printed, _ = zsh("zdefer help", home)
     assert status == 0
-    for word in ("add", "idle", "help", "--on", "--once-per", "--watch", "--after", "--timeout"):
+    for word in (
+        *("add", "idle", "help", "--on", "--once-per", "--watch", "--after", "--timeout"),
+        "--background",
+    ):
         assert word in printed
     assert "--env" in printed
     assert "-f FUNCTION" in printed

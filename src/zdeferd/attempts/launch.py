@@ -3,7 +3,7 @@
 A job gets a session of its own, no terminal, /dev/null as input, one pipe as output, all
 signals at their defaults, an empty signal mask, the umask 022 (a shell's own, where
 one is known, is set by the script), the limits that the daemon found, and exactly the environment
-of the request plus `NO_PROMPTS`.
+of the request plus `GIVEN`.
 
 Standard library only; runs in the runner, and changes that process (folder, umask,
 limits): a runner starts one job in its life.
@@ -45,14 +45,22 @@ if TYPE_CHECKING:
         """Of each name in resources.py the soft and the hard limit."""
 
 
-NO_PROMPTS = {
+GIVEN = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "",
-    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ControlMaster=no",
+    "RSYNC_RSH": "ssh -o ControlMaster=no",
     "SSH_ASKPASS_REQUIRE": "never",
     "GCM_INTERACTIVE": "never",
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "gc.autoDetach",
+    "GIT_CONFIG_VALUE_0": "false",
 }
-"""Switch prompts off, because no user would see them. The request's environment wins."""
+"""What every job has in its environment; the request's own wins.
+
+No prompts, because no user would see them. No connection of a job's ssh that the user's own ssh
+would share, because it ends with the job. No git that goes on behind the job, which ends it.
+"""
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 JOB_LOCK_FD = 200
@@ -92,7 +100,7 @@ def launch(request: Request, output: int, job_lock: int) -> int:
     if oom_score is not None and oom_score < resources.JOBS_OOM_SCORE:
         resources.set_oom_score(resources.JOBS_OOM_SCORE)
     try:
-        return _spawn(argv, NO_PROMPTS | request["env"], actions)
+        return _spawn(argv, GIVEN | request["env"], actions)
     finally:
         resources.set_oom_score(oom_score)
         _leave_folder()

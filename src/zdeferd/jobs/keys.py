@@ -59,6 +59,7 @@ def declared_job(
     after: Iterable[str] = (),
     watch: Iterable[str] = (),
     timeout: str = "",
+    background: bool = False,
     env: Mapping[str, str] | None = None,
     description: str = "",
     call: tuple[str, ...] = (),
@@ -69,6 +70,7 @@ def declared_job(
         "once_per": once_per,
         "after": list(after),
         "watch": list(watch),
+        "background": background,
         "env": dict(env or {}),
         "description": description,
     }

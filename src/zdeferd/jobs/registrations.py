@@ -21,7 +21,7 @@ Strings are bytes decoded with `surrogateescape`.
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -29,7 +29,7 @@ from msgspec import Struct
 from ..errors import WireError
 from .script import Array, quote
 
-SINGLE = frozenset({"id", "on", "once_per", "timeout"})
+SINGLE = frozenset({"id", "on", "once_per", "timeout", "background"})
 REPEATED = {"after": "after", "watch": "watch", "env": "env", "function": "functions"}
 """Fields of `add` that may come more than once -> of a Register."""
 _ARRAYS = frozenset({"array", "association"})
@@ -71,6 +71,8 @@ class Register(Struct, frozen=True):
     functions: tuple[str, ...] = ()
     """Names of those that it needs, of the functions that came with it."""
     description: str = ""
+    background: Literal["", "true"] = ""
+    """`true`: what outlives its main process is left alone."""
 
 
 @lru_cache(maxsize=8)

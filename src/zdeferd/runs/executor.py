@@ -30,6 +30,11 @@ OnEnd = Callable[[int, int, verdicts.Verdict], None]
 """Called with (run, attempt, verdict) when a run's runner is gone or never came."""
 JUDGE_AGAIN_S = (0.01, 1.0)
 """The first and the longest wait before a run folder that could not be judged is judged again."""
+SSH = 'ssh() { command ssh -o ControlMaster=no "$@" }; '
+"""Before zsh code that names ssh: the user's ssh must not share a connection that ends with a job.
+
+On the first line, so that zsh counts lines as the user wrote them.
+"""
 SPAWNER_ENDS_S = 2.0
 """How long `close` waits for the spawner; a stopped one ends when it is continued."""
 
@@ -289,4 +294,5 @@ def cannot_change(error: OSError) -> str:
 def _command(job: Job) -> dict[str, Any]:
     if isinstance(job.run, Argv):
         return {"argv": job.run.words, "script": None}
-    return {"argv": None, "script": job.run.source}
+    source = job.run.source
+    return {"argv": None, "script": SSH + source if "ssh" in source else source}

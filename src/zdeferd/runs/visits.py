@@ -91,6 +91,7 @@ def _job_of(record: Register, functions: tuple[tuple[str, str], ...], context: S
         after=record.after,
         watch=record.watch,
         timeout=record.timeout,
+        background=record.background == "true",
         env=exported | frames.as_map(record.env),
         description=record.description,
     )
