@@ -29,6 +29,7 @@ SUBVERBS = {
     "features": "what each feature costs, from a capture",
     "trend": "do metrics rise or fall, and since when?",
     "compare": "is one configuration, or commit, slower than another?",
+    "blame": "where do the milliseconds of a start go?",
 }
 """Every verb of `perf` and its line of help, in the order of `zdeferctl perf --help`."""
 

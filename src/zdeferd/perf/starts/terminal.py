@@ -40,7 +40,10 @@ class Late(ZdeferdError):
 class Terminal:
     """A program on a terminal; a context manager that ends all of it."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], limit_s: float) -> None:
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], limit_s: float, errors: str = ""
+    ) -> None:
+        """Start it; `errors` is a file that gets its standard error."""
         self.pieces: list[tuple[float, int]] = []
         """The instant of each piece of output, and the total length after it."""
         self._text = bytearray()
@@ -51,7 +54,7 @@ class Terminal:
         self.started = time.monotonic()
         self._deadline = self.started + limit_s
         try:
-            self.pid = _spawn(argv, env, os.ttyname(inside))
+            self.pid = _spawn(argv, env, os.ttyname(inside), errors)
         except OSError as error:
             os.close(self.fd)
             raise ZdeferdError(f"cannot start: {argv[0]}: {error.strerror}") from None
@@ -176,12 +179,14 @@ class Terminal:
             os.close(self._end)
 
 
-def _spawn(argv: Sequence[str], env: Mapping[str, str], terminal: str) -> int:
+def _spawn(argv: Sequence[str], env: Mapping[str, str], terminal: str, errors: str) -> int:
     """Start a program as the leader of a session whose terminal it is; -> its pid."""
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, terminal, os.O_RDWR, 0),
         (os.POSIX_SPAWN_DUP2, 0, 1),
-        (os.POSIX_SPAWN_DUP2, 0, 2),
+        (os.POSIX_SPAWN_OPEN, 2, errors, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        if errors
+        else (os.POSIX_SPAWN_DUP2, 0, 2),
         *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
     ]
     defaults = [signal.SIGPIPE, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP]
