@@ -3,8 +3,10 @@
 
 (( ${+_zdeferd_armed} )) && return 0  # sourced twice
 
-# The clock is a prompt escape: ns since the epoch, without a module.
-typeset -g _zdeferd_clock='%D{%s%9.}' _zdeferd_born=${(%):-%D{%s%9.}} _zdeferd_version=0.1.0
+# The clock is a prompt escape: ns since the epoch, without a module. The first look reads the time zone,
+# so only a shell that has a log at start-up takes one.
+typeset -g _zdeferd_clock='%D{%s%9.}' _zdeferd_born _zdeferd_version=0.1.0
+[[ -z ${PERF_SEGMENT_LOG-} ]] || _zdeferd_born=${(%)_zdeferd_clock}
 typeset -gi _zdeferd_armed=2
 typeset -ga _zdeferd_queue _zdeferd_told _zdeferd_outbox _zdeferd_options
 typeset -gA _zdeferd _zdeferd_ids

@@ -324,7 +324,7 @@ def test_segments_work_and_are_not_noticed_under(
 def until_ready(shell: Terminal) -> None:
     """Run commands until ZLE has waited for keys: a key that is there comes first."""
     for _ in range(100):
-        if shell.ask("${_zdeferd[ready]-none}") != "none":
+        if shell.ask("${_zdeferd[ready]-none}.") != "none.":
             return
     raise AssertionError("zdeferd-kick was never called")
 
@@ -354,6 +354,7 @@ def test_a_log_that_is_named_later_gets_no_late_prompt_ready(home: Path) -> None
         shell.run(f"PERF_SEGMENT_LOG={home}/seg.log")
         shell.run(":")
         shell.run("zf::segment::start x; zf::segment::end x")
+        assert shell.ask("clock=$_zdeferd_born$_zdeferd[ready]") == "clock="
         assert [line.split()[1] for line in lines(home / "seg.log")] == ["name=x"]
 
 
