@@ -28,6 +28,7 @@ FAMILIES = (
     "prompt",
     "typing_lag",
     "registering",
+    "segments",
     "cached_init",
     "handover",
     "runs",

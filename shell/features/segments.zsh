@@ -7,11 +7,12 @@
 #
 # State: `_zdeferd_segments` has of each label the instant of its start (19 digits, ns), the phase,
 # and `inline` where that is its sample; `-` once its line is written. `_zdeferd_anchors` has the
-# instants of anchors. `_zdeferd_torn` is a newline after a full disk has cut a line short: the next
-# one must not be glued to the piece.
+# instants of anchors, `_zdeferd_sidecar` the sidecar's path. `_zdeferd_torn` is a newline after a
+# full disk has cut a line short: the next one must not be glued to the piece.
 
 (( ${+_zdeferd_segments} )) || typeset -gA _zdeferd_segments _zdeferd_anchors
 (( ${+_zdeferd_torn} )) || typeset -g _zdeferd_torn
+(( ${+_zdeferd_sidecar} )) || typeset -ga _zdeferd_sidecar
 
 zf::segment::start _zsh_perf_segment_start() {
   [[ -z ${PERF_SEGMENT_LOG-} ]] || {
@@ -23,26 +24,25 @@ zf::segment::start _zsh_perf_segment_start() {
     [[ -n ${_zdeferd_segments[$label]-} ]] ||
       _zdeferd_segments[$label]="${(%)_zdeferd_clock} $phase"
   }
-  return 0
 }
 
 zf::segment::end _zsh_perf_segment_end() {
   [[ -z ${PERF_SEGMENT_LOG-} ]] || {
     builtin trap - DEBUG ZERR
     local now=${(%)_zdeferd_clock} label=$1 phase=${2:-${${_zdeferd_segments[$1]-}[21,-1]}} \
-      begun=${${_zdeferd_segments[$1]-}[1,19]} sample=${PERF_SAMPLE_CONTEXT:-unknown} log=$PERF_SEGMENT_LOG
-    [[ -z $3 && $begun == <-> && $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) &&
+      begun=${${_zdeferd_segments[$1]-}[1,19]} sample=${PERF_SAMPLE_CONTEXT:-unknown} log=$PERF_SEGMENT_LOG torn
+    [[ -z $3$_zdeferd_torn && $begun == <-> && $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) &&
       $sample == [A-Za-z0-9._-]## && $#sample -lt 65 ]] || .zdeferd-fit "$3" || return 0
-    local -i ms="now > begun ? (now - begun) / 1000000 : 0"
     _zdeferd_segments[$label]=-
-    [[ ! -f $log && -e $log || -h $log ]] || {  # a FIFO would wait for a reader
-      builtin print -r -- "${_zdeferd_torn}SEGMENT name=$label ms=$ms phase=$phase sample=$sample" >>$log &&
-        _zdeferd_torn= || .zdeferd-torn
+    [[ ${ZSH_LOG_STRUCTURED-} != 1 || $_zdeferd_sidecar[1] == $log:$PERF_SEGMENT_JSON_LOG ]] ||
+      .zdeferd-sidecar
+    {
+      [[ ! -f $log && -e $log || -h $log ]] ||  # a FIFO would wait for a reader
+        builtin print -r -- "${torn}SEGMENT name=$label ms=$(( now > begun ? (now - begun) / 1000000 : 0 )) phase=$phase sample=$sample" >>$log || .zdeferd-torn
+      [[ ${ZSH_LOG_STRUCTURED-} != 1 || ! -f $_zdeferd_sidecar[2] && -e $_zdeferd_sidecar[2] || -h $_zdeferd_sidecar[2] ]] ||
+        builtin print -r -- "${torn}{\"type\":\"segment\",\"name\":\"$label\",\"ms\":$(( now > begun ? (now - begun) / 1000000 : 0 )),\"phase\":\"$phase\",\"sample\":\"$sample\",\"ts\":${now[1,-7]}}" >>"$_zdeferd_sidecar[2]" || .zdeferd-torn
     } 2>/dev/null
-    [[ ${ZSH_LOG_STRUCTURED-} != 1 ]] ||
-      .zdeferd-sidecar '{"type":"segment","name":"'$label'","ms":'$ms',"phase":"'$phase'","sample":"'$sample'","ts":'${now[1,-7]}'}'
   }
-  return 0
 }
 
 # Makes of `label` and `phase` in its caller what may be written. 1: there is no label, or a word of
@@ -73,14 +73,16 @@ zf::segment::end _zsh_perf_segment_end() {
   [[ $given == (|pre_plugin|post_plugin|prompt|postprompt|core|idle|*' inline') ]] || phase=core
   [[ $given != (pre_plugin|post_plugin|prompt|postprompt|core|idle) ]] || phase=$given
   [[ $sample == [A-Za-z0-9._-]## && $#sample -lt 65 ]] || sample=unknown
-  begun=$begun[1,19]
+  begun=$begun[1,19] torn=$_zdeferd_torn _zdeferd_torn=
   [[ $1 != <1-> ]] || now=$1
 }
 
 # Appends a line to a file; silent where that cannot be.
 .zdeferd-append() {
-  [[ ! -f $1 && -e $1 || -h $1 ]] || {
-    builtin print -r -- "$_zdeferd_torn$2" >>$1 && _zdeferd_torn= || .zdeferd-torn
+  local torn=$_zdeferd_torn
+  [[ -z $1 || ! -f $1 && -e $1 || -h $1 ]] || {
+    _zdeferd_torn=
+    builtin print -r -- "$torn$2" >>$1 || .zdeferd-torn
   } 2>/dev/null
 }
 
@@ -89,17 +91,17 @@ zf::segment::end _zsh_perf_segment_end() {
   [[ $ERRNO != (28|69|122) ]] || _zdeferd_torn=$'\n'
 }
 
-# Appends an object to the sidecar, whose path is found as telemetry/projection.py does.
+# Sets `_zdeferd_sidecar`: the names from which its path is derived, as telemetry/projection.py does,
+# and the path; empty where there is none.
 .zdeferd-sidecar() {
   local log=${PERF_SEGMENT_LOG-} file=${PERF_SEGMENT_JSON_LOG-}
   if [[ -z $file || $file == $log || $file -ef $log ]]; then
-    [[ -n $log && $log != /dev/null ]] || return 0
     file=$log
     [[ ${log##*/} != .#[^.]*.* ]] || file=${log%.*}
     [[ $log != $file.jsonl ]] || file=$log
-    file+=.jsonl
+    file=${${log:#/dev/null}:+$file.jsonl}
   fi
-  .zdeferd-append $file $1
+  _zdeferd_sidecar=("$log:${PERF_SEGMENT_JSON_LOG-}" "$file")
 }
 
 zf::segment::anchor() {
@@ -114,7 +116,6 @@ zf::segment::anchor() {
     esac
     [[ -z $since || -n ${_zdeferd_anchors[$1]-} ]] || .zdeferd-measured $1 $since $now ${1%_*}
   }
-  return 0
 }
 
 # Writes the segment $1, from $2 to $3 (ns), of the phase $4.

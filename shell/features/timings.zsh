@@ -25,7 +25,8 @@
   (( $+functions[.zdeferd-measured] )) || builtin source $_zdeferd_root/features/segments.zsh || return 0
   [[ -z ${PERF_SEGMENT_LOG-} || -n ${_zdeferd_anchors[feature/$1]-} ]] ||
     .zdeferd-measured feature/$1 $2 $now core
-  [[ ${ZSH_LOG_STRUCTURED-} != 1 ]] ||
-    .zdeferd-sidecar '{"type":"feature_timing","feature":"'$1'","ms":'$ms',"phase":"init","sequence":'$(( ++_zdeferd_timed ))',"version":1,"ts_epoch_ms":'${now[1,-7]}'}'
+  [[ ${ZSH_LOG_STRUCTURED-} == 1 ]] || return 0
+  .zdeferd-sidecar
+  .zdeferd-append "$_zdeferd_sidecar[2]" '{"type":"feature_timing","feature":"'$1'","ms":'$ms',"phase":"init","sequence":'$(( ++_zdeferd_timed ))',"version":1,"ts_epoch_ms":'${now[1,-7]}'}'
   return 0
 }
