@@ -31,14 +31,17 @@ SELECT 'old-' || (i % 50), 'shell:old-' || (i / 50), 'postprompt', 'old-' || (i 
     '{"log":"/nowhere"}', :now - i, 'ended', 'a-boot', :now - i, :now - i, :now - i + 1,
     'succeeded', 0, 20, 15, 5, 5000, 0, 0 FROM n;
 """
-CLAIMS = "INSERT INTO claims SELECT job, key, id, claimed_at FROM runs"
+CLAIMS = """
+INSERT INTO claims (job, key, run, claimed_at) SELECT job, key, id, claimed_at FROM runs;
+"""
 SPENT = """
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < :count - 1)
-INSERT INTO claims SELECT 'old-' || i, 'ever', 1, :now FROM n;
+INSERT INTO claims (job, key, run, claimed_at) SELECT 'old-' || i, 'ever', 1, :now FROM n;
 """
 SHELLS = """
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
-INSERT INTO shells SELECT 'old-' || i, 1, :now - i, 1, '{}', '{"log":"/nowhere"}' FROM n;
+INSERT INTO shells (nonce, seq, seen_at, prompted, env, sink)
+SELECT 'old-' || i, 1, :now - i, 1, '{}', '{"log":"/nowhere"}' FROM n;
 """
 SPACING_S = 5.0
 """Between two old runs: a million of them go back two months, within `keep_runs`."""
