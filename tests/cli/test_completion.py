@@ -41,16 +41,16 @@ def test_completion_knows_every_option(verb: str) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_operations_has_a_heading_for_every_verb_and_its_options(verb: str) -> None:
-    text = (DOCS / "operations.md").read_text()
-    section = re.search(rf"^### `{verb}`\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
-    assert section, f"docs/operations.md has no heading for {verb}"
+def test_the_page_has_a_heading_for_every_verb_and_its_options(verb: str) -> None:
+    text = (DOCS / "commands.md").read_text()
+    section = re.search(rf"^## `{verb}`\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert section, f"docs/commands.md has no heading for {verb}"
     for option in options_of(verb) - {"--json"}:
         assert f"`{option}" in section[1], f"{verb}: {option} is not documented"
 
 
-def test_operations_has_no_heading_for_other_verbs() -> None:
-    headings = re.findall(r"^### `(\w+)`$", (DOCS / "operations.md").read_text(), re.MULTILINE)
+def test_the_page_has_no_heading_for_other_verbs() -> None:
+    headings = re.findall(r"^## `(\w+)`$", (DOCS / "commands.md").read_text(), re.MULTILINE)
     assert headings == list(VERBS)
 
 

@@ -1,41 +1,27 @@
-"""docs/cli-json.md and what `--json` prints have the same keys."""
+"""docs/cli-json.md, docs/cli-json-setup.md and what `--json` prints have the same keys."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.documented import DOCS, documented, keys
 from support.user import NOW, User, call, claim, daemon_script, end, job
 
 from zdeferd.cli import VERBS
 from zdeferd.cli.call import JSON_SCHEMA_VERSION
 from zdeferd.view.why import WhyCode
 
-DOCS = Path(__file__).parents[2] / "docs" / "cli-json.md"
+PAGES = ("cli-json.md", "cli-json-setup.md")
 DATA = Path(__file__).parents[1] / "data"
 ALWAYS = {"schema_version", "verb"}
 RUNS = {"status": "live_runs[]", "runs": "runs[]", "show": "run", "jobs": "jobs[].last_run"}
 """Where a verb's document has whole runs."""
 
 
-def documented(section: str) -> set[str]:
-    """The keys in the tables under a heading."""
-    body = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", DOCS.read_text(), re.M | re.S)
-    assert body, f"docs/cli-json.md has no heading {section}"
-    return set(re.findall(r"^\| `([^`]+)` \|", body[1], re.MULTILINE))
-
-
-def keys(value: Any, at: str = "") -> Iterator[str]:
-    """Every key of a document, in the notation of the page."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            name = "<outcome>" if at == "outcomes_24h" else name
-            yield from keys(inner, f"{at}.{name}" if at else name)
-    elif isinstance(value, list):
-        yield from (key for inner in value or [None] for key in keys(inner, f"{at}[]"))
-    else:
-        yield at
+def section(name: str) -> set[str]:
+    """The keys under a heading, which one of the pages has."""
+    (page,) = [page for page in PAGES if f"\n## {name}\n" in (DOCS / page).read_text()]
+    return documented(page, name)
 
 
 @pytest.fixture
@@ -68,6 +54,7 @@ ANSWERS = [
     ("doctor",),
     ("install", "--dry-run"),
     ("uninstall", "--dry-run"),
+    ("docs", "sync", "--dry-run"),
 ]
 
 
@@ -78,12 +65,12 @@ def test_keys_are_documented(words: tuple[str, ...]) -> None:
     answer = call(*words, "--json").document
     assert answer["schema_version"] == JSON_SCHEMA_VERSION
     assert answer["verb"] == verb
-    expected = documented(f"`{verb}`") | ALWAYS
+    expected = section(f"`{verb}`") | ALWAYS
     if verb in RUNS:
         place = RUNS[verb]
-        expected |= {f"{place}.{key}" for key in documented("A run")} - {f"{place}.after"}
+        expected |= {f"{place}.{key}" for key in section("A run")} - {f"{place}.after"}
         expected |= {f"{place}.after[]"}
-    found = set(keys(answer))
+    found = set(keys(answer, {"outcomes_24h": "<outcome>"}))
     assert found - expected == set()
     # an example need not have everything, but it has every key of the top
     assert {key.split(".")[0].removesuffix("[]") for key in expected} == set(answer)
@@ -93,16 +80,17 @@ def test_a_run_is_documented(user: User) -> None:
     ledger = user.ledger()
     end(ledger, claim(ledger, "build"))
     run = call("show", "1", "--json").document["run"]
-    assert documented("A run") == set(run) - {"output_path", "command", "timeout_s", "live_cost"}
+    assert section("A run") == set(run) - {"output_path", "command", "timeout_s", "live_cost"}
 
 
 def test_every_verb_has_its_section_in_order() -> None:
-    headings = re.findall(r"^## `(\w+)`$", DOCS.read_text(), re.MULTILINE)
+    text = "".join((DOCS / page).read_text() for page in PAGES)
+    headings = re.findall(r"^## `(\w+)`$", text, re.MULTILINE)
     assert headings == list(VERBS)
 
 
 def test_the_schema_version_and_the_codes_are_documented() -> None:
-    text = DOCS.read_text()
+    text = (DOCS / PAGES[0]).read_text()
     assert f"**{JSON_SCHEMA_VERSION}**" in text
     row = re.search(r"^\| `code` \| (.*) \|$", text, re.MULTILINE)
     assert row

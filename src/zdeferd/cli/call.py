@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..view.render import Document
 
 JSON_SCHEMA_VERSION = 1
-"""Grows when a key of docs/cli-json.md changes its meaning or goes; new keys do not count."""
+"""Grows when a key of docs/cli-json*.md changes its meaning or goes; new keys do not count."""
 
 
 class Call:
