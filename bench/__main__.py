@@ -29,6 +29,7 @@ FAMILIES = (
     "typing_lag",
     "registering",
     "segments",
+    "features",
     "cached_init",
     "handover",
     "runs",

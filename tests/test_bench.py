@@ -19,7 +19,17 @@ from bench.typing_lag import shown
 from bench.values import Figure, figure_of, quantile, summary
 
 ROOT = Path(__file__).parents[1]
-FAMILIES = ("prompt", "registering", "cached_init", "runs", "storm", "rest", "control", "growth")
+FAMILIES = (
+    "prompt",
+    "registering",
+    "features",
+    "cached_init",
+    "runs",
+    "storm",
+    "rest",
+    "control",
+    "growth",
+)
 """Those that take seconds; typing, survival and the hand-over wait for longer jobs."""
 TINY = dataclasses.replace(
     QUICK, shells=1, starts=2, runs=10, few_runs=3, storm_shells=2, storm_jobs=2, rest_s=0.2,

@@ -25,35 +25,21 @@ typeset -gA ZSH_FEATURE_REGISTRY_{PHASE,DEPENDS,DEFERRED,CATEGORY,DESCRIPTION,GU
 feature_registry_init() { return 0 }
 
 # feature_registry_add NAME PHASE DEPENDS DEFERRED CATEGORY DESCRIPTION GUID [PLACE]
+#
+# A start-up pays for this: what most calls look like is taken at one look, and zdeferd-feature-odd
+# refuses the others, or calls this again with what they mean. Few commands: each costs system calls.
 feature_registry_add() {
   builtin trap - DEBUG ZERR
-  local spelled=${1//-/_} depends=$3 deferred=no values
-  [[ $1 == [a-z0-9][a-z0-9_-]# && $#1 -lt 65 && ${_zdeferd_feature_spelled[$spelled]-$1} == $1 ]] || {
-    zdeferd-feature-bad "$1" $spelled
-    return
-  }
-  [[ "$*" != *[\|$'\1'-$'\x1f\x7f'$'\0']* ]] || {
-    argv=("${(@)argv//[\|$'\1'-$'\x1f\x7f'$'\0']/ }")
-    depends=$3
-  }
-  [[ $depends != *[,\ ]* ]] || depends=${(j: :)${(s: :)depends//,/ }}
-  [[ ${(L)4} != (1|true|yes|on|enable|enabled) ]] || deferred=yes
-  [[ $8 == here ]] || 8=away
-  values="${2:-2}|$depends|$deferred|${5:-misc}|$6|$7|$8"
-  _zdeferd_feature_order=()
-  if (( $+_zdeferd_features[$1] )); then
-    unset "_zdeferd_feature_enabled[$1]" "_zdeferd_feature_failed[$1]"
-    [[ $_zdeferd_features[$1] == $values ]] ||
-      zf::warn "feature $1: registered again with other values; the first ones stay"
-    return 0
-  fi
-  _zdeferd_features[$1]=$values _zdeferd_feature_phase[$1]=${(M)2:#<->}
-  _zdeferd_feature_depends[$1]=$depends _zdeferd_feature_spelled[$spelled]=$1
-  _zdeferd_feature_names+=($1) ZSH_FEATURE_REGISTRY_NAMES+=($1)
-  ZSH_FEATURE_REGISTRY_PHASE[$1]=${2:-2} ZSH_FEATURE_REGISTRY_DEPENDS[$1]=$depends
-  ZSH_FEATURE_REGISTRY_DEFERRED[$1]=$deferred ZSH_FEATURE_REGISTRY_CATEGORY[$1]=${5:-misc}
-  ZSH_FEATURE_REGISTRY_DESCRIPTION[$1]=$6 ZSH_FEATURE_REGISTRY_GUID[$1]=$7
-  [[ -z ${_zdeferd_feature_enabled[$1]-} ]] || unset "_zdeferd_feature_enabled[$1]"
+  local spelled=${1//-/_}
+  [[ $1 == [a-z0-9][a-z0-9_-]# && $#1 -lt 65 && -z ${_zdeferd_feature_spelled[$spelled]-} && $4 == (yes|no) &&
+    -z ${_zdeferd_feature_enabled[$1]-} && "$*" != *[\|$'\1'-$'\x1f\x7f'$'\0']* && $3 != *(,|  )* && $3 != (\ *|*\ ) &&
+    -n $2 && -n $5 && $8 == (|away|here) ]] || { zdeferd-feature-odd "$@"; return }
+  _zdeferd_features[$1]="$2|$3|$4|$5|$6|$7|${8:-away}" _zdeferd_feature_phase[$1]=${(M)2:#<->} \
+    _zdeferd_feature_depends[$1]=$3 _zdeferd_feature_spelled[$spelled]=$1 _zdeferd_feature_names+=($1) \
+    _zdeferd_feature_order=() ZSH_FEATURE_REGISTRY_NAMES+=($1) \
+    ZSH_FEATURE_REGISTRY_PHASE[$1]=$2 ZSH_FEATURE_REGISTRY_DEPENDS[$1]=$3 \
+    ZSH_FEATURE_REGISTRY_DEFERRED[$1]=$4 ZSH_FEATURE_REGISTRY_CATEGORY[$1]=$5 \
+    ZSH_FEATURE_REGISTRY_DESCRIPTION[$1]=$6 ZSH_FEATURE_REGISTRY_GUID[$1]=$7
 }
 
 # zf::feature::enabled NAME [yes|no]: 0 where it is enabled, by the five rules.
@@ -75,14 +61,19 @@ zf::feature::enabled() {
 # whose own function must be asked, under the shell's options.
 .zdeferd-feature-ask() {
   builtin trap - DEBUG ZERR
-  local name all=" ${ZSH_FEATURES_DISABLE//[,[:space:]]/ } "
+  local name variable off=" ${ZSH_FEATURES_DISABLE//[,[:space:]]/ } "
+  local -i all=0
+  [[ $off != *" all "* ]] || all=1
   (( $# )) || set -- $_zdeferd_feature_names
   for name; do
-    [[ -z ${_zdeferd_feature_enabled[$name]-} && -n $name ]] || continue
-    if [[ $all == *' all '* || -n ${_zdeferd_feature_off[$name]-} ]]; then
+    [[ -n $name && -z ${_zdeferd_feature_enabled[$name]-} ]] || continue
+    if (( all )) || [[ -n ${_zdeferd_feature_off[$name]-} ]]; then
       _zdeferd_feature_enabled[$name]=no
     elif (( $+_zdeferd_features[$name] && $+functions[feature_${name}_is_enabled] )); then
       _zdeferd_asked+=($name)
+    elif variable=ZSH_FEATURE_${(U)name//-/_}_ENABLED && [[ $off != *" $name "* && $variable != *[^A-Z0-9_]* ]] &&
+      (( ! ${(P)+variable} )); then
+      _zdeferd_feature_enabled[$name]=yes  # the default; the other rules are asked for the rest
     elif zf::feature::enabled $name; then
       _zdeferd_feature_enabled[$name]=yes
     else
@@ -296,4 +287,4 @@ zf::feature::enabled() {
   raised= 2>/dev/null
 }
 
-builtin autoload -Uz $_zdeferd_root/features/functions/zdeferd-feature-{bad,untangle,cycles,rows,status,new,files,check,help,refuse}
+builtin autoload -Uz $_zdeferd_root/features/functions/zdeferd-feature-{odd,untangle,cycles,rows,status,new,files,check,help,refuse}
