@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 KILLS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint pytest bench guard newcomer soak powercut simulate flood format clean
+.PHONY: help setup demo test lint pytest bench guard verdicts newcomer soak powercut simulate flood format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ guard: setup ## has the prompt's path or a claim become dearer? UPDATE=1: a new 
 newcomer: setup ## a fresh user, pipx, the first job of the README; root, Debian
 	@tools/need-wheels
 	$(BIN)/pytest tests/newcomer
+
+REPETITIONS ?= 50
+verdicts: setup ## how often are the verdicts of zdeferctl perf right? REPETITIONS=50
+	@PYTHONPATH=tests $(BIN)/python -m bench.verdicts --repetitions $(REPETITIONS)
 
 soak: setup ## kill its processes at random instants, for minutes; KILLS=2000
 	@nice $(BIN)/python tests/kills/campaign.py --kills $(KILLS)

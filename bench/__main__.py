@@ -38,6 +38,7 @@ FAMILIES = (
     "rest",
     "control",
     "growth",
+    "governance",
 )
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench/results/latest.json"

@@ -1,6 +1,7 @@
 """The badges: states, colours, exit codes, pictures."""
 
 import json
+import shutil
 from typing import Any
 from xml.etree import ElementTree
 
@@ -304,3 +305,50 @@ def test_bad_files_exit_with_1(evidence: Evidence, text: str) -> None:
     assert evidence.perf("badge", "summary-goal", "--input", str(path)).code == 1
     code = evidence.perf("badge", "goal-state", "--status", str(path)).code
     assert code == (0 if text in ("{}", '{"governance": 7}') else 1)
+
+
+# --- structure -----------------------------------------------------------------
+
+FEATURE = """\
+FEATURE_NAME="mine"
+feature_mine_register() { feature_registry_add mine {phase} '' no misc '' '' }
+"""
+
+
+def test_the_structure_of_zsh_code(evidence: Evidence) -> None:
+    folder = evidence.root / "zsh"
+    folder.mkdir()
+
+    def badge() -> tuple[str, str]:
+        found = evidence.perf("badge", "struct", str(folder)).document
+        assert found["label"] == "structure"
+        return found["message"], found["color"]
+
+    (folder / "a.zsh").write_text("print hello\n")
+    assert badge() == ("stable", "green")
+    (folder / "a.zsh").write_text("zf_log hello\n")
+    assert badge() == ("1 violation", "yellow")
+    (folder / "b.zsh").write_text("_zf_warn hello\n")
+    assert badge() == ("2 violations", "yellow")
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
+def test_a_failing_self_check_is_red(evidence: Evidence) -> None:
+    path = evidence.root / "mine.zsh"
+    path.write_text(FEATURE.replace("{phase}", "2"))
+    assert evidence.perf("badge", "struct", str(path)).document["color"] == "green"
+    path.write_text(FEATURE.replace("{phase}", "two"))
+    badge = evidence.perf("badge", "struct", str(path)).document
+    assert (badge["message"], badge["color"]) == ("self-check failed", "red")
+
+
+@pytest.mark.parametrize("words", [("struct",), ("struct", "/nowhere/at-all"), ("streak", "/tmp")])
+def test_structure_of_nothing(evidence: Evidence, words: tuple[str, ...]) -> None:
+    assert evidence.perf("badge", *words).code == 1
+
+
+def test_a_folder_without_zsh_code(evidence: Evidence) -> None:
+    (evidence.root / "empty").mkdir()
+    result = evidence.perf("badge", "struct", str(evidence.root / "empty"))
+    assert result.code == 1
+    assert "no zsh file" in result.err

@@ -139,7 +139,10 @@ def test_a7_of_a_sidecar(evidence: Evidence) -> None:
     earned(evidence)
     sidecar = evidence.folder / "perf-sidecar.jsonl"
     sidecar.write_text('{"type":"segment","name":"x","ms":0,"phase":"core","sample":"a","ts":1}\n')
+    assert "A3 no" in ready(evidence).out  # ts has 13 digits
     assert "A7 yes" in ready(evidence).out
+    sidecar.write_text(sidecar.read_text().replace('"ts":1', '"ts":1700000000000'))
+    assert "A3 yes" in ready(evidence).out
     sidecar.write_text('{"type":"segment","hostname":"x"}\n')
     assert "A7 no not named: hostname" in ready(evidence).out
     page = evidence.root / "privacy.md"

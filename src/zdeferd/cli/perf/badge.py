@@ -1,8 +1,9 @@
 """Make a badge for a README or for CI: the endpoint JSON of shields.io, or a picture.
 
 goal-state has the states governance, ci, streak and explore of a status document; summary-goal
-is one badge of them. streak, drift and performance are of the last run that counted. --svg makes
-a picture instead, which needs no network. Examples:
+is one badge of them. streak, drift and performance are of the last run that counted. struct is of
+zsh code: what `zdeferctl lint zsh` finds in it, and whether its features pass the registry's
+self-check. --svg makes a picture instead, which needs no network. Examples:
 
 zdeferctl perf badge goal-state --status status.json --require ci=strict --output goal-state.json
 
@@ -15,6 +16,7 @@ from ...errors import ZdeferdError
 from ...perf import badges, evidence, jsontext, reading
 from ..codes import DONE, NO
 from .shared import add_folder, folder_of
+from .structure import is_broken, violations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ OPTIONS = {
     "summary-goal": ("input", "drift", "struct", "label", "logo", "cache_seconds", "fail_on"),
     "streak": (),
     "drift": ("warn", "fail"),
+    "struct": (),
     "performance": (),
 }
 """The badges, and the options that each has besides --svg and --output."""
@@ -38,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the badge and the options of all badges."""
     add = parser.add_argument
     add("badge", choices=OPTIONS, help="which badge")
+    add("path", nargs="*", metavar="PATH", help="struct: the zsh code to look at")
     add("--svg", action="store_true", help="a picture")
     add("--output", metavar="FILE", help="write it to FILE")
     add("--status", metavar="FILE", help="goal-state: a status document, not the last run")
@@ -85,6 +89,8 @@ def perform(call: Call) -> int:
     others = [name for names in OPTIONS.values() for name in names if name not in mine]
     if foreign := [name for name in others if getattr(args, name) is not None]:
         raise ZdeferdError(f"not an option of {args.badge}: --{foreign[0].replace('_', '-')}")
+    if bool(args.path) != (args.badge == "struct"):
+        raise ZdeferdError(f"{args.badge}: {'it takes no PATH' if args.path else 'name a PATH'}")
     if args.badge == "goal-state":
         return _goal_state(call)
     if args.badge == "summary-goal":
@@ -94,6 +100,8 @@ def perform(call: Call) -> int:
 
 
 def _simple(call: Call) -> badges.Badge:
+    if call.args.badge == "struct":
+        return badges.structure(violations(call.args.path), is_broken(call.args.path, call.env))
     state = evidence.load_state(folder_of(call))
     if call.args.badge == "streak":
         return badges.streak(state.streak, state.enforcement.active)
