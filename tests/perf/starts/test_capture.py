@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from pathlib import Path
+import tempfile
 from typing import Any
 
 import psutil
@@ -179,7 +179,12 @@ BAD = {
 
 
 @pytest.mark.parametrize("zshrc", BAD.values(), ids=BAD)
-def test_no_prompt_is_no_sample(evidence: Evidence, zshrc: str) -> None:
+def test_no_prompt_is_no_sample(
+    evidence: Evidence, zshrc: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = evidence.root / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     before = set(os.listdir("/dev/fd"))
     result = capture(evidence, zshrc, "-n", "1", "--retries", "0", "--timeout", "1s")
     assert result.code == 1
@@ -188,7 +193,7 @@ def test_no_prompt_is_no_sample(evidence: Evidence, zshrc: str) -> None:
     assert processes_with("97531") == []
     assert not evidence.folder.exists()
     assert set(os.listdir("/dev/fd")) == before
-    assert not list(Path("/tmp").glob("zdeferd-perf.*/*"))
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_start_that_fails_is_tried_again_or_counted(evidence: Evidence) -> None:

@@ -38,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("zdotdir", metavar="ZDOTDIR", nargs="?", help="the folder of .zshrc")
     add("--tree", action="store_true", help="the calls as a tree, not the dearest lines")
     add("--least", type=whole(0), default=1, metavar="MS", help="leave out what takes less (1)")
+    add("--html", metavar="FILE", help="write a page with a flame graph to FILE")
     add("--timeout", type=duration, default=30.0, metavar="TIME", help="for a prompt (30s)")
 
 
@@ -59,6 +60,11 @@ def perform(call: Call) -> int:
         "plugins": [{"name": name, "self_ms": ms} for name, ms in by_plugin(lines)],
         "tree": [_branch(node) for node in found.root.sorted()],
     }
+    if args.html:
+        from ...perf.evidence import write_whole
+        from ...perf.starts.page import flame
+
+        write_whole(args.html, flame(found.root))
     home = find_paths(call.env).home
 
     def text(style: Style) -> str:

@@ -169,9 +169,7 @@ class Terminal:
                 select.select([self._end], [], [], left)
             else:
                 time.sleep(TURN_S)
-        for pid in _session(self.pid):
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+        _kill_session(self.pid)
         if not self._ended:
             os.waitpid(self.pid, 0)
             self._ended = True
@@ -205,13 +203,23 @@ def _inheritable() -> list[int]:
     return found
 
 
+def _kill_session(leader: int) -> None:
+    """Kill the processes of a session until none is left, for a second at most."""
+    until = time.monotonic() + END_S
+    while (found := _session(leader)) and time.monotonic() < until:
+        for pid in found:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(TURN_S)  # a kill takes effect when the process is next scheduled
+
+
 def _session(leader: int) -> list[int]:
-    """Return the processes of a session."""
+    """Return the processes of a session, but for those that only wait to be reaped."""
     import psutil
 
     found = []
     for pid in psutil.pids():
-        with contextlib.suppress(OSError):
-            if os.getsid(pid) == leader:
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getsid(pid) == leader and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
                 found.append(pid)
     return found

@@ -1,0 +1,198 @@
+"""Draws trends, comparisons and traces as one self-contained HTML page each. Pure.
+
+The page has inline SVG and no script; it follows the reader's light or dark setting, and every mark
+has a text or a shape of its own, so that it can be read without colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from .. import samples
+from ..jsontext import decimals
+from .trace import Node
+
+WIDTH, LEFT, RIGHT = 800, 150, 30
+ROW = 70
+FLAME_ROW = 20
+LETTER = 7
+"""Pixels of a letter of the page's 12 px text."""
+_STYLE = """
+:root{color-scheme:light dark;
+--ink:#1c1e21;--paper:#fff;--mark:#0b62c4;--soft:#6b7280;--bar:#d7e6fb}
+@media(prefers-color-scheme:dark){
+:root{--ink:#e6e8eb;--paper:#15181c;--mark:#6cb0ff;--soft:#9aa3ad;--bar:#23405f}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);
+max-width:52rem;margin:2rem auto;padding:0 1rem}
+svg{width:100%;height:auto}text{font:12px system-ui,sans-serif;fill:var(--ink)}
+.m{fill:var(--mark)}.l{stroke:var(--mark);fill:none;stroke-width:2}
+.s{stroke:var(--soft);stroke-width:1}.b{fill:var(--bar);stroke:var(--paper)}
+table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right}
+td:first-child,th:first-child{text-align:left}
+"""
+
+
+def page(title: str, *parts: str) -> str:
+    """Return a page of these parts."""
+    name = escape(title)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
+        f"<style>{_STYLE}</style></head>\n<body><h1>{name}</h1>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+
+
+def _svg(height: float, label: str, marks: Sequence[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(label)}">'
+        + "".join(marks)
+        + "</svg>"
+    )
+
+
+def _text(x: float, y: float, said: str, anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(said)}</text>'
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "s") -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+class _Scale:
+    """Maps values to pixels; a span of nothing is drawn in the middle."""
+
+    def __init__(self, low: float, high: float, start: float, end: float) -> None:
+        pad = (high - low) * 0.05 or max(abs(high) * 0.05, 0.5)
+        self._low, self._span = low - pad, high - low + 2 * pad
+        self._start, self._end = start, end
+
+    def __call__(self, value: float) -> float:
+        return self._start + (value - self._low) / self._span * (self._end - self._start)
+
+
+# --- comparison ----------------------------------------------------------------
+
+
+def comparison(document: Mapping[str, Any], metric: str) -> str:
+    """Return the page of `perf compare`: each sample, the medians, the interval."""
+    groups = [document[key] for key in "ab"]
+    every = [value for group in groups for value in group["values"]]
+    scale = _Scale(min(every), max(every), LEFT, WIDTH - RIGHT)
+    marks = []
+    for at, (key, group) in enumerate(zip("AB", groups, strict=True)):
+        marks += _row(at, f"{key}: {group['name']}", group["values"], scale)
+    bottom = 2 * ROW
+    marks += [
+        _text(scale(value), bottom + 15, f"{decimals(value)} ms", anchor)
+        for value, anchor in ((min(every), "start"), (max(every), "end"))
+    ]
+    said = (
+        f"{document['verdict']}: {document['diff_ms']:+.2f} ms from A to B, 95 % interval "
+        f"{document['low']:+.2f} to {document['high']:+.2f}"
+    )
+    title = f"{metric}_ms of two configurations"
+    return page(title, f"<p><b>{escape(said)}</b></p>", _svg(bottom + 25, said, marks), _NOTE)
+
+
+_NOTE = "<p>A circle is one start. The long line and the number are the median of its row.</p>"
+
+
+def _row(at: int, name: str, values: Sequence[float], scale: _Scale) -> list[str]:
+    top, middle = at * ROW, at * ROW + 40
+    median = samples.median(values)
+    shown = name if len(name) * LETTER < WIDTH // 2 else f"…{name[-50:]}"
+    return [
+        _text(0, top + 15, shown),
+        *(
+            f'<circle class="m" opacity=".5" cx="{scale(v):.1f}" cy="{middle}" r="4"/>'
+            for v in values
+        ),
+        _line(scale(median), middle - 14, scale(median), middle + 14, "l"),
+        _text(scale(median) + 4, middle - 16, f"{decimals(median)} ms"),
+    ]
+
+
+# --- trend ---------------------------------------------------------------------
+
+
+def trends(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the page of `perf trend`: medians and p95 of each metric, the line, the jump."""
+    parts = [part for name, one in metrics.items() for part in _trend(name, one)]
+    note = "<p>A filled circle is a median, a ring the p95 of the same capture; captures go from"
+    return page("Start-up over captures", *parts, f"{note} left to right.</p>")
+
+
+def _trend(name: str, one: Mapping[str, Any]) -> list[str]:
+    medians, highs = one["p50"], one["p95"]
+    across = _Scale(0, max(1, len(medians) - 1), LEFT, WIDTH - RIGHT)
+    up = _Scale(min(medians), max(highs), 170, 20)
+    first = samples.theil_sen(medians).first
+    last = first + one["slope_ms_per_capture"] * (len(medians) - 1)
+    marks = [
+        _line(across(0), up(first), across(len(medians) - 1), up(last), "l"),
+        *(_circle(across(at), up(ms), True) for at, ms in enumerate(medians)),
+        *(_circle(across(at), up(ms), False) for at, ms in enumerate(highs)),
+        _text(0, up(min(medians)), f"{decimals(min(medians))} ms"),
+        _text(0, up(max(highs)), f"{decimals(max(highs))} ms"),
+    ]
+    if found := one["change_point"]:
+        at = across(found["index"] - 0.5)
+        marks += [_line(at, 15, at, 175), _text(at + 4, 14, f"jump {found['generated_at']}")]
+    said = (
+        f"{one['verdict']}: {one['slope_ms_per_capture']:+.2f} ms a capture, 95 % interval "
+        f"{one['slope_low']:+.2f} to {one['slope_high']:+.2f}"
+    )
+    return [f"<h2>{escape(name)}</h2><p><b>{escape(said)}</b></p>", _svg(180, said, marks)]
+
+
+def _circle(x: float, y: float, filled: bool) -> str:
+    kind = 'class="m"' if filled else 'class="l"'
+    return f'<circle {kind} cx="{x:.1f}" cy="{y:.1f}" r="{4 if filled else 3}"/>'
+
+
+# --- flame graph ---------------------------------------------------------------
+
+
+def flame(root: Node, least_ms: float = 0.5) -> str:
+    """Return the page of `perf blame`: calls below their callers, as broad as they are dear."""
+    per_ms = (WIDTH - 2) / max(root.total_ms, 1e-9)
+    marks: list[str] = []
+    depth = _bars(root, 0.0, 0, per_ms, least_ms, marks)
+    said = f"{decimals(root.total_ms)} ms to the first prompt"
+    note = (
+        "<p>A bar is a line of the configuration; what it calls lies below it. Point at a bar.</p>"
+    )
+    return page(
+        "Where a start goes",
+        f"<p><b>{said}</b></p>",
+        _svg((depth + 1) * FLAME_ROW, said, marks),
+        note,
+    )
+
+
+def _bars(
+    node: Node, start_ms: float, depth: int, per_ms: float, least_ms: float, marks: list[str]
+) -> int:
+    """Add the bar of a node and those below it; -> the deepest row."""
+    width = node.total_ms * per_ms
+    x, y = start_ms * per_ms, depth * FLAME_ROW
+    where = f"{node.file}:{node.line} " if node.file else ""
+    said = f"{where}{node.text}"
+    title = f"{decimals(node.total_ms)} ms, own {decimals(node.self_ms)}: {said}"
+    marks.append(
+        f'<g><title>{escape(title)}</title><rect class="b" x="{x:.1f}" y="{y}" '
+        f'width="{width:.1f}" height="{FLAME_ROW}"/>'
+    )
+    letters = int(width / LETTER) - 1
+    if letters > 3:
+        marks.append(_text(x + 3, y + 14, node.text[:letters]))
+    marks.append("</g>")
+    deepest = depth
+    for child in node.sorted():
+        if child.total_ms >= least_ms:
+            deepest = max(deepest, _bars(child, start_ms, depth + 1, per_ms, least_ms, marks))
+            start_ms += child.total_ms
+    return deepest
