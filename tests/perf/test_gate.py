@@ -1,0 +1,58 @@
+"""`examples/ci/perf-gate`: its exit codes, and the badges that it leaves."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.perf import Evidence, log_file
+from support.user import User, ctl_script
+
+GATE = Path(__file__).parents[2] / "examples/ci/perf-gate"
+
+
+def gate(user: User, evidence: Evidence, **values: list[int]) -> int:
+    """Run the gate on a log of these values; -> its exit code."""
+    measured = {
+        name: [100] * 5
+        for name in ("prompt_ready", "pre_plugin_total", "post_plugin_total", "deferred_total")
+    }
+    source = log_file(user.root / "perf.log", {k: v for k, v in (measured | values).items() if v})
+    path = f"{ctl_script(user).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [str(GATE), "--from", source, "--baseline-dir", str(evidence.folder)],
+        cwd=user.root,
+        env=user.env | {"PATH": path},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode
+
+
+def badge(user: User, name: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads((user.root / "badges" / f"{name}.json").read_text())
+    return found
+
+
+def test_a_steady_start_passes(user: User, evidence: Evidence) -> None:
+    assert gate(user, evidence) == 0
+    assert gate(user, evidence) == 0
+    assert badge(user, "goal-state")["ci"] == "strict"
+    assert badge(user, "summary-goal")["isError"] is False
+
+
+@pytest.mark.parametrize(("now", "code"), [([115] * 5, 2), ([130] * 5, 3), ([], 3)])
+def test_a_slower_start_fails(user: User, evidence: Evidence, now: list[int], code: int) -> None:
+    gate(user, evidence)
+    assert gate(user, evidence, prompt_ready=now) == code
+    assert badge(user, "summary-goal")["isError"] is (code == 3)
+
+
+def test_a_readme_that_is_not_in_step_fails(user: User, evidence: Evidence) -> None:
+    gate(user, evidence)
+    (user.root / "README.md").write_text(
+        "<!-- BEGIN:SEGMENTS_SYNC -->\n<!-- END:SEGMENTS_SYNC -->\n"
+    )
+    assert gate(user, evidence) == 1
