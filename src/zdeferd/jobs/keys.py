@@ -6,15 +6,18 @@ expected where it cannot be read. All mistakes of a table are found in one go, e
 list the keys, and tests compare.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from ..model import ID_PATTERN, Argv, Code, Job, Scope, Trigger
 from .problems import Problem, Refused, kind, run_shown, shown
 from .units import parse_duration, parse_size
+
+Number = TypeVar("Number", int, float)
 
 RETRIES = 3
 """Attempts of a job with `idempotent` and without `attempts`."""
@@ -221,9 +224,13 @@ def _variables(value: object, _home: str) -> dict[str, str]:
     return {name: _text(text) for name, text in variables.items()}
 
 
-def _whole(least: int, most: int) -> Callable[[Any, str], int]:
-    def read(value: object, _home: str) -> int:
-        number = msgspec.convert(value, int)
+def _bounded(
+    parse: Callable[[object], Number], least: float, most: float = math.inf
+) -> Callable[[Any, str], Number]:
+    """Return a reader of what `parse` returns, from `least` to `most`."""
+
+    def read(value: object, _home: str) -> Number:
+        number = parse(value)
         if not least <= number <= most:
             raise ValueError("out of range")
         return number
@@ -231,24 +238,8 @@ def _whole(least: int, most: int) -> Callable[[Any, str], int]:
     return read
 
 
-def _seconds(least: float) -> Callable[[Any, str], float]:
-    def read(value: object, _home: str) -> float:
-        seconds = parse_duration(value)
-        if seconds < least:
-            raise ValueError("too short")
-        return seconds
-
-    return read
-
-
-def _bytes(least: int) -> Callable[[Any, str], int]:
-    def read(value: object, _home: str) -> int:
-        size = parse_size(value)
-        if size < least:
-            raise ValueError("too small")
-        return size
-
-    return read
+def _whole(value: object) -> int:
+    return msgspec.convert(value, int)
 
 
 _DURATION = "a duration such as '20s', '5m', '2h', '90d', or a number of seconds"
@@ -267,9 +258,9 @@ JOB_KEYS: dict[str, Key] = {
     "once_per": Key("once_per", f"one of {_SCOPES}", _scope),
     "watch": Key("watch", f"an array of 'command:NAME', globs or files, each {_PATH}", _watch),
     "after": Key("after", "an array of ids of jobs", _ids),
-    "timeout": Key("timeout_s", f"{_DURATION}, at least 0.1 s", _seconds(0.1)),
+    "timeout": Key("timeout_s", f"{_DURATION}, at least 0.1 s", _bounded(parse_duration, 0.1)),
     "idempotent": Key("idempotent", "true or false", _flag),
-    "attempts": Key("attempts", "a whole number from 1 to 100", _whole(1, 100)),
+    "attempts": Key("attempts", "a whole number from 1 to 100", _bounded(_whole, 1, 100)),
     "background": Key("background", "true or false", _flag),
     "env": Key("env", "a table of strings, its keys names of variables", _variables, kind),
     "description": Key("description", "a string", _text),
@@ -277,18 +268,24 @@ JOB_KEYS: dict[str, Key] = {
 """Every key of a job."""
 
 SETTING_KEYS: dict[str, Key] = {
-    "idle_after": Key("idle_after_s", f"{_DURATION}, at least 1 s", _seconds(1)),
-    "jobs_at_once": Key("jobs_at_once", "a whole number from 1 to 64", _whole(1, 64)),
-    "default_timeout": Key("default_timeout_s", f"{_DURATION}, at least 0.1 s", _seconds(0.1)),
-    "kill_grace": Key("kill_grace_s", _DURATION, _seconds(0)),
-    "keep_runs": Key("keep_runs_s", f"{_DURATION}, at least 60 s", _seconds(60)),
-    "output_limit": Key(
-        "output_limit_bytes", "a size such as '1MiB', at least 32 KiB", _bytes(32 << 10)
+    "idle_after": Key("idle_after_s", f"{_DURATION}, at least 1 s", _bounded(parse_duration, 1)),
+    "jobs_at_once": Key("jobs_at_once", "a whole number from 1 to 64", _bounded(_whole, 1, 64)),
+    "default_timeout": Key(
+        "default_timeout_s", f"{_DURATION}, at least 0.1 s", _bounded(parse_duration, 0.1)
     ),
-    "exit_after": Key("exit_after_s", f"{_DURATION}, at least 1 s", _seconds(1)),
+    "kill_grace": Key("kill_grace_s", _DURATION, _bounded(parse_duration, 0)),
+    "keep_runs": Key("keep_runs_s", f"{_DURATION}, at least 60 s", _bounded(parse_duration, 60)),
+    "output_limit": Key(
+        "output_limit_bytes",
+        "a size such as '1MiB', at least 32 KiB",
+        _bounded(parse_size, 32 << 10),
+    ),
+    "exit_after": Key("exit_after_s", f"{_DURATION}, at least 1 s", _bounded(parse_duration, 1)),
     "log": Key("log", _PATH, _path),
-    "log_limit": Key("log_limit_bytes", "a size such as '10MiB', at least 4 KiB", _bytes(4 << 10)),
-    "log_keep": Key("log_keep", "a whole number from 1 to 100", _whole(1, 100)),
+    "log_limit": Key(
+        "log_limit_bytes", "a size such as '10MiB', at least 4 KiB", _bounded(parse_size, 4 << 10)
+    ),
+    "log_keep": Key("log_keep", "a whole number from 1 to 100", _bounded(_whole, 1, 100)),
     "state_dir": Key("state_dir", _PATH, _path),
 }
 """Every key of config.toml."""
