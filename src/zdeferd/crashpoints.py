@@ -73,13 +73,13 @@ _ARMED = os.environ.get(VARIABLE, "")
 
 
 def reached(point: str) -> None:
-    """This process has come to `point`; nothing more, unless it is to end there."""
+    """End this process where the orders name `point`; else do nothing."""
     if _ARMED:
         _pass(point)
 
 
 def environment() -> dict[str, str]:
-    """What a process needs in its environment to be under the same orders as this one."""
+    """Return the variables that put another process under the orders of this one."""
     return {VARIABLE: _ARMED} if _ARMED else {}
 
 
@@ -91,7 +91,7 @@ def _pass(point: str) -> None:
 
 
 def _counted(tally: str) -> int:
-    """Count this pass; which one it is."""
+    """Count this pass and return its number."""
     file = os.open(tally, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         os.write(file, b".")

@@ -1,4 +1,4 @@
-"""`zdeferctl install`: says and does, once (test_service.py has the plans)."""
+"""`zdeferctl install`: says and does, once (tests/install/test_plan.py has the plans)."""
 
 import errno
 import os

@@ -1,6 +1,6 @@
 """Histories on both ledgers at once: every statement of the daemon goes to SQLite too.
 
-What test_ledger_contract.py says of statements that nobody makes, this says of those that
+What tests/ledger/test_contract.py says of statements that nobody makes, this says of those that
 are made: the in-memory twin answers as the real ledger does, and fails as it does.
 """
 

@@ -88,7 +88,7 @@ def _fork(request: Request, channel: int) -> int:
 
 
 def main() -> None:
-    """The program: `spawner.py FD`."""
+    """Run the program `spawner.py FD`."""
     channel = int(sys.argv[1])
     os.set_inheritable(channel, False)
     resources.close_descriptors(channel)

@@ -133,7 +133,7 @@ class Supervision:
         return not processes.session_of(self._pid)
 
     def _own_rc(self) -> int:
-        """The main process's exit code, 128+N after signal N; 0 where it could not be ended."""
+        """Return the main process's exit code, 128+N for signal N; 0: it could not be ended."""
         code = os.waitstatus_to_exitcode(self._status or 0)
         return code if code >= 0 else 128 - code
 

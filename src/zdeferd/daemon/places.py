@@ -35,7 +35,7 @@ def locate() -> paths.Paths:
 
 
 def check_alone(path: str) -> None:
-    """AlreadyRunning where a process listens at the socket `path`."""
+    """Raise AlreadyRunning where a process listens at the socket `path`."""
     if _listens(path):
         raise AlreadyRunning(
             f"another zdeferd serves this socket: {path}",

@@ -23,7 +23,7 @@ ALLOWED_PREFIXES = ("LC_", "XDG_")
 
 
 def allowed_env(name: str) -> bool:
-    """Whether the variable `name` of a shell reaches its jobs."""
+    """Tell whether the variable `name` of a shell reaches its jobs."""
     return name in ALLOWED_ENV or name.startswith(ALLOWED_PREFIXES)
 
 
@@ -51,7 +51,7 @@ def mentioned(text: str, exported: Mapping[str, str]) -> dict[str, str]:
 
 
 def cut_env(env: Mapping[str, str]) -> dict[str, str]:
-    """`env` without what is not allowed, and without the relative folders of PATH."""
+    """Return `env` without what is not allowed, and without the relative folders of PATH."""
     kept = {name: value for name, value in env.items() if allowed_env(name)}
     if path := absolute_folders(kept.pop("PATH", "")):
         kept["PATH"] = path
@@ -59,7 +59,7 @@ def cut_env(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def absolute_folders(path: str) -> str:
-    """A PATH without its relative folders, which may leave nothing.
+    """Return a PATH without its relative folders, which may leave nothing.
 
     These (`.`, and an empty one too) mean whatever folder one is in. A job is in another
     than its shell was, and would find programs there that nobody meant; so would zdeferctl.

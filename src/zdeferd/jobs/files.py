@@ -225,7 +225,7 @@ def _job_files(folder: str) -> list[str]:
 
 
 def _check_folder(folder: str, home: str) -> None:
-    """Refused where another user could change which job files there are, or where it is closed."""
+    """Raise Refused where others could add job files, or where the folder is closed."""
     try:
         _check_way(folder, home)
         os.listdir(folder)

@@ -79,23 +79,23 @@ class Register(Struct, frozen=True):
 def read(
     functions: str, jobs: str, math: tuple[str, ...] = ()
 ) -> tuple[tuple[Function, ...], tuple[Register, ...]]:
-    """The two lists of one visit; WireError where they are none."""
+    """Return the two lists of one visit; WireError where they are none."""
     elements = _elements(functions)
     if len(elements) % 2:
         raise WireError("functions: a name without a body")
     bodies = dict(zip(elements[::2], elements[1::2], strict=True))
     reach = _Reach(bodies, math)
-    said = [element.split("\0") for element in _elements(jobs)]
+    declarations = [element.split("\0") for element in _elements(jobs)]
     return (
         tuple(Function(name, body) for name, body in bodies.items()),
-        tuple(_register(words, reach) for words in _without_repetitions(said)),
+        tuple(_register(words, reach) for words in _without_repetitions(declarations)),
     )
 
 
-def _without_repetitions(said: list[list[str]]) -> list[list[str]]:
-    """zf::defer::register takes a job once for a trigger, and the first stays."""
+def _without_repetitions(declarations: list[list[str]]) -> list[list[str]]:
+    """Drop repeated declarations: `zf::defer::register` takes a job once for a trigger."""
     first: dict[tuple[str, ...], list[str]] = {}
-    for number, words in enumerate(said):
+    for number, words in enumerate(declarations):
         repeats = words[0] == "defer" and len(words) > 3
         first.setdefault((words[1], words[3]) if repeats else (str(number),), words)
     return list(first.values())

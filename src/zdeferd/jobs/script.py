@@ -72,7 +72,7 @@ def compose(
     fpath: tuple[str, ...],
     equipment: Equipment = NOTHING,
 ) -> str:
-    """The source whose exit status is that of `call`.
+    """Return the source whose exit status is that of `call`.
 
     One word is zsh code; several are a function or command and its arguments.
     `functions` maps names to bodies as `$functions` gives them; a body that is an
@@ -119,7 +119,7 @@ def _array(array: Array) -> str:
 
 
 def _definition(name: str, body: str) -> str:
-    """A line that defines a function; a body that zsh cannot read spoils no other line.
+    """Return a line that defines a function; a body that zsh cannot read spoils no other line.
 
     Not `functions[name]=body`: zsh 5.9 encodes such a body twice, and spoils bytes.
     """
@@ -140,7 +140,7 @@ def remarks(call: tuple[str, ...], source: str) -> list[str]:
 
 
 def quote(text: str) -> str:
-    """`text` as one zsh word of printable ASCII, the same under every option."""
+    """Return `text` as one zsh word of printable ASCII, the same under every option."""
     data = text.encode("utf-8", "surrogateescape")
     if data and data[0] not in b"=%+-" and _PLAIN.issuperset(data):
         return data.decode("ascii")
@@ -158,7 +158,7 @@ def _quoted(words: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=8)  # all jobs of a visit come from one shell
 def _wanted_options(options: tuple[str, ...]) -> tuple[str, ...]:
-    """Which options to turn on and off: computed before the first of them changes."""
+    """Return lines that compute, before any option changes, which ones to turn on and off."""
     wanted = [name for name in options if name not in NOT_CARRIED]
     return (
         f"zdeferd_on=({_quoted(tuple(wanted))})",

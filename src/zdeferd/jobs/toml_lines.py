@@ -75,7 +75,7 @@ def _placed(problem: Problem, text: str, end: int) -> Problem:
 
 
 def _check(table: dict[str, object], text: str) -> None:
-    """Refused at the first integer that is too large, or table that is too deep."""
+    """Raise Refused at the first integer that is too large, or table that is too deep."""
     left: list[tuple[tuple[str, ...], int, object]] = [((), 0, table)]
     while left:
         keys, depth, value = left.pop()

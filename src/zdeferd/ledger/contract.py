@@ -20,7 +20,7 @@ class Claims(Protocol):
         """Move the claim of `run` from `key`, which is free then, to the key `aside`."""
 
     def fingerprint(self, job: str) -> tuple[str, int]:
-        """The fingerprint of the last claim and its generation; ("", 0) where there is none."""
+        """Return fingerprint and generation of the last claim; ("", 0) where there is none."""
 
     def save_fingerprint(self, job: str, fingerprint: str, generation: int) -> None:
         """Replace what `fingerprint` returns."""

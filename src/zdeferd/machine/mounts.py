@@ -49,7 +49,7 @@ def foreign_file_system(path: str) -> str | None:
 
 
 def check_local(path: str, setting: str) -> None:
-    """UnsafePath where `path` is not on a local file system; `setting` moves it."""
+    """Raise UnsafePath where `path` is not on a local file system; `setting` moves it."""
     if kind := foreign_file_system(path):
         raise UnsafePath(
             f"on {kind}, where locks, sockets and the ledger are not reliable: {path}",

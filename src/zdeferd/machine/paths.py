@@ -156,7 +156,7 @@ def _absolute(env: Mapping[str, str], name: str) -> str:
 
 
 def check_runtime_dir(env: Mapping[str, str], platform: str = sys.platform) -> None:
-    """UnsafePath where the socket would be in another user's runtime folder.
+    """Raise UnsafePath where the socket would be in another user's runtime folder.
 
     `su` and `sudo` leave `$XDG_RUNTIME_DIR` as it was; its owner could replace what is in it.
     """
@@ -175,7 +175,7 @@ def check_runtime_dir(env: Mapping[str, str], platform: str = sys.platform) -> N
 
 
 def check_home(env: Mapping[str, str]) -> None:
-    """UnsafePath where HOME is another user's: `sudo -s` and `su -m` leave it as it was.
+    """Raise UnsafePath where HOME is another user's: `sudo -s` and `su -m` leave it as it was.
 
     Files that are made there now would be in that user's way, or be put elsewhere by a link.
     """
@@ -192,7 +192,7 @@ def check_home(env: Mapping[str, str]) -> None:
 
 
 def check_socket_path(path: str, platform: str = sys.platform) -> None:
-    """UnsafePath where the kernel would refuse (or cut) the path of a socket."""
+    """Raise UnsafePath where the kernel would refuse (or cut) the path of a socket."""
     limit = SOCKET_PATH_LIMIT_DARWIN if platform == "darwin" else SOCKET_PATH_LIMIT
     length = len(os.fsencode(path))
     if length > limit:
@@ -212,22 +212,22 @@ def ensure_private_dir(path: str) -> None:
 
 
 def check_private_dir(path: str) -> None:
-    """UnsafePath unless `path` is a folder, no symlink, owned by us, closed to others."""
+    """Raise UnsafePath unless `path` is a folder, no symlink, ours, closed to others."""
     _check_private(path, "folder", stat.S_ISDIR, "700")
 
 
 def check_private_file(path: str) -> None:
-    """UnsafePath unless `path` is a regular file, no symlink, owned by us, closed to others."""
+    """Raise UnsafePath unless `path` is a regular file, no symlink, ours, closed to others."""
     _check_private(path, "file", stat.S_ISREG, "600")
 
 
 def check_regular(path: str) -> None:
-    """UnsafePath unless `path` is a regular file and no symlink, of any owner."""
+    """Raise UnsafePath unless `path` is a regular file and no symlink, of any owner."""
     _check_kind(path, "file", stat.S_ISREG)
 
 
 def make_dirs(path: str) -> None:
-    """`mkdir -p` in which every new folder is 0700 (os.makedirs does that for the last only)."""
+    """Make a folder and those above it, each new one 0700; os.makedirs closes only the last."""
     parent = os.path.dirname(path.rstrip("/"))
     try:
         os.mkdir(path, 0o700)

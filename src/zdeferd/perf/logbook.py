@@ -71,7 +71,7 @@ def _table(lines: Sequence[str]) -> tuple[int, int]:
 
 
 def check(found: Sequence[str], known: Sequence[str], path: str) -> None:
-    """EditedLog unless the known rows still stand first, as they were and in their order."""
+    """Raise EditedLog unless the known rows still stand first, as they were and in their order."""
     for number, row in enumerate(known, 1):
         if number > len(found):
             raise _edited(path, number, "is gone", row)

@@ -66,7 +66,7 @@ Verdict = NeverStarted | Withdrawn | Running | Ended | Vanished
 
 
 def settle(run: Run, verdict: Verdict, boot: str, now: float) -> tuple[RunEvent, Ending | None]:
-    """The event that the verdict is for `run`, and its ending (None: it goes on)."""
+    """Return the event that the verdict is for `run`, and its ending (None: it goes on)."""
     if isinstance(verdict, Ended):
         return RunEvent.FINISH, _finished(verdict.outcome)
     if isinstance(verdict, Withdrawn):
@@ -89,7 +89,7 @@ def settle(run: Run, verdict: Verdict, boot: str, now: float) -> tuple[RunEvent,
 
 
 def not_again(run: Run, outcome: Outcome, now: float) -> Ending:
-    """The ending of a run that is cancelled or missed before the start of its attempt.
+    """Return the ending of a run that is cancelled or missed before the start of its attempt.
 
     attempt > 1: an earlier attempt started and vanished, so its line is due.
     """
@@ -99,7 +99,7 @@ def not_again(run: Run, outcome: Outcome, now: float) -> Ending:
 
 
 def _finished(record: Mapping[str, Any]) -> Ending:
-    """The ending that the runner's own record says."""
+    """Return the ending that the runner's own record says."""
     outcome = Outcome.FAILED if record["rc"] else Outcome.SUCCEEDED
     outcome = CUT_SHORT.get(record["ended_by"], outcome)
     return Ending(

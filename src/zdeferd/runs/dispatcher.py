@@ -74,7 +74,7 @@ class Dispatcher:
         )
         self.endings = Endings(self._parts)
         self._pruning = Pruning(boot, executor)
-        self._heard_at = clock.wall()
+        self._visited_at = clock.wall()
 
     # what arrives
 
@@ -92,7 +92,7 @@ class Dispatcher:
         if visit.postprompt or visit.idle:
             self.reload(only_if_changed=True)
         facts = self._facts()
-        self._heard_at = facts.now
+        self._visited_at = facts.now
         try:
             report = visits.report(visit, facts.jobs, facts.default_log, shell)
         except Exception as error:  # noqa: BLE001 - one visit is no reason to end
@@ -156,7 +156,7 @@ class Dispatcher:
         return await self._committer.transact(transaction)
 
     def _facts(self) -> Facts:
-        """What claims depend on, as of now."""
+        """Return the facts that claims depend on, as of now."""
         configuration = self._parts.configuration
         return Facts(
             now=self._parts.clock.wall(),
@@ -201,7 +201,7 @@ class Dispatcher:
         self._scribe.wake()
 
     async def _settle(self) -> float | None:
-        """Take in and act until nothing is left to do; the instant to look again."""
+        """Take in and act until nothing is left to do; return the instant to look again."""
         while True:
             await self._take_in()
             now = self._parts.clock.wall()
@@ -290,11 +290,11 @@ class Dispatcher:
 
     def _leave_at(self) -> float | None:
         exit_after_s = self._parts.configuration.settings.exit_after_s
-        return self._heard_at + exit_after_s if self.may_leave else None
+        return self._visited_at + exit_after_s if self.may_leave else None
 
 
 def _begin(ledger: Ledger, runs: Sequence[Run], boot: str, now: float) -> list[Work]:
-    """Record the start of each run; what each is to execute."""
+    """Record the start of each run; return what each is to execute."""
     for run in runs:
         outcomes.begin(ledger, run, boot, now)
     return [ledger.work(run.id) for run in runs]

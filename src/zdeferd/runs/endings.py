@@ -68,7 +68,7 @@ class Endings:
         self._parts.inbox.put(CancelAsked(run, self))
 
     def when_ended(self, run: int) -> asyncio.Future[Ending] | None:
-        """Done when the run has ended; None where it is not live."""
+        """Return a future that is done when the run has ended; None where it is not live."""
         return self._parts.awaited.when_ended(run) if run in self._parts.live else None
 
     def cancel_now(self, run: int) -> None:
@@ -95,7 +95,7 @@ class Endings:
     # what became of an attempt
 
     def _current(self, run: int, attempt: int) -> Run | None:
-        """The dispatched run, where this is its attempt and its end is not known yet."""
+        """Return the dispatched run, where this is its attempt and its end is not known yet."""
         found = self._parts.live.running.get(run)
         if found is None or found.attempt != attempt or run in self._parts.live.settling:
             return None

@@ -52,9 +52,9 @@ class _Watched:
     again: Backoff = field(default_factory=lambda: Backoff(*JUDGE_AGAIN_S))
     """The waits between looks while there is no verdict."""
 
-    def hear(self, said: bytes) -> None:
+    def note(self, written: bytes) -> None:
         """Note what the runner wrote to `alive`."""
-        for line in said.decode(errors="replace").splitlines():
+        for line in written.decode(errors="replace").splitlines():
             word, _, rest = line.partition(" ")
             if word == "started":
                 self.started = True
@@ -185,8 +185,8 @@ class Executor:
 
     def _readable(self, run: int, watched: _Watched) -> None:
         with contextlib.suppress(BlockingIOError):  # read by `judge` already
-            if said := os.read(watched.fd, 4096):
-                watched.hear(said)
+            if written := os.read(watched.fd, 4096):
+                watched.note(written)
             else:
                 self._judge(run, watched)
 

@@ -266,7 +266,7 @@ def _judging(folder: str) -> Iterator[bool]:
 
 
 def _has_writer(folder: str) -> bool:
-    """Whether a runner, or the spawner for one, has `alive` open."""
+    """Tell whether a runner, or the spawner for one, has `alive` open."""
     try:
         fd = open_file(f"{folder}/{ALIVE}", os.O_RDONLY)
     except FileNotFoundError:

@@ -74,7 +74,7 @@ def _left(folder: str) -> list[processes.Process]:
 def _with_kin(
     table: dict[int, processes.Process], sure: list[processes.Process], leader: int
 ) -> list[processes.Process]:
-    """`sure`, the session of `leader` and the children of all; no zombies, not this process."""
+    """Return `sure`, the session of `leader` and the children of all, without zombies and us."""
     sessions = {process.session for process in sure} & {leader}
     members = [process for process in table.values() if process.session in sessions]
     below = processes.tree_of(*(process.pid for process in sure + members))
@@ -84,7 +84,7 @@ def _with_kin(
 
 
 def _held(path: str) -> bool:
-    """Whether another process holds the lock of the file."""
+    """Tell whether another process holds the lock of the file."""
     fd = open_file(path, os.O_RDWR)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -183,7 +183,7 @@ def _settle_in(log: int, begun: Intent, texts: Sequence[bytes]) -> list[Settled]
 
 
 def _is_continued(log: int, begun: Intent) -> bool:
-    """Whether the file still holds what it held when the group was begun."""
+    """Tell whether the file still holds what it held when the group was begun."""
     if os.fstat(log).st_size < begun.offset:
         return False
     return begun.before is None or begun.before == _checksum(log, begun.offset)
@@ -216,14 +216,14 @@ def _look_for(log: int, offset: int, texts: Sequence[bytes]) -> set[int]:
 
 
 def _completed(log: int, at: int, piece: bytes, lines: Sequence[bytes]) -> bytes:
-    """Complete the piece at the end of the file; the line it is now, empty where it is none."""
+    """Complete the piece at the end of the file; return that line, empty where it is none."""
     line = next((line for line in lines if line.startswith(piece)), b"")
     whole = line and _complete(log, at, at + len(piece), line[len(piece) :])
     return line if whole else b""
 
 
 def _complete(log: int, begin: int, end: int, missing: bytes) -> bool:
-    """Complete the piece of a line from `begin` to `end`, or cut it off; whether it is whole.
+    """Complete the piece of a line from `begin` to `end`, or cut it off; return if it is whole.
 
     Does neither where another program has appended behind it.
     """
@@ -263,7 +263,7 @@ def _lstat(path: str) -> os.stat_result | None:
 
 
 def _ends_whole(log: int) -> bool:
-    """Whether the last line has its newline."""
+    """Tell whether the last line has its newline."""
     # A write that crosses a page is visible in two pieces: a torn line may be whole in a moment.
     return any(_line_begins(log, os.fstat(log).st_size) for _ in range(LOOKS))
 

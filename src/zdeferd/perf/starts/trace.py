@@ -52,11 +52,11 @@ class Node:
         return self.self_ms + sum(child.total_ms for child in self.children.values())
 
     def sorted(self) -> list[Node]:
-        """The children, dearest first."""
+        """Return the children, dearest first."""
         return sorted(self.children.values(), key=lambda node: -node.total_ms)
 
     def walk(self) -> Iterator[Node]:
-        """All nodes below."""
+        """Yield all nodes below."""
         for child in self.children.values():
             yield child
             yield from child.walk()
