@@ -8,6 +8,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -346,10 +347,18 @@ def test_every_sidecar_object_is_documented(kind: type[sidecar.JsonDeferred]) ->
     )
 
 
-@pytest.mark.parametrize("name", ["shell", "systemd", "launchd", "examples"])
+@pytest.mark.parametrize("name", ["shell", "systemd", "launchd", "examples", "docs"])
 def test_what_the_wheel_carries_is_there(name: str) -> None:
     assert any(Path(share(name)).iterdir())
     assert f'"{name}" = "zdeferd/share/{name}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_what_the_wheel_includes_is_put_into_the_package() -> None:
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wheel = wheel["tool"]["hatch"]["build"]["targets"]["wheel"]
+    folders = tuple(f"{folder}/" for folder in wheel["sources"] if (ROOT / folder).is_dir())
+    for path in wheel["include"]:
+        assert f"{path.lstrip('/')}/".startswith(folders), path
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -81,8 +81,12 @@ def test_no_block_in_the_source(pages: tuple[Path, Path], text: str) -> None:
     before = pages[1].read_bytes()
     assert sync(pages).code == 2
     assert pages[1].read_bytes() == before
+    pages[0].write_bytes(b"\xff")
+    assert sync(pages).err.endswith(f"no block: cannot read: {pages[0]}: not UTF-8\n")
     pages[0].unlink()
-    assert sync(pages).code == 2
+    result = sync(pages)
+    assert result.code == 2
+    assert result.err.endswith(f"cannot read: {pages[0]}: No such file or directory\n")
 
 
 @pytest.mark.parametrize("text", [TO[0], TO[1], f"{TO[1]} {TO[0]}"])

@@ -98,12 +98,18 @@ def test_files_of_a_folder(user: User) -> None:
 
 def test_what_cannot_be_looked_at(user: User) -> None:
     (user.root / "empty").mkdir()
+    (user.root / "one.zsh").touch()
     result = call("lint", "zsh", str(user.root / "empty"))
     assert result.code == 1
     assert "no zsh file" in result.err
     result = call("lint", "zsh", str(user.root / "none"))
     assert result.code == 2
     assert "no such path" in result.err
+    result = call(
+        "lint", "zsh", "/proc/self/mem", str(user.root / "one.zsh")
+    )  # root reads all else
+    assert result.code == 2
+    assert "cannot read: /proc/self/mem: Input/output error" in result.err
     for words in (
         ["lint"],
         ["lint", "zsh"],

@@ -103,6 +103,15 @@ def test_following_a_run_that_waits_says_so(user: User) -> None:
         shell.expect(r"run 1 of build waits; `zdeferctl why build` says for what")
 
 
+def test_output_that_was_removed_is_said(user: User) -> None:
+    run = with_output(user, b"one")
+    (user.state / f"runs/{run}/output").unlink()
+    with Terminal(user.root, f"PATH={ctl_script(user).parent}:$PATH\n") as shell:
+        shell.prompt()
+        shell.type("zdeferctl log build\r")
+        shell.expect(f"run {run} wrote output that is not there any more")
+
+
 @pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("/etc/passwd")])
 def test_what_is_no_output_is_not_read(user: User, put: Callable[[Path], None]) -> None:
     run = claim(user.ledger(), "build")

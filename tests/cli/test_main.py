@@ -51,6 +51,11 @@ def test_unknown_verb_is_told_the_nearest(word: str) -> None:
     assert call(word) == (2, "", told)
 
 
+def test_a_usage_error_is_one_line() -> None:
+    told = "argument JOB: not a job's id: a�[31m b; expected a-z, 0-9 and -, at most 64"
+    assert call("why", "a\x1b[31m\nb").err == f"zdeferctl: {told}; see `zdeferctl why --help`\n"
+
+
 def test_unknown_option() -> None:
     result = call("status", "--jsno")
     assert result.code == 2
@@ -102,10 +107,11 @@ def test_ctrl_c_is_no_traceback(user: User) -> None:
     assert user.python(probe) == (130, "", "")
 
 
-def test_output_that_cannot_be_written_is_one_line(user: User) -> None:
+@pytest.mark.parametrize("words", [("status",), ("run", "--help"), ("--version",)])
+def test_output_that_cannot_be_written_is_one_line(user: User, words: tuple[str, ...]) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "zdeferd.cli", "status"],
+            [sys.executable, "-m", "zdeferd.cli", *words],
             env=user.env | {"PYTHONPATH": str(SOURCE)},
             stdout=full,
             stderr=subprocess.PIPE,

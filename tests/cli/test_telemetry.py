@@ -125,6 +125,13 @@ def test_unreadable_is_2_and_usage_1(user: User) -> None:
         assert call("telemetry", *words).code == 1
 
 
+@pytest.mark.parametrize("number", ["-3", "many", "9" * 30])
+def test_a_number_of_lines_that_is_none(number: str) -> None:
+    result = call("telemetry", "check", "x", "--max-lines", number)
+    assert result.code == 1
+    assert f"--max-lines: not a whole number below 1,000,000,000: {number};" in result.err
+
+
 def test_the_documents_have_the_same_keys() -> None:
     text = (ROOT / "docs/privacy.md").read_text()
     for kind, keys in ALLOWED.items():

@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _run(words)
+        code = _code(words)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -108,6 +108,14 @@ def _place(error: BaseException) -> str:
     if trace is None:
         return "nowhere"
     return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+
+
+def _code(words: list[str]) -> int:
+    """Run a verb; -> its exit code, argparse's for --help and a usage error included."""
+    try:
+        return _run(words)
+    except SystemExit as leave:
+        return int(leave.code or DONE)
 
 
 def _run(words: list[str]) -> int:
@@ -150,7 +158,7 @@ def verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     import argparse
     from textwrap import fill
 
-    from ..view.render import safe
+    from ..view.render import printable
 
     paragraphs = (module.__doc__ or "").strip().split("\n\n")
     text = "\n\n".join(fill(" ".join(p.split()), HELP_COLUMNS) for p in paragraphs)
@@ -159,7 +167,8 @@ def verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
         """Prints usage errors as all other errors of this program."""
 
         def error(self, message: str) -> NoReturn:
-            print(f"zdeferctl: {safe(message)}; see `zdeferctl {verb} --help`", file=sys.stderr)
+            said = printable(message)  # an argument of several lines makes one line
+            print(f"zdeferctl: {said}; see `zdeferctl {verb} --help`", file=sys.stderr)
             raise SystemExit(USAGE_CODES.get(verb.split()[0], USAGE))
 
     parser = Parser(

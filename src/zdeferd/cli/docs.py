@@ -116,13 +116,18 @@ def _texts(source: str, readme: str) -> Texts:
         with open(source, encoding="utf-8", newline="") as file:
             block = _block(file.read(), source)
     except (OSError, UnicodeDecodeError) as error:
-        raise NoBlock(f"no block: cannot read {source}: {error}") from None
+        raise NoBlock(f"no block: cannot read: {source}: {_reason(error)}") from None
     try:
         with open(readme, encoding="utf-8", newline="") as file:
             found = file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise Unwritable(f"cannot read: {readme}: {error}") from None
+        raise Unwritable(f"cannot read: {readme}: {_reason(error)}") from None
     return Texts(found, wanted(found, block, readme))
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    """Return why a file cannot be read, without the name that the message has already."""
+    return "not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror or str(error)
 
 
 def _block(text: str, path: str) -> str:

@@ -2,7 +2,7 @@
 
 `zdeferctl lint zsh PATH…` prints `path:line: rule: remedy`. Of a folder it reads `*.zsh` and
 files without a suffix that are zsh, but not `tests/`, `backups/` and `.ARCHIVE/`. Exit codes:
-0 clean, 1 findings or no zsh file at all, 2 usage or a path that is not there.
+0 clean, 1 findings or no zsh file at all, 2 usage, or a path that is not there or cannot be read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .codes import DONE, NO, USAGE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sized
 
     from .call import Call
 
@@ -48,7 +48,9 @@ def perform(call: Call) -> int:
         paths = " ".join(call.args.paths)
         call.failed(f"lint: no zsh file: {paths}; files end in .zsh or begin with #!…zsh", NO)
         return NO
-    found = [(file, *one) for file in files for one in findings(_text(file), call.args.rule or ())]
+    texts = {file: _text(file) for file in files}
+    rules = call.args.rule or ()
+    found = [(file, *one) for file in files for one in findings(texts[file] or "", rules)]
 
     def text(style: Style) -> str:
         return "\n".join(f"{printable(f)}:{line}: {rule}: {fix}" for f, line, rule, fix in found)
@@ -58,7 +60,14 @@ def perform(call: Call) -> int:
         "files": len(files),
         "findings": [dict(zip(keys, one, strict=True)) for one in found],
     }
-    return call.answer(document, text, NO if found and not call.args.warn else DONE)
+    return call.answer(document, text, DONE if call.args.warn else _code(found, texts))
+
+
+def _code(found: Sized, texts: Mapping[str, str | None]) -> int:
+    """Return the exit code: what could not be read is not clean."""
+    if None in texts.values():
+        return USAGE
+    return NO if found else DONE
 
 
 def _zsh_files(path: str) -> Iterator[str]:
@@ -79,7 +88,7 @@ def _is_zsh(file: str) -> bool:
         return True
     if "." in name:
         return False
-    first = _text(file).partition("\n")[0]
+    first = (_text(file) or "").partition("\n")[0]
     is_said = first.startswith("#!") and "zsh" in first
     return (
         is_said
@@ -88,10 +97,11 @@ def _is_zsh(file: str) -> bool:
     )
 
 
-def _text(file: str) -> str:
+def _text(file: str) -> str | None:
+    """Return what a file holds; None, with a line on standard error: it cannot be read."""
     try:
         with open(file, encoding="utf-8", errors="replace") as opened:
             return opened.read()
     except OSError as error:
         print(f"zdeferctl: lint: cannot read: {safe(file)}: {error.strerror}", file=sys.stderr)
-        return ""
+        return None

@@ -68,10 +68,17 @@ def perform(call: Call) -> int:
         _follow(paths, row["id"], sink)
         return DONE
     with _open(path) as file:
-        if not _pour(file, sink) and row["ended_at"] is None:
-            call.progress(f"run {row['id']} has written nothing yet; -f waits for it")
+        if not _pour(file, sink) and (said := _nothing(row)):
+            call.progress(f"run {row['id']} {said}")
     sink.end()
     return DONE
+
+
+def _nothing(row: RunRow) -> str:
+    """Return why there is no output to print; empty: the run wrote none."""
+    if row["ended_at"] is None:
+        return "has written nothing yet; -f waits for it"
+    return "wrote output that is not there any more" if row["output_bytes"] else ""
 
 
 def _document(row: RunRow, path: str) -> dict[str, object]:

@@ -38,8 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise ValueError(text)
+    from argparse import ArgumentTypeError
+
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ArgumentTypeError(f"not a whole number below 1,000,000,000: {text}")
     return int(text)
 
 

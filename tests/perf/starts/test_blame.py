@@ -27,6 +27,12 @@ TRACE = (
 )
 
 
+def test_a_folder_that_is_not_there_is_a_usage_error(user: User) -> None:
+    result = call("perf", "blame", str(user.root / "none"))
+    assert result.code == 1
+    assert f"not a folder: {user.root}/none" in result.err
+
+
 def test_own_time_and_that_of_calls() -> None:
     root = tree(events(TRACE), 0.9, 1.1, 0)
     assert root.total_ms == pytest.approx(200)

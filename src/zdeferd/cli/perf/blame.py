@@ -13,7 +13,7 @@ from __future__ import annotations
 from ...perf.jsontext import decimals
 from ...view.render import Style, cut, home_short, table
 from ...view.where import find_paths
-from .capture import duration
+from .capture import duration, existing_folder
 from .shared import answer, whole
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ COMMAND_COLUMNS = 50
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add what to trace and how to show it."""
     add = parser.add_argument
-    add("zdotdir", metavar="ZDOTDIR", nargs="?", help="the folder of .zshrc")
+    add("zdotdir", type=existing_folder, metavar="ZDOTDIR", nargs="?", help="the folder of .zshrc")
     add("--tree", action="store_true", help="the calls as a tree, not the dearest lines")
     add("--least", type=whole(0), default=1, metavar="MS", help="leave out what takes less (1)")
     add("--html", metavar="FILE", help="write a page with a flame graph to FILE")

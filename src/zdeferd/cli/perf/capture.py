@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def add_starts(parser: argparse.ArgumentParser) -> None:
     """Add how a shell is started."""
     add = parser.add_argument
-    add("--zdotdir", type=_folder, metavar="DIR", help="the folder of .zshrc")
+    add("--zdotdir", type=existing_folder, metavar="DIR", help="the folder of .zshrc")
     add("--timeout", type=duration, default=10.0, metavar="TIME", help="for a prompt (10s)")
     add("--retries", type=whole(0), default=2, metavar="N", help="of a start that failed (2)")
     add("--no-segments", action="store_true", help="no sidecar and no feature telemetry")
@@ -66,7 +66,8 @@ def duration(text: str) -> float:
     return found
 
 
-def _folder(text: str) -> str:
+def existing_folder(text: str) -> str:
+    """Return the name of a folder that is there, for argparse."""
     from argparse import ArgumentTypeError
 
     if not os.path.isdir(text):
