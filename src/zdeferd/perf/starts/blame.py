@@ -3,6 +3,7 @@
 The trace is zsh's own (`-x`), with a PS4 that says time, depth, file and line; it goes to a file
 as standard error, so the configuration is not changed and the terminal shows none of it. Its cost
 for each command is what the traced start took longer than one without, divided by the commands.
+Several starts of each kind are made, because a busy machine slows some of them down.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ...errors import ZdeferdError
-from .. import samples
 from . import trace
 from .capture import Plan, environment, find_zsh
 from .lags import Shell, first_prompt
@@ -22,8 +22,8 @@ from .terminal import Late, Terminal
 
 COMMANDS = 2000
 CALIBRATION_S = 30
-UNTRACED = 3
-"""Starts without a trace; their median is what the costs add up to."""
+STARTS = 4
+"""Starts with a trace, and as many without: the quickest of each is the least disturbed."""
 MOST_TIMES = 3.0
 """A command's trace costs at most so many times that of `:`; more is the machine's noise."""
 
@@ -46,20 +46,27 @@ def blame(plan: Plan, env: Mapping[str, str]) -> Blamed:
         ahead = time.time() - time.monotonic()
         try:
             shell = Shell(zsh, own, f"{folder}/log", plan.limit_s)
-            plain_ms = samples.median([first_prompt(shell) for _ in range(UNTRACED)])
-            traced = own | {"PS4": trace.PS4}
-            with Terminal([zsh, "-ix"], traced, plan.limit_s, path) as terminal:
-                drawn = terminal.prompt()
+            plain_ms = min(first_prompt(shell) for _ in range(STARTS))
+            traced = shell._replace(env=own | {"PS4": trace.PS4})
+            began, drawn, best = min(
+                (_traced(traced, f"{path}{number}") for number in range(STARTS)),
+                key=lambda one: one[1] - one[0],
+            )
         except Late as late:
             raise ZdeferdError(f"no prompt to blame anything for: {late}") from None
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(best, encoding="utf-8", errors="replace") as file:
             found = trace.events(file.read())
     if not found:
         raise ZdeferdError("the trace is empty", "does the configuration set PS4, or no_xtrace?")
-    longer = (drawn - terminal.started) * 1000 - plain_ms
+    longer = (drawn - began) * 1000 - plain_ms
     overhead = min(limit, max(0.0, longer / len(found)))
-    root = trace.tree(found, terminal.started + ahead, drawn + ahead, overhead)
-    return Blamed(root, overhead, len(found))
+    return Blamed(trace.tree(found, began + ahead, drawn + ahead, overhead), overhead, len(found))
+
+
+def _traced(shell: Shell, path: str) -> tuple[float, float, str]:
+    """Trace one start into a file; -> when it began, when its prompt was drawn, the file."""
+    with Terminal([shell.zsh, "-ix"], shell.env, shell.limit_s, path) as terminal:
+        return terminal.started, terminal.prompt(), path
 
 
 def overhead_ms(zsh: str, folder: str) -> float:
