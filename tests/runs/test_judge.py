@@ -362,6 +362,20 @@ def test_what_a_crash_left_of_ended_runs_is_tidied(spawner: Spawner) -> None:
     assert judge.with_script(runs) == []
 
 
+def test_a_folder_that_lost_its_lock_is_discarded_too(folder: Path) -> None:
+    (folder / "output").write_text("kept")
+    (folder / "lock").unlink()
+    writer = os.open(folder / "alive", os.O_RDWR)
+    judge.discard(str(folder))
+    assert (folder / "alive").exists()
+    os.close(writer)
+    judge.discard(str(folder))
+    assert os.listdir(folder) == ["output"]
+    judge.remove(str(folder))
+    judge.discard(str(folder))
+    assert not folder.exists()
+
+
 def test_a_running_run_is_neither_discarded_nor_removed(spawner: Spawner) -> None:
     gate = spawner.telephone()
     run = spawner.start(script=f"read line < {gate}; exit 2").wait_started()

@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import resource
+import stat
 import sys
 
 from .folder import OUTCOME, attempts_in, mark_of, open_regular
@@ -84,6 +85,14 @@ def cost() -> dict[str, object]:
         "switches_voluntary": used.ru_nvcsw,
         "switches_involuntary": used.ru_nivcsw,
     }
+
+
+def is_file(path: str) -> bool:
+    """Tell whether a regular file is there. OSError: it cannot be looked at."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _read(path: str) -> bytes:

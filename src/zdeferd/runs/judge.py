@@ -148,15 +148,7 @@ def _may_have_started(folder: str, attempt: int) -> bool:
     """Tell whether a runner has marked the attempt, or has and the mark was removed since."""
     if records.marks(folder, attempt):
         return True
-    return attempt == 1 and _is_file(f"{folder}/{JOB_LOCK}")
-
-
-def _is_file(path: str) -> bool:
-    """Tell whether a regular file is there. OSError: it cannot be looked at."""
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except FileNotFoundError:
-        return False
+    return attempt == 1 and records.is_file(f"{folder}/{JOB_LOCK}")
 
 
 def tombstone(folder: str, attempt: int) -> bool:
@@ -208,13 +200,20 @@ def discard(folder: str) -> None:
     """Remove all files but the job's output, once its outcome is in the ledger. OSError."""
     try:
         with _judging(folder) as free:
-            if not free:
-                return
-            # `alive` first: a runner that comes late finds no run here.
-            for name in sorted(os.listdir(folder), key=lambda name: name != ALIVE):
-                if name != OUTPUT:
-                    os.unlink(f"{folder}/{name}")
-                    reached("daemon.discarding")
+            if free:
+                _discard(folder)
+    except FileNotFoundError:
+        if not _has_writer(folder):
+            _discard(folder)  # somebody removed its lock, or all of it
+
+
+def _discard(folder: str) -> None:
+    try:
+        # `alive` first: a runner that comes late finds no run here.
+        for name in sorted(os.listdir(folder), key=lambda name: name != ALIVE):
+            if name != OUTPUT:
+                os.unlink(f"{folder}/{name}")
+                reached("daemon.discarding")
         os.rmdir(folder)
     except FileNotFoundError:
         pass
