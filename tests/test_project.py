@@ -22,7 +22,7 @@ from zdeferd.cli import VERBS
 from zdeferd.install.share import share
 from zdeferd.rules import lifecycle
 from zdeferd.telemetry import lines, sidecar
-from zdeferd.wire import messages
+from zdeferd.wire import control, messages
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "zdeferd"
@@ -301,10 +301,10 @@ def documented_rows() -> dict[str, set[str]]:
     return {name: set(re.findall(r"`(\w+)`", rest)) for name, rest in rows}
 
 
-@pytest.mark.parametrize("kind", messages.Request.__args__ + messages.Reply.__args__)
+@pytest.mark.parametrize("kind", control.Request.__args__ + control.Reply.__args__)
 def test_every_request_and_reply_is_documented(kind: type) -> None:
     name = kind.__struct_config__.tag  # type: ignore[attr-defined]
-    replies = {reply.__struct_config__.tag for reply in messages.Reply.__args__}
+    replies = {reply.__struct_config__.tag for reply in control.Reply.__args__}
     assert documented_rows()[name] - replies == set(kind.__struct_fields__)  # type: ignore[attr-defined]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.daemon import ASK_LEDGER, Daemon, Peer, attempts, visit
 
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 
 def ask(daemon: Daemon, frames: list[bytes]) -> list[bytes]:
@@ -21,9 +21,9 @@ def ask(daemon: Daemon, frames: list[bytes]) -> list[bytes]:
         return peer.ask(frames)
 
 
-def request(daemon: Daemon, message: messages.Request) -> messages.Reply | str:
+def request(daemon: Daemon, message: control.Request) -> control.Reply | str:
     with Peer(daemon.socket) as peer:
-        reply: messages.Reply | str = peer.request(message)
+        reply: control.Reply | str = peer.request(message)
         return reply
 
 
@@ -179,9 +179,9 @@ def test_cancel_a_running_and_a_waiting_run(daemon: Daemon) -> None:
     daemon.start()
     ask(daemon, visit("n1", 1, {"x": f"read -r < {gate(daemon)}", "y": "true"}))
     started(daemon, 1)
-    assert request(daemon, messages.CancelRun(run=2)) == messages.Done(outcome="cancelled")
-    assert request(daemon, messages.CancelRun(run=1)) == messages.Done(outcome="cancelled", rc=143)
-    assert "not waiting or running: 1" in str(request(daemon, messages.CancelRun(run=1)))
+    assert request(daemon, control.CancelRun(run=2)) == control.Done(outcome="cancelled")
+    assert request(daemon, control.CancelRun(run=1)) == control.Done(outcome="cancelled", rc=143)
+    assert "not waiting or running: 1" in str(request(daemon, control.CancelRun(run=1)))
     daemon.wait_until_done(2)
     assert re.fullmatch(r"DEFERRED id=x ms=\d+ rc=143", daemon.log()[0])
     assert len(daemon.log()) == 2, "a run that never started has no line"
@@ -239,8 +239,8 @@ def test_configuration_is_read_again_when_it_changes(daemon: Daemon) -> None:
     ask(daemon, visit("n2"))
     daemon.wait_until_done(3)
     daemon.write_jobs('[one]\nrun = "true"\n[two]\nrun = 3\n[three]\nrun = "true"')
-    reply = request(daemon, messages.Reload())
-    assert isinstance(reply, messages.Reloaded)
+    reply = request(daemon, control.Reload())
+    assert isinstance(reply, control.Reloaded)
     assert reply.jobs == 3, "the last good [two] stays in force"
     assert "jobs.toml:4: two.run: found 3" in reply.problems[0]
 
@@ -249,12 +249,10 @@ def test_run_by_hand_and_await_its_end(daemon: Daemon) -> None:
     daemon.write_jobs('[one]\nrun = "return 4"\nonce_per = "ever"')
     daemon.start()
     for number in (1, 2):
-        assert request(daemon, messages.RunJob(job="one")) == messages.RunClaimed(run=number)
-        assert request(daemon, messages.AwaitRun(run=number)) == messages.Done(
-            outcome="failed", rc=4
-        )
-    assert "no such job: two" in str(request(daemon, messages.RunJob(job="two")))
-    assert "no such run: 99" in str(request(daemon, messages.AwaitRun(run=99)))
+        assert request(daemon, control.RunJob(job="one")) == control.RunClaimed(run=number)
+        assert request(daemon, control.AwaitRun(run=number)) == control.Done(outcome="failed", rc=4)
+    assert "no such job: two" in str(request(daemon, control.RunJob(job="two")))
+    assert "no such run: 99" in str(request(daemon, control.AwaitRun(run=99)))
 
 
 def test_one_daemon_only(daemon: Daemon) -> None:
@@ -262,7 +260,7 @@ def test_one_daemon_only(daemon: Daemon) -> None:
     second = daemon.run("zdeferd.daemon")
     assert second.returncode == 3
     assert "another zdeferd" in second.stderr
-    assert isinstance(request(daemon, messages.Ping()), messages.Pong)
+    assert isinstance(request(daemon, control.Ping()), control.Pong)
 
 
 HELLO = [b"hello", b"protocol=2", b"nonce=n1", b"seq=1"]
@@ -291,7 +289,7 @@ def test_a_bad_message_is_answered_with_an_error(daemon: Daemon, frames: list[by
     with Peer(daemon.socket) as peer:
         for _ in range(2):
             assert peer.ask(frames)[0] == b"error"
-        assert isinstance(peer.request(messages.Ping()), messages.Pong), "it serves on"
+        assert isinstance(peer.request(control.Ping()), control.Pong), "it serves on"
     assert daemon.errors.read_text().count("dropped a message") == 1, "said once"
     assert not (daemon.state / "deferred.log").exists()
 
@@ -323,9 +321,9 @@ def test_a_stop_leaves_jobs_running_and_says_so_to_who_waits(daemon: Daemon) -> 
     ask(daemon, visit("n1", 1, {"x": f"read -r < {waiting}"}))
     started(daemon, 1)
     with Peer(daemon.socket) as peer:
-        peer.send(messages.encode_request(messages.AwaitRun(run=1)))
-        peer.request(messages.Ping())  # its answer says that what was sent before has arrived
-        assert request(daemon, messages.Stop()) == messages.Done()
+        peer.send(control.encode_request(control.AwaitRun(run=1)))
+        peer.request(control.Ping())  # its answer says that what was sent before has arrived
+        assert request(daemon, control.Stop()) == control.Done()
         assert peer.receive()[0] == b"refused"
     assert daemon.process is not None
     assert daemon.process.wait(20) == 0
@@ -403,7 +401,7 @@ def test_detached_it_answers_when_the_command_returns(daemon: Daemon) -> None:
     )
     daemon.errors.touch()
     assert done.returncode == 0
-    assert request(daemon, messages.Stop()) == messages.Done()
+    assert request(daemon, control.Stop()) == control.Done()
     for _ in attempts():
         first = (daemon.state / "zdeferd.log").read_text().split("\n")[0]
         if re.fullmatch(r"[-\d]{10} [:\d]{8} zdeferd: \S+ serves .*", first):
@@ -416,7 +414,7 @@ def test_a_refused_declaration_is_remembered_for_who_asks_why(daemon: Daemon) ->
     ask(daemon, visit("n1", 1, {"late": "true"}, timeout="soon"))
     assert daemon.rows("SELECT id, refused FROM jobs")[0][0] == "late"
     assert "found 'soon'" in daemon.rows("SELECT refused FROM jobs")[0][0]
-    assert "no such job: late" in str(request(daemon, messages.RunJob(job="late")))
+    assert "no such job: late" in str(request(daemon, control.RunJob(job="late")))
     ask(daemon, visit("n2", 1, {"late": "true"}))
     assert daemon.rows("SELECT refused FROM jobs") == [(None,)]
 

@@ -13,7 +13,7 @@ from support.user import User, call, findings
 from zdeferd.daemon import places
 from zdeferd.errors import AlreadyRunning
 from zdeferd.machine.lock import take
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 
 def pointer(daemon: Daemon) -> Path:
@@ -82,7 +82,7 @@ def test_a_dead_socket_that_the_pointer_led_to_goes(daemon: Daemon) -> None:
     daemon.launch()
     other = daemon.home / ".local/state/zdeferd/run/sock"
     with Peer(other) as peer:
-        peer.request(messages.Ping())
+        peer.request(control.Ping())
     assert not daemon.socket.exists(), "shells whose rule gives it would not look at the pointer"
     assert pointer(daemon).read_text() == f"{other}\n"
 

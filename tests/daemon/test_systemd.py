@@ -13,7 +13,7 @@ from support import cgroups, systemd
 from support.daemon import Peer, attempts, visit
 from support.systemd import UserManager
 
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 pytestmark = pytest.mark.skipif(bool(systemd.why_not()), reason=systemd.why_not())
 
@@ -186,7 +186,7 @@ def test_a_reload_reads_the_jobs_again(manager: UserManager) -> None:
     manager.systemctl("reload", "zdeferd.service")
     for _ in attempts():
         with Peer(manager.socket) as peer:
-            pong = peer.request(messages.Ping())
+            pong = peer.request(control.Ping())
         if pong.jobs == 1:
             return
     raise AssertionError("the new job never came into force")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.daemon import Daemon, Peer, attempts, visit
 
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03\x00NULL" + bytes(48)
@@ -20,7 +20,7 @@ GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03\x00NULL" + bytes(48)
 
 def serves(daemon: Daemon) -> bool:
     with Peer(daemon.socket) as peer:
-        return isinstance(peer.request(messages.Ping()), messages.Pong)
+        return isinstance(peer.request(control.Ping()), control.Pong)
 
 
 def ctl(daemon: Daemon, *words: str) -> "subprocess.CompletedProcess[str]":

@@ -17,7 +17,7 @@ import zdeferd
 from zdeferd.ledger.database import SCHEMA_VERSION
 from zdeferd.ledger.store import Ledger
 from zdeferd.model import State, Trigger
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 DATA = Path(__file__).parents[1] / "data"
 KEPT = sorted(DATA.glob("ledger-*.sqlite3"))
@@ -142,8 +142,8 @@ def install(folder: Path, version: str) -> Path:
 
 def version(daemon: Daemon) -> str:
     with Peer(daemon.socket) as peer:
-        pong = peer.request(messages.Ping())
-    assert isinstance(pong, messages.Pong)
+        pong = peer.request(control.Ping())
+    assert isinstance(pong, control.Pong)
     return pong.version
 
 

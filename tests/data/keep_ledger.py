@@ -27,7 +27,7 @@ from zdeferd.ledger.database import SCHEMA_VERSION  # noqa: E402
 from zdeferd.machine.boot import boot_id  # noqa: E402
 from zdeferd.rules import verdicts  # noqa: E402
 from zdeferd.runs import judge  # noqa: E402
-from zdeferd.wire import messages  # noqa: E402
+from zdeferd.wire import control  # noqa: E402
 
 HOME = Path("/tmp/zdeferd-ledger")
 BOOT = "00000000-0000-4000-8000-000000000000"
@@ -72,7 +72,7 @@ class History:
             for message in frames:
                 assert peer.ask(message)[0] == b"ok"
 
-    def ask(self, request: messages.Request) -> None:
+    def ask(self, request: control.Request) -> None:
         """A request of zdeferctl."""
         with Peer(self.daemon.socket) as peer:
             peer.request(request)
@@ -94,8 +94,8 @@ class History:
         self.say(visit("n1", 2, {"slow": waits}, env(), timeout="0.1s"))
         self.say(visit("n1", 3, {"long": waits, "queued": "true"}, env()))
         run, _ = self.runner("long")
-        self.ask(messages.CancelRun(run=run + 1))
-        self.ask(messages.CancelRun(run=run))
+        self.ask(control.CancelRun(run=run + 1))
+        self.ask(control.CancelRun(run=run))
         self.say(visit("n1", 4, {"left": waits}, env()))
         os.kill(self.runner("left")[1], signal.SIGKILL)
         self.daemon.wait_for("SELECT count(*) FROM runs WHERE outcome = 'abandoned'", 1)
@@ -103,7 +103,7 @@ class History:
         idle = {"first": "sleep 0.05", "second": "true"}
         self.say(visit("n2", 1, idle, budget, event=b"idle", on="idle"))
         self.daemon.wait_for("SELECT count(*) FROM runs WHERE outcome = 'missed'", 1)
-        self.ask(messages.RunJob(job="daily"))
+        self.ask(control.RunJob(job="daily"))
         self.say(visit("n3", 1, {"daily": "true", "waits": "true"}, env(), event=b"", on="idle"))
         self.daemon.wait_for("SELECT count(*) FROM runs WHERE state != 'ended'", 0)
         self.daemon.wait_for("SELECT count(*) FROM lines", 0)

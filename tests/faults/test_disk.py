@@ -19,7 +19,7 @@ from faults.world import (
 )
 from support.daemon import Daemon, Peer, visit
 
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 pytestmark = needs_mounts
 
@@ -47,7 +47,7 @@ def test_the_ledgers_disk_fills_while_a_job_runs(
     until(lambda: "the ledger could not be written" in daemon.errors.read_text())
     with Peer(daemon.socket) as peer:
         peer.send(visit("n2", 1, {f"job-{i}": "true # " + "x" * 8000 for i in range(40)}))
-        assert isinstance(peer.request(messages.Ping()), messages.Pong)
+        assert isinstance(peer.request(control.Ping()), control.Pong)
         assert not peer.socket.poll(100), "what is not durable is not answered"
     assert "disk is full" in status(daemon)
     assert "disk is full" in doctor(daemon)

@@ -9,7 +9,7 @@ from pathlib import Path
 from faults.world import doctor, ended, prompt, until, wait_ended
 from support.daemon import Daemon, Peer, visit
 
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 REMEDY = "zdeferctl stop; move"
 
@@ -77,7 +77,7 @@ def test_a_ledger_damaged_under_the_daemon_answers_nothing_it_cannot_keep(
         peer.send(visit("n1", 2, {"late": "true"}))
         until(lambda: "the ledger could not be written" in daemon.errors.read_text())
         assert not peer.socket.poll(0), "what is not durable is not answered"
-        assert isinstance(peer.request(messages.Ping()), messages.Pong)
+        assert isinstance(peer.request(control.Ping()), control.Pong)
     said = doctor(daemon)
     assert "ledger is damaged" in said
     assert REMEDY in said
@@ -92,7 +92,7 @@ def test_a_ledger_that_another_program_locks_for_a_while(daemon: Daemon) -> None
     with Peer(daemon.socket) as peer:
         with another_program(daemon):
             peer.send(visit("n1", 1, {"patient": "true"}))
-            assert isinstance(peer.request(messages.Ping()), messages.Pong), "it goes on serving"
+            assert isinstance(peer.request(control.Ping()), control.Pong), "it goes on serving"
         assert peer.receive()[0] == b"ok"
     assert wait_ended(daemon, "patient") == [("succeeded", 0)]
 

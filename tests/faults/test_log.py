@@ -8,7 +8,7 @@ import pytest
 from faults.world import doctor, lines_of, prompt, status
 from support.daemon import Daemon, Peer
 
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 
 def by_a_folder(log: Path) -> None:
@@ -62,7 +62,7 @@ def test_the_log_is_replaced(daemon: Daemon, log: Path, replace: Callable[[Path]
     assert not log.with_name("elsewhere").exists()
     log.rmdir() if log.is_dir() else log.unlink()
     with Peer(daemon.socket) as peer:
-        peer.request(messages.Reload())
+        peer.request(control.Reload())
     daemon.wait_until_done(2)
     assert [len(lines_of(kept, log, job=job)) for job in "ab"] == [1, 1]
     assert status(daemon) == ""

@@ -24,7 +24,7 @@ from faults.world import (
 from strangers.world import NOBODY_ELSE, may_become
 from support.daemon import Daemon, Peer
 
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 pytestmark = needs_linux
 SECOND_UID = 61_573
@@ -186,14 +186,14 @@ def test_no_descriptor_is_left_for_the_daemon_when_a_job_ends(daemon: Daemon, ho
     assert daemon.process is not None
     pid = daemon.process.pid
     with Peer(daemon.socket) as peer:
-        peer.request(messages.Ping())  # connected already: libzmq needs no new descriptor
+        peer.request(control.Ping())  # connected already: libzmq needs no new descriptor
         open_ones = sorted(map(int, os.listdir(f"/proc/{pid}/fd")))
         gap = next(n for n in range(len(open_ones) + 1) if n not in open_ones)
         with limited(pid, resource.RLIMIT_NOFILE, gap):
             before = _cpu_ticks(pid)
             (home / "gate").write_text("go\n")
             until((daemon.state / "runs/1/outcome.json").exists)
-            assert isinstance(peer.request(messages.Ping()), messages.Pong)
+            assert isinstance(peer.request(control.Ping()), control.Pong)
             assert _cpu_ticks(pid) - before < 30, "it spins"
             assert daemon.rows("SELECT state FROM runs") == [("dispatched",)]
     assert wait_ended(daemon, "slow") == [("failed", 9)]

@@ -17,7 +17,7 @@ from faults.world import (
 )
 from support.daemon import Daemon, Peer, visit
 
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 pytestmark = needs_compiler
 ERRORS = pytest.mark.parametrize("error", [errno.EIO, errno.EROFS], ids=["EIO", "read-only"])
@@ -39,7 +39,7 @@ def test_the_ledgers_disk_is_sick(daemon: Daemon, sick_library: Path, error: int
     with disk.failing(error), Peer(daemon.socket) as peer:
         peer.send(visit("n1", 1, {"late": "true"}))
         until(lambda: "the ledger could not be written" in daemon.errors.read_text())
-        assert isinstance(peer.request(messages.Ping()), messages.Pong), "it goes on serving"
+        assert isinstance(peer.request(control.Ping()), control.Pong), "it goes on serving"
         assert not peer.socket.poll(0), "what is not durable is not answered"
         assert "the ledger could not be written" in doctor(daemon)
     prompt(daemon, "n1", "true", job="late")
@@ -84,6 +84,6 @@ def test_the_logs_disk_is_sick(daemon: Daemon, sick_library: Path, home: Path, e
         daemon.wait_for("SELECT count(*) > 0 FROM lines WHERE problem IS NOT NULL", 1)
         assert str(log) in status(daemon)
     with Peer(daemon.socket) as peer:  # the next thing that happens, whatever it is
-        peer.request(messages.Reload())
+        peer.request(control.Reload())
     daemon.wait_until_done(2)
     assert len(lines_of(log, job="a")) == 1

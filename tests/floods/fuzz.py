@@ -21,6 +21,7 @@ from support.daemon import listed, visit
 
 from zdeferd.errors import WireError
 from zdeferd.jobs import registrations
+from zdeferd.wire import control
 from zdeferd.wire import messages as wire
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -47,11 +48,11 @@ def seeds() -> dict[str, bytes]:
         "jobs": visit("n3", 1, jobs, env, event=b""),
         "function": [*hello, *functions, *job, b"end"],
         "oversize": [*hello, b"oversize", b"id=big", b"bytes=100000"],
-        "ping": wire.encode_request(wire.Ping()),
-        "await": wire.encode_request(wire.AwaitRun(run=1)),
-        "cancel": wire.encode_request(wire.CancelRun(run=1)),
-        "run": wire.encode_request(wire.RunJob(job="nobody", env={"A": "1"})),
-        "reload": wire.encode_request(wire.Reload()),
+        "ping": control.encode_request(control.Ping()),
+        "await": control.encode_request(control.AwaitRun(run=1)),
+        "cancel": control.encode_request(control.CancelRun(run=1)),
+        "run": control.encode_request(control.RunJob(job="nobody", env={"A": "1"})),
+        "reload": control.encode_request(control.Reload()),
     }
     return {name: GREETING + READY + zmtp.encode(message) for name, message in messages.items()}
 
@@ -155,7 +156,7 @@ def take_apart(data: bytes) -> None:
 
 def _decode(message: list[bytes]) -> None:
     if message[:1] == [b"request"]:
-        wire.decode_request(message)
+        control.decode_request(message)
     else:
         wire.decode_visit(message)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.daemon import Daemon, Peer, visit
 
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 FRAMES = 5000
 GROWTH_KIB = 24 << 10
@@ -23,7 +23,7 @@ def sound(daemon: Daemon) -> bool:
         assert line.startswith(("DEFERRED id=", "SEGMENT name=deferred_total ms=", "IDLE:")), line
     with Peer(daemon.socket) as peer:
         assert peer.ask(visit("sound", event=b""))[0] == b"ok"
-        return isinstance(peer.request(messages.Ping()), messages.Pong)
+        return isinstance(peer.request(control.Ping()), control.Pong)
 
 
 @pytest.mark.parametrize("path", sorted(fuzz.CORPUS.iterdir()), ids=lambda path: path.name)

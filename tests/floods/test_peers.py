@@ -16,7 +16,7 @@ from floods.crowd import Bystander, Caller, Signs, callers, until
 from support.daemon import Daemon, Peer, visit
 
 from zdeferd.daemon.main import MOST_WAITING
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 P99_MS = 250.0
 """Of a visit, beside a flood, on two busy cores; the campaign shows what it is at rest."""
@@ -31,7 +31,7 @@ def signs(daemon: Daemon) -> Signs:
 
 def serves(daemon: Daemon) -> bool:
     with Peer(daemon.socket) as peer:
-        return isinstance(peer.request(messages.Ping()), messages.Pong)
+        return isinstance(peer.request(control.Ping()), control.Pong)
 
 
 @contextlib.contextmanager
@@ -97,7 +97,7 @@ def test_a_flood_of_pings_is_answered_and_costs_no_memory(daemon: Daemon) -> Non
 # --- requests -----------------------------------------------------------------------
 
 
-AWAIT = messages.encode_request(messages.AwaitRun(run=1))
+AWAIT = control.encode_request(control.AwaitRun(run=1))
 
 
 def begin_a_long_job(daemon: Daemon) -> None:
@@ -108,7 +108,7 @@ def begin_a_long_job(daemon: Daemon) -> None:
 
 def cancel(daemon: Daemon) -> object:
     with Peer(daemon.socket) as ctl:
-        return ctl.request(messages.CancelRun(run=1))
+        return ctl.request(control.CancelRun(run=1))
 
 
 def test_of_too_many_waiting_requests_the_oldest_is_refused(daemon: Daemon) -> None:
@@ -120,11 +120,11 @@ def test_of_too_many_waiting_requests_the_oldest_is_refused(daemon: Daemon) -> N
             others.send(AWAIT)
         assert oldest.receive() == [b"refused", b"1024 newer requests wait; ask again"]
         assert not others.socket.poll(100), "no other is refused"
-        assert cancel(daemon) == messages.Done(outcome="cancelled", rc=143)
-        found = [messages.decode_reply(others.receive()) for _ in range(MOST_WAITING - 1)]
+        assert cancel(daemon) == control.Done(outcome="cancelled", rc=143)
+        found = [control.decode_reply(others.receive()) for _ in range(MOST_WAITING - 1)]
     # To cancel the run took the place of the oldest that was left.
     assert found[0] == "1024 newer requests wait; ask again"
-    assert set(map(str, found[1:])) == {str(messages.Done(outcome="cancelled", rc=143))}
+    assert set(map(str, found[1:])) == {str(control.Done(outcome="cancelled", rc=143))}
 
 
 def test_large_requests_that_wait_hold_up_nothing(daemon: Daemon) -> None:

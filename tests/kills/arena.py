@@ -24,7 +24,7 @@ import zmq
 from support.daemon import Daemon, visit
 
 from zdeferd import crashpoints
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 SETTLE_S = 90.0
 """All that was asked for is done by then, whatever was killed."""
@@ -233,7 +233,7 @@ class Arena:
         with contextlib.closing(self._context.socket(zmq.DEALER)) as socket:
             socket.setsockopt(zmq.LINGER, 1000)
             socket.connect(f"ipc://{self.daemon.socket}")
-            socket.send_multipart(messages.encode_request(messages.CancelRun(run=run)))
+            socket.send_multipart(control.encode_request(control.CancelRun(run=run)))
 
     # waiting
 
@@ -253,7 +253,7 @@ class Arena:
 
     def until_it_answers(self) -> None:
         """Until a daemon is there and serves."""
-        self._call(Shell(messages.encode_request(messages.Ping()), [b"reply"]))
+        self._call(Shell(control.encode_request(control.Ping()), [b"reply"]))
         while self._open:
             self.turn()
 

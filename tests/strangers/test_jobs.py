@@ -8,7 +8,7 @@ from faults.world import doctor, prompt, said_by, wait_ended
 from strangers.world import STRANGER, as_stranger, give, needs_root
 from support.daemon import Daemon, Peer
 
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 pytestmark = needs_root
 GOOD = '[good]\nrun = "true"\non = ["postprompt"]\nonce_per = "shell"\n'
@@ -28,8 +28,8 @@ def shell(daemon: Daemon, nonce: str) -> None:
 def reloaded(daemon: Daemon) -> str:
     """Return the refused jobs that `zdeferctl reload` lists."""
     with Peer(daemon.socket) as peer:
-        answer = peer.request(messages.Reload())
-    assert isinstance(answer, messages.Reloaded)
+        answer = peer.request(control.Reload())
+    assert isinstance(answer, control.Reloaded)
     return "\n".join(answer.problems)
 
 

@@ -23,7 +23,7 @@ from support.listening import listening
 from support.terminal import Terminal
 
 from zdeferd.errors import UnsafePath
-from zdeferd.wire import messages
+from zdeferd.wire import control
 from zdeferd.wire.client import Client
 
 pytestmark = needs_root
@@ -58,8 +58,8 @@ def test_a_stranger_who_gets_as_far_as_the_socket_is_hung_up_on(
     daemon.socket.parent.chmod(0o755)
     daemon.socket.chmod(0o777)
     frames = {
-        "stop": messages.encode_request(messages.Stop()),
-        "run": messages.encode_request(messages.RunJob(job="mine", env={})),
+        "stop": control.encode_request(control.Stop()),
+        "run": control.encode_request(control.RunJob(job="mine", env={})),
         "visit": visit("stranger", 1, {"theirs": f"touch {home}/ran"}),
     }[what]
     assert as_stranger(lambda: connect(daemon.socket)) == "connected", "the doors are open"
@@ -71,7 +71,7 @@ def test_a_stranger_who_gets_as_far_as_the_socket_is_hung_up_on(
     assert daemon.process.poll() is None
     daemon.socket.parent.chmod(0o700)
     with Peer(daemon.socket) as peer:
-        assert isinstance(peer.request(messages.Ping()), messages.Pong)
+        assert isinstance(peer.request(control.Ping()), control.Pong)
     assert daemon.rows("SELECT count(*) FROM runs") == [(0,)]
     assert daemon.rows("SELECT count(*) FROM shells") == [(0,)]
     assert not (home / "ran").exists()

@@ -13,7 +13,7 @@ from typing import Any
 
 import zmq
 
-from zdeferd.wire import messages
+from zdeferd.wire import control
 
 LIMIT_S = 20.0
 """No single event takes longer, or the test fails."""
@@ -64,7 +64,7 @@ class Daemon:
         """Start it and wait until it answers."""
         self.launch()
         with Peer(self.socket) as peer:
-            peer.request(messages.Ping())
+            peer.request(control.Ping())
         return self
 
     def start_gated(self, code: str = ":") -> Path:
@@ -200,9 +200,9 @@ class Peer:
         self.send(frames)
         return self.receive()
 
-    def request(self, request: messages.Request) -> Any:
+    def request(self, request: control.Request) -> Any:
         """A request and its reply."""
-        return messages.decode_reply(self.ask(messages.encode_request(request)))
+        return control.decode_reply(self.ask(control.encode_request(request)))
 
 
 def visit(

@@ -10,7 +10,7 @@ from support.listening import listening
 from support.user import User
 
 from zdeferd.errors import NoDaemon, RequestRefused, UnsafePath
-from zdeferd.wire import messages
+from zdeferd.wire import control
 from zdeferd.wire.client import Client, check_socket, request
 
 
@@ -49,12 +49,12 @@ def test_a_stale_socket_is_no_daemon_at_once(place: Path) -> None:
     with listening(place):
         pass
     with pytest.raises(NoDaemon, match="no daemon answers"):
-        request(str(place), messages.Ping(), timeout_s=30)
+        request(str(place), control.Ping(), timeout_s=30)
 
 
 def test_a_silent_daemon_is_given_a_limit(place: Path) -> None:
     with listening(place), pytest.raises(NoDaemon, match="does not answer"):
-        request(str(place), messages.Ping(), timeout_s=0.2)
+        request(str(place), control.Ping(), timeout_s=0.2)
 
 
 def test_a_stopped_daemon_is_given_a_limit(daemon: Daemon) -> None:
@@ -63,15 +63,15 @@ def test_a_stopped_daemon_is_given_a_limit(daemon: Daemon) -> None:
     daemon.process.send_signal(signal.SIGSTOP)
     try:
         with pytest.raises(NoDaemon, match="does not answer"):
-            request(str(daemon.socket), messages.Ping(), timeout_s=0.2)
+            request(str(daemon.socket), control.Ping(), timeout_s=0.2)
     finally:
         daemon.process.send_signal(signal.SIGCONT)
 
 
 def test_ping(daemon: Daemon) -> None:
     daemon.start()
-    pong = request(str(daemon.socket), messages.Ping())
-    assert isinstance(pong, messages.Pong)
+    pong = request(str(daemon.socket), control.Ping())
+    assert isinstance(pong, control.Pong)
     assert daemon.process is not None
     assert pong.pid == daemon.process.pid
 
@@ -80,21 +80,21 @@ def test_a_refusal(daemon: Daemon) -> None:
     daemon.start()
     with Client(str(daemon.socket)) as client:
         with pytest.raises(RequestRefused, match="no such run"):
-            client.ask(messages.AwaitRun(run=99))
-        assert isinstance(client.ask(messages.Ping()), messages.Pong)
+            client.ask(control.AwaitRun(run=99))
+        assert isinstance(client.ask(control.Ping()), control.Pong)
 
 
 def test_a_daemon_that_dies_during_a_long_wait(daemon: Daemon) -> None:
     daemon.write_jobs('[slow]\nrun = ["sleep", "600"]\n')
     daemon.start()
     with Client(str(daemon.socket)) as client:
-        claimed = client.ask(messages.RunJob(job="slow"))
-        assert isinstance(claimed, messages.RunClaimed)
+        claimed = client.ask(control.RunJob(job="slow"))
+        assert isinstance(claimed, control.RunClaimed)
         assert daemon.process is not None
         os.kill(daemon.process.pid, signal.SIGKILL)
         with pytest.raises(NoDaemon):
-            client.ask(messages.AwaitRun(run=claimed.run), timeout_s=None)
+            client.ask(control.AwaitRun(run=claimed.run), timeout_s=None)
     daemon.process.wait(20)
     daemon.start()
     with Peer(daemon.socket) as peer:
-        peer.request(messages.CancelRun(run=claimed.run))
+        peer.request(control.CancelRun(run=claimed.run))

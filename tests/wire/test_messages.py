@@ -90,35 +90,3 @@ def test_noise_is_a_visit_or_a_wire_error(frames: list[bytes]) -> None:
     for start in ([], HELLO):
         with contextlib.suppress(WireError):
             assert isinstance(messages.decode_visit([*start, *frames]), messages.Visit)
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        messages.Ping(),
-        messages.RunJob(job="x", env={"A": "b"}),
-        messages.CancelRun(run=3),
-        messages.AwaitRun(run=4),
-        messages.Reload(),
-        messages.Stop(),
-    ],
-)
-def test_requests_survive_the_trip(request_: messages.Request) -> None:
-    assert messages.decode_request(messages.encode_request(request_)) == request_
-
-
-@given(st.lists(st.binary(max_size=60), max_size=3))
-def test_a_request_of_noise_is_a_wire_error(frames: list[bytes]) -> None:
-    with pytest.raises(WireError):
-        messages.decode_request([b"request", *frames])
-
-
-def test_a_request_whose_verb_is_no_text_is_a_wire_error() -> None:
-    with pytest.raises(WireError):
-        messages.decode_request([b"request", b"\x81\xa4verb\xa4\x98ing"])
-
-
-def test_replies_and_refusals() -> None:
-    done = messages.Done(outcome="failed", rc=3)
-    assert messages.decode_reply(messages.encode_reply(done)) == done
-    assert messages.decode_reply([b"refused", b"no such job: x"]) == "no such job: x"

@@ -14,7 +14,7 @@ from ..ledger.reading import reading
 from ..view.render import Style
 from ..view.target import check_job, find_run, is_number, run_or_job
 from ..view.where import find_paths
-from ..wire import messages
+from ..wire import control
 from ..wire.client import request
 from .codes import DONE, NO
 
@@ -80,6 +80,6 @@ def _cancel(paths: Paths, row: RunRow) -> Cancelled:
     """End a run that has not ended; -> how it ended."""
     if row["outcome"] is not None:
         return Cancelled(row["id"], row["job"], True, row["outcome"], row["rc"])
-    done = request(paths.socket, messages.CancelRun(run=row["id"]), timeout_s=None)
-    assert isinstance(done, messages.Done)
+    done = request(paths.socket, control.CancelRun(run=row["id"]), timeout_s=None)
+    assert isinstance(done, control.Done)
     return Cancelled(row["id"], row["job"], False, done.outcome, done.rc)

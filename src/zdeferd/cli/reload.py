@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..view.render import Style, count, home_short, printable, wrapped
 from ..view.where import find_paths
-from ..wire import messages
+from ..wire import control
 from ..wire.client import request
 from .codes import DONE, NO
 
@@ -26,8 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def perform(call: Call) -> int:
     """Reload; -> 0, or 1 where something was refused."""
     paths = find_paths(call.env)
-    reloaded = request(paths.socket, messages.Reload())
-    assert isinstance(reloaded, messages.Reloaded)
+    reloaded = request(paths.socket, control.Reload())
+    assert isinstance(reloaded, control.Reloaded)
 
     def text(style: Style) -> str:
         shown = [printable(home_short(problem, paths.home)) for problem in reloaded.problems]

@@ -17,7 +17,7 @@ from ..view.render import Style, duration, home_short, kib
 from ..view.runs import cpu_ms, document, wall_ms, word
 from ..view.target import find_run, job_id
 from ..view.where import find_paths
-from ..wire import messages
+from ..wire import control
 from ..wire.client import Client
 from .codes import DONE, INTERRUPTED, NO
 
@@ -42,13 +42,13 @@ def perform(call: Call) -> int:
     paths = find_paths(call.env)
     with Client(paths.socket) as client:
         claimed = _claim(client, call, paths)
-        assert isinstance(claimed, messages.RunClaimed)
+        assert isinstance(claimed, control.RunClaimed)
         run = claimed.run
         if call.args.no_wait:
             document = {"run": {"run": run, "job": call.args.job}}
             return call.answer(document, lambda _: f"run {run} of {call.args.job} is queued")
         try:
-            client.ask(messages.AwaitRun(run=run), None, _progress(call, paths, run))
+            client.ask(control.AwaitRun(run=run), None, _progress(call, paths, run))
         except (NoDaemon, RequestRefused):  # it died, or it is leaving
             raise NoDaemon(f"the daemon has gone: run {run} goes on", _later(run)) from None
         except KeyboardInterrupt:
@@ -57,11 +57,11 @@ def perform(call: Call) -> int:
     return tell(call, paths, run)
 
 
-def _claim(client: Client, call: Call, paths: Paths) -> messages.Reply:
+def _claim(client: Client, call: Call, paths: Paths) -> control.Reply:
     """Return the daemon's claim; RequestRefused says why a refused job is not known to it."""
     job = call.args.job
     try:
-        return client.ask(messages.RunJob(job=job, env=cut_env(call.env)))
+        return client.ask(control.RunJob(job=job, env=cut_env(call.env)))
     except RequestRefused:
         with reading(paths.ledger) as view:
             item = declared(view, paths)[0].get(job)

@@ -19,7 +19,7 @@ from ..install.steps import Command, carry_out
 from ..machine.lock import daemon_pid
 from ..machine.paths import check_home
 from ..machine.processes import named
-from ..wire import messages
+from ..wire import control
 from ..wire.client import request
 from .codes import DONE
 from .demo.host import this_host
@@ -68,16 +68,16 @@ def start(call: Call) -> Started:
     return Started(_ping(host, before).pid, before is None, service)
 
 
-def _ping(host: Host, before: int | None) -> messages.Pong:
+def _ping(host: Host, before: int | None) -> control.Pong:
     """Return the answer of the daemon; NoDaemon where the holder of the lock gives none."""
     try:
-        pong = request(host.paths.socket, messages.Ping())
+        pong = request(host.paths.socket, control.Ping())
     except NoDaemon as error:
         if not before:
             raise
         found = f"{error.found}; {named(before)} holds the lock"
         raise NoDaemon(found, "`zdeferctl stop` ends it; then start one") from None
-    assert isinstance(pong, messages.Pong)
+    assert isinstance(pong, control.Pong)
     return pong
 
 

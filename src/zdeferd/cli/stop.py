@@ -15,7 +15,7 @@ from ..install.plan import LABEL, STOPPED, UNITS, Host, installed_service
 from ..install.steps import Command, carry_out
 from ..machine.lock import daemon_pid, wait_until_free
 from ..machine.processes import openers
-from ..wire import messages
+from ..wire import control
 from ..wire.client import request
 from .codes import DONE
 from .demo.host import this_host
@@ -64,7 +64,7 @@ def stop(host: Host) -> str | None:
 def _ask_to_leave(paths: Paths, pid: int) -> None:
     """Ask the daemon that holds the lock to leave, by a signal where its socket is not known."""
     try:
-        request(paths.socket, messages.Stop())
+        request(paths.socket, control.Stop())
     except NoDaemon:
         # The file can name a process of another container that shares this home folder.
         if pid not in openers(paths.lock):

@@ -35,7 +35,7 @@ from ..machine.timers import Alarm, Clock
 from ..runs import judge
 from ..runs.dispatcher import Dispatcher
 from ..runs.executor import Executor
-from ..wire import frames, messages
+from ..wire import control, frames, messages
 from ..wire.pieces import Again, Pieces
 from ..wire.router import MAX_MESSAGE_BYTES, Endpoint, Message
 from . import places, requests
@@ -246,7 +246,7 @@ class _Daemon:
         if message.size > MAX_MESSAGE_BYTES:
             raise WireError(f"too many bytes: {message.size}; {MAX_MESSAGE_BYTES} are allowed")
         if message.frames[:1] == [b"request"]:
-            request = messages.decode_request(message.frames)
+            request = control.decode_request(message.frames)
             self._endpoint.release(message)
             self._in_background(self._request(message, request))
         else:
@@ -269,9 +269,9 @@ class _Daemon:
         else:
             answer()
 
-    async def _request(self, message: Message, request: messages.Request) -> None:
+    async def _request(self, message: Message, request: control.Request) -> None:
         try:
-            reply = messages.encode_reply(await self._requests.answer(request))
+            reply = control.encode_reply(await self._requests.answer(request))
         except ZdeferdError as error:
             reply = [b"refused", str(error).encode(errors="replace")]
             if not isinstance(error, RequestRefused):

@@ -11,7 +11,7 @@ from ..jobs import environment
 from ..jobs.files import Configuration
 from ..machine.journal import Journal
 from ..runs.dispatcher import Dispatcher
-from ..wire import messages
+from ..wire import control, messages
 
 
 class Requests:
@@ -29,21 +29,21 @@ class Requests:
     ) -> None:
         self._dispatcher, self._configuration = dispatcher, configuration
         self._journal, self._started_at = journal, started_at
-        self._verbs: dict[type[Any], Callable[[Any], Awaitable[messages.Reply]]] = {
-            messages.Ping: self._ping,
-            messages.RunJob: self._run,
-            messages.CancelRun: self._cancel,
-            messages.AwaitRun: self._await,
-            messages.Reload: self._reload,
-            messages.Stop: self._stop,
+        self._verbs: dict[type[Any], Callable[[Any], Awaitable[control.Reply]]] = {
+            control.Ping: self._ping,
+            control.RunJob: self._run,
+            control.CancelRun: self._cancel,
+            control.AwaitRun: self._await,
+            control.Reload: self._reload,
+            control.Stop: self._stop,
         }
 
-    async def answer(self, request: messages.Request) -> messages.Reply:
+    async def answer(self, request: control.Request) -> control.Reply:
         """Carry out a request and return the reply; RequestRefused: it is refused."""
         return await self._verbs[type(request)](request)
 
-    async def _ping(self, _: messages.Ping) -> messages.Pong:
-        return messages.Pong(
+    async def _ping(self, _: control.Ping) -> control.Pong:
+        return control.Pong(
             version=__version__,
             pid=os.getpid(),
             protocol=messages.PROTOCOL,
@@ -53,7 +53,7 @@ class Requests:
             problems=self._journal.problems,
         )
 
-    async def _run(self, request: messages.RunJob) -> messages.RunClaimed:
+    async def _run(self, request: control.RunJob) -> control.RunClaimed:
         env = environment.cut_env(request.env)
         self._dispatcher.reload(only_if_changed=True)
         if problem := self._configuration.refusal(request.job):
@@ -62,33 +62,33 @@ class Requests:
         claimed = await asyncio.shield(self._dispatcher.claim_by_hand(request.job, env))
         if claimed is None:
             raise RequestRefused(f"no such job: {request.job}", "`zdeferctl jobs` lists them")
-        return messages.RunClaimed(run=claimed.id)
+        return control.RunClaimed(run=claimed.id)
 
-    async def _cancel(self, request: messages.CancelRun) -> messages.Done:
+    async def _cancel(self, request: control.CancelRun) -> control.Done:
         endings = self._dispatcher.endings
         ended = endings.when_ended(request.run)
         if ended is None:
             raise RequestRefused(f"this run is not waiting or running: {request.run}")
         endings.cancel(request.run)
         ending = await ended
-        return messages.Done(outcome=ending.outcome, rc=ending.rc)
+        return control.Done(outcome=ending.outcome, rc=ending.rc)
 
-    async def _await(self, request: messages.AwaitRun) -> messages.Done:
+    async def _await(self, request: control.AwaitRun) -> control.Done:
         if ended := self._dispatcher.endings.when_ended(request.run):
             ending = await ended
-            return messages.Done(outcome=ending.outcome, rc=ending.rc)
+            return control.Done(outcome=ending.outcome, rc=ending.rc)
         row = await self._dispatcher.read(lambda ledger: ledger.ended_run(request.run))
         if row is None:
             raise RequestRefused(f"no such run: {request.run}", "`zdeferctl runs` lists them")
-        return messages.Done(outcome=row[0], rc=row[1])
+        return control.Done(outcome=row[0], rc=row[1])
 
-    async def _reload(self, _: messages.Reload) -> messages.Reloaded:
+    async def _reload(self, _: control.Reload) -> control.Reloaded:
         self._dispatcher.reload()
         loaded = self._configuration
-        return messages.Reloaded(
+        return control.Reloaded(
             jobs=len(loaded.jobs), problems=[str(problem) for problem in loaded.problems]
         )
 
-    async def _stop(self, _: messages.Stop) -> messages.Done:
+    async def _stop(self, _: control.Stop) -> control.Done:
         self._dispatcher.stop()
-        return messages.Done()
+        return control.Done()

@@ -11,7 +11,7 @@ from ..install.plan import STOPPED, installed_service
 from ..machine.lock import daemon_pid
 from ..machine.paths import check_private_dir, check_socket_path, socket_path
 from ..machine.processes import named
-from ..wire import messages
+from ..wire import control
 from ..wire.client import check_socket, request
 from .findings import Check, Finding, Level, Scene, refused
 
@@ -79,7 +79,7 @@ def check_daemon(scene: Scene) -> Iterator[Finding]:
         yield _no_daemon(scene)
         return
     try:
-        pong = request(scene.paths.socket, messages.Ping(), PING_S)
+        pong = request(scene.paths.socket, control.Ping(), PING_S)
     except NoDaemon as error:
         remedy = "zdeferctl restart" if pid is not None else "zdeferctl start"
         found = error.found
@@ -90,7 +90,7 @@ def check_daemon(scene: Scene) -> Iterator[Finding]:
     except ZdeferdError as error:
         yield refused("daemon", error)
         return
-    assert isinstance(pong, messages.Pong)
+    assert isinstance(pong, control.Pong)
     yield from _answering(pong)
 
 
@@ -103,7 +103,7 @@ def _no_daemon(scene: Scene) -> Finding:
     return Finding(Level.BAD, "daemon", "not running, and nothing starts it", _START)
 
 
-def _answering(pong: messages.Pong) -> Iterator[Finding]:
+def _answering(pong: control.Pong) -> Iterator[Finding]:
     found = f"pid {pong.pid}, version {pong.version}, answers"
     if pong.version != __version__:
         found += f"; this zdeferctl is {__version__}"

@@ -18,7 +18,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from ..errors import NoDaemon, RequestRefused, UnsafePath, WireError
 from ..machine.paths import check_private_dir, check_socket_path
-from . import messages
+from . import control
 
 ANSWER_S = 5.0
 """How long a reply may take that waits for no run, the start of the daemon included."""
@@ -45,16 +45,16 @@ class Client:
 
     def ask(
         self,
-        request: messages.Request,
+        request: control.Request,
         timeout_s: float | None = ANSWER_S,
         tick: Callable[[], None] | None = None,
-    ) -> messages.Reply:
+    ) -> control.Reply:
         """Send a request and return the reply; RequestRefused, or NoDaemon if none comes.
 
         `timeout_s` None: wait for as long as the daemon lives. `tick` is called at the
         start and in each second of the wait.
         """
-        self._socket.send_multipart(messages.encode_request(request))
+        self._socket.send_multipart(control.encode_request(request))
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         if not self._answered(deadline, tick):
             raise NoDaemon(
@@ -100,12 +100,12 @@ class Client:
             if left_s == 0:
                 return False
 
-    def _receive(self) -> messages.Reply:
+    def _receive(self) -> control.Reply:
         frames = self._socket.recv_multipart()
         if frames[:1] == [b"error"]:
             raise RequestRefused(frames[-1].decode("utf-8", "replace").removeprefix("reason="))
         try:
-            reply = messages.decode_reply(frames)
+            reply = control.decode_reply(frames)
         except WireError as error:
             raise NoDaemon(
                 f"the daemon's answer is not understood: {error}",
@@ -117,8 +117,8 @@ class Client:
 
 
 def request(
-    socket_path: str, message: messages.Request, timeout_s: float | None = ANSWER_S
-) -> messages.Reply:
+    socket_path: str, message: control.Request, timeout_s: float | None = ANSWER_S
+) -> control.Reply:
     """Send one request on a connection of its own and return the reply; errors as `Client.ask`."""
     with Client(socket_path) as client:
         return client.ask(message, timeout_s)

@@ -1,12 +1,9 @@
-"""Declares every message once, decodes what arrives and encodes what is sent.
+"""Declares the records of a visit, once each, and decodes them.
 
-**Shells** send frames. A visit is one multipart message of records; a record is a frame that
-holds its name, followed by frames `field=value` (any bytes after the first `=`). Lists travel
-inside one field, joined by NUL; jobs/registrations.py has those of functions and jobs. The
-answer is one record.
-
-**zdeferctl** sends two frames, `request` and a MessagePack map with a `verb`; the answer is
-`reply` and a MessagePack map, or `refused` and a text. docs/protocol.md describes both.
+A visit is one multipart message of records. A record is a frame that holds its name, followed
+by frames `field=value` (any bytes after the first `=`). Lists travel inside one field, joined
+by NUL; jobs/registrations.py has those of functions and jobs. The answer is one record.
+control.py has the messages of zdeferctl; docs/protocol.md describes all.
 """
 
 import re
@@ -191,110 +188,3 @@ def check(hello: Hello) -> None:
         raise WireError(f"{said}; this zdeferd speaks {PROTOCOL}")
     if not NONCE.fullmatch(hello.nonce) or hello.seq < 1:
         raise WireError("hello: bad nonce or seq")
-
-
-# --- zdeferctl ---------------------------------------------------------------
-
-
-class Ping(Struct, frozen=True, tag="ping", tag_field="verb"):
-    """Asks whether it is alive, and which version: -> Pong."""
-
-
-class RunJob(Struct, frozen=True, tag="run", tag_field="verb"):
-    """Claims and runs a job now, under a key of its own: -> RunClaimed."""
-
-    job: str
-    env: dict[str, str] = {}
-    """The caller's environment, cut to the allow-list."""
-
-
-class CancelRun(Struct, frozen=True, tag="cancel", tag_field="verb"):
-    """Cancels a run: -> Done once it has ended."""
-
-    run: int
-
-
-class AwaitRun(Struct, frozen=True, tag="await", tag_field="verb"):
-    """Waits for the end of a run: -> Done, at once if it has ended."""
-
-    run: int
-
-
-class Reload(Struct, frozen=True, tag="reload", tag_field="verb"):
-    """Reads the configuration again: -> Reloaded."""
-
-
-class Stop(Struct, frozen=True, tag="stop", tag_field="verb"):
-    """Ends the daemon; running jobs go on, the next daemon adopts them: -> Done."""
-
-
-Request = Ping | RunJob | CancelRun | AwaitRun | Reload | Stop
-
-
-class Pong(Struct, frozen=True, tag="pong", tag_field="reply"):
-    """Describes the daemon, as far as the ledger does not."""
-
-    version: str
-    pid: int
-    protocol: int
-    started_at: float
-    activated: bool
-    jobs: int
-    problems: list[str]
-    """The last distinct faults since the start, without problems of the configuration."""
-
-
-class RunClaimed(Struct, frozen=True, tag="claimed", tag_field="reply"):
-    """Names the run that a request made."""
-
-    run: int
-
-
-class Done(Struct, frozen=True, tag="done", tag_field="reply"):
-    """Confirms that the request was carried out."""
-
-    outcome: str = ""
-    rc: int | None = None
-
-
-class Reloaded(Struct, frozen=True, tag="reloaded", tag_field="reply"):
-    """Describes the configuration in force now."""
-
-    jobs: int
-    problems: list[str]
-
-
-Reply = Pong | RunClaimed | Done | Reloaded
-
-_request: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
-_reply: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
-
-
-def encode_request(request: Request) -> list[bytes]:
-    """Encode a request as frames."""
-    return [b"request", msgspec.msgpack.encode(request)]
-
-
-def decode_request(frames: list[bytes]) -> Request:
-    """Return the request in `frames`; WireError: it is none."""
-    if len(frames) != 2:
-        raise WireError(f"request: {len(frames)} frames, not 2")
-    try:
-        return _request.decode(frames[1])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WireError(f"request: {error}") from None
-
-
-def encode_reply(reply: Reply) -> list[bytes]:
-    """Encode a reply as frames."""
-    return [b"reply", msgspec.msgpack.encode(reply)]
-
-
-def decode_reply(frames: list[bytes]) -> Reply | str:
-    """Return the reply in `frames`, or the text of a refusal; WireError: it is neither."""
-    if len(frames) == 2 and frames[0] == b"refused":
-        return frames[1].decode("utf-8", "replace")
-    try:
-        return _reply.decode(frames[1])
-    except (IndexError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WireError(f"reply: {error}") from None
