@@ -114,6 +114,7 @@ def test_the_jobs_that_failed_are_named_until_they_succeed(user: User) -> None:
     failed(ledger, "build", Outcome.FAILED, 3)
     slow = failed(ledger, "slow", Outcome.TIMED_OUT, 124)
     failed(ledger, "well", Outcome.SUCCEEDED, 0)
+    user.job_file("[build]\nrun = 'x'\n[slow]\nrun = 'x'\n")
     text = call("status").out
     assert f"! 2 jobs failed: slow (timed out), build (rc 3); zdeferctl log {slow}\n" in text
     runs = call("status", "--json").document["failed_runs"]
@@ -123,6 +124,28 @@ def test_the_jobs_that_failed_are_named_until_they_succeed(user: User) -> None:
     for job_id in ("slow", "build"):
         failed(ledger, job_id, Outcome.SUCCEEDED, 0, "run:2")
     assert "failed:" not in call("status").out
+
+
+def test_a_failed_job_that_was_taken_away_is_not_named(user: User) -> None:
+    failed(user.ledger(), "build", Outcome.FAILED, 3)
+    file = user.job_file("[build]\nrun = 'x'\n")
+    assert "! 1 job failed: build (rc 3)" in call("status").out
+    file.write_text("[build\n")  # nobody can say what it declares
+    assert "! 1 job failed: build (rc 3)" in call("status").out
+    file.unlink()
+    assert "failed:" not in call("status").out
+    assert call("status", "--json").document["failed_runs"] == []
+
+
+def test_of_many_runs_that_wait_some_are_shown(user: User) -> None:
+    ledger = user.ledger()
+    for number in range(23):
+        claim(ledger, f"wait-{number}", now=time.time())
+    text = call("status").out
+    assert "wait-19" in text
+    assert "wait-20" not in text
+    assert "\nand 3 more: zdeferctl runs -n 23\n" in text
+    assert len(call("status", "--json").document["live_runs"]) == 23
 
 
 def test_a_log_that_can_be_opened_again_is_no_problem(user: User) -> None:

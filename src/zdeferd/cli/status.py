@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .call import Call
 
 MOST_NAMED = 5
+MOST_LIVE = 20
+"""Rows of runs that run or wait."""
 _NOW = ("running", "cancelling", "waiting", "ended", "vanished")
 
 
@@ -44,7 +46,7 @@ class Status(NamedTuple):
     outcomes: dict[str, int]
     """How many runs of the last 24 hours ended so, by outcome."""
     failed: list[RunRow]
-    """Runs of the last 24 hours that failed, of jobs that have not succeeded since."""
+    """Runs of the last 24 hours that failed, of declared jobs that have not succeeded since."""
     shells: ShellsRow
     troubles: list[Trouble]
 
@@ -71,10 +73,22 @@ def _look(paths: Paths, view: View, now: float) -> Status:
         has_ledger=view.exists,
         live=as_found(view.live_runs(), paths),
         outcomes=view.outcomes(now - DAY_S),
-        failed=view.failed_runs(now - DAY_S),
+        failed=_still_declared(view.failed_runs(now - DAY_S), paths, view),
         shells=view.shells(),
         troubles=troubles(paths, view, now),
     )
+
+
+def _still_declared(failed: list[RunRow], paths: Paths, view: View) -> list[RunRow]:
+    """Return the runs whose job is still declared: one that was taken away needs no mending."""
+    if not failed:
+        return []
+    from ..view.jobs import declared  # 40 ms, which only a user with a failed job pays
+
+    known, loaded = declared(view, paths)
+    if loaded.problems:  # a file that cannot be read may declare any of them
+        return failed
+    return [row for row in failed if row["job"] in known]
 
 
 def _document(status: Status, paths: Paths) -> Document:
@@ -116,7 +130,9 @@ def _text(status: Status, paths: Paths, call: Call, style: Style) -> str:
     ]
     parts = [fields(pairs, style)]
     if status.live:
-        parts += ["", runs_table(status.live, call.now, style)]
+        parts += ["", runs_table(status.live[:MOST_LIVE], call.now, style)]
+    if (more := len(status.live) - MOST_LIVE) > 0:
+        parts.append(style.dim(f"and {more} more: zdeferctl runs -n {len(status.live)}"))
     told = [*_failed(status.failed), *_other_version(status), *map(str, status.troubles)]
     mark = style.paint("!", "red")
     marked = [wrapped(f"{mark} {short(line)}", call.columns, 2) for line in told]
