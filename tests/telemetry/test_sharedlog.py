@@ -534,6 +534,16 @@ async def test_a_short_write_is_completed(log: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.asyncio
+async def test_a_line_is_completed_however_short_each_write_is(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[: max(1, len(data) // 2)]))
+    assert await Book((log, LINE), (log, LINE)).flush()
+    assert log.read_bytes() == (LINE + b"\n") * 2
+
+
+@pytest.mark.asyncio
 async def test_nothing_of_others_is_cut(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.lseek
 

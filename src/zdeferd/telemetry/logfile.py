@@ -227,17 +227,17 @@ def _complete(log: int, begin: int, end: int, missing: bytes) -> bool:
 
     Does neither where another program has appended behind it.
     """
-    if os.fstat(log).st_size != end:
-        return False
-    try:
-        written = os.write(log, missing)
-    except OSError:
-        written = 0
-    if written == len(missing):
-        return True
-    if os.fstat(log).st_size == end + written:
+    while missing:
+        if os.fstat(log).st_size != end:
+            return False
+        try:
+            written = os.write(log, missing)
+        except OSError:
+            break
+        end, missing = end + written, missing[written:]
+    if missing and os.fstat(log).st_size == end:
         os.ftruncate(log, begin)
-    return False
+    return not missing
 
 
 def _find(path: str, begun: Intent) -> str | None:
