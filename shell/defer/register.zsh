@@ -3,10 +3,9 @@
 
 (( ${+_zdeferd_armed} )) && return 0  # sourced twice
 
-# The clock is a prompt escape: ns since the epoch, without a module. The first look reads the time zone,
-# so only a shell that has a log at start-up takes one.
-typeset -g _zdeferd_clock='%D{%s%9.}' _zdeferd_born _zdeferd_version=0.1.0
-[[ -z ${PERF_SEGMENT_LOG-} ]] || _zdeferd_born=${(%)_zdeferd_clock}
+# The clock is a prompt escape: ns since the epoch, without a module. It is read here, because a .zshrc
+# may name its log later (prompt_ready). The first look reads the time zone: 8 system calls.
+typeset -g _zdeferd_clock='%D{%s%9.}' _zdeferd_born=${(%):-%D{%s%9.}} _zdeferd_version=0.1.0
 typeset -gi _zdeferd_armed=2
 typeset -ga _zdeferd_queue _zdeferd_told _zdeferd_outbox _zdeferd_options
 typeset -gA _zdeferd _zdeferd_ids
@@ -73,7 +72,7 @@ zf::log zf::warn zf::err() {
   return 0
 }
 
-builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{absent,add,arm,check,doubt,help,inside,kick,ready,refuse,socket,tick},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
+builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{absent,add,arm,check,help,inside,kick,refuse,socket,tick},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
 fpath+=($_zdeferd_root/functions)
 # With -c there is no prompt, and `zle` would load a module for nothing.
 [[ ! -o interactive ]] || (( $+ZSH_EXECUTION_STRING )) || .zdeferd-soon zdeferd-kick

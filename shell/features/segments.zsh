@@ -126,9 +126,7 @@ zf::segment::anchor() {
   zf::segment::end $label $phase $3
 }
 
-# The shim's own segment: ZLE waited for keys at $1 (ns). $2: when the shim was sourced; empty where
-# the log was named later, and then only an anchor tells where to count from.
+# The shim's own segment: ZLE waited for keys at $1 (ns). $2: when the shim was sourced.
 .zdeferd-prompt-ready() {
-  [[ -z ${_zdeferd_anchors[pre_plugin_start]-$2} ]] ||
-    .zdeferd-measured prompt_ready ${_zdeferd_anchors[pre_plugin_start]-$2} $1 prompt
+  .zdeferd-measured prompt_ready ${_zdeferd_anchors[pre_plugin_start]-$2} $1 prompt
 }

@@ -347,14 +347,27 @@ def test_the_shim_says_when_the_prompt_is_ready(anchor: str, home: Path) -> None
         assert '"name":"prompt_ready"' in (home / "seg.jsonl").read_text()
 
 
-def test_a_log_that_is_named_later_gets_no_late_prompt_ready(home: Path) -> None:
+def test_prompt_ready_counts_from_the_plugin_where_the_log_is_named_behind_it(home: Path) -> None:
+    log = home / "seg.log"
+    wait = "zmodload zsh/zselect; zselect -t 3"
+    with Terminal(home, f"source {PLUGIN}\n{wait}\nPERF_SEGMENT_LOG={log}") as shell:
+        shell.prompt()
+        until_ready(shell)
+        (line,) = lines(log)
+        found = parse(line)
+        assert isinstance(found, Segment)
+        assert (found.name, found.phase) == ("prompt_ready", "prompt")
+        assert 30 <= found.ms < 5000
+
+
+def test_a_log_that_is_named_after_the_prompt_gets_no_prompt_ready(home: Path) -> None:
     with Terminal(home, f"source {PLUGIN}") as shell:
         shell.prompt()
         until_ready(shell)
         shell.run(f"PERF_SEGMENT_LOG={home}/seg.log")
         shell.run(":")
         shell.run("zf::segment::start x; zf::segment::end x")
-        assert shell.ask("clock=$_zdeferd_born$_zdeferd[ready]") == "clock="
+        assert shell.ask("clock=$_zdeferd[ready]") == "clock="
         assert [line.split()[1] for line in lines(home / "seg.log")] == ["name=x"]
 
 
