@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support.spawning import PATH, Spawner, until, wait_gone
 
-from zdeferd.attempts import folder, launch, processes, records, runner, supervise
+from zdeferd.attempts import launch, processes, records, runner, supervise
 from zdeferd.rules import verdicts
 from zdeferd.runs import judge, leftovers
 
@@ -433,7 +433,7 @@ def test_without_a_process_to_be_had_nothing_is_started(
     os.close(judge.prepare(str(home / "1")))
     request: Any = {"folder": str(home / "1"), "attempt": 1, "script": None, "argv": ["true"]}
     request |= {"env": {"PATH": PATH}, "cwd": os.getcwd(), "limits": {"nofile": [-1, -1]}}
-    alive = folder.open_alive(str(home / "1"))
+    alive = records.open_alive(str(home / "1"))
     signals: Any = type("Signals", (), {"cancelled": False})
     before = os.umask(0o022), os.getcwd()
     with pytest.raises(runner.Refused, match="cannot make a process"):

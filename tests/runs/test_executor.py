@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.daemon import LIMIT_S
 
-from zdeferd.attempts.folder import open_alive, say
+from zdeferd.attempts.records import open_alive, say
 from zdeferd.model import Code, Job
 from zdeferd.rules.verdicts import NeverStarted, Vanished, Verdict
 from zdeferd.runs import executor as executor_module

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from zdeferd.attempts import folder, runner
+from zdeferd.attempts import records, runner
 from zdeferd.attempts.records import COUNTS
 
 from .calls import Process, WouldWait
@@ -81,7 +81,7 @@ class Runner:
             self.machine.calls.close(lock)
             yield
         except runner.Refused as refusal:
-            folder.say(alive, f"refused {refusal}\n")
+            records.say(alive, f"refused {refusal}\n")
             yield
         self.machine.exit(self.process)
 
@@ -162,7 +162,7 @@ class Spawner:
             yield
             answer = {"folder": request["folder"], "attempt": request["attempt"]}
             try:
-                alive = folder.open_alive(request["folder"])
+                alive = records.open_alive(request["folder"])
                 yield
                 try:
                     self._fork(request, alive)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from zdeferd.attempts import folder, records, runner
+from zdeferd.attempts import records, runner
 from zdeferd.ledger import claims, outcomes
 from zdeferd.model import Scope
 from zdeferd.rules import lifecycle, schedule, verdicts
@@ -77,7 +77,7 @@ def a_start_without_o_excl() -> Iterator[None]:
     """And without the look before it."""
 
     def reserve(self: Any) -> int:
-        return int(self._write_new(f"{folder.OUTCOME}.tmp", b" "))
+        return int(self._write_new(f"{records.OUTCOME}.tmp", b" "))
 
     with (
         _instead(Calls, "O_EXCL", 0),
@@ -99,7 +99,7 @@ def _judge_by_the_lock_alone(folder: str, attempt: int) -> verdicts.Verdict:
 @_breaks(Invariant.TRULY_ABANDONED, Invariant.NO_LOST_OUTCOME, Invariant.NO_LEFTOVERS)
 def a_runner_without_a_lock() -> AbstractContextManager[Any]:
     def no_lock(self: Any) -> int:
-        return folder.open_file(f"{self._folder}/lock", Calls.O_RDWR | Calls.O_CREAT)
+        return records.open_file(f"{self._folder}/lock", Calls.O_RDWR | Calls.O_CREAT)
 
     return _instead(runner.Attempt, "_take_lock", no_lock)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from zdeferd.attempts import folder, records, runner
+from zdeferd.attempts import records, runner
 from zdeferd.ledger import claims
 from zdeferd.machine import files
 from zdeferd.runs import executor, judge, looks
@@ -46,7 +46,6 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
         (judge, "shutil"): calls,
         (judge, "processes"): system,
         (files, "os"): calls,
-        (folder, "os"): calls,
         (runner, "os"): calls,
         (runner, "fcntl"): calls,
         (runner, "time"): clock,

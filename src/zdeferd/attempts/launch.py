@@ -16,7 +16,7 @@ import os
 import signal
 
 from . import resources
-from .folder import SCRIPT
+from .records import SCRIPT
 
 TYPE_CHECKING = False  # typing itself would cost the spawner a quarter of its start
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from .folder import open_regular
+from .records import open_regular
 
 TAIL = 16 * 1024
 """Bytes kept of the end; half the limit where that is less."""

@@ -35,7 +35,9 @@ import time
 
 from ..crashpoints import reached
 from . import cgroup, processes, records, resources
-from .folder import (
+from .launch import CannotStart, launch
+from .output import Output
+from .records import (
     ALIVE,
     CANCELLED,
     JOB_LOCK,
@@ -48,8 +50,6 @@ from .folder import (
     say,
     write_all,
 )
-from .launch import CannotStart, launch
-from .output import Output
 from .supervise import Signals, Supervision
 
 TYPE_CHECKING = False

@@ -27,7 +27,7 @@ if not __package__:
     # Behind the standard library: beside zdeferd there may be files that shadow it.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from zdeferd.attempts import folder, resources, runner
+from zdeferd.attempts import records, resources, runner
 from zdeferd.crashpoints import reached
 
 TYPE_CHECKING = False
@@ -70,7 +70,7 @@ def _answer(line: bytes, channel: int) -> dict[str, Any]:
 
 def _fork(request: Request, channel: int) -> int:
     # Opened here, so that the daemon sees its end also where a runner ends at its first step.
-    alive = folder.open_alive(request["folder"])
+    alive = records.open_alive(request["folder"])
     reached("spawner.ready")
     try:
         pid = os.fork()
@@ -81,7 +81,7 @@ def _fork(request: Request, channel: int) -> int:
         return pid
     except OSError as error:
         # The daemon mostly sees the end of `alive` before the answer, so the reason goes there.
-        folder.say(alive, f"refused cannot make a process: {error.strerror}\n")
+        records.say(alive, f"refused cannot make a process: {error.strerror}\n")
         raise
     finally:
         os.close(alive)

@@ -48,7 +48,7 @@ import stat
 from collections.abc import Callable, Iterator
 
 from ..attempts import processes, records
-from ..attempts.folder import ALIVE, CANCELLED, JOB_LOCK, LOCK, OUTPUT, SCRIPT, mark_of, open_file
+from ..attempts.records import ALIVE, CANCELLED, JOB_LOCK, LOCK, OUTPUT, SCRIPT, mark_of, open_file
 from ..crashpoints import reached
 from ..errors import UnsafePath
 from ..rules.verdicts import Ended, NeverStarted, Running, Vanished, Verdict, Withdrawn

@@ -17,7 +17,7 @@ import signal
 import time
 
 from ..attempts import cgroup, processes, records
-from ..attempts.folder import JOB_LOCK, open_file
+from ..attempts.records import JOB_LOCK, open_file
 
 LAST_WAIT_S = 10.0
 """How long `end` goes on killing; afterwards a process cannot be ended by us."""

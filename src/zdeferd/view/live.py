@@ -13,7 +13,7 @@ import os
 from contextlib import suppress
 from typing import cast
 
-from ..attempts.folder import JOB_LOCK, LOCK, open_file
+from ..attempts.records import JOB_LOCK, LOCK, open_file
 from ..machine.lock import daemon_pid
 
 TYPE_CHECKING = False
