@@ -185,6 +185,13 @@ def test_new_never_overwrites(home: Path) -> None:
     assert not (home / "nowhere").exists()
 
 
+@pytest.mark.parametrize(("verb", "word"), [("new", "NAME"), ("off", "NAME"), ("check", "FILE")])
+def test_a_missing_word_is_named(verb: str, word: str, home: Path) -> None:
+    done = run(f"zsh-features {verb}", home)
+    assert (done.stdout, done.returncode) == ("", 2)
+    assert f"zsh-features: missing {word}: {verb}; zsh-features --help" in done.stderr
+
+
 def test_check_names_what_is_wrong(home: Path) -> None:
     (home / "bad.zsh").write_text(
         "FEATURE_NAME=bad\nFEATURE_PHASE=9\nfeature_bad_metadata() { print name=y }\n"
