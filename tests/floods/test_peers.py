@@ -15,7 +15,7 @@ from floods import zmtp
 from floods.crowd import Bystander, Caller, Signs, callers, until
 from support.daemon import Daemon, Peer, visit
 
-from zdeferd.daemon.main import MOST_WAITING
+from zdeferd.daemon.reception import MOST_WAITING
 from zdeferd.wire import control
 
 P99_MS = 250.0

@@ -1,4 +1,4 @@
-"""Starts the daemon, serves shells and zdeferctl, and ends it.
+"""Starts the daemon and ends it; reception.py serves shells and zdeferctl.
 
 Takes the lock, sets limits, opens the ledger and the socket, in this order. A start that
 is refused prints one line on stderr and exits with 1, or with 3 where another daemon of
@@ -12,8 +12,7 @@ import signal
 import sqlite3
 import sys
 import threading
-import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,7 +20,7 @@ import uvloop
 
 from .. import __version__, crashpoints
 from ..attempts import cgroup, resources
-from ..errors import AlreadyRunning, LedgerError, RequestRefused, WireError, ZdeferdError
+from ..errors import AlreadyRunning, LedgerError, ZdeferdError
 from ..jobs.files import Configuration
 from ..ledger.committer import Committer
 from ..ledger.store import Ledger
@@ -29,26 +28,20 @@ from ..machine import paths
 from ..machine.boot import boot_id
 from ..machine.journal import Journal
 from ..machine.lock import daemon_pid, take, write_pid, write_version
-from ..machine.processes import process_of
 from ..machine.quiet import Probe
 from ..machine.timers import Alarm, Clock
 from ..runs import judge
 from ..runs.dispatcher import Dispatcher
 from ..runs.executor import Executor
-from ..wire import control, frames, messages
-from ..wire.pieces import Again, Pieces
-from ..wire.router import MAX_MESSAGE_BYTES, Endpoint, Message
-from . import places, requests
+from . import places
 from .anchors import Anchors
 from .detach import detach
 from .notify import Notifier, inherited_socket
+from .reception import Reception
+from .requests import Requests
 
 THREADS = 4
 """For calls that may block: the shared logs, and waiting for leftovers to end."""
-MOST_WAITING = 1024
-"""Requests without a reply. libzmq does not tell which clients have left."""
-REASON_LIMIT = 200
-"""Characters of the reason for which a message is refused; it may quote the message."""
 EXIT_REFUSED = 1
 EXIT_ALREADY_RUNNING = 3
 
@@ -123,9 +116,7 @@ class _Daemon:
         self._clock = Clock()
         self._journal = Journal(self._clock)
         self._configuration = Configuration(where)
-        self._answering: dict[asyncio.Future[None], None] = {}
         self._lost: str | None = None
-        self._pieces = Pieces()
 
     async def run(self) -> bool:
         """Serve until stopped, then close everything; runners go on.
@@ -189,12 +180,12 @@ class _Daemon:
         if inherited is not None and not os.path.lexists(where.socket):
             inherited = None  # the path was removed, so no peer can connect to it
         self._dispatcher.may_leave = inherited is not None
-        self._requests = requests.Requests(
+        requests = Requests(
             self._dispatcher, self._configuration, self._journal, self._clock.wall()
         )
         self._anchors = Anchors(loop, self._begin_anew)
-        self._endpoint = Endpoint(self._message, loop, self._journal.once)
-        self._endpoint.listen(where.socket, inherited)
+        self._reception = Reception(loop, self._dispatcher, requests, self._journal, self._is_gone)
+        self._reception.listen(where.socket, inherited)
         self._anchors.hold(where.lock, self._lock)
         self._anchors.hold(where.ledger, ledger)
         self._anchors.hold(where.socket)
@@ -204,11 +195,17 @@ class _Daemon:
 
     async def _finish(self) -> None:
         await self._dispatcher.finish()
-        await asyncio.gather(*self._answering, return_exceptions=True)
+        await self._reception.finish()
         if not self._dispatcher.may_leave:  # else the socket stays, and starts the next daemon
             places.withdraw(self._paths)
-        self._endpoint.close()
+        self._reception.close()
         await self._executor.close()
+
+    def _is_gone(self) -> bool:
+        """Tell whether lock, ledger or socket is gone; then begin anew."""
+        if lost := self._anchors.lost():
+            self._begin_anew(lost)
+        return lost is not None
 
     def _begin_anew(self, lost: str) -> None:
         """Stop, to be executed again: claims in a removed ledger would be lost."""
@@ -225,72 +222,3 @@ class _Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._leave)
         loop.add_signal_handler(signal.SIGHUP, self._dispatcher.reload)
-
-    def _message(self, message: Message) -> None:
-        """Obey one message of a shell or of zdeferctl; answer a malformed one with an error."""
-        if lost := self._anchors.lost():
-            self._begin_anew(lost)  # without an answer, a shell makes its visit again
-            return
-        try:
-            self._decode(message)
-        except WireError as error:
-            reason = str(error)[:REASON_LIMIT]
-            self._journal.once(f"dropped a message: {reason}")
-            self._endpoint.release(message)
-            self._endpoint.answer(message, frames.answer("error", reason=reason))
-        except Again:
-            self._endpoint.release(message)
-            self._endpoint.answer(message, frames.answer("again"))
-
-    def _decode(self, message: Message) -> None:
-        if message.size > MAX_MESSAGE_BYTES:
-            raise WireError(f"too many bytes: {message.size}; {MAX_MESSAGE_BYTES} are allowed")
-        if message.frames[:1] == [b"request"]:
-            request = control.decode_request(message.frames)
-            self._endpoint.release(message)
-            self._in_background(self._request(message, request))
-        else:
-            self._visit(message, messages.decode_visit(message.frames))
-
-    def _visit(self, message: Message, visit: messages.Visit) -> None:
-        crashpoints.reached("daemon.visit-arrived")
-        messages.check(visit.hello)
-
-        def answer() -> None:
-            release()
-            self._endpoint.answer(message, frames.answer("ok", seq=visit.hello.seq))
-
-        def release() -> None:
-            self._endpoint.release(message)
-
-        if whole := self._pieces.whole(visit, time.monotonic()):
-            shell = process_of(self._endpoint.pid_of(message))
-            self._dispatcher.visit(whole, answer, release, shell)
-        else:
-            answer()
-
-    async def _request(self, message: Message, request: control.Request) -> None:
-        try:
-            reply = control.encode_reply(await self._requests.answer(request))
-        except ZdeferdError as error:
-            reply = [b"refused", str(error).encode(errors="replace")]
-            if not isinstance(error, RequestRefused):
-                self._journal.once(str(error))
-        except asyncio.CancelledError:
-            reason = f"{MOST_WAITING} newer requests wait; ask again"
-            self._endpoint.answer(message, [b"refused", reason.encode()])
-            raise
-        except Exception as error:  # noqa: BLE001 - one request is no reason to end
-            self._journal.fault(error)
-            reply = [b"refused", b"internal error; `zdeferctl doctor` says more"]
-        self._endpoint.answer(message, reply)
-
-    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run one more request; above MOST_WAITING cancel the oldest one."""
-        if len(self._answering) >= MOST_WAITING:
-            oldest = next(iter(self._answering))
-            del self._answering[oldest]
-            oldest.cancel()
-        answering = asyncio.ensure_future(coroutine)
-        self._answering[answering] = None
-        answering.add_done_callback(lambda done: self._answering.pop(done, None))

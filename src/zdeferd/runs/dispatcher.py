@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 class Dispatcher:
-    """Composes the parts below it; daemon/main.py and requests.py drive it."""
+    """Composes the parts below it; daemon/ drives it."""
 
     def __init__(
         self,
