@@ -71,6 +71,20 @@ def test_a_goal_state_of_a_status(evidence: Evidence) -> None:
     assert '  "ci": "strict",' in first.out.splitlines()
 
 
+@pytest.mark.parametrize(
+    ("flags", "governance"),
+    [({}, "clean"), ({"partial": True}, "warning"), ({"synthetic_used": True}, "warning")],
+)
+def test_a_status_without_its_last_key(
+    evidence: Evidence, flags: dict[str, bool], governance: str
+) -> None:
+    path = evidence.root / "status.json"
+    path.write_text(json.dumps({"overall_status": "OK", "ok_streak_current": 3, **flags}))
+    found = evidence.perf("badge", "goal-state", "--status", str(path)).document
+    streak = "building" if flags.get("partial") else "stable"
+    assert (found["governance"], found["streak"]) == (governance, streak)
+
+
 def test_a_goal_state_of_the_last_run(evidence: Evidence) -> None:
     none = evidence.perf("badge", "goal-state").document
     assert (none["governance"], none["generated_at"]) == ("unknown", None)
@@ -157,10 +171,11 @@ def test_structure_in_the_summary(colour: str, severity: int) -> None:
     assert badge["message"].endswith(" | drift:0 | struct:stable")
 
 
-def test_the_summary_of_files(evidence: Evidence) -> None:
+@pytest.mark.parametrize("nothing", ["", " \n"])
+def test_the_summary_of_files(evidence: Evidence, nothing: str) -> None:
     states, drift = evidence.root / "states.json", evidence.root / "drift.json"
     states.write_text(json.dumps(CLEAN))
-    drift.write_text("")
+    drift.write_text(nothing)
     words = ("badge", "summary-goal", "--input", str(states), "--drift", str(drift))
     result = evidence.perf(*words, "--struct", str(evidence.root / "absent"))
     assert result.document["message"].endswith("explore:sandbox")

@@ -67,6 +67,15 @@ def test_baselines_are_checked(evidence: Evidence) -> None:
     )
 
 
+def test_the_baseline_of_one_metric_is_no_metric_of_its_own(evidence: Evidence) -> None:
+    evidence.classify("--metric", "prompt_ready")
+    assert (evidence.folder / "perf-baseline.json").exists()
+    evidence.classify()
+    assert "perf_ms" not in evidence.perf("baseline", "check").out
+    assert evidence.perf("baseline", "check").code == 0
+    assert evidence.perf("baseline", "show").code == 0
+
+
 def test_a_check_of_nothing_finds_the_usual_ones_missing(evidence: Evidence) -> None:
     assert evidence.perf("baseline", "check").code == 2
     assert not evidence.folder.exists()
@@ -140,6 +149,12 @@ def test_a_row_with_all_of_its_cells(evidence: Evidence) -> None:
     words = ("--total", "212.4", "--rsd", "1.44", "--baseline", "x", "--status", "warn")
     assert add(evidence, *words, "--deferred", "3") == 0
     assert "| 0 | 3 | 212ms | 1.4% | x | warn |" in log_of(evidence).read_text()
+
+
+@pytest.mark.parametrize("gain", ["-12", "-12ms", "-1.5ms"])
+def test_a_gain_with_its_unit_is_no_option(evidence: Evidence, gain: str) -> None:
+    assert add(evidence, "--sync", gain, "--deferred", gain) == 0
+    assert f"| {gain} | {gain} |" in log_of(evidence).read_text()
 
 
 def test_the_table_is_shown(evidence: Evidence) -> None:

@@ -1,13 +1,17 @@
 """A1 to A8, and `perf ready` and `perf enforce`."""
 
 import re
+import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.perf import SYNTHETIC, Evidence
-from support.user import Result
+from support.spawning import until
+from support.user import Result, User, ctl_script
 
+from zdeferd.perf import evidence as storage
 from zdeferd.perf import logbook
 from zdeferd.perf.readiness import Outside, criteria
 
@@ -189,6 +193,25 @@ def test_back_to_observing(evidence: Evidence) -> None:
     assert "| enforce off: noise |" in rows[-1]
     assert enforce(evidence, "off").code == 0
     assert evidence.classify(scale=1.5).code == 0
+
+
+def test_switched_on_by_two_processes_at_once_has_one_row(user: User, evidence: Evidence) -> None:
+    words = ("enforce", "on", "--force", "--reason", "x", "--baseline-dir", str(evidence.folder))
+    script = str(ctl_script(user))
+    with storage.locked(str(evidence.folder)):  # both have read the state before either writes
+        both = [
+            subprocess.Popen([script, "perf", *words], env=user.env, stdout=subprocess.DEVNULL)
+            for _ in range(2)
+        ]
+        until(lambda: all(is_at_a_lock(process.pid) for process in both))
+    assert [process.wait(timeout=30) for process in both] == [0, 0]
+    assert len(logbook.rows((evidence.folder / "PERFORMANCE_LOG.md").read_text())) == 1
+
+
+def is_at_a_lock(pid: int) -> bool:
+    """Whether a process waits in flock."""
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and f" {pid} " in line for line in lines)
 
 
 def test_forced(evidence: Evidence) -> None:

@@ -177,6 +177,8 @@ def test_over_the_budget(evidence: Evidence) -> None:
     code, _, err = features(evidence, mean=18.6)
     assert (code, "over the budget: 20.10 ms, 20 allowed" in err) == (1, True)
     assert features(evidence, "--budget", "21", mean=18.6)[0] == 0
+    assert features(evidence, "--budget", "20.5", mean=18.6)[0] == 0
+    assert features(evidence, "--budget=20.05", mean=18.6)[0] == 1
 
 
 def test_no_features(evidence: Evidence) -> None:

@@ -127,13 +127,26 @@ def _run(words: list[str]) -> int:
 
     if path := absolute_folders(os.environ.get("PATH", "")):
         os.environ["PATH"] = path  # no program is taken from the folder that one stands in
-    call = Call(verb, parser.parse_args(rest), os.environ)
+    call = Call(verb, parser.parse_args(_joined(rest)), os.environ)
     try:
         return int(module.perform(call))
     except NoDaemon as error:
         return _refuse(call, str(error), NO_DAEMON)
     except ZdeferdError as error:
         return _refuse(call, str(error), NO)
+
+
+def _joined(words: list[str]) -> list[str]:
+    """Return the words, `--sync -12ms` as `--sync=-12ms`: to argparse -12ms is an option."""
+    made: list[str] = []
+    for at, word in enumerate(words):
+        before = words[at - 1] if at else ""
+        named = before.startswith("--") and len(before) > 2 and "=" not in before
+        if named and word[:1] == "-" and word[1:2].isdigit() and "--" not in words[:at]:
+            made[-1] += f"={word}"
+        else:
+            made.append(word)
+    return made
 
 
 def _find(words: list[str]) -> tuple[str, ModuleType, list[str]]:

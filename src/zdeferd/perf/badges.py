@@ -60,8 +60,8 @@ def _governance(status: Mapping[str, Any]) -> str:
 
 
 def _is_stable(status: Mapping[str, Any]) -> bool:
-    debug = status.get("_debug") or {}
-    return not debug.get("partial") and status.get("ok_streak_current", 0) >= STABLE
+    is_partial = status.get("partial") or (status.get("_debug") or {}).get("partial")
+    return not is_partial and status.get("ok_streak_current", 0) >= STABLE
 
 
 # --- summary -------------------------------------------------------------------

@@ -23,6 +23,8 @@ IN_A_REPOSITORY = "artifacts/metrics"
 STATE = "perf-state.json"
 SIDECAR = "perf-sidecar.jsonl"
 STATE_SCHEMA = "zdeferd.perf-state.v1"
+SINGLE_BASELINE = "perf-baseline.json"
+"""The baseline of `classify --metric`, whichever metric that was."""
 KEPT_RUNS = 50
 WATCHED = 3
 """Runs to watch after enforcement was switched on."""
@@ -266,6 +268,7 @@ def baselines(folder: str) -> list[str]:
     """Return the metrics that have a file in the folder, sorted."""
     suffix = "-baseline.json"
     with contextlib.suppress(OSError):
-        found = [name.removesuffix(suffix) for name in os.listdir(folder) if name.endswith(suffix)]
+        names = [name for name in os.listdir(folder) if name != SINGLE_BASELINE]
+        found = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
         return sorted(name.replace("%2F", "/").replace("%25", "%") for name in found)
     return []

@@ -127,6 +127,9 @@ def _governed(runs: Sequence[Mapping[str, Any]]) -> Criterion:
 
 
 def is_whole(run: Mapping[str, Any]) -> bool:
-    """Return whether nothing of a run was missing or synthetic."""
-    debug = run["_debug"]
-    return not debug["partial"] and not debug["synthetic_used"]
+    """Return whether nothing of a run was missing or synthetic.
+
+    The flags count too: a document that somebody wrote by hand may lack `_debug`.
+    """
+    said = {**run, **(run.get("_debug") or {})}
+    return not said.get("partial") and not said.get("synthetic_used")

@@ -141,9 +141,13 @@ def _states(call: Call, path: str | None) -> dict[str, Any]:
 
 
 def _object(path: str) -> dict[str, Any]:
+    return reading.load_object(_bytes(path), path)
+
+
+def _bytes(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            return reading.load_object(file.read(reading.LARGEST_CAPTURE), path)
+            return file.read(reading.LARGEST_CAPTURE)
     except OSError as error:
         raise ZdeferdError(f"cannot read: {path}: {error.strerror}") from None
 
@@ -178,12 +182,13 @@ def _known_states(path: str) -> dict[str, Any]:
 
 
 def _other(path: str | None) -> dict[str, Any] | None:
-    """Return a badge to add; None where there is no file, or nothing in it."""
-    from os.path import exists, getsize
+    """Return a badge to add; None where there is no file, or only blanks in it."""
+    from os.path import exists
 
-    if not path or not exists(path) or not getsize(path):
+    if not path or not exists(path):
         return None
-    return _object(path)
+    text = _bytes(path)
+    return reading.load_object(text, path) if text.strip() else None
 
 
 # --- output --------------------------------------------------------------------

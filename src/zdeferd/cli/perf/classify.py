@@ -167,7 +167,7 @@ def _single(call: Call, data: Data, metric: str, rules: classify.Rules) -> int:
     if metric not in data.values:
         return _nothing(call, rules)
     records = not call.args.no_record and rules.goal.counts
-    path = call.args.baseline or f"{folder_of(call)}/perf-baseline.json"
+    path = call.args.baseline or f"{folder_of(call)}/{evidence.SINGLE_BASELINE}"
     if not records:
         return _show_single(call, data, metric, rules, path, records=False)
     with locked(call):

@@ -47,6 +47,8 @@ def perform(call: Call) -> int:
         raise ZdeferdError(f"enforce {call.args.action} needs --reason")
     with locked(call):
         state = evidence.load_state(folder_of(call))
+        if state.enforcement.active == wanted:  # another process was faster
+            return _show(call, state.enforcement)
         notes = _notes_on(call, state) if wanted else f"enforce off: {call.args.reason}"
         row = {"type": "governance", "scope": "performance-classifier", "notes": notes}
         state = add_row(call, state, row)

@@ -15,7 +15,7 @@ from ...perf import reading
 from ...perf.jsontext import decimals
 from ...view.render import Style, table
 from ..codes import DONE, NO
-from .shared import add_folder, answer, captures_of, whole
+from .shared import add_folder, answer, captures_of, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     forms.add_argument("--table", action="store_true", help="a table (what is printed anyway)")
     parser.add_argument(
-        "--budget", type=whole(0), default=20, metavar="MS", help="for all of them (20)"
+        "--budget", type=number, default=20.0, metavar="MS", help="for all of them (20)"
     )
     add_folder(parser)
 
@@ -57,7 +57,7 @@ def perform(call: Call) -> int:
         "features": [one._asdict() for one in features],
     }
     if is_over:
-        call.warn(f"over the budget: {decimals(total)} ms, {call.args.budget} allowed")
+        call.warn(f"over the budget: {decimals(total)} ms, {call.args.budget:g} allowed")
 
     def text(style: Style) -> str:
         return _raw(features) if call.args.raw else _table(features, style)

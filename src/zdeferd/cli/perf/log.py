@@ -14,7 +14,7 @@ from ...errors import ZdeferdError
 from ...perf import evidence, logbook
 from ...view.render import Style, count, table
 from .logfile import add_row, known_rows, log_path, read_log
-from .shared import add_folder, answer, folder_of, locked
+from .shared import add_folder, answer, folder_of, locked, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,25 +33,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--scope", metavar="S", help="what was changed")
     add("--sync", metavar="MS", default="0", help="what it adds before the prompt (0)")
     add("--deferred", metavar="MS", default=logbook.NONE, help="what it adds after the prompt")
-    add("--total", type=_number, metavar="MS", help="the new total; else the last run's")
-    add("--rsd", type=_number, metavar="PCT", help="its spread; else the last run's")
+    add("--total", type=number, metavar="MS", help="the new total; else the last run's")
+    add("--rsd", type=number, metavar="PCT", help="its spread; else the last run's")
     add("--baseline", metavar="REF", help="the baseline; else the date of prompt_ready's")
     add("--status", choices=logbook.STATUSES, help="else the last run's")
     add("--notes", metavar="TEXT", default="", help="why")
     add("--log", metavar="FILE", help="another log than the evidence folder's")
     add_folder(parser)
-
-
-def _number(text: str) -> float:
-    from argparse import ArgumentTypeError
-
-    try:
-        found = float(text.removesuffix("ms").removesuffix("%"))
-    except ValueError:
-        found = -1.0
-    if not 0 <= found < 1e15:
-        raise ArgumentTypeError(f"not a number from 0 on: {text}")
-    return found
 
 
 def perform(call: Call) -> int:

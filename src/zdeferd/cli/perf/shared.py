@@ -70,14 +70,27 @@ def answer(call: Call, document: Document, text: Callable[[Style], str], code: i
 def whole(lowest: int) -> Callable[[str], int]:
     """Return a reader of whole numbers from `lowest` on, for argparse."""
 
-    def number(text: str) -> int:
+    def read(text: str) -> int:
         from argparse import ArgumentTypeError
 
         if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= lowest):
             raise ArgumentTypeError(f"not a whole number from {lowest} on: {text}")
         return int(text)
 
-    return number
+    return read
+
+
+def number(text: str) -> float:
+    """Return milliseconds or percent, with or without the unit, for argparse."""
+    from argparse import ArgumentTypeError
+
+    try:
+        found = float(text.removesuffix("ms").removesuffix("%"))
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 1e15:
+        raise ArgumentTypeError(f"not a number from 0 on: {text}")
+    return found
 
 
 def names(text: str) -> tuple[str, ...]:
