@@ -6,17 +6,18 @@
 #
 # State: `_zdeferd_features` has of each feature its values, joined by `|`, and is what counts: the
 # parameters ZSH_FEATURE_REGISTRY_… are for others to read, and a feature may have removed entries
-# there. `_zdeferd_feature_names` has the order of registration, `_zdeferd_feature_spelled` the
-# names by their spelling with `_`, `_zdeferd_feature_enabled` the answers (yes, no) of this session,
-# `_zdeferd_feature_off` and `_zdeferd_feature_failed` what takes no further part,
-# `_zdeferd_feature_order` the order, empty where it must be found again, `_zdeferd_feature_posted`
-# whose deferred part is registered, `_zdeferd_feature_here` those that run in this shell, and
+# there. `_zdeferd_feature_names` has the order of registration, `_zdeferd_feature_phased` the names of
+# each phase (a number, without zeros in front) in that order, `_zdeferd_feature_linked` those with
+# dependencies, `_zdeferd_feature_spelled` the names by their spelling with `_`,
+# `_zdeferd_feature_enabled` the answers (yes, no) of this session, `_zdeferd_feature_off` and
+# `_zdeferd_feature_failed` what takes no further part, `_zdeferd_feature_order` the order, empty
+# where it must be found again, `_zdeferd_feature_posted` whose deferred part is registered, `_zdeferd_feature_here` those that run in this shell, and
 # `_zdeferd_done` what is to be said of them to the daemon (the records of a message).
 # `_zdeferd_feature_guards` counts the calls under way that have put a function in place of `exit`.
 
 (( ! ${+_zdeferd_features} )) || return 0
-typeset -gA _zdeferd_features _zdeferd_feature_{phase,depends,spelled,enabled,off,failed,posted}
-typeset -ga _zdeferd_feature_names _zdeferd_feature_order _zdeferd_feature_here _zdeferd_done
+typeset -gA _zdeferd_features _zdeferd_feature_{phased,depends,spelled,enabled,off,failed,posted}
+typeset -ga _zdeferd_feature_names _zdeferd_feature_linked _zdeferd_feature_order _zdeferd_feature_here _zdeferd_done
 typeset -gi _zdeferd_feature_guards
 typeset -g _zdeferd_feature_exit
 typeset -ga ZSH_FEATURE_REGISTRY_NAMES
@@ -30,16 +31,18 @@ feature_registry_init() { return 0 }
 # refuses the others, or calls this again with what they mean. Few commands: each costs system calls.
 feature_registry_add() {
   builtin trap - DEBUG ZERR
-  local spelled=${1//-/_}
+  local spelled=${1//-/_} phase=$2
   [[ $1 == [a-z0-9][a-z0-9_-]# && $#1 -lt 65 && -z ${_zdeferd_feature_spelled[$spelled]-} && $4 == (yes|no) &&
     -z ${_zdeferd_feature_enabled[$1]-} && "$*" != *[\|$'\1'-$'\x1f\x7f'$'\0']* && $3 != *(,|  )* && $3 != (\ *|*\ ) &&
     -n $2 && -n $5 && $8 == (|away|here) ]] || { zdeferd-feature-odd "$@"; return }
-  _zdeferd_features[$1]="$2|$3|$4|$5|$6|$7|${8:-away}" _zdeferd_feature_phase[$1]=${(M)2:#<->} \
-    _zdeferd_feature_depends[$1]=$3 _zdeferd_feature_spelled[$spelled]=$1 _zdeferd_feature_names+=($1) \
-    _zdeferd_feature_order=() ZSH_FEATURE_REGISTRY_NAMES+=($1) \
+  [[ $2 == [1-9] ]] || phase=${${${(M)2:#<->}##0#}:-${${(M)2:#0##}:+0}}
+  _zdeferd_features[$1]="$2|$3|$4|$5|$6|$7|${8:-away}" _zdeferd_feature_spelled[$spelled]=$1 \
+    _zdeferd_feature_phased[${phase:-2}]+=" $1" \
+    _zdeferd_feature_names+=($1) _zdeferd_feature_order=() ZSH_FEATURE_REGISTRY_NAMES+=($1) \
     ZSH_FEATURE_REGISTRY_PHASE[$1]=$2 ZSH_FEATURE_REGISTRY_DEPENDS[$1]=$3 \
     ZSH_FEATURE_REGISTRY_DEFERRED[$1]=$4 ZSH_FEATURE_REGISTRY_CATEGORY[$1]=$5 \
     ZSH_FEATURE_REGISTRY_DESCRIPTION[$1]=$6 ZSH_FEATURE_REGISTRY_GUID[$1]=$7
+  [[ -z $3 ]] || _zdeferd_feature_depends[$1]=$3 _zdeferd_feature_linked+=($1)
 }
 
 # zf::feature::enabled NAME [yes|no]: 0 where it is enabled, by the five rules.
@@ -62,9 +65,14 @@ zf::feature::enabled() {
 .zdeferd-feature-ask() {
   builtin trap - DEBUG ZERR
   local name variable off=" ${ZSH_FEATURES_DISABLE//[,[:space:]]/ } "
+  local -a known
   local -i all=0
+  if (( ! $# )); then
+    known=(${(k)_zdeferd_feature_enabled})
+    set -- ${_zdeferd_feature_names:|known}
+    (( $# )) && ! .zdeferd-feature-default "$@" || return 0
+  fi
   [[ $off != *" all "* ]] || all=1
-  (( $# )) || set -- $_zdeferd_feature_names
   for name; do
     [[ -n $name && -z ${_zdeferd_feature_enabled[$name]-} ]] || continue
     if (( all )) || [[ -n ${_zdeferd_feature_off[$name]-} ]]; then
@@ -83,6 +91,19 @@ zf::feature::enabled() {
   return 0
 }
 
+# Enables the registered features $@; 1 where a variable or a function of their own may say otherwise.
+# Text that counts them all is expanded once: a loop costs ten times as much.
+.zdeferd-feature-default() {
+  [[ -z $ZSH_FEATURES_DISABLE ]] && (( ! $#_zdeferd_feature_off )) || return
+  local between='_ENABLED}${+ZSH_FEATURE_' text
+  text='${+ZSH_FEATURE_'${(pj:$between:)${(U)@//-/_}}'_ENABLED}'
+  between='_is_enabled]}${+functions[feature_'
+  text+='${+functions[feature_'${(pj:$between:)@}'_is_enabled]}'
+  [[ ${(e)text} != *1* ]] || return
+  local -a yes=(yes)
+  _zdeferd_feature_enabled+=("${(@)argv:^^yes}")
+}
+
 .zdeferd-feature-is-enabled() {
   builtin trap - DEBUG ZERR
   [[ ${_zdeferd_feature_enabled[${1:- }]-} == yes ]]
@@ -95,22 +116,20 @@ zf::feature::enabled() {
 # found in one pass. Only else there is more to do.
 .zdeferd-feature-order() {
   builtin trap - DEBUG ZERR
-  local name phase on
-  local -i rank=0 tangled=0
-  local -A ranks phases
-  for name in $_zdeferd_feature_names; do
-    [[ ${_zdeferd_feature_enabled[$name]-} == yes ]] || continue
-    phase=${${_zdeferd_feature_phase[$name]##0#}:-${${_zdeferd_feature_phase[$name]:+0}:-2}}
-    phases[$phase]+=" $name"
-  done
-  for phase in ${(kno)phases}; do order+=(${(s: :)phases[$phase]}); done
-  for name in $order; do ranks[$name]=$(( ++rank )); done
+  local name next phase
+  local -i tangled=0
+  local -a on=(${(k)_zdeferd_feature_enabled[(R)yes]}) numbers
+  local -A ranks
+  for phase in ${(kno)_zdeferd_feature_phased}; do order+=(${(s: :)_zdeferd_feature_phased[$phase]}); done
+  order=(${order:*on}) numbers=({1..$#order})
+  [[ -n ${_zdeferd_feature_linked:*on} ]] || return 0
+  ranks=(${order:^numbers})
   for name in $order; do
-    [[ -n $_zdeferd_feature_depends[$name] ]] || continue
-    for on in ${(us: :)_zdeferd_feature_depends[$name]}; do
-      if (( ! $+ranks[$on] )); then
-        unmet+=($name $on)
-      elif (( $ranks[$on] >= $ranks[$name] )); then
+    [[ -n ${_zdeferd_feature_depends[$name]-} ]] || continue
+    for next in ${(us: :)_zdeferd_feature_depends[$name]}; do
+      if (( ! $+ranks[$next] )); then
+        unmet+=($name $next)
+      elif (( $ranks[$next] >= $ranks[$name] )); then
         tangled=1
       fi
     done
@@ -143,17 +162,19 @@ zf::feature::enabled() {
   builtin print -r -- "${(j: :)order}"
 }
 
-# Sets `_zdeferd_turns` of its caller to the features whose function for the phase $1 is to be called;
-# 2 where $1 is no phase.
+# Sets `_zdeferd_turns` of its caller to the features whose turn in the phase $1 has come; 2 where $1 is
+# no phase. Where features must be asked first whether they are enabled, only sets `_zdeferd_asked`.
 .zdeferd-feature-due() {
   builtin trap - DEBUG ZERR
   if [[ $1 != (preload|init|postprompt) ]]; then
     zf::err "feature_registry_invoke_phase: unknown phase: ${(q+)1-}; use preload, init or postprompt"
     return 2
   fi
-  local name
-  local -a order unmet cycle
+  local name between="_$1]}\${+functions[feature_" text
+  local -a order unmet cycle on failed
   if (( ! $#_zdeferd_feature_order )); then
+    .zdeferd-feature-ask
+    (( ! $#_zdeferd_asked )) || return 0
     if ! .zdeferd-feature-order; then
       zf::err "features depend on themselves: ${(j: :)cycle}; all run in order of registration"
       order=(${(k)_zdeferd_feature_enabled[(R)yes]})
@@ -163,20 +184,22 @@ zf::feature::enabled() {
     .zdeferd-feature-warn
   fi
   [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
-  for name in $_zdeferd_feature_names; do
-    [[ $_zdeferd_feature_enabled[$name] == yes ]] || ZSH_FEATURE_STATUS[$name]=skipped
-  done
-  for name in $_zdeferd_feature_order; do
-    (( ! $+_zdeferd_feature_failed[$name] && $+functions[feature_${name}_$1] )) || continue
-    if [[ $1 == postprompt ]]; then .zdeferd-feature-post $name; else _zdeferd_turns+=($name); fi
-  done
-  return 0
+  on=(${(k)_zdeferd_feature_enabled[(R)yes]}) failed=(${(k)_zdeferd_feature_failed})
+  for name in ${_zdeferd_feature_names:|on}; do ZSH_FEATURE_STATUS[$name]=skipped; done
+  order=(${_zdeferd_feature_order:|failed})
+  if [[ $1 != init ]]; then  # often none has such a function: all are looked for in one expansion
+    text='${+functions[feature_'${(pj:$between:)order}"_$1]}"
+    [[ ${(e)text} == *1* ]] || return 0
+  fi
+  [[ $1 == postprompt ]] || { _zdeferd_turns=($order) && return 0 }
+  for name in $order; do .zdeferd-feature-post $name; done
 }
 
 # Registers the deferred part of the feature $1, once a shell; a script has none.
 .zdeferd-feature-post() {
   local -a values=("${(@s:|:)_zdeferd_features[$1]}")
-  [[ $values[3] == yes && -o interactive ]] && (( ! $+_zdeferd_feature_posted[$1] )) || return 0
+  [[ $values[3] == yes && -o interactive ]] &&
+    (( ! $+_zdeferd_feature_posted[$1] && $+functions[feature_${1}_postprompt] )) || return 0
   _zdeferd_feature_posted[$1]=$values[7]
   if [[ $values[7] == here ]]; then
     _zdeferd_feature_here+=($1)
@@ -223,7 +246,7 @@ zf::feature::enabled() {
   builtin trap - DEBUG ZERR
   local name
   for name in $_zdeferd_feature_names; do
-    if [[ ${ZSH_FEATURE_REGISTRY_PHASE[$name]-$_zdeferd_feature_phase[$name]} != <-> ]]; then
+    if [[ ${ZSH_FEATURE_REGISTRY_PHASE[$name]-${_zdeferd_features[$name]%%|*}} != <-> ]]; then
       zf::err "feature $name: phase is no number: ${(q+)ZSH_FEATURE_REGISTRY_PHASE[$name]}; use 1, 2 or 3"
       _zdeferd_faults=1
     fi

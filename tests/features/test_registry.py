@@ -235,6 +235,19 @@ feature_registry_invoke_phase init; print $? ${(kv)ZSH_FEATURE_STATUS[(I)[abc]]}
     assert asked.stdout.splitlines()[-1] == "ok error skipped"
 
 
+def test_phases_without_a_feature_do_nothing(home: Path) -> None:
+    code = "for p in preload init postprompt; do feature_registry_invoke_phase $p; print $?; done"
+    assert out(code, home) == ["0", "0", "0"]
+
+
+def test_a_function_that_no_file_defined_is_called(home: Path) -> None:
+    code = add("a", "b") + (
+        "functions[feature_a_preload]='print preload'; functions[feature_b_init]='print init'\n"
+        "for p in preload init; do feature_registry_invoke_phase $p; done"
+    )
+    assert out(code, home) == ["preload", "init"]
+
+
 def test_another_phase_is_refused(home: Path) -> None:
     done = run("feature_registry_invoke_phase later; print $?", home)
     assert done.stdout == "2\n"
