@@ -48,7 +48,7 @@ WITH_CODE = {"", "cli", "cli.demo", "cli.perf"}
 """Packages whose `__init__` holds more than a docstring: the version, programs, and verbs."""
 A_FILE_A_VERB = {"cli", "cli.perf"}
 """Packages with as many modules as there are verbs."""
-MODULES_A_PACKAGE, LINES_A_MODULE, LINES_A_FUNCTION = 10, 300, 40
+MODULES_A_PACKAGE, LINES_A_MODULE, LINES_A_FUNCTION, LINES_A_PAGE = 10, 300, 40, 250
 NOT_IN_A_FILE = {"id", "source", "call"}
 """Fields of a Job that are not keys of a job file: the names of table and file, a shell's call."""
 
@@ -216,6 +216,11 @@ def test_packages_modules_and_functions_are_small() -> None:
                 length = (node.end_lineno or 0) - node.lineno + 1
                 large += [f"{name}.{node.name}"] * (length > LINES_A_FUNCTION)
     assert large == []
+
+
+def test_no_page_is_too_long() -> None:
+    pages = {path.name: len(path.read_text().splitlines()) for path in DOCS.glob("*.md")}
+    assert {name: lines for name, lines in pages.items() if lines > LINES_A_PAGE} == {}
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("__init__.py")), ids=lambda p: p.parent.name)

@@ -48,11 +48,19 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
     shell = _last_shell(ledger, facts.boot)
     if not env and shell is not None:
         env = shell.env
-    sink = projection.sink(env, facts.default_log)
-    key = request_key(uuid.uuid4().hex)
-    run = _run(ledger.next_run(), job, key, job.on[0], "", sink, None, facts.now)
+    run = Run(
+        id=ledger.next_run(),
+        job=job.id,
+        key=request_key(uuid.uuid4().hex),
+        trigger=job.on[0],
+        batch=None,
+        sink=projection.sink(env, facts.default_log),
+        claimed_at=facts.now,
+        after=job.after,
+        attempts=_attempts(job),
+    )
     if not _take(ledger, run, Work(job=job, env=env)):
-        raise LedgerError(f"a random key is spent already: {key}", "internal error, please report")
+        raise LedgerError(f"a random key is spent: {run.key}", "internal error, please report")
     return run
 
 
@@ -107,7 +115,7 @@ def _postprompt(
 
 
 def _registered(ledger: Ledger, shell: Shell, facts: Facts) -> list[Registration]:
-    """Return what the shell registered for its postprompt, without what cannot be seen."""
+    """Return the registrations of the shell for its postprompt whose inputs can be seen."""
     registrations = ledger.registrations(Trigger.POSTPROMPT, shell.nonce)
     return [one for one in registrations if _seen(one.job, shell.env, facts)]
 
@@ -117,7 +125,7 @@ def _seen(job: Job, env: Mapping[str, str], facts: Facts) -> bool:
 
 
 def take_late(ledger: Ledger, nonce: str, facts: Facts) -> Claimed:
-    """Claim what waited to be seen since the postprompt of a shell; `facts` has only that."""
+    """Claim jobs of a shell whose inputs its postprompt did not see; `facts` has only those."""
     claimed, shell = Claimed(), ledger.shell(nonce)
     if shell is None or not shell.prompted:
         return claimed
@@ -258,8 +266,17 @@ def _claim(
     """Return the run in a list; an empty list where it is not due or its key is spent."""
     if due is None:
         return []
-    run = _run(
-        ledger.next_run(), job, due.key, batch.trigger, shell.nonce, shell.sink, batch.id, facts.now
+    run = Run(
+        id=ledger.next_run(),
+        job=job.id,
+        key=due.key,
+        trigger=batch.trigger,
+        batch=batch.id,
+        sink=shell.sink,
+        claimed_at=facts.now,
+        after=job.after,
+        attempts=_attempts(job),
+        shell=shell.nonce,
     )
     if not _take(ledger, run, Work(job=job, env=shell.env)):
         return []
@@ -268,33 +285,13 @@ def _claim(
     return [run]
 
 
+def _attempts(job: Job) -> int:
+    return job.attempts if job.idempotent else 1
+
+
 def _take(ledger: Ledger, run: Run, work: Work) -> bool:
     """Claim the key of `run` and add the run; False: the key is spent."""
     taken = ledger.claim(run.job, run.key, run.id, run.claimed_at)
     if taken:
         ledger.add_run(run, work)
     return taken
-
-
-def _run(
-    number: int,
-    job: Job,
-    key: str,
-    trigger: Trigger,
-    shell: str,
-    sink: Sink,
-    batch: int | None,
-    now: float,
-) -> Run:
-    return Run(
-        id=number,
-        job=job.id,
-        key=key,
-        trigger=trigger,
-        batch=batch,
-        sink=sink,
-        claimed_at=now,
-        after=job.after,
-        attempts=job.attempts if job.idempotent else 1,
-        shell=shell,
-    )

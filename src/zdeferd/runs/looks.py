@@ -1,4 +1,4 @@
-"""Has fingerprints taken by threads of their own, so that no file system holds up the daemon.
+"""Takes fingerprints in threads of their own, so that no file system holds up the daemon.
 
 A look that does not end in a moment is given up by those that wait for it, and goes on. Its
 result, or its failure, is kept for a while, so that a slow look is not taken at each visit.
@@ -27,7 +27,7 @@ STUCK_S = 10.0
 AT_ONCE, MOST_STUCK = 4, 60
 """Threads at work, and threads that are stuck."""
 MOST_MISSED = 256
-"""Shells that are remembered a look."""
+"""Shells that are remembered for one look."""
 
 
 class Look(NamedTuple):
