@@ -143,7 +143,10 @@ def test_file_in_the_place_of_a_folder_is_refused(home: Path) -> None:
 def test_foreign_folder_is_refused(home: Path) -> None:
     (home / "theirs").mkdir(mode=0o700)
     os.chown(home / "theirs", 12345, -1)
-    with pytest.raises(UnsafePath, match=r"not owned by you: .*: uid 12345"):
+    with pytest.raises(
+        UnsafePath,
+        match=r"not owned by you: .*: uid 12345; move it away, or name a place of your own",
+    ):
         paths.check_private_dir(f"{home}/theirs")
 
 

@@ -275,7 +275,8 @@ def _check_kind(path: str, what: str, is_kind: Callable[[int], bool]) -> os.stat
 def _check_private(path: str, what: str, is_kind: Callable[[int], bool], mode: str) -> None:
     found = _check_kind(path, what, is_kind)
     if found.st_uid != os.getuid():
-        raise UnsafePath(f"not owned by you: {path}: uid {found.st_uid}", "move it out of the way")
+        remedy = "move it away, or name a place of your own (ZDEFERD_SOCKET, XDG_STATE_HOME)"
+        raise UnsafePath(f"not owned by you: {path}: uid {found.st_uid}", remedy)
     if stat.S_IMODE(found.st_mode) & 0o077:
         actual = f"{stat.S_IMODE(found.st_mode):04o}"
         raise UnsafePath(f"open to others: {path}: mode {actual}", f"chmod {mode} {path}")
