@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 KILLS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint pytest bench guard verdicts newcomer soak powercut simulate flood format clean
+.PHONY: help setup demo test lint pytest bench guard verdicts gate newcomer soak powercut simulate flood format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench: setup ## beside its peers; QUICK=1: its own health; PEERS=folder; FIGURES
 
 guard: setup ## has the prompt's path or a claim become dearer? UPDATE=1: a new baseline
 	@PYTHONPATH=tests $(BIN)/python -m bench.guard $(if $(UPDATE),--update)
+
+gate: setup ## examples/ci/perf-gate on a sample configuration: passes, and fails when 30 % slower
+	@tools/try-perf-gate $(BIN)/python
 
 newcomer: setup ## a fresh user, pipx, the first job of the README; root, Debian
 	@tools/need-wheels

@@ -3,13 +3,15 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from support.perf import Evidence, log_file
 from support.user import User, ctl_script
 
-GATE = Path(__file__).parents[2] / "examples/ci/perf-gate"
+ROOT = Path(__file__).parents[2]
+GATE = ROOT / "examples/ci/perf-gate"
 
 
 def gate(user: User, evidence: Evidence, **values: list[int]) -> int:
@@ -56,3 +58,19 @@ def test_a_readme_that_is_not_in_step_fails(user: User, evidence: Evidence) -> N
         "<!-- BEGIN:SEGMENTS_SYNC -->\n<!-- END:SEGMENTS_SYNC -->\n"
     )
     assert gate(user, evidence) == 1
+
+
+def test_a_real_start_passes_and_fails_when_it_is_slower(user: User) -> None:
+    tried = subprocess.run(
+        [str(ROOT / "tools/try-perf-gate"), sys.executable],
+        env=user.env,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert (tried.returncode, tried.stderr) == (0, "")
+
+
+def test_continuous_integration_runs_the_gate() -> None:
+    assert "make gate" in (ROOT / ".ci/run").read_text().splitlines()
