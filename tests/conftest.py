@@ -18,6 +18,7 @@ import pytest
 import uvloop
 from support.daemon import Daemon
 from support.perf import Evidence
+from support.spawning import Spawner
 from support.systemd import UserManager
 from support.user import User
 
@@ -49,6 +50,13 @@ def home() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="zd.", dir="/tmp"))
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def spawner(home: Path) -> Iterator[Spawner]:
+    """A spawner whose runs are in the home folder."""
+    with Spawner(home) as spawner:
+        yield spawner
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -37,12 +37,6 @@ def base() -> Iterator[Path]:
         yield base
 
 
-@pytest.fixture
-def spawner(home: Path) -> Iterator[Spawner]:
-    with Spawner(home) as spawner:
-        yield spawner
-
-
 def start(spawner: Spawner, base: Path, script: str, **fields: Any) -> Started:
     return spawner.start(script=script, cgroup=str(base), **fields)
 

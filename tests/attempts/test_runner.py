@@ -7,7 +7,6 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,6 @@ from support.spawning import PATH, Spawner, until, wait_gone
 from zdeferd.attempts import launch, processes, records, runner, supervise
 from zdeferd.rules import verdicts
 from zdeferd.runs import judge, leftovers
-
-
-@pytest.fixture
-def spawner(home: Path) -> Iterator[Spawner]:
-    with Spawner(home) as spawner:
-        yield spawner
-
 
 # --- how it ended -----------------------------------------------------------------
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,6 @@ from support.spawning import SPAWNER, Spawner, wait_gone
 
 from zdeferd.rules import verdicts
 from zdeferd.runs import judge
-
-
-@pytest.fixture
-def spawner(home: Path) -> Iterator[Spawner]:
-    with Spawner(home) as spawner:
-        yield spawner
 
 
 def test_each_request_is_answered_in_order(spawner: Spawner) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from support.documented import DOCS, documented, keys
 from support.perf import SYNTHETIC, Evidence, capture_file
-from support.user import User
 
 from zdeferd.cli.perf import SUBVERBS
 from zdeferd.perf.reading import Feature
@@ -20,10 +19,10 @@ FLAGS = {"partial", "synthetic_used", "ephemeral"}
 
 
 @pytest.fixture
-def evidence(user: User) -> Evidence:
-    made = Evidence(user)
-    made.classify()
-    return made
+def evidence(evidence: Evidence) -> Evidence:
+    """An evidence folder with one run."""
+    evidence.classify()
+    return evidence
 
 
 def found(made: Any, *without: str) -> set[str]:

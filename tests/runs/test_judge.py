@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +29,6 @@ OUTCOME: dict[str, Any] = {
     "ended_at": 2,
     **dict.fromkeys(records.COUNTS, 0),
 }
-
-
-@pytest.fixture
-def spawner(home: Path) -> Iterator[Spawner]:
-    with Spawner(home) as spawner:
-        yield spawner
-
-
-@pytest.fixture
-def folder(home: Path) -> Path:
-    judge.make(str(home / "7"))
-    os.close(judge.prepare(str(home / "7")))
-    return home / "7"
 
 
 def verdict(folder: Path, attempt: int = 1) -> verdicts.Verdict:

@@ -4,28 +4,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from support.spawning import Spawner, until, wait_gone
 
 from zdeferd.attempts import processes
 from zdeferd.rules.verdicts import Vanished
-from zdeferd.runs import judge, leftovers
-
-
-@pytest.fixture
-def spawner(home: Path) -> Iterator[Spawner]:
-    with Spawner(home) as spawner:
-        yield spawner
-
-
-@pytest.fixture
-def folder(home: Path) -> Path:
-    judge.make(str(home / "7"))
-    os.close(judge.prepare(str(home / "7")))
-    return home / "7"
+from zdeferd.runs import leftovers
 
 
 def test_leftovers_are_found_by_session_where_they_gave_up_the_lock(spawner: Spawner) -> None:
