@@ -3,7 +3,7 @@
 (( ! ${+_zdeferd_layer} )) || return 0
 typeset -g _zdeferd_layer=1
 
-.zdeferd-timing .zdeferd-timed() { builtin source $_zdeferd_root/features/timings.zsh && $0 "$@" }
+.zdeferd-timed() { builtin source $_zdeferd_root/features/timings.zsh && $0 "$@" }
 feature_registry_init feature_registry_add zf::feature::enabled .zdeferd-feature-ask .zdeferd-feature-due .zdeferd-feature-faults() {
   builtin source $_zdeferd_root/features/registry.zsh && $0 "$@"
 }

@@ -77,12 +77,15 @@ zf::segment::end _zsh_perf_segment_end() {
   [[ $1 != <1-> ]] || now=$1
 }
 
-# Appends a line to a file; silent where that cannot be.
+# Appends lines, $2..., to the file $1, each with one write; silent where that cannot be.
 .zdeferd-append() {
-  local torn=$_zdeferd_torn
-  [[ -z $1 || ! -f $1 && -e $1 || -h $1 ]] || {
-    _zdeferd_torn=
-    builtin print -r -- "$torn$2" >>$1 || .zdeferd-torn
+  local line torn file=$1
+  shift
+  [[ -z $file || ! -f $file && -e $file || -h $file ]] || (( ! $# )) || {
+    for line; do
+      torn=$_zdeferd_torn _zdeferd_torn=
+      builtin print -r -- "$torn$line" || .zdeferd-torn
+    done >>$file
   } 2>/dev/null
 }
 

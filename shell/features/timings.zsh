@@ -1,32 +1,34 @@
 # Timings of features, where ZSH_FEATURE_TELEMETRY asks for them. Sourced at the first call.
 #
-# The registry calls .zdeferd-timing before an init, and, where that is 0, .zdeferd-timed behind it:
-#
-#     local begun=
-#     [[ -z ${ZSH_FEATURE_TELEMETRY-} ]] || { .zdeferd-timing && begun=${(%)_zdeferd_clock} }
-#     …
-#     [[ -z $begun ]] || .zdeferd-timed $name $begun
-#
-# So without it no clock is read, no key set and no byte written.
+# functions/zdeferd-feature-turns reads the clock around each init; without that word it reads none, and
+# no key is set and no byte written. Lines are written when the last init of a phase has ended: the files
+# are opened once, and each line is one write.
 
 (( ${+ZSH_FEATURE_TIMINGS_SYNC} )) || typeset -gA ZSH_FEATURE_TIMINGS_SYNC
 (( ${+_zdeferd_timed} )) || typeset -gi _zdeferd_timed  # objects of this shell in the sidecar
+(( $+functions[.zdeferd-append] )) || builtin source $_zdeferd_root/features/segments.zsh
 
-# 0 where timings are wanted.
-.zdeferd-timing() {
-  [[ ${(L)ZSH_FEATURE_TELEMETRY-} == (1|true|yes|on|enable|enabled|debug) ]]
-}
-
-# Records that the init of the feature $1 has ended, which began at $2 (ns).
+# Records inits that have ended. $1: of each three words, its feature, its begin and its end (ns).
 .zdeferd-timed() {
-  local now=${(%)_zdeferd_clock}
-  local -i ms="now > $2 ? (now - $2) / 1000000 : 0"
-  ZSH_FEATURE_TIMINGS_SYNC[$1]=$ms
-  (( $+functions[.zdeferd-measured] )) || builtin source $_zdeferd_root/features/segments.zsh || return 0
-  [[ -z ${PERF_SEGMENT_LOG-} || -n ${_zdeferd_anchors[feature/$1]-} ]] ||
-    .zdeferd-measured feature/$1 $2 $now core
+  builtin trap - DEBUG ZERR
+  local name label phase sample=${PERF_SAMPLE_CONTEXT:-unknown}
+  local -i begun now ms
+  local -a lines objects
+  [[ $sample == [A-Za-z0-9._-]## && $#sample -lt 65 ]] || sample=unknown
+  for name begun now in ${(s: :)1}; do
+    ms=$(( now > begun ? (now - begun) / 1000000 : 0 )) label=feature/$name phase=core
+    ZSH_FEATURE_TIMINGS_SYNC[$name]=$ms
+    if [[ -n ${PERF_SEGMENT_LOG-} && -z ${_zdeferd_anchors[$label]-} ]] &&
+      { [[ $#label -lt 65 && -z ${ZSH_SEGMENTS_DISABLE-} ]] || .zdeferd-label }; then
+      _zdeferd_anchors[feature/$name]=$now _zdeferd_segments[$label]=-
+      lines+=("SEGMENT name=$label ms=$ms phase=core sample=$sample")
+      objects+=("{\"type\":\"segment\",\"name\":\"$label\",\"ms\":$ms,\"phase\":\"core\",\"sample\":\"$sample\",\"ts\":$(( now / 1000000 ))}")
+    fi
+    [[ ${ZSH_LOG_STRUCTURED-} != 1 ]] ||
+      objects+=("{\"type\":\"feature_timing\",\"feature\":\"$name\",\"ms\":$ms,\"phase\":\"init\",\"sequence\":$(( ++_zdeferd_timed )),\"version\":1,\"ts_epoch_ms\":$(( now / 1000000 ))}")
+  done
+  .zdeferd-append "${PERF_SEGMENT_LOG-}" $lines
   [[ ${ZSH_LOG_STRUCTURED-} == 1 ]] || return 0
   .zdeferd-sidecar
-  .zdeferd-append "$_zdeferd_sidecar[2]" '{"type":"feature_timing","feature":"'$1'","ms":'$ms',"phase":"init","sequence":'$(( ++_zdeferd_timed ))',"version":1,"ts_epoch_ms":'${now[1,-7]}'}'
-  return 0
+  .zdeferd-append "$_zdeferd_sidecar[2]" $objects
 }

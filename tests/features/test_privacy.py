@@ -21,8 +21,7 @@ zf::segment::anchor {SECRET}
 zf::segment::anchor pre_plugin_start
 zf::log {SECRET}; zf::warn {SECRET}; zf::err $PWD {SECRET}
 feature_own_init() {{ zf::err {SECRET} }}; feature_own_init
-_zdeferd_begun=${{(%)_zdeferd_clock}}
-.zdeferd-timing && .zdeferd-timed own $_zdeferd_begun
+feature_registry_add own; feature_own_init() {{ :; }}; feature_registry_invoke_phase init
 """
 
 

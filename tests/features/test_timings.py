@@ -1,18 +1,19 @@
 """Timings of features: off without a trace; on, one key, one line and one object an init."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+from support.pty import ZSH
 from support.zsh import FEATURES, run_zsh
 
 INIT = """
-init() {
-  local begun=
-  [[ -z ${ZSH_FEATURE_TELEMETRY-} ]] || { .zdeferd-timing && begun=${(%)_zdeferd_clock} }
-  [[ -z $begun ]] || .zdeferd-timed $1 $begun
-}
-init a-b; init c; init a-b
+for name in a-b c; do feature_registry_add $name; functions[feature_${name}_init]=:; done
+feature_registry_invoke_phase init
+unfunction feature_c_init
+feature_registry_invoke_phase init
 print -r -- ${(kvo)ZSH_FEATURE_TIMINGS_SYNC//[0-9]##/N} ${+_zdeferd_timed}
 """
 EXTENDED = "setopt extended_glob"
@@ -61,3 +62,16 @@ def test_without_a_log_only_the_keys(home: Path) -> None:
     done = run_zsh(INIT, home, {"ZSH_FEATURE_TELEMETRY": "1"}, (FEATURES,), before=EXTENDED)
     assert (done.stdout, done.stderr) == ("N N a-b c 1\n", "")
     assert [path.name for path in home.iterdir()] == ["script.zsh"]
+
+
+def test_the_log_is_opened_once_and_each_line_is_one_write(home: Path) -> None:
+    log, trace = home / "seg.log", home / "trace"
+    code = "".join(f"feature_registry_add f{n}; feature_f{n}_init() {{ :; }}\n" for n in range(5))
+    script = home / "features.zsh"
+    script.write_text(f"source {FEATURES}\n{code}feature_registry_invoke_phase init\n")
+    env = {"PATH": os.environ["PATH"], "ZSH_FEATURE_TELEMETRY": "1", "PERF_SEGMENT_LOG": str(log)}
+    strace = ("strace", "-e", "trace=openat,write", "-o", str(trace), ZSH, "-f", str(script))
+    subprocess.run(strace, env=env, check=True, timeout=30)
+    calls = trace.read_text()
+    assert calls.count(f'"{log}"') == 1
+    assert calls.count("SEGMENT name=feature/") == log.read_text().count("\n") == 5
