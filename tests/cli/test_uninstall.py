@@ -97,6 +97,25 @@ def test_no_purge_while_jobs_run(user: User) -> None:
     assert not (user.state / "ledger.sqlite3").exists()
 
 
+def test_no_purge_of_what_started_until_the_daemon_had_left(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = claim(user.ledger(), "build")
+    looks = iter(([], [run]))
+    monkeypatch.setattr("zdeferd.cli.uninstall.still_run", lambda *_: next(looks))
+    result = call("uninstall", "--purge")
+    assert f"jobs are running: run {run}" in result.err
+    assert (user.state / "ledger.sqlite3").exists()
+
+
+def test_purge_takes_the_pointer_of_a_killed_daemon(user: User) -> None:
+    user.ledger()
+    pointer = user.state / "socket"
+    pointer.write_text(f"{user.root}/run/zdeferd/sock\n")
+    assert call("uninstall", "--purge").code == 0
+    assert not pointer.exists()
+
+
 def test_dry_run_does_nothing(user: User) -> None:
     assert call("install").code == 0
     ledger = user.ledger()

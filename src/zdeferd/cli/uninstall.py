@@ -69,17 +69,12 @@ def perform(call: Call) -> int:
     """Carry out the plan; -> 0."""
     check_home(call.env)
     host, dry_run = this_host(call.env, asks_zsh=True), call.args.dry_run
-    with reading(host.paths.ledger) as view:
-        running = still_run(view.live_runs(), host.paths)
-    if call.args.purge and running:
-        raise ZdeferdError(
-            f"jobs are running: run {', '.join(map(str, running))}",
-            "wait for them, or end them: zdeferctl start, then zdeferctl cancel RUN",
-        )
+    running = _running(host, call.args.purge)
     stopped = daemon_pid(host.paths.lock)
     if not dry_run:
         with suppress(NoDaemon):  # it left by itself meanwhile
             stop(host)
+        running = _running(host, call.args.purge)  # what started before the daemon had left
     plan = uninstall_plan(host, call.args.purge)
     steps = [step for step in plan if (_applies(step) if dry_run else _carried_out(step))]
     found = Removal(
@@ -98,6 +93,18 @@ def perform(call: Call) -> int:
         return home_short("\n".join(lines), host.paths.home)
 
     return call.answer(found._asdict(), text, DONE)
+
+
+def _running(host: Host, purge: bool) -> list[int]:
+    """Return the runs that have a process; ZdeferdError where their files are to be removed."""
+    with reading(host.paths.ledger) as view:
+        running = still_run(view.live_runs(), host.paths)
+    if purge and running:
+        raise ZdeferdError(
+            f"jobs are running: run {', '.join(map(str, running))}",
+            "wait for them, or end them: zdeferctl start, then zdeferctl cancel RUN",
+        )
+    return running
 
 
 def _carried_out(step: Step) -> bool:

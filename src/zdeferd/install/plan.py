@@ -164,7 +164,7 @@ def _purge(paths: Paths) -> Iterator[Step]:
     """Yield the removal of zdeferd's own files in the state folder, which may hold others."""
     for path in (paths.ledger, f"{paths.ledger}-wal", f"{paths.ledger}-shm"):
         yield Remove(path)
-    for path in (paths.lock, paths.lock + VERSION):
+    for path in (paths.lock, paths.lock + VERSION, paths.pointer):
         yield Remove(path)
     for path in (paths.shared_log, f"{paths.state}/deferred.jsonl", paths.daemon_log):
         yield Remove(path)
