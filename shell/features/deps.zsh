@@ -99,13 +99,12 @@ zf::deps::export() {
 # Adds the node $2 of the kind $1, whose state is $3, its edges to $4..., and nodes that are only named.
 .zdeferd-deps-add() {
   local kind=$1 name=$2 state=$3 other
-  (( disabled )) || [[ $state != false ]] || return 0
-  nodes+=($kind$'\0'$name$'\0'$state)
+  (( ! disabled )) && [[ $state == false ]] || nodes+=($kind$'\0'$name$'\0'$state)
   shift 3
   for other in "$@"; do
-    (( disabled )) || [[ ${known[$other]-} != false ]] || continue
-    edges+=($kind$'\0'$name$'\0'$other)
     (( $+known[$other] )) || nodes+=($kind$'\0'$other$'\0'null)
+    (( disabled )) || [[ $state != false && ${known[$other]-} != false ]] || continue
+    edges+=($kind$'\0'$name$'\0'$other)
   done
 }
 

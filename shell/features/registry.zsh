@@ -34,7 +34,9 @@ feature_registry_add() {
   local spelled=${1//-/_} phase=$2
   [[ $1 == [a-z0-9][a-z0-9_-]# && $#1 -lt 65 && -z ${_zdeferd_feature_spelled[$spelled]-} && $4 == (yes|no) &&
     -z ${_zdeferd_feature_enabled[$1]-} && "$*" != *[\|$'\1'-$'\x1f\x7f'$'\0']* && $3 != *(,|  )* && $3 != (\ *|*\ ) &&
-    -n $2 && -n $5 && $8 == (|away|here) ]] || { zdeferd-feature-odd "$@"; return }
+    -n $2 && -n $5 && $8 == (|away|here) &&
+    -v ZSH_FEATURE_REGISTRY_NAMES && -v ZSH_FEATURE_REGISTRY_PHASE && -v ZSH_FEATURE_REGISTRY_DEPENDS && -v ZSH_FEATURE_REGISTRY_DEFERRED &&
+    -v ZSH_FEATURE_REGISTRY_CATEGORY && -v ZSH_FEATURE_REGISTRY_DESCRIPTION && -v ZSH_FEATURE_REGISTRY_GUID ]] || { zdeferd-feature-odd "$@"; return }
   [[ $2 == [1-9] ]] || phase=${${${(M)2:#<->}##0#}:-${${(M)2:#0##}:+0}}
   _zdeferd_features[$1]="$2|$3|$4|$5|$6|$7|${8:-away}" _zdeferd_feature_spelled[$spelled]=$1 \
     _zdeferd_feature_phased[${phase:-2}]+=" $1" \
@@ -184,7 +186,8 @@ zf::feature::enabled() {
     .zdeferd-feature-warn
   fi
   [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
-  on=(${(k)_zdeferd_feature_enabled[(R)yes]}) failed=(${(k)_zdeferd_feature_failed})
+  on=(${(k)_zdeferd_feature_enabled[(R)yes]})
+  failed=(${(k)_zdeferd_feature_failed} ${${${(M)funcstack:#feature_*_$1}#feature_}%_$1})  # and those that call us
   for name in ${_zdeferd_feature_names:|on}; do ZSH_FEATURE_STATUS[$name]=skipped; done
   order=(${_zdeferd_feature_order:|failed})
   if [[ $1 != init ]]; then  # often none has such a function: all are looked for in one expansion
@@ -269,6 +272,7 @@ zf::feature::enabled() {
   [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
   _zdeferd_feature_off[$1]=1 _zdeferd_feature_enabled[$1]=no ZSH_FEATURE_STATUS[$1]=skipped
   _zdeferd_feature_order=() _zdeferd_feature_here=(${_zdeferd_feature_here:#$1})
+  _zdeferd_queue=("${(@)_zdeferd_queue:#defer$'\0'${1//_/-}$'\0'feature_${1}_postprompt$'\0'*}")  # not sent yet
 }
 
 # While a feature's function runs, `exit` by that name ends this function alone, unless it is called

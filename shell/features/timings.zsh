@@ -4,13 +4,13 @@
 # no key is set and no byte written. Lines are written when the last init of a phase has ended: the files
 # are opened once, and each line is one write.
 
-(( ${+ZSH_FEATURE_TIMINGS_SYNC} )) || typeset -gA ZSH_FEATURE_TIMINGS_SYNC
 (( ${+_zdeferd_timed} )) || typeset -gi _zdeferd_timed  # objects of this shell in the sidecar
 (( $+functions[.zdeferd-append] )) || builtin source $_zdeferd_root/features/segments.zsh
 
 # Records inits that have ended. $1: of each three words, its feature, its begin and its end (ns).
 .zdeferd-timed() {
   builtin trap - DEBUG ZERR
+  [[ ${(t)ZSH_FEATURE_TIMINGS_SYNC} == association* ]] || typeset -gA ZSH_FEATURE_TIMINGS_SYNC  # an init may remove it
   local name label phase sample=${PERF_SAMPLE_CONTEXT:-unknown}
   local -i begun now ms
   local -a lines objects

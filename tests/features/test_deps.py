@@ -100,6 +100,14 @@ def test_modules_and_features(home: Path) -> None:
     assert nodes(home, "--exclude-disabled --include-disabled") == modules + features
 
 
+def test_what_only_disabled_nodes_name_stays_without_its_edges(home: Path) -> None:
+    before = REGISTRY.replace("off 'noop'", "off 'noop,lost'")
+    out, _ = export(home, "--exclude-disabled", before)
+    made = json.loads(out.removesuffix("rc=0\n"))
+    assert [one["id"] for one in made["nodes"]] == ["gone", "lost", "noop", "x"]
+    assert {edge["from"] for edge in made["edges"]} == {"x"}
+
+
 def test_an_empty_graph(home: Path) -> None:
     out, _ = export(home, "--no-header", "")
     assert json.loads(out.removesuffix("rc=0\n")) == {

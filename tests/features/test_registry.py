@@ -352,6 +352,27 @@ feature_registry_invoke_phase init; print $ZSH_FEATURE_STATUS[b]; feature_regist
     assert [line.strip() for line in out(code, home)] == ["b", "ok", "3"]
 
 
+def test_removed_parameters_are_made_again(home: Path) -> None:
+    """What others read has what is registered from then on; the registry itself loses nothing."""
+    code = (
+        add("a", "b")
+        + """
+feature_a_init() { unset -m 'ZSH_FEATURE_REGISTRY_*' ZSH_FEATURE_STATUS ZSH_FEATURE_TIMINGS_SYNC }
+feature_b_init() { print b; typeset -g ZSH_FEATURE_REGISTRY_PHASE=odd }
+feature_registry_invoke_phase init; print $?
+feature_registry_add c 1 a; print $? $ZSH_FEATURE_REGISTRY_NAMES $ZSH_FEATURE_REGISTRY_PHASE[c]
+feature_registry_resolve_order; print ${(ok)ZSH_FEATURE_TIMINGS_SYNC}"""
+    )
+    lines = ["b", "0", "0 c 1", "a c b", "a b"]
+    assert out(code, home, ZSH_FEATURE_TELEMETRY="1") == lines
+
+
+def test_a_phase_that_an_init_asks_for_does_not_call_it_again(home: Path) -> None:
+    code = add("a", "b") + "feature_a_init() { print a; zsh-features load /dev/null }\n"
+    code += "feature_b_init() { print b }\nfeature_registry_invoke_phase init"
+    assert out(code, home) == ["a", "b", "b"]
+
+
 def test_an_init_may_print_a_megabyte(home: Path) -> None:
     code = add("a") + "feature_a_init() { print -r -- ${(l:1000000::x:)} }\n"
     done = run(code + "feature_registry_invoke_phase init", home)
@@ -372,6 +393,16 @@ def test_deferred_work_is_registered_once_as_a_job(start: Start) -> None:
     shell = start(code)
     shell.prompt()
     assert re.findall("<.*>", shell.screen) == ["<a-b feature_a_b_postprompt postprompt Says it>"]
+
+
+def test_deferred_work_of_a_feature_that_is_off_is_not_handed_over(start: Start) -> None:
+    code = add("a_b", "c", deferred="yes")
+    code += "for n in a_b c; do functions[feature_${n}_postprompt]=:; done\n"
+    code += "feature_registry_invoke_phase postprompt; zsh-features off a_b\n"
+    code += "print -r -- \"<${(j:,:)${(@)_zdeferd_queue//$'\\0'/ }}>\""
+    shell = start(code)
+    shell.prompt()
+    assert re.findall("<.*>", shell.screen) == ["<defer c feature_c_postprompt postprompt >"]
 
 
 def test_faults_have_a_line_each(home: Path) -> None:
