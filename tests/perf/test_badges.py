@@ -171,6 +171,11 @@ def test_structure_in_the_summary(colour: str, severity: int) -> None:
     assert badge["message"].endswith(" | drift:0 | struct:stable")
 
 
+def test_a_badge_whose_colour_is_no_text() -> None:
+    odd: Any = {"message": "x", "color": ["red"]}
+    assert made(struct=odd)[1] == made(drift=odd)[1] == 1
+
+
 @pytest.mark.parametrize("nothing", ["", " \n"])
 def test_the_summary_of_files(evidence: Evidence, nothing: str) -> None:
     states, drift = evidence.root / "states.json", evidence.root / "drift.json"

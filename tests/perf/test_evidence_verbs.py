@@ -4,6 +4,7 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.perf import Evidence
@@ -35,6 +36,34 @@ def test_status_shows_the_last_run(evidence: Evidence) -> None:
 
 
 # --- baseline ------------------------------------------------------------------
+
+
+def damaged(state: dict[str, Any], key: str, value: object) -> None:
+    """Replace a key of the only run, of its `_debug` or of one of its metrics; None: remove it."""
+    run = state["runs"][0]
+    for place in (run, run["_debug"], run["metrics"]["prompt_ready_ms"]):
+        if key in place:
+            place[key] = value
+            if value is None:
+                del place[key]
+            return
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["overall_status", "goal", "generated_at", "segments", "_debug", "missing_metrics", "rsd_pct"],
+)
+@pytest.mark.parametrize("value", [None, {}])
+def test_a_damaged_state_is_named(evidence: Evidence, key: str, value: object) -> None:
+    evidence.classify()
+    state = evidence.state
+    damaged(state, key, value)
+    path = evidence.folder / "perf-state.json"
+    path.write_text(json.dumps(state))
+    for words in (("status",), ("ready",), ("badge", "performance")):
+        result = evidence.perf(*words)
+        assert result.code == 1
+        assert result.err.startswith(f"zdeferctl: damaged state: {path}: ")
 
 
 def test_baselines_are_shown(evidence: Evidence) -> None:

@@ -139,6 +139,17 @@ def test_a5_of_a_readme_that_is_not_in_step(evidence: Evidence) -> None:
     assert ready(evidence).out.splitlines()[-1] == "not ready: A5"
 
 
+@pytest.mark.parametrize("markers", [b"", b"<!-- BEGIN:SEGMENTS_SYNC -->"])
+def test_pages_that_are_no_text(evidence: Evidence, markers: bytes) -> None:
+    earned(evidence)
+    page = evidence.root / "README.md"
+    page.write_bytes(b"\xff\xfe" + markers)
+    (evidence.folder / "perf-sidecar.jsonl").write_text('{"type":"segment"}\n')
+    result = ready(evidence, "--privacy", str(page))
+    assert f"A5 {'no' if markers else 'n/a'} " in result.out
+    assert "A7 no not named: type" in result.out
+
+
 def test_a7_of_a_sidecar(evidence: Evidence) -> None:
     earned(evidence)
     sidecar = evidence.folder / "perf-sidecar.jsonl"

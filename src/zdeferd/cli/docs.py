@@ -95,7 +95,7 @@ def _said(readme: str, differs: bool, writes: bool) -> str:
 def is_synced(source: str, readme: str) -> bool | None:
     """Return whether the README's block is in step; None: it has none, or is not there."""
     try:
-        with open(readme, encoding="utf-8") as file:
+        with open(readme, encoding="utf-8", errors="replace") as file:
             text = file.read()
     except OSError:
         return None

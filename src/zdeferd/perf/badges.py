@@ -102,7 +102,7 @@ def _of_drift(one: Mapping[str, Any]) -> int:
 
 def _of_struct(one: Mapping[str, Any]) -> int:
     known = {"red": RED, "yellow": YELLOW, "green": GREEN, "brightgreen": GREEN}
-    return known.get(one.get("color", ""), BLUE)
+    return known.get(str(one.get("color")), BLUE)
 
 
 # --- the others ----------------------------------------------------------------

@@ -156,8 +156,29 @@ def load_state(folder: str) -> State:
     return State(runs, streak, longest, enforcement, rows)
 
 
+_NUMBER = (int, float)
+_OF_RUN = {
+    **dict.fromkeys(("overall_status", "goal", "mode", "generated_at"), str),
+    "metrics": dict,
+    "segments": list,
+    "_debug": dict,
+}
+_OF_METRIC = {"status": str, **dict.fromkeys(("delta_pct", "mean_ms", "rsd_pct"), _NUMBER)}
+"""What is read of a run and of its metrics, and of which type it is."""
+
+
+def _expect(known: dict[str, Any], kinds: Mapping[str, Any]) -> None:
+    """KeyError or TypeError unless all keys are there, each of its type."""
+    for key, kind in kinds.items():
+        if not isinstance(known[key], kind):
+            raise TypeError(f"{key}: {known[key]!r}")
+
+
 def _run(known: dict[str, Any]) -> dict[str, Any]:
+    _expect(known, _OF_RUN)
+    _expect(known["_debug"], {"missing_metrics": list})
     for one in known["metrics"].values():
+        _expect(one, _OF_METRIC)
         one["values"] = jsontext.AsRead(one["values"])
     return known
 

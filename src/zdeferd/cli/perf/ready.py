@@ -114,7 +114,7 @@ def _unnamed(sidecar: str, privacy: str | None) -> list[str]:
     """Return the keys of a sidecar that a page does not name."""
     page = privacy or share("docs", "privacy.md")
     try:
-        with open(page, encoding="utf-8") as file:
+        with open(page, encoding="utf-8", errors="replace") as file:
             words = set(re.findall(r"\w+", file.read()))
         with open(sidecar, encoding="utf-8", errors="replace") as file:
             keys = {key for line in file for key in _KEY.findall(line)}
