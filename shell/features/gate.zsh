@@ -41,7 +41,7 @@ zf::err() {
 .zdeferd-module() {
   local phases='(metadata|is_enabled|preload|register|init|postprompt|teardown|self_check)'
   if [[ -z $module ]]; then
-    module=${${(M)funcstack:#feature_[a-z0-9]*_${~phases}}[1]}
+    module=${${(M)${funcstack:#feature_registry_(is_enabled|self_check)}:#feature_[a-z0-9]*_${~phases}}[1]}
     module=${${module#feature_}%_${~phases}}
   fi
   module=${module//[^A-Za-z0-9_.:-]/_}

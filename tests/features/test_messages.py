@@ -32,17 +32,19 @@ zf::log secret; zf::warn secret; zf::err -m my.module secret; zf::err -m '/a b/c
 feature_a-b_1_init() { inner }; inner() { zf::warn secret }
 feature_a-b_1_init
 feature_x_self_check() { zf::err -m own secret }; feature_x_self_check
+feature_registry_self_check() { zf::warn secret }; feature_registry_self_check
 zf::err -m "${(l:80::m:)}" secret
 """
     log = home / "seg.log"
     done = run_zsh(code, home, {"PERF_SEGMENT_LOG": str(log)}, load)
-    assert done.stderr.count("secret\n") == 7
+    assert done.stderr.count("secret\n") == 8
     assert log.read_text().splitlines() == [
         "ERROR level=WARN module=zsh",
         "ERROR level=ERROR module=my.module",
         "ERROR level=ERROR module=a_b_c",
         "ERROR level=WARN module=a-b_1",
         "ERROR level=ERROR module=own",
+        "ERROR level=WARN module=zsh",
         f"ERROR level=ERROR module={'m' * 64}",
     ]
     assert all(isinstance(parse(line), Error) for line in log.read_text().splitlines())

@@ -124,7 +124,8 @@ def _raw_log(marked: Marked) -> Iterator[Finding]:
     spans = list(_messages(marked))
     for match in _PRINTS.finditer(marked.text):
         at = match.start()
-        if marked.marks[at] != CODE or any(begin < at < end for begin, end in spans):
+        # The second character: in `\print`, which no alias changes, the first one is quoted.
+        if marked.marks[at + 1] != CODE or any(begin < at < end for begin, end in spans):
             continue
         line_begin = marked.text.rfind("\n", 0, at) + 1
         if _DEBUG.search(marked.text, line_begin, at):
