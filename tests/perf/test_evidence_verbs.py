@@ -129,6 +129,19 @@ def test_reset_takes_the_last_run_and_keeps_the_old(evidence: Evidence) -> None:
     assert "OK" in evidence.classify(scale=1.5).out.splitlines()[0]
 
 
+def test_the_row_of_reset_refers_to_the_baseline_of_prompt_ready(evidence: Evidence) -> None:
+    evidence.classify()
+    path = evidence.folder / "prompt_ready-baseline.json"
+    path.write_text(path.read_text().replace(TODAY, "2026-01-10"))
+    words = ("baseline", "reset", "pre_plugin_total", "--reason", "x")
+    assert evidence.perf(*words).code == 0
+    path.unlink()
+    assert evidence.perf(*words).code == 0
+    first, second = logbook.rows((evidence.folder / "PERFORMANCE_LOG.md").read_text())
+    assert "| baseline-2026-01-10 | pass | x |" in first
+    assert "| — | pass | x |" in second
+
+
 @pytest.mark.parametrize("words", [(), ("--reason", " "), ("--reason", "x", "unheard")])
 def test_reset_is_refused(evidence: Evidence, words: tuple[str, ...]) -> None:
     evidence.classify()

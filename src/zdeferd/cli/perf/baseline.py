@@ -125,7 +125,9 @@ def _reset(call: Call) -> int:
         if unknown := [one for one in metrics if f"{one}_ms" not in run["metrics"]]:
             raise ZdeferdError(f"not in the last run: {unknown[0]}_ms")
         row = {"type": "governance", "scope": "rebaseline", "notes": call.args.reason}
-        state = add_row(call, state, row | {"baseline_ref": f"baseline-{day(call.now)}"})
+        if "prompt_ready" in metrics:  # the row refers to its baseline, which is made today
+            row["baseline_ref"] = f"baseline-{day(call.now)}"
+        state = add_row(call, state, row)
         for metric in metrics:
             _renew(call, f"{folder}/{baseline_file(metric)}", metric, run)
         evidence.save_state(folder, state)
