@@ -298,7 +298,8 @@ zf::feature::enabled() {
 .zdeferd-feature-exit() {
   [[ $ZSH_SUBSHELL == $_zdeferd_level ]] || builtin exit $1
   _zdeferd_rc=${${(M)1:#<->}:-1}
-  .zdeferd-feature-raise
+  # `eval` and `source` forget an error, but not an interrupt.
+  { .zdeferd-feature-raise } always { TRY_BLOCK_INTERRUPT=1 }
 }
 
 # A SIGTERM, which an interactive zsh else ignores.

@@ -261,6 +261,8 @@ FAILURES = {
     "(exit 3); exit": "3",
     "{ exit 5 } always { : }": "5",
     "() { exit 300 }": "300",
+    "eval 'exit 6'; print no'no'": "6",
+    "print 'exit 8' >ends; source ./ends; print no'no'": "8",
     "print x | while read; do exit 9; done": "9",
     "print ${nowhere_to_be_found:?}": "1",
     "print ${x:bad}": "1",
