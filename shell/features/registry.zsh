@@ -32,11 +32,10 @@ feature_registry_init() { return 0 }
 feature_registry_add() {
   builtin trap - DEBUG ZERR
   local spelled=${1//-/_} phase=$2
-  [[ $1 == [a-z0-9][a-z0-9_-]# && $#1 -lt 65 && -z ${_zdeferd_feature_spelled[$spelled]-} && $4 == (yes|no) &&
-    -z ${_zdeferd_feature_enabled[$1]-} && "$*" != *[\|$'\1'-$'\x1f\x7f'$'\0']* && $3 != *(,|  )* && $3 != (\ *|*\ ) &&
-    -n $2 && -n $5 && $8 == (|away|here) &&
-    -v ZSH_FEATURE_REGISTRY_NAMES && -v ZSH_FEATURE_REGISTRY_PHASE && -v ZSH_FEATURE_REGISTRY_DEPENDS && -v ZSH_FEATURE_REGISTRY_DEFERRED &&
-    -v ZSH_FEATURE_REGISTRY_CATEGORY && -v ZSH_FEATURE_REGISTRY_DESCRIPTION && -v ZSH_FEATURE_REGISTRY_GUID ]] || { zdeferd-feature-odd "$@"; return }
+  # What is printable ASCII but `|` is seen quickly; the second pattern is for the rest.
+  [[ $1 == [a-z0-9][a-z0-9_-]# && $#1 -lt 65 && -z ${_zdeferd_feature_spelled[$spelled]-}${_zdeferd_feature_enabled[$1]-} &&
+    $4 == (yes|no) && -n $2 && -n $5 && $8 == (|away|here) && ( -z $3 || $3 != *(,|  )* && $3 != (\ *|*\ ) ) &&
+    ( "$*" == [\ -\{\}\~]# || "$*" != *[\|$'\1'-$'\x1f\x7f'$'\0']* ) ]] || { zdeferd-feature-odd "$@"; return }
   [[ $2 == [1-9] ]] || phase=${${${(M)2:#<->}##0#}:-${${(M)2:#0##}:+0}}
   _zdeferd_features[$1]="$2|$3|$4|$5|$6|$7|${8:-away}" _zdeferd_feature_spelled[$spelled]=$1 \
     _zdeferd_feature_phased[${phase:-2}]+=" $1" \
@@ -94,14 +93,13 @@ zf::feature::enabled() {
 }
 
 # Enables the registered features $@; 1 where a variable or a function of their own may say otherwise.
-# Text that counts them all is expanded once: a loop costs ten times as much.
 .zdeferd-feature-default() {
   [[ -z $ZSH_FEATURES_DISABLE ]] && (( ! $#_zdeferd_feature_off )) || return
-  local between='_ENABLED}${+ZSH_FEATURE_' text
-  text='${+ZSH_FEATURE_'${(pj:$between:)${(U)@//-/_}}'_ENABLED}'
-  between='_is_enabled]}${+functions[feature_'
-  text+='${+functions[feature_'${(pj:$between:)@}'_is_enabled]}'
-  [[ ${(e)text} != *1* ]] || return
+  local name variable
+  for name; do
+    variable=ZSH_FEATURE_${(U)name//-/_}_ENABLED
+    (( ! ${(P)+variable} && ! $+functions[feature_${name}_is_enabled] )) || return
+  done
   local -a yes=(yes)
   _zdeferd_feature_enabled+=("${(@)argv:^^yes}")
 }
@@ -172,7 +170,7 @@ zf::feature::enabled() {
     zf::err "feature_registry_invoke_phase: unknown phase: ${(q+)1-}; use preload, init or postprompt"
     return 2
   fi
-  local name between="_$1]}\${+functions[feature_" text
+  local name
   local -a order unmet cycle on failed
   if (( ! $#_zdeferd_feature_order )); then
     .zdeferd-feature-ask
@@ -183,26 +181,27 @@ zf::feature::enabled() {
       order=(${_zdeferd_feature_names:*order})
     fi
     _zdeferd_feature_order=($order)
-    .zdeferd-feature-warn
+    (( ! $#unmet )) || .zdeferd-feature-warn
   fi
   [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
   on=(${(k)_zdeferd_feature_enabled[(R)yes]})
   failed=(${(k)_zdeferd_feature_failed} ${${${(M)funcstack:#feature_*_$1}#feature_}%_$1})  # and those that call us
   for name in ${_zdeferd_feature_names:|on}; do ZSH_FEATURE_STATUS[$name]=skipped; done
   order=(${_zdeferd_feature_order:|failed})
-  if [[ $1 != init ]]; then  # often none has such a function: all are looked for in one expansion
-    text='${+functions[feature_'${(pj:$between:)order}"_$1]}"
-    [[ ${(e)text} == *1* ]] || return 0
-  fi
-  [[ $1 == postprompt ]] || { _zdeferd_turns=($order) && return 0 }
-  for name in $order; do .zdeferd-feature-post $name; done
+  # An init is looked for at its turn: nearly all features have one, and `functions` makes its text.
+  [[ $1 != init ]] || { _zdeferd_turns=($order) && return 0 }
+  for name in $order; do
+    (( $+functions[feature_${name}_$1] )) || continue
+    if [[ $1 == postprompt ]]; then .zdeferd-feature-post $name; else _zdeferd_turns+=($name); fi
+  done
+  return 0
 }
 
 # Registers the deferred part of the feature $1, once a shell; a script has none.
 .zdeferd-feature-post() {
   local -a values=("${(@s:|:)_zdeferd_features[$1]}")
   [[ $values[3] == yes && -o interactive ]] &&
-    (( ! $+_zdeferd_feature_posted[$1] && $+functions[feature_${1}_postprompt] )) || return 0
+    (( ! $+_zdeferd_feature_posted[$1] )) || return 0
   _zdeferd_feature_posted[$1]=$values[7]
   if [[ $values[7] == here ]]; then
     _zdeferd_feature_here+=($1)

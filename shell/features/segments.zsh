@@ -17,10 +17,13 @@
 zf::segment::start _zsh_perf_segment_start() {
   [[ -z ${PERF_SEGMENT_LOG-} ]] || {
     builtin trap - DEBUG ZERR
+    if [[ $1 == [a-z0-9][a-z0-9._:/+-]# && $#1 -lt 65 && -z $3${ZSH_SEGMENTS_DISABLE-} &&
+      $2 == (|pre_plugin|post_plugin|prompt|postprompt|core|idle) ]]; then
+      [[ -n ${_zdeferd_segments[$1]-} ]] || _zdeferd_segments[$1]="${(%)_zdeferd_clock} ${2:-core}"
+      return 0
+    fi
     local label=$1 phase=${2:-core}
-    [[ $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) &&
-      $label == [a-z0-9][a-z0-9._:/+-]# && $#label -lt 65 && -z $3${ZSH_SEGMENTS_DISABLE-} ]] ||
-      .zdeferd-label $3 || return 0
+    .zdeferd-label $3 || return 0
     [[ -n ${_zdeferd_segments[$label]-} ]] ||
       _zdeferd_segments[$label]="${(%)_zdeferd_clock} $phase"
   }
