@@ -113,7 +113,8 @@ zf::deps::export() {
   local LC_ALL=C
   nodes=("${(@uo)${(@M)nodes:#module*}}" "${(@uo)${(@M)nodes:#feature*}}")
   edges=("${(@uo)${(@M)edges:#module*}}" "${(@uo)${(@M)edges:#feature*}}")
-  nodes=(${nodes:#}) edges=(${edges:#})
+  # Neither JSON nor a line of DOT has a control byte.
+  nodes=("${(@)${(@)nodes:#}//[$'\1'-$'\x1f\x7f']/ }") edges=("${(@)${(@)edges:#}//[$'\1'-$'\x1f\x7f']/ }")
 }
 
 # Sets `text` to the JSON document.

@@ -108,6 +108,14 @@ def test_what_only_disabled_nodes_name_stays_without_its_edges(home: Path) -> No
     assert {edge["from"] for edge in made["edges"]} == {"x"}
 
 
+def test_control_bytes_in_names_become_blanks(home: Path) -> None:
+    before = "typeset -gA ZF_MODULE_DEPENDENCIES=($'a\\nb\\t' $'c\\e')"
+    out, _ = export(home, "", before)
+    made = json.loads(out.removesuffix("rc=0\n"))
+    assert [one["id"] for one in made["nodes"]] == ["a b ", "c "]
+    assert [(one["from"], one["to"]) for one in made["edges"]] == [("a b ", "c ")]
+
+
 def test_an_empty_graph(home: Path) -> None:
     out, _ = export(home, "--no-header", "")
     assert json.loads(out.removesuffix("rc=0\n")) == {
