@@ -17,13 +17,10 @@
 zf::segment::start _zsh_perf_segment_start() {
   [[ -z ${PERF_SEGMENT_LOG-} ]] || {
     builtin trap - DEBUG ZERR
-    if [[ $1 == [a-z0-9][a-z0-9._:/+-]# && $#1 -lt 65 && -z $3${ZSH_SEGMENTS_DISABLE-} &&
-      $2 == (|pre_plugin|post_plugin|prompt|postprompt|core|idle) ]]; then
-      [[ -n ${_zdeferd_segments[$1]-} ]] || _zdeferd_segments[$1]="${(%)_zdeferd_clock} ${2:-core}"
-      return 0
-    fi
     local label=$1 phase=${2:-core}
-    .zdeferd-label $3 || return 0
+    [[ $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) &&
+      $label == [a-z0-9][a-z0-9._:/+-]# && $#label -lt 65 && -z $3${ZSH_SEGMENTS_DISABLE-} ]] ||
+      .zdeferd-label $3 || return 0
     [[ -n ${_zdeferd_segments[$label]-} ]] ||
       _zdeferd_segments[$label]="${(%)_zdeferd_clock} $phase"
   }
@@ -32,16 +29,16 @@ zf::segment::start _zsh_perf_segment_start() {
 zf::segment::end _zsh_perf_segment_end() {
   [[ -z ${PERF_SEGMENT_LOG-} ]] || {
     builtin trap - DEBUG ZERR
-    local now=${(%)_zdeferd_clock} label=$1 phase=${2:-${${_zdeferd_segments[$1]-}[21,-1]}} \
-      begun=${${_zdeferd_segments[$1]-}[1,19]} sample=${PERF_SAMPLE_CONTEXT:-unknown} log=$PERF_SEGMENT_LOG torn
-    [[ -z $3$_zdeferd_torn && $begun == <-> && $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) &&
-      $sample == [A-Za-z0-9._-]## && $#sample -lt 65 ]] || .zdeferd-fit "$3" || return 0
+    local now=${(%)_zdeferd_clock} label=$1 begun=${_zdeferd_segments[$1]-} sample=${PERF_SAMPLE_CONTEXT:-unknown} phase torn
+    phase=${2:-${begun#* }} begun=${begun%% *}
+    [[ -z $2$3$_zdeferd_torn${PERF_SAMPLE_CONTEXT-} && $begun == <-> && $phase != *inline ]] ||
+      .zdeferd-fit "$3" || return 0
     _zdeferd_segments[$label]=-
-    [[ ${ZSH_LOG_STRUCTURED-} != 1 || $_zdeferd_sidecar[1] == $log:$PERF_SEGMENT_JSON_LOG ]] ||
+    [[ ${ZSH_LOG_STRUCTURED-} != 1 || $_zdeferd_sidecar[1] == $PERF_SEGMENT_LOG:$PERF_SEGMENT_JSON_LOG ]] ||
       .zdeferd-sidecar
     {
-      [[ ! -f $log && -e $log || -h $log ]] ||  # a FIFO would wait for a reader
-        builtin print -r -- "${torn}SEGMENT name=$label ms=$(( now > begun ? (now - begun) / 1000000 : 0 )) phase=$phase sample=$sample" >>$log || .zdeferd-torn
+      [[ ! -f $PERF_SEGMENT_LOG && -e $PERF_SEGMENT_LOG || -h $PERF_SEGMENT_LOG ]] ||  # a FIFO would wait for a reader
+        builtin print -r -- "${torn}SEGMENT name=$label ms=$(( now > begun ? (now - begun) / 1000000 : 0 )) phase=$phase sample=$sample" >>$PERF_SEGMENT_LOG || .zdeferd-torn
       [[ ${ZSH_LOG_STRUCTURED-} != 1 || ! -f $_zdeferd_sidecar[2] && -e $_zdeferd_sidecar[2] || -h $_zdeferd_sidecar[2] ]] ||
         builtin print -r -- "${torn}{\"type\":\"segment\",\"name\":\"$label\",\"ms\":$(( now > begun ? (now - begun) / 1000000 : 0 )),\"phase\":\"$phase\",\"sample\":\"$sample\",\"ts\":${now[1,-7]}}" >>"$_zdeferd_sidecar[2]" || .zdeferd-torn
     } 2>/dev/null
