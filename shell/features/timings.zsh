@@ -22,7 +22,8 @@
       { [[ $#label -lt 65 && -z ${ZSH_SEGMENTS_DISABLE-} ]] || .zdeferd-label }; then
       _zdeferd_anchors[feature/$name]=$now _zdeferd_segments[$label]=-
       lines+=("SEGMENT name=$label ms=$ms phase=core sample=$sample")
-      objects+=("{\"type\":\"segment\",\"name\":\"$label\",\"ms\":$ms,\"phase\":\"core\",\"sample\":\"$sample\",\"ts\":$(( now / 1000000 ))}")
+      [[ ${ZSH_LOG_STRUCTURED-} != 1 ]] ||
+        objects+=("{\"type\":\"segment\",\"name\":\"$label\",\"ms\":$ms,\"phase\":\"core\",\"sample\":\"$sample\",\"ts\":$(( now / 1000000 ))}")
     fi
     [[ ${ZSH_LOG_STRUCTURED-} != 1 ]] ||
       objects+=("{\"type\":\"feature_timing\",\"feature\":\"$name\",\"ms\":$ms,\"phase\":\"init\",\"sequence\":$(( ++_zdeferd_timed )),\"version\":1,\"ts_epoch_ms\":$(( now / 1000000 ))}")
