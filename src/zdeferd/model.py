@@ -81,6 +81,14 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """At most this many process starts; above 1 only for an idempotent job."""
     background: bool = False
     """What outlives the main process is left alone."""
+    output: str = ""
+    """Where its stdout is published; empty: nowhere."""
+    empty: bool = False
+    """An output of no bytes may be published."""
+    check: str = ""
+    """`zsh`: published only where `zsh -n` accepts it."""
+    compile: bool = False
+    """The output is published compiled, too."""
     env: dict[str, str] = {}
     """Added to the environment of the claiming shell."""
     description: str = ""
@@ -199,6 +207,8 @@ class Ending(Struct, frozen=True, kw_only=True):
     output_dropped_bytes: int = 0
     ended_behind: int = 0
     """Processes that outlived the main process and were ended."""
+    refusal: str | None = None
+    """Why its output was not published."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):

@@ -126,6 +126,6 @@ def test_an_oom_score_is_never_lowered(home: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(home)
     request: Any = {"argv": ["true"], "env": {"PATH": os.environ["PATH"]}, "cwd": str(home)}
     before = os.umask(0o022)
-    launch.launch(request | {"limits": {"nofile": [-1, -1]}}, 1, 2)
+    launch.launch(request | {"limits": {"nofile": [-1, -1]}}, (1, 1), 2)
     os.umask(before)
     assert (home / "score").read_text() == "800"

@@ -398,7 +398,11 @@ def test_a_disk_that_fills_up_costs_the_output_only(spawner: Spawner) -> None:
     outcome = run.outcome()
     assert outcome["rc"] == 3
     assert outcome["output_bytes"] == 48_888
-    assert len(run.output()) == 1024 == outcome["output_bytes"] - outcome["output_dropped_bytes"]
+    assert (
+        len(run.output())
+        == runner.OUTCOME_ROOM
+        == outcome["output_bytes"] - outcome["output_dropped_bytes"]
+    )
 
 
 def test_an_outcome_that_cannot_be_written_is_tried_again(spawner: Spawner) -> None:
@@ -450,7 +454,7 @@ def test_a_start_that_has_begun_is_not_refused(home: Path, monkeypatch: pytest.M
     monkeypatch.setattr(launch, "_posix_spawn", lambda *_: 7)
     request: Any = {"argv": ["true"], "env": {"PATH": PATH}, "cwd": os.getcwd()}
     before = os.umask(0o022)
-    assert launch.launch(request | {"limits": {"nofile": [-1, -1]}}, 1, 2) == 7
+    assert launch.launch(request | {"limits": {"nofile": [-1, -1]}}, (1, 1), 2) == 7
     os.umask(before)
 
 

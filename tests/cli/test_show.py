@@ -87,3 +87,20 @@ def test_a_job_stands_for_its_newest_run(user: User) -> None:
     assert call("show", "build", "--json").document["run"]["run"] == 2
     assert "no such job: built; did you mean build?" in call("show", "built").err
     assert call("show", "Not_An_Id").code == 2
+
+
+def test_why_an_output_was_refused_is_told(user: User) -> None:
+    """By `show`, `why` and their JSON; an older ledger has no such column."""
+    user.job_file('[build]\nrun = "true"\nonce_per = "ever"\noutput = "~/x"\n')
+    run = claim(user.ledger(), "build")
+    end(user.ledger(), run)
+    path = user.state / "ledger.sqlite3"
+    with closing(sqlite3.connect(path)) as ledger, ledger:
+        ledger.execute("UPDATE runs SET outcome = 'failed', rc = 65, refusal = 'it is empty'")
+    assert "refused      it is empty\n" in call("show", str(run)).out
+    assert "(failed, rc 65, its output was refused: it is empty)" in call("why", "build").out
+    assert call("show", str(run), "--json").document["run"]["refusal"] == "it is empty"
+    with closing(sqlite3.connect(path)) as ledger, ledger:
+        ledger.execute("ALTER TABLE runs DROP COLUMN refusal")
+        ledger.execute("PRAGMA user_version = 4")
+    assert call("show", str(run), "--json").document["run"]["refusal"] is None

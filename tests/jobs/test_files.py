@@ -214,7 +214,14 @@ BAD_KEYS = [
     ("env = { 'A B' = '1' }", "env: found a table; expected a table of strings, its keys names"),
     ("env = { A = 1 }", "env: found a table in which A is an integer; expected a table of strings"),
     ("description = 1", "description: found 1; expected a string"),
-    ("output = '/x'", "output: found a key that is not supported by this version"),
+    ("apply = true", "apply: found a key that is not supported by this version"),
+    ("output = 'x'", "output: found 'x'; expected a file below your home folder"),
+    ("output = '~/x/../y'", "output: found '~/x/../y'; expected a file below"),
+    ("output = '/etc/x'", "output: found a place outside your home folder; expected a file"),
+    ("output = '~'", "output: found"),
+    ("output = '~/x'\nbackground = true", "background: found true; expected no `output`"),
+    ("compile = true", "compile: found true; expected `output` beside it"),
+    ("output = '~/x'\ncheck = 'sh'", "check: found 'sh'; expected 'zsh'"),
     ("when = {}", "when: found a key that is not supported by this version"),
     ("timout = '20s'", "timout: found an unknown key; expected `timeout`, perhaps"),
     ("zzz = 1", "zzz: found an unknown key; expected one of run, on, once_per"),
@@ -656,3 +663,43 @@ def test_an_edit_that_keeps_size_and_time_is_seen(files: Files) -> None:
     os.utime(path, (1, 1))
     assert changed(configuration)
     assert configuration.jobs["a"].run == Code("two")
+
+
+def test_of_two_jobs_with_one_output_the_second_is_refused(files: Files) -> None:
+    files.jobs("[a]\nrun = 'x'\noutput = '~/x'\n[b]\nrun = 'x'\noutput = '~/y'\n")
+    files.jobs("[c]\nrun = 'x'\noutput = '$HOME/x'\n", "b.toml")
+    loaded = files.load()
+    assert list(loaded.jobs) == ["a", "b"]
+    (problem,) = loaded.problems
+    assert (problem.job, problem.key) == ("c", "output")
+    assert problem.expected == "another file than that of a"
+
+
+def test_an_output_in_a_bad_place_is_refused(files: Files, home: Path) -> None:
+    (home / "out").symlink_to("/tmp")
+    (home / "open").mkdir()
+    (home / "open").chmod(0o777)
+    (home / "folder").mkdir()
+    os.mkfifo(home / "fifo")
+    bad = {
+        "out/x": "a link out of your home folder",
+        "open/x": "a folder that others can write to",
+        "folder": "something that is no regular file of yours",
+        "fifo": "something that is no regular file of yours",
+        "fifo/x": "a place below a file",
+    }
+    good = ["folder/x", "not/there/yet", ".zshrc"]
+    names = [*bad, *good]
+    text = "".join(f"[j{n}]\nrun = 'x'\noutput = '~/{name}'\n" for n, name in enumerate(names))
+    files.jobs(text)
+    loaded = files.load()
+    assert list(loaded.jobs) == [f"j{n}" for n in range(len(bad), len(names))]
+    for problem, found in zip(loaded.problems, bad.values(), strict=True):
+        assert problem.found.startswith(found)
+
+
+def test_the_name_of_an_output_asks_for_its_check(files: Files) -> None:
+    outputs = {"a.zsh": "zsh", "_a": "zsh", "a": "", "_d/a.txt": ""}
+    lines = [f"[j{n}]\nrun = 'x'\noutput = '~/{name}'" for n, name in enumerate(outputs)]
+    files.jobs("\n".join(lines))
+    assert [job.check for job in files.load().jobs.values()] == list(outputs.values())

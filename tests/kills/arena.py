@@ -28,7 +28,7 @@ from zdeferd.wire import control
 
 SETTLE_S = 90.0
 """All that was asked for is done by then, whatever was killed."""
-FILE_JOBS = """
+FILE_JOBS = '''
 [once-boot]
 run = "print -r -- $$ >> ~/starts/once-boot"
 once_per = "boot"
@@ -42,8 +42,17 @@ run = "print -r -- $$ >> ~/starts/again.$PERF_SAMPLE_CONTEXT; sleep 0.02"
 idempotent = true
 attempts = 3
 after = ["once-boot"]
+
+[makes]
+run = """
+print -r -- $$ >> ~/starts/makes.$PERF_SAMPLE_CONTEXT
+repeat 2000 print made=$PERF_SAMPLE_CONTEXT
 """
+output = "~/made/value.zsh"
+compile = true
+'''
 ONCE = ("once-boot", "once-ever")
+EACH_SHELL = ("again", "makes")
 
 
 @dataclass(frozen=True)

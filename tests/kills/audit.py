@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sqlite3
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,10 +18,12 @@ from contextlib import closing
 from pathlib import Path
 
 from kills import prey
-from kills.arena import ONCE, Arena
+from kills.arena import EACH_SHELL, ONCE, Arena
 
 FOREIGN = b"SEGMENT name=foreign "
 KILLED = 137
+OLDER = 65
+"""A run whose output is older than the one that is there."""
 ABANDONED = 255
 TABLE = "id, job, key, trigger, batch, sink, attempt, state, outcome, rc, wall_ms, started_at"
 COST = "max_rss_kib, output_bytes, output_dropped_bytes"
@@ -49,7 +52,7 @@ class Evidence:
     def own_starts(self, run: sqlite3.Row) -> int:
         """How often the job of `run` has begun, as it says itself."""
         nonce = run["key"].removeprefix("shell:")
-        return self.starts[f"again.{nonce}" if run["job"] == "again" else run["job"]]
+        return self.starts[f"{run['job']}.{nonce}" if run["job"] in EACH_SHELL else run["job"]]
 
     def doomed(self, run: sqlite3.Row) -> bool:
         """Whether its last runner was killed after the start and before the record."""
@@ -79,7 +82,8 @@ def no_run_is_lost(seen: Evidence) -> Iterator[str]:
     found = Counter(run["job"] for run in seen.runs)
     expected = Counter(list(seen.arena.orders))
     if seen.arena.visitors:
-        expected += Counter({"again": len(seen.arena.visitors), **dict.fromkeys(ONCE, 1)})
+        expected += Counter(dict.fromkeys(EACH_SHELL, len(seen.arena.visitors)))
+        expected += Counter(dict.fromkeys(ONCE, 1))
     for job in sorted(expected | found):
         if found[job] < expected[job]:
             yield f"{job}: {found[job]} runs, {expected[job]} were asked for"
@@ -135,6 +139,8 @@ def a_record_is_kept_whole(seen: Evidence) -> Iterator[str]:
         if run["id"] in seen.arena.cancelled:
             expected.add(143)
             cut_short |= run["rc"] == 143
+        if run["job"] == "makes":
+            expected.add(OLDER)
         if run["rc"] not in expected:
             yield f"run {run['id']} {run['job']}: rc {run['rc']}, not {expected}"
         if not run["max_rss_kib"] or run["wall_ms"] is None or run["output_dropped_bytes"]:
@@ -232,6 +238,22 @@ def the_sidecar_says_the_same(seen: Evidence) -> Iterator[str]:
             yield f"{sidecar.name}: too many {found - expected}, missing {expected - found}"
 
 
+def an_output_is_whole_and_published(seen: Evidence) -> Iterator[str]:
+    """One version, also compiled; a run that succeeded has published, or a later one has."""
+    path = seen.arena.home / "made/value.zsh"
+    makers = [run for run in seen.runs if run["job"] == "makes"]
+    if not path.exists():
+        yield from (f"run {run['id']} published nothing" for run in makers if run["rc"] == 0)
+        return
+    lines = path.read_text().splitlines()
+    if len(lines) != 2000 or len(set(lines)) != 1:
+        yield f"a part was published: {len(lines)} lines of {set(lines)}"
+    shown = ["zsh", "-fc", 'source "$1"; print -r -- "made=$made"', "zsh", str(path)]
+    found = subprocess.run(shown, capture_output=True, text=True, check=False, timeout=20)
+    if found.stdout != f"{lines[0]}\n":
+        yield f"zsh finds {found.stdout!r} in it, not {lines[0]!r}"
+
+
 def nothing_is_left_behind(seen: Evidence) -> Iterator[str]:
     """No process, no fault, no damage."""
     deadline = time.monotonic() + 10.0
@@ -257,6 +279,7 @@ RULES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     every_line_is_there_once,
     idle_batches_do_not_mix,
     the_sidecar_says_the_same,
+    an_output_is_whole_and_published,
     nothing_is_left_behind,
 )
 

@@ -20,9 +20,19 @@ DOOMING = {
     "runner.spawned",
     "runner.told",
     "runner.job-ended",
+    "runner.output-whole",
+    "runner.output-due",
+    "runner.zwc-removed",
+    "runner.output-renamed",
+    "runner.zwc-renamed",
     "runner.outcome-written",
 }
 """A runner that dies there has started and will not record."""
+OUTPUT_STEPS = (
+    *("runner.output-whole", "runner.output-due", "runner.zwc-removed"),
+    *("runner.output-renamed", "runner.zwc-renamed"),
+)
+"""The second pass replaces an output that is there."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,13 @@ def two_shells(arena: Arena) -> None:
     arena.shell(5, trigger="idle")
     arena.shell(0)
     arena.settle()
+
+
+def one_by_one(arena: Arena) -> None:
+    """Two shells, so that no output is older than the one that is there."""
+    for _ in range(2):
+        arena.shell(0)
+        arena.settle()
 
 
 def cancel_first(arena: Arena, when: str) -> None:
@@ -114,9 +131,11 @@ STORIES = (
             *("spawner.asked", "spawner.ready", "spawner.forked", "spawner.answered"),
             *("runner.forked", "runner.locked", "runner.reserved", "runner.marking"),
             *("runner.marked", "runner.spawned", "runner.told", "runner.job-ended"),
+            *OUTPUT_STEPS,
             *("runner.outcome-written", "runner.outcome-renamed", "runner.unlocked"),
         )
     ),
+    *(Story(point, 2, act=one_by_one) for point in OUTPUT_STEPS),
     *(Story(point, count) for point in ONE_AFTER_THE_OTHER for count in (2, 5)),
     Story("daemon.recovering", also=(("daemon.start-asked", KILL),)),
     Story("daemon.adopted", also=(("daemon.start-asked", KILL),)),
@@ -143,6 +162,7 @@ BESIDE_A_NEW_DAEMON = tuple(
         *("spawner.asked", "spawner.ready", "spawner.forked", "spawner.answered"),
         *("runner.forked", "runner.locked", "runner.reserved", "runner.marking"),
         *("runner.marked", "runner.spawned", "runner.told", "runner.job-ended"),
+        *OUTPUT_STEPS,
         *("runner.outcome-written", "runner.outcome-renamed", "runner.unlocked"),
     )
 )

@@ -84,6 +84,12 @@ BREAKS: tuple[tuple[str, Callable[[Arena], None]], ...] = (
         edit("even.log", lambda text: "IDLE:START budget=0ms tasks=1\n" + text),
     ),
     ("the_sidecar_says_the_same", edit("odd.jsonl", lambda text: text * 2)),
+    (
+        "an_output_is_whole_and_published",
+        edit("made/value.zsh", lambda text: text[:100]),
+    ),
+    ("an_output_is_whole_and_published", edit("made/value.zsh", lambda text: "made=x\n" * 2000)),
+    ("an_output_is_whole_and_published", lambda arena: (arena.home / "made/value.zsh").unlink()),
     ("nothing_is_left_behind", edit("stderr", lambda text: text + "Traceback")),
 )
 

@@ -40,6 +40,14 @@ def test_what_was_ended_behind_a_job_is_counted() -> None:
         assert ending.ended_behind == number
 
 
+def test_why_an_output_was_refused_is_kept() -> None:
+    refused = record(rc=65)
+    refused.outcome["refusal"] = "it is empty"
+    _, ending = verdicts.settle(RUN, refused, "b1", 3.0)
+    assert ending is not None
+    assert (ending.outcome, ending.refusal) == (Outcome.FAILED, "it is empty")
+
+
 @pytest.mark.parametrize(
     ("run", "verdict", "boot", "event", "outcome", "line"),
     [

@@ -86,6 +86,11 @@ def test_a_file_stands_against_a_shells_declaration() -> None:
     assert declared(found) == [("f", "declared in /j.toml, which stands"), ("g", None)]
 
 
+def test_an_output_belongs_to_one_job() -> None:
+    made = [Register(id=name, call=("true",), output="/h/x") for name in "ab"]
+    assert declared(report(*made)) == [("a", None), ("b", "its output is that of a: /h/x")]
+
+
 def test_a_cycle_through_a_shells_job_is_refused() -> None:
     found = report(Register(id="a", call=("true",), after=("f",)), files=(file("f", "a"),))
     assert declared(found) == [("a", "waits for itself through `after`: a, f")]

@@ -146,7 +146,7 @@ def test_the_fields_of_a_job() -> None:
     )
     whole = (
         "--on idle --once-per change --watch /a --watch /b --after x --timeout 5s"
-        " --background --env HOME -f f"
+        " --env HOME -f f --output /o/_x --check zsh --empty --compile"
     )
     assert queued(f"zdefer add job {whole} -- f a") == registrations.Register(
         id="job",
@@ -156,7 +156,10 @@ def test_the_fields_of_a_job() -> None:
         watch=("/a", "/b"),
         after=("x",),
         timeout="5s",
-        background="true",
+        output="/o/_x",
+        check="zsh",
+        empty="true",
+        compile="true",
         env=("HOME",),
     )
 

@@ -34,6 +34,10 @@ ACCEPTED = {
     "zdefer add a --timeout 2w -- f": ["timeout=2w"],
     "zdefer add a --background --timeout 2w -- f": ["background=true", "timeout=2w"],
     "zdefer add a --timeout 2w --background -- f": ["background=true", "timeout=2w"],
+    "zdefer add a --output x/y -- f": ["output=HOME/x/y", "--", "f"],
+    "zdefer add a --output='~/x' --check zsh --compile --empty -- f": [
+        *("compile=true", "empty=true", "output=HOME/x", "check=zsh", "--", "f")
+    ],
     "zdefer add a --background --background -- f": ["background=true", "--", "f"],
     "zdefer add a -- f --background": ["add", "a", "--", "f", "--background"],
     "zdefer add a --timeout 0.1 -- f": ["timeout=0.1"],
@@ -93,6 +97,11 @@ REFUSED = {
     f"zdefer add {'x' * 65} -- f": (1, "bad value for ID"),
     "zdefer add a --on boot -- f": (1, "bad value for --on: boot"),
     "zdefer add a --once-per week -- f": (1, "bad value for --once-per: week"),
+    "zdefer add a --output x/ -- f": (1, "bad value for --output: x/"),
+    "zdefer add a --output x/../y -- f": (1, "bad value for --output: x/../y"),
+    "zdefer add a --output x --check sh -- f": (1, "bad value for --check: sh"),
+    "zdefer add a --compile -- f": (2, "add: no --output PATH beside it"),
+    "zdefer add a --output x --background -- f": (2, "add: --background: not beside --output"),
     "zdefer add a --after B -- f": (1, "bad value for --after: B"),
     "zdefer add a --timeout soon -- f": (1, "bad value for --timeout: soon"),
     "zdefer add a --timeout 0s -- f": (1, "at least 0.1s"),
@@ -174,7 +183,7 @@ def test_help_names_every_verb_and_option(home: Path) -> None:
     assert status == 0
     for word in (
         *("add", "idle", "help", "--on", "--once-per", "--watch", "--after", "--timeout"),
-        "--background",
+        *("--background", "--output", "--empty", "--check", "--compile"),
     ):
         assert word in printed
     assert "--env" in printed

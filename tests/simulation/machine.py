@@ -175,7 +175,7 @@ class Machine(Stage):
 
     # jobs
 
-    def launch(self, request: dict[str, Any], output: int, job_lock: int) -> int:
+    def launch(self, request: dict[str, Any], outputs: tuple[int, int], job_lock: int) -> int:
         """What `launching.launch` does."""
         if self.no_processes:
             raise error(errno.EAGAIN)

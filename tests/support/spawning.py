@@ -184,6 +184,7 @@ class Spawner:
             "grace_ms": 1000,
             "output_limit_bytes": 1 << 20,
             "background": False,
+            "publish": None,
             "limits": {"nofile": [1024, 4096], "data": [-1, -1]},
         }
         self.socket.sendall(json.dumps(request | fields).encode() + b"\n")

@@ -13,14 +13,31 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
+import time
 
 from . import resources
 from .records import SCRIPT
 
 TYPE_CHECKING = False  # typing itself would cost the spawner a quarter of its start
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import TypedDict
+
+    class Wanted(TypedDict):
+        """What publish.py makes of a job's stdout."""
+
+        path: str
+        """Absolute."""
+        home: str
+        """The folder that `path` must be in."""
+        key: str
+        """A short name of `path` for files."""
+        empty: bool
+        check: str
+        """`zsh`, or empty."""
+        compile: bool
 
     class Request(TypedDict):
         """One attempt as the daemon requests it of the spawner: a line of ASCII JSON.
@@ -39,6 +56,7 @@ if TYPE_CHECKING:
         grace_ms: int
         output_limit_bytes: int
         background: bool
+        publish: Wanted | None
         cgroup: str
         """The cgroup that cgroup.py divides; empty: none."""
         limits: dict[str, list[int]]
@@ -63,6 +81,9 @@ would share, because it ends with the job. No git that goes on behind the job, w
 """
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
+OWN_LIMIT_S = 30.0
+"""Of a program that checks or compiles an output."""
+_MOST_SAID = 1000
 JOB_LOCK_FD = 200
 """The job's descriptor of the lock that it holds: above the numbers that scripts use."""
 _FOR_NOW = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
@@ -81,10 +102,10 @@ class CannotStart(Exception):
         self.rc = rc
 
 
-def launch(request: Request, output: int, job_lock: int) -> int:
+def launch(request: Request, outputs: tuple[int, int], job_lock: int) -> int:
     """Start the job; return its pid, which is its session's number too.
 
-    `output`: the descriptor it writes to; `job_lock`: the one it inherits. CannotStart, or
+    `outputs`: its stdout and stderr; `job_lock`: the descriptor it inherits. CannotStart, or
     OSError where there was no process or memory to be had: it may work later.
     """
     argv = request["argv"] or _zsh(request)
@@ -95,7 +116,7 @@ def launch(request: Request, output: int, job_lock: int) -> int:
         raise CannotStart(NOT_EXECUTABLE, message) from None
     os.umask(0o022)
     resources.give_back(request["limits"])
-    actions = _descriptors(output, job_lock, request["limits"]["nofile"][0])
+    actions = _descriptors(outputs, job_lock, request["limits"]["nofile"][0])
     oom_score = resources.oom_score()
     if oom_score is not None and oom_score < resources.JOBS_OOM_SCORE:
         resources.set_oom_score(resources.JOBS_OOM_SCORE)
@@ -114,27 +135,29 @@ def _leave_folder() -> None:
         pass
 
 
-def _zsh(request: Request) -> list[str]:
-    """Return the words that run the script: by PATH's zsh, else by the user's own shell.
+def zsh_of(env: Mapping[str, str]) -> str:
+    """Return the zsh of this environment's PATH, else the user's own shell.
 
     On NixOS, or with a PATH that direnv made, the zsh that runs is not on its own PATH.
     """
-    env = request["env"]
     try:
-        zsh = _find("zsh", env.get("PATH", os.defpath))
+        return _find("zsh", env.get("PATH", os.defpath))
     except CannotStart:
         own = env.get("SHELL", "")
         is_zsh = os.path.basename(own).startswith("zsh") and os.access(own, os.X_OK)
-        zsh = own if is_zsh else "/bin/zsh"
-    return [zsh, "-f", f"{request['folder']}/{SCRIPT}"]
+        return own if is_zsh else "/bin/zsh"
 
 
-def _descriptors(output: int, job_lock: int, soft: int) -> list[tuple[int, ...]]:
+def _zsh(request: Request) -> list[str]:
+    return [zsh_of(request["env"]), "-f", f"{request['folder']}/{SCRIPT}"]
+
+
+def _descriptors(outputs: tuple[int, int], job_lock: int, soft: int) -> list[tuple[int, ...]]:
     keep = JOB_LOCK_FD if not 0 <= soft <= JOB_LOCK_FD else soft - 1
     actions: list[tuple[int, ...]] = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),  # type: ignore[list-item]
-        (os.POSIX_SPAWN_DUP2, output, 1),
-        (os.POSIX_SPAWN_DUP2, output, 2),
+        (os.POSIX_SPAWN_DUP2, outputs[0], 1),
+        (os.POSIX_SPAWN_DUP2, outputs[1], 2),
         (os.POSIX_SPAWN_DUP2, job_lock, keep),
     ]
     return actions
@@ -180,3 +203,41 @@ def _find(name: str, path: str) -> str:
     if unusable:
         raise CannotStart(NOT_EXECUTABLE, f"not executable: {unusable}")
     raise CannotStart(NOT_FOUND, f"command not found: {name}")
+
+
+def run_to_end(argv: list[str]) -> str:
+    """Run a program of zdeferd's own, at most OWN_LIMIT_S; return why it failed, empty: it did not.
+
+    OSError where it cannot be started.
+    """
+    reading, writing = os.pipe()
+    actions = [(os.POSIX_SPAWN_DUP2, writing, fd) for fd in (1, 2)]
+    env = {"PATH": os.defpath, "LC_ALL": "C"}
+    try:
+        pid = os.posix_spawn(
+            argv[0], argv, env, file_actions=actions, setsigmask=[], setsigdef=_CATCHABLE
+        )
+    except OSError:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    said = _said(reading, pid)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return (said or f"{argv[0]} ended with {code}") if code else ""
+
+
+def _said(pipe: int, pid: int) -> str:
+    """Return the first words of a process, at the end of its output; kill it at OWN_LIMIT_S."""
+    said, deadline = b"", time.monotonic() + OWN_LIMIT_S
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    while poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        data = os.read(pipe, 4096)
+        if not data:
+            break
+        said = (said + data)[:_MOST_SAID]
+    else:
+        os.kill(pid, signal.SIGKILL)
+    os.close(pipe)
+    return said.decode("utf-8", "replace").strip()

@@ -63,6 +63,13 @@ class Output:
             self._write(f"\n[zdeferd: {missing} bytes left out]\n".encode())
         self.written += self._write(self._tail)
 
+    def sizes(self) -> dict[str, object]:
+        """Return what the outcome says of the output."""
+        return {
+            "output_bytes": self.total,
+            "output_dropped_bytes": self.total - self.written,
+        }
+
     def drop_the_rest(self) -> None:
         """Read the pipe until it is closed, and keep nothing."""
         os.set_blocking(self.pipe, True)

@@ -177,4 +177,5 @@ def _whole(outcome: dict[str, Any]) -> bool:
         and all(type(count) is int and count >= 0 for count in counts)
         and all(type(instant) in (int, float) for instant in instants)
         and outcome["rc"] <= 255
+        and isinstance(outcome.get("refusal", ""), str)
     )

@@ -34,7 +34,7 @@ import signal
 import time
 
 from ..crashpoints import reached
-from . import cgroup, processes, records, resources
+from . import cgroup, processes, publish, records, resources
 from .launch import CannotStart, launch
 from .output import Output
 from .records import (
@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from .launch import Request
 
 RECORD_AGAIN_S = (0.1, 1.0, 4.0, 15.0, 40.0)
-OUTCOME_ROOM = 1024
-"""Bytes reserved for the outcome before the job starts; it needs about 400."""
+OUTCOME_ROOM = 4096
+"""Bytes reserved for the outcome before the job starts; it needs about 400, and a reason."""
 
 
 class Interrupted(Exception):
@@ -107,6 +107,7 @@ class Attempt:
         self._mark = mark_of(self._folder, self._number)
         self._has_job_lock = False
         self._base, self._group = request.get("cgroup", ""), ""
+        self._publication: publish.Publication | None = None
 
     def run(self) -> None:
         """Start, supervise, record. Refused: no process was started."""
@@ -133,19 +134,23 @@ class Attempt:
         except CannotStart as error:
             output = self._note(str(error))
             facts |= {"ended_by": "exit", "rc": error.rc, "wall_ms": 0, "ended_behind": 0}
+            facts |= publish.refusal(error)
             all_ended = True
         else:
             reached("runner.spawned")
-            supervision = Supervision(self._request, self._signals, output, pid, began, self._group)
+            whose = self._request, self._signals, output, pid, began, self._group
+            supervision = Supervision(*whose, self._publication)
             self._tell_of_job(started, pid)
             reached("runner.told")
             facts |= supervision.run()
             reached("runner.job-ended")
             if facts["ended_by"] == "cancel" and not self._is_cancelled():
+                self._publish(succeeded=False)
                 raise Interrupted("SIGTERM of another process than zdeferd, as at a shutdown")
             all_ended = supervision.nothing_left()
         cost = records.cost() | cgroup.cpu_ms(self._group)
-        self._record(room, facts | {"ended_at": time.time()} | cost | _sizes(output))
+        facts |= self._publish(facts["ended_by"] == "exit" and facts["rc"] == 0)
+        self._record(room, facts | {"ended_at": time.time()} | cost | output.sizes())
         os.close(lock)
         reached("runner.unlocked")
         os.close(self._alive)  # here: at its exit the kernel closes files last
@@ -218,18 +223,25 @@ class Attempt:
     def _launch(self) -> tuple[Output, int]:
         """Return the job's output and its pid. CannotStart, or Refused: it may work later."""
         try:
+            self._publication = publish.opened(self._request)
             reading, writing = os.pipe()
-            pid = self._launch_in_group(writing, self._open_job_lock())
+            stdout = self._publication.writing if self._publication else writing
+            pid = self._launch_in_group((stdout, writing), self._open_job_lock())
         except OSError as error:
             self._unmark()
             raise Refused(f"cannot make a process: {error.strerror}") from None
-        os.close(writing)
+        for fd in {stdout, writing}:
+            os.close(fd)
         return self._output(reading), pid
 
-    def _launch_in_group(self, output: int, job_lock: int) -> int:
+    def _publish(self, succeeded: bool) -> dict[str, object]:
+        """Publish what the job printed; return what the outcome says where that is refused."""
+        return self._publication.end(succeeded) if self._publication else {}
+
+    def _launch_in_group(self, outputs: tuple[int, int], job_lock: int) -> int:
         self._group = cgroup.enter(self._group)
         try:
-            return launch(self._request, output, job_lock)
+            return launch(self._request, outputs, job_lock)
         finally:
             if self._group and not cgroup.leave(self._base):
                 self._group = ""  # it is among what would be killed
@@ -286,10 +298,3 @@ class Attempt:
                 return  # the folder was removed, and the run with it
             except OSError:
                 time.sleep(wait_s)
-
-
-def _sizes(output: Output) -> dict[str, object]:
-    return {
-        "output_bytes": output.total,
-        "output_dropped_bytes": output.total - output.written,
-    }

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .launch import Request
+    from .publish import Publication
 
 LOWER_AGAIN_S = 0.2
 SETTLE_S = 0.1
@@ -82,8 +83,11 @@ class Supervision:
         pid: int,
         began: float,
         group: str = "",
+        publication: Publication | None = None,
     ) -> None:
-        self._request, self._signals, self._output, self._pid = request, signals, output, pid
+        self._request, self._signals, self._pid = request, signals, pid
+        self._outputs: list[Output | Publication] = [output]
+        self._outputs += [publication] if publication else []
         self._began, self._group = began, group
         self._status: int | None = None
         self._childless = False
@@ -91,7 +95,9 @@ class Supervision:
         self._wall_ms = 0
         self._poll = select.poll()
         self._poll.register(signals.fd, select.POLLIN)
-        self._poll.register(output.pipe, select.POLLIN)
+        self._of_pipe = {one.pipe: one for one in self._outputs}
+        for pipe in self._of_pipe:
+            self._poll.register(pipe, select.POLLIN)
 
     def run(self) -> dict[str, object]:
         """Return what the outcome says of the job's end, once it has ended."""
@@ -107,7 +113,8 @@ class Supervision:
         ended_by = self._ended_by(in_time)
         if not (ended_by == "exit" and self._request["background"]):
             self._end_what_is_left(count=ended_by == "exit")
-        self._output.finish()
+        for output in self._outputs:
+            output.finish()
         if not self._ended():
             self._took()
         return {
@@ -176,7 +183,7 @@ class Supervision:
         return processes.session_of(self._pid)
 
     def _until(self, condition: Callable[[], bool], deadline: float) -> bool:
-        """Serve the pipe and the children until `condition` holds: True; at the deadline: False."""
+        """Serve pipes and children until `condition` holds: True; at the deadline False."""
         while not condition():
             left = deadline - time.monotonic()
             if left <= 0:
@@ -186,7 +193,7 @@ class Supervision:
                 if fd == self._signals.fd:
                     self._signals.clear()
                     self._reap()
-                elif not self._output.read():
+                elif not self._of_pipe[fd].read():
                     self._poll.unregister(fd)
         return True
 

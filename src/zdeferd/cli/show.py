@@ -103,6 +103,7 @@ def _pairs(row: RunRow, now: float, style: Style) -> list[tuple[str, str]]:
         ("trigger", row["trigger"] if row["batch"] is not None else "zdeferctl run"),
         ("shell", row["shell"]),
         ("after", row["after"]),
+        ("refused", printable(row["refusal"] or "")),
         ("attempt", f"{row['attempt']} of {row['attempts']}" if row["attempts"] > 1 else ""),
         ("queued", clock(row["claimed_at"], now)),
         ("started", clock(row["started_at"] or row["dispatched_at"], now)),

@@ -171,6 +171,7 @@ def _purge(paths: Paths) -> Iterator[Step]:
     for path in sorted(glob.glob(f"{glob.escape(paths.state)}/deferred.*.[0-9]*")):  # rotated
         yield Remove(path)
     yield Remove(paths.runs, tree=True)
+    yield Remove(f"{paths.state}/outputs", tree=True)
     yield RemoveEmpty(paths.state)
 
 

@@ -19,9 +19,9 @@ from ..errors import UnsafePath
 from ..machine import files
 from ..machine.paths import Paths
 from ..model import Job, Rotation, Settings
-from .cycles import find_cycle
 from .keys import job_from_table, settings_from_table
-from .problems import Problem, Refused, distinct, unreadable
+from .outputs import owner, problem_of
+from .problems import Problem, Refused, distinct, find_cycle, unreadable
 from .toml_lines import line_of, parse
 
 FILE_LIMIT = 1 << 20
@@ -183,10 +183,12 @@ def _add_jobs(
             problems.append(file.located((job_id,), taken))
             continue
         job, found = job_from_table(job_id, table, home, file.path)
+        if job is not None and (wrong := problem_of(job, jobs.values(), home)):
+            job, found = None, [wrong]
         problems += (file.located((job_id,), problem) for problem in found)
         before = previous.get(job_id)
         if job is None and before is not None and before.source == file.path:
-            job = before
+            job = None if owner(before, jobs.values()) else before
         if job is not None:
             jobs[job_id] = job
 

@@ -14,14 +14,15 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from ..model import ID_PATTERN, Argv, Code, Job, Scope, Trigger
+from .outputs import beside_output, read_check, read_output, with_check
 from .problems import Problem, Refused, kind, run_shown, shown
-from .units import parse_duration, parse_size
+from .units import parse_duration, parse_path, parse_size
 
 Number = TypeVar("Number", int, float)
 
 RETRIES = 3
 """Attempts of a job with `idempotent` and without `attempts`."""
-LATER = frozenset({"output", "when", "compile", "retries"})
+LATER = frozenset({"when", "apply", "retries"})
 """Keys of a job that are reserved for a later version."""
 ID_EXPECTED = "an id: lower-case letters, digits and `-`, not `-` first, at most 64"
 
@@ -50,7 +51,7 @@ def job_from_table(
     problems += _contradictions(fields, table)
     if problems:
         return None, problems
-    return Job(id=job_id, source=source, **_with_retries(fields)), []
+    return Job(id=job_id, source=source, **with_check(_with_retries(fields))), []
 
 
 def declared_job(
@@ -63,6 +64,10 @@ def declared_job(
     watch: Iterable[str] = (),
     timeout: str = "",
     background: bool = False,
+    output: str = "",
+    empty: bool = False,
+    check: str = "",
+    compile: bool = False,  # noqa: A002 - the word of the contract
     env: Mapping[str, str] | None = None,
     description: str = "",
     call: tuple[str, ...] = (),
@@ -77,14 +82,15 @@ def declared_job(
         "env": dict(env or {}),
         "description": description,
     }
-    if timeout:
-        table["timeout"] = timeout
+    given = {"timeout": timeout, "output": output, "check": check}
+    table |= {name: value for name, value in given.items() if value}
+    table |= {name: True for name, is_set in (("empty", empty), ("compile", compile)) if is_set}
     if not is_id(id):
         raise Refused(Problem("id", shown(id), ID_EXPECTED))
     fields, problems = _read_table(table, JOB_KEYS, "")
     for problem in [*problems, *_contradictions(fields, table)]:
         raise Refused(problem._replace(job=id))
-    return Job(id=id, run=run, call=call, **fields)
+    return Job(id=id, run=run, call=call, **with_check(fields))
 
 
 def settings_from_table(
@@ -138,6 +144,7 @@ def _contradictions(fields: Mapping[str, Any], table: Mapping[str, object]) -> l
         fields.get("watch") and not on_change and ("once_per" in fields or "once_per" not in table)
     ):
         out.append(Problem("watch", "a list to watch", "once_per = 'change' beside it"))
+    out += beside_output(fields)
     if fields.get("attempts", 1) > 1 and not fields.get("idempotent", False):
         expected = "idempotent = true beside it (or 1): only such a job is attempted again"
         out.append(Problem("attempts", shown(fields["attempts"]), expected))
@@ -196,21 +203,10 @@ def _watch(value: object, home: str) -> tuple[str, ...]:
 def _watched(word: str, home: str) -> str:
     scheme, colon, name = word.partition(":")
     if not (colon and scheme == "command"):
-        return _path(word, home)
+        return parse_path(word, home)
     if not name or "/" in name:
         raise ValueError("not the name of a command")
     return word
-
-
-def _path(value: object, home: str) -> str:
-    """Return an absolute path, from one that may begin with the home folder."""
-    text = _text(value)
-    for prefix in ("~", "$HOME", "${HOME}"):
-        if text == prefix or text.startswith(f"{prefix}/"):
-            text = home + text[len(prefix) :]
-    if not text.startswith("/"):
-        raise ValueError("not an absolute path")
-    return text.rstrip("/") or "/"
 
 
 def _flag(value: object, _home: str) -> bool:
@@ -262,6 +258,10 @@ JOB_KEYS: dict[str, Key] = {
     "idempotent": Key("idempotent", "true or false", _flag),
     "attempts": Key("attempts", "a whole number from 1 to 100", _bounded(_whole, 1, 100)),
     "background": Key("background", "true or false", _flag),
+    "output": Key("output", f"a file below your home folder: {_PATH}", read_output),
+    "empty": Key("empty", "true or false", _flag),
+    "check": Key("check", "'zsh'", read_check),
+    "compile": Key("compile", "true or false", _flag),
     "env": Key("env", "a table of strings, its keys names of variables", _variables, kind),
     "description": Key("description", "a string", _text),
 }
@@ -281,11 +281,11 @@ SETTING_KEYS: dict[str, Key] = {
         _bounded(parse_size, 32 << 10),
     ),
     "exit_after": Key("exit_after_s", f"{_DURATION}, at least 1 s", _bounded(parse_duration, 1)),
-    "log": Key("log", _PATH, _path),
+    "log": Key("log", _PATH, parse_path),
     "log_limit": Key(
         "log_limit_bytes", "a size such as '10MiB', at least 4 KiB", _bounded(parse_size, 4 << 10)
     ),
     "log_keep": Key("log_keep", "a whole number from 1 to 100", _bounded(_whole, 1, 100)),
-    "state_dir": Key("state_dir", _PATH, _path),
+    "state_dir": Key("state_dir", _PATH, parse_path),
 }
 """Every key of config.toml."""

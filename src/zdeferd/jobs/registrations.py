@@ -29,7 +29,9 @@ from msgspec import Struct
 from ..errors import WireError
 from .script import Array, quote
 
-SINGLE = frozenset({"id", "on", "once_per", "timeout", "background"})
+SINGLE = frozenset(
+    {"id", "on", "once_per", "timeout", "background", "output", "empty", "check", "compile"}
+)
 REPEATED = {"after": "after", "watch": "watch", "env": "env", "function": "functions"}
 """Fields of `add` that may come more than once -> of a Register."""
 _ARRAYS = frozenset({"array", "association"})
@@ -71,6 +73,10 @@ class Register(Struct, frozen=True):
     functions: tuple[str, ...] = ()
     """Names of those that it needs, of the functions that came with it."""
     description: str = ""
+    output: str = ""
+    empty: Literal["", "true"] = ""
+    check: str = ""
+    compile: Literal["", "true"] = ""
     background: Literal["", "true"] = ""
     """`true`: what outlives its main process is left alone."""
 

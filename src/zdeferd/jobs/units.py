@@ -1,4 +1,7 @@
-"""Reads durations and sizes as people write them: `20s`, `5m`, `1.5h`, `90d`; `64KiB`, `1MiB`."""
+"""Reads durations, sizes and paths as people write them.
+
+`20s`, `5m`, `1.5h`, `90d`; `64KiB`, `1MiB`; `~/x`, `$HOME/x`.
+"""
 
 import math
 import re
@@ -34,6 +37,19 @@ def parse_size(value: object) -> int:
     if not 0 <= size < 1 << 50 or size != int(size):
         raise ValueError(f"not a size: {value!r}")
     return int(size)
+
+
+def parse_path(value: object, home: str) -> str:
+    """Return an absolute path, from one that may begin with the home folder. ValueError."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("not a path")
+    text = value
+    for prefix in ("~", "$HOME", "${HOME}"):
+        if text == prefix or text.startswith(f"{prefix}/"):
+            text = home + text[len(prefix) :]
+    if not text.startswith("/"):
+        raise ValueError("not an absolute path")
+    return text.rstrip("/") or "/"
 
 
 def _amount(value: object, units: Mapping[str, float]) -> float:

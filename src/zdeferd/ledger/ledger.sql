@@ -91,7 +91,8 @@ CREATE TABLE runs (
     output_bytes INTEGER, output_dropped_bytes INTEGER,
     ended_behind INTEGER,                  -- processes that outlived the main one and were ended
     command TEXT,                          -- JSON text: what it runs, on one line
-    timeout_s REAL                         -- NULL: the setting
+    timeout_s REAL,                        -- NULL: the setting
+    refusal TEXT                           -- why its output was not published
 );
 CREATE INDEX runs_live ON runs (id) WHERE state != 'ended';
 CREATE INDEX runs_job ON runs (job, id);
@@ -133,6 +134,10 @@ ALTER TABLE runs ADD COLUMN timeout_s REAL;
 -- name: to_schema_4
 -- How many processes were ended behind a job's main process.
 ALTER TABLE runs ADD COLUMN ended_behind INTEGER;
+
+-- name: to_schema_5
+-- Why the output of a run was not published.
+ALTER TABLE runs ADD COLUMN refusal TEXT;
 
 -- name: save_shell
 INSERT INTO shells (nonce, seq, seen_at, prompted, env, sink, boot, pid, begun)
@@ -273,7 +278,7 @@ UPDATE runs SET state = :state, outcome = :outcome, rc = :rc,
     max_rss_kib = :max_rss_kib, block_in = :block_in, block_out = :block_out,
     switches_voluntary = :switches_voluntary, switches_involuntary = :switches_involuntary,
     output_bytes = :output_bytes, output_dropped_bytes = :output_dropped_bytes,
-    ended_behind = :ended_behind
+    ended_behind = :ended_behind, refusal = :refusal
 WHERE id = :id AND state = :before;
 
 -- name: drop_payload

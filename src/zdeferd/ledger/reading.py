@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         output_bytes: int | None
         output_dropped_bytes: int | None
         ended_behind: int | None
+        refusal: str | None
         sink: NotRequired[str]
         """Of a live run: its Sink as JSON."""
         found: NotRequired[str]
@@ -97,7 +98,8 @@ class View:
     def __init__(self, connection: sqlite3.Connection | None, schema: int = SCHEMA_VERSION) -> None:
         self._connection = connection
         since_4 = "ended_behind" if schema >= 4 else "NULL AS ended_behind"
-        self._run = f"{_RUN}, {since_4}"
+        since_5 = "refusal" if schema >= 5 else "NULL AS refusal"
+        self._run = f"{_RUN}, {since_4}, {since_5}"
 
     @property
     def exists(self) -> bool:

@@ -51,7 +51,7 @@ class Ended:
     outcome: dict[str, Any]
     """`outcome.json`: version, attempt, ended_by (`exit`, `timeout`, `cancel`), rc (0-255),
     started_at, ended_at (s), the fields of model.Cost, output_bytes, output_dropped_bytes,
-    ended_behind (where the runner's version counted it)."""
+    ended_behind (where the runner's version counted it), refusal (of an output)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +111,5 @@ def _finished(record: Mapping[str, Any]) -> Ending:
         output_bytes=record["output_bytes"],
         output_dropped_bytes=record["output_dropped_bytes"],
         ended_behind=record.get("ended_behind", 0),
+        refusal=record.get("refusal"),
     )

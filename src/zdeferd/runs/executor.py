@@ -21,6 +21,7 @@ from typing import Any
 from .. import crashpoints
 from ..attempts import records
 from ..errors import UnsafePath, ZdeferdError
+from ..jobs.outputs import wanted_output
 from ..model import Argv, Job, Settings, Work
 from ..rules import verdicts
 from ..rules.backoff import Backoff
@@ -281,6 +282,7 @@ class Executor:
             "grace_ms": round(settings.kill_grace_s * 1000),
             "output_limit_bytes": settings.output_limit_bytes,
             "background": job.background,
+            "publish": wanted_output(job, work.env),
             "cgroup": self._cgroup,
             "limits": self._limits,
         }

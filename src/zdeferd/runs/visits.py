@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from ..errors import ConfigError
-from ..jobs import environment, script
-from ..jobs.cycles import find_cycle
+from ..jobs import environment, outputs, script
 from ..jobs.keys import declared_job, is_id
+from ..jobs.problems import find_cycle
 from ..jobs.registrations import Register
 from ..jobs.script import Equipment
 from ..ledger.packing import Declaration, DoneHere, Refusal, Report
@@ -92,6 +92,10 @@ def _job_of(record: Register, functions: tuple[tuple[str, str], ...], context: S
         watch=record.watch,
         timeout=record.timeout,
         background=record.background == "true",
+        output=record.output,
+        empty=record.empty == "true",
+        check=record.check,
+        compile=record.compile == "true",
         env=exported | frames.as_map(record.env),
         description=record.description,
     )
@@ -119,14 +123,19 @@ def _refusal(job: str, reason: str) -> Refusal:
 
 
 def _judged(jobs: Mapping[str, Job], files: Mapping[str, Job]) -> Iterator[Declaration]:
-    """Yield each job, refused where a file declares it or where it waits for itself."""
+    """Yield each job, refused where a file declares it, its output, or it waits for itself."""
     cycle = _cycle(jobs, files)
+    earlier: list[Job] = []
     for job in jobs.values():
         refused = None
         if job.id in files:
             refused = f"declared in {files[job.id].source}, which stands"
         elif job.id in cycle:
             refused = f"waits for itself through `after`: {', '.join(sorted(cycle))}"
+        elif other := outputs.owner(job, (*files.values(), *earlier)):
+            refused = f"its output is that of {other.id}: {job.output}"
+        else:
+            earlier.append(job)
         yield Declaration(job, refused)
 
 

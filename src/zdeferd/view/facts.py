@@ -88,6 +88,7 @@ def _past(row: RunRow) -> Past:
         outcome=row["outcome"] or "",
         rc=row["rc"],
         ended_behind=row["ended_behind"] or 0,
+        refusal=row["refusal"],
     )
 
 

@@ -101,6 +101,7 @@ def _without_runner(folder: str, attempt: int) -> dict[str, Any]:
     if outcome := records.outcome(folder, attempt):
         told = {name: outcome[name] for name in (*records.COUNTS, "started_at", "ended_at")}
         told["ended_behind"] = outcome.get("ended_behind")
+        told["refusal"] = outcome.get("refusal")
         return {"found": "ended"} | told
     if not records.marks(folder, attempt):
         return {"found": "not_started"}

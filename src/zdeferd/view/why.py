@@ -60,6 +60,8 @@ class Past(Struct, frozen=True, kw_only=True):
     rc: int | None = None
     ended_behind: int = 0
     """Processes that outlived its main process and were ended."""
+    refusal: str | None = None
+    """Why its output was not published."""
 
 
 class WhyFacts(Struct, frozen=True, kw_only=True):
@@ -268,6 +270,8 @@ def ended(past: Past, now: float) -> str:
         words += f", rc {past.rc}"
     if past.ended_behind:
         words += f", {count(past.ended_behind, 'process', 'processes')} ended behind it"
+    if past.refusal:
+        words += f", its output was refused: {past.refusal}"
     return f"run {past.run} at {clock(past.at, now)}" + (f" ({words})" if words else "")
 
 
