@@ -28,7 +28,7 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)
 max-width:52rem;margin:2rem auto;padding:0 1rem}
 svg{width:100%;height:auto}text{font:12px system-ui,sans-serif;fill:var(--ink)}
 .m{fill:var(--mark)}.l{stroke:var(--mark);fill:none;stroke-width:2}
-.s{stroke:var(--soft);stroke-width:1}.b{fill:var(--bar);stroke:var(--paper)}
+.s{stroke:var(--soft);stroke-width:1}.b{fill:var(--bar);stroke:var(--soft);stroke-width:.5}
 table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right}
 td:first-child,th:first-child{text-align:left}
 """
@@ -84,20 +84,46 @@ def comparison(document: Mapping[str, Any], metric: str) -> str:
     marks = []
     for at, (key, group) in enumerate(zip("AB", groups, strict=True)):
         marks += _row(at, f"{key}: {group['name']}", group["values"], scale)
-    bottom = 2 * ROW
-    marks += [
-        _text(scale(value), bottom + 15, f"{decimals(value)} ms", anchor)
-        for value, anchor in ((min(every), "start"), (max(every), "end"))
-    ]
+    marks += _axis(2 * ROW, scale, min(every), max(every))
+    marks += _interval(2 * ROW + 25, document)
     said = (
         f"{document['verdict']}: {document['diff_ms']:+.2f} ms from A to B, 95 % interval "
         f"{document['low']:+.2f} to {document['high']:+.2f}"
     )
     title = f"{metric}_ms of two configurations"
-    return page(title, f"<p><b>{escape(said)}</b></p>", _svg(bottom + 25, said, marks), _NOTE)
+    return page(title, f"<p><b>{escape(said)}</b></p>", _svg(3 * ROW + 30, said, marks), _NOTE)
 
 
-_NOTE = "<p>A circle is one start. The long line and the number are the median of its row.</p>"
+_NOTE = (
+    "<p>A circle is one start. The long line and the number are the median of its row. The bar "
+    "below is the 95 % interval of the difference; where it does not reach 0, there is one.</p>"
+)
+
+
+def _axis(y: float, scale: _Scale, low: float, high: float) -> list[str]:
+    """Return a line from the least to the largest value, with both written below it."""
+    ends = ((low, "start"), (high, "end"))
+    return [
+        _line(scale(low), y, scale(high), y),
+        *(_text(scale(value), y + 15, f"{decimals(value)} ms", anchor) for value, anchor in ends),
+    ]
+
+
+def _interval(top: float, document: Mapping[str, Any]) -> list[str]:
+    """Return the interval of the difference on a scale of its own, which has 0."""
+    low, high, middle = document["low"], document["high"], top + 40
+    scale = _Scale(min(0.0, low), max(0.0, high), LEFT, WIDTH - RIGHT)
+    caps = [_line(scale(ms), middle - 5, scale(ms), middle + 5, "l") for ms in (low, high)]
+    median = scale(document["diff_ms"])
+    return [
+        _text(0, top + 15, "B less A"),
+        _line(scale(0.0), middle - 14, scale(0.0), middle + 14),
+        _text(scale(0.0), middle + 28, "0", "middle"),
+        _line(scale(low), middle, scale(high), middle, "l"),
+        *caps,
+        f'<circle class="m" cx="{median:.1f}" cy="{middle}" r="5"/>',
+        _text(median, middle - 12, f"{document['diff_ms']:+.2f} ms", "middle"),
+    ]
 
 
 def _row(at: int, name: str, values: Sequence[float], scale: _Scale) -> list[str]:
@@ -128,9 +154,9 @@ def trends(metrics: Mapping[str, Mapping[str, Any]]) -> str:
 def _trend(name: str, one: Mapping[str, Any]) -> list[str]:
     medians, highs = one["p50"], one["p95"]
     across = _Scale(0, max(1, len(medians) - 1), LEFT, WIDTH - RIGHT)
-    up = _Scale(min(medians), max(highs), 170, 20)
     first = samples.theil_sen(medians).first
     last = first + one["slope_ms_per_capture"] * (len(medians) - 1)
+    up = _Scale(min(*medians, first, last), max(*highs, first, last), 170, 20)
     marks = [
         _line(across(0), up(first), across(len(medians) - 1), up(last), "l"),
         *(_circle(across(at), up(ms), True) for at, ms in enumerate(medians)),
