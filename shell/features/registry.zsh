@@ -242,25 +242,6 @@ zf::feature::enabled() {
   esac
 }
 
-# Says what is wrong with what was registered, and sets `_zdeferd_faults` of its caller; in
-# `_zdeferd_turns` the features that can check themselves.
-.zdeferd-feature-faults() {
-  builtin trap - DEBUG ZERR
-  local name
-  for name in $_zdeferd_feature_names; do
-    if [[ ${ZSH_FEATURE_REGISTRY_PHASE[$name]-${_zdeferd_features[$name]%%|*}} != <-> ]]; then
-      zf::err "feature $name: phase is no number: ${(q+)ZSH_FEATURE_REGISTRY_PHASE[$name]}; use 1, 2 or 3"
-      _zdeferd_faults=1
-    fi
-    if [[ -z ${ZSH_FEATURE_REGISTRY_CATEGORY[$name]-misc} ]]; then
-      zf::err "feature $name: category is empty; name one, such as misc"
-      _zdeferd_faults=1
-    fi
-    [[ ${ZSH_FEATURE_STATUS[$name]-} != ok ]] || _zdeferd_turns+=($name)
-  done
-  return 0
-}
-
 # Disables the feature $1 for the rest of the session; 1 where there is none.
 .zdeferd-feature-off() {
   builtin trap - DEBUG ZERR
@@ -314,4 +295,4 @@ zf::feature::enabled() {
   raised= 2>/dev/null
 }
 
-builtin autoload -Uz $_zdeferd_root/features/functions/zdeferd-feature-{odd,untangle,cycles,rows,status,new,files,check,help,refuse}
+builtin autoload -Uz $_zdeferd_root/features/functions/zdeferd-feature-{odd,faults,untangle,cycles,rows,status,new,files,check,help,refuse}
