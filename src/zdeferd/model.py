@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import blake2b
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -72,7 +73,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     on: tuple[Trigger, ...] = (Trigger.POSTPROMPT,)
     once_per: Scope = Scope.SHELL
     watch: tuple[str, ...] = ()
-    """For scope change: paths, globs, or `command:NAME`."""
+    """For scope change: paths, globs, `command:NAME`, or `env:NAME`."""
     after: tuple[str, ...] = ()
     timeout_s: float | None = None
     """None: the setting `default_timeout`."""
@@ -97,6 +98,16 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     call: tuple[str, ...] = ()
     """The call as a shell declared it: one word is zsh code, several are a command and its
     arguments. Empty: a file declares the job, and `run` is as the user wrote it."""
+
+
+def inputs_of(job: Job) -> tuple[str, ...]:
+    """Return what a job of scope change depends on: what it watches, and its own definition.
+
+    Of a shell's job the call counts, because what travels with it differs between shells.
+    """
+    made = repr((job.call or job.run, job.output, job.check, job.compile, job.empty))
+    digest = blake2b(made.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+    return (*job.watch, f"definition:{digest}")
 
 
 def command_of(job: Job) -> str:
@@ -253,6 +264,10 @@ class Facts:
     default_log: str
     fingerprint: Callable[[tuple[str, ...], Mapping[str, str]], str | None]
     """The fingerprint of what a job watches, taken before; None: that could not be seen."""
+
+    def seen(self, job: Job, env: Mapping[str, str]) -> str | None:
+        """Return the fingerprint of a job's inputs for a shell's `env`; None: it is not known."""
+        return self.fingerprint(inputs_of(job), {**env, **job.env})
 
 
 @dataclass

@@ -11,7 +11,7 @@ from support.user import NOW, User, call, claim, end, job
 
 from zdeferd.ledger.packing import Shell
 from zdeferd.machine.boot import boot_id
-from zdeferd.model import Outcome, Sink, Trigger
+from zdeferd.model import Code, Job, Outcome, Sink, Trigger, inputs_of
 
 
 @pytest.fixture
@@ -88,7 +88,8 @@ def test_unchanged_inputs(user: User) -> None:
     user.job_file(f'[build]\nrun = "true"\nonce_per = "change"\nwatch = ["{watched}"]\n')
     ledger = user.ledger()
     end(ledger, claim(ledger, "build", "change:1"))
-    ledger.save_fingerprint("build", fingerprint((str(watched),), user.env), 1)
+    inputs = inputs_of(Job(id="build", run=Code("true"), watch=(str(watched),)))
+    ledger.save_fingerprint("build", fingerprint(inputs, user.env), 1)
     assert code_of("build") == "inputs_unchanged"
     watched.write_text("another")
     assert code_of("build") == "waits_for_prompt"

@@ -144,3 +144,9 @@ def test_what_takes_too_long_cannot_be_seen(tree: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "LIMIT_S", -1.0)
     with pytest.raises(Unseen, match="not seen in -1 s"):
         seen(tree, "~/**")
+
+
+def test_a_variable_counts_by_its_value() -> None:
+    values: list[dict[str, str]] = [{}, {"A": ""}, {"A": "1"}, {"A": "2"}]
+    assert len({fingerprint(("env:A",), env) for env in values}) == len(values)
+    assert fingerprint(("env:A",), {"B": "1"}) == fingerprint(("env:A",), {"B": "2"})

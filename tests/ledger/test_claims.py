@@ -23,6 +23,7 @@ from zdeferd.model import (
     Scope,
     State,
     Trigger,
+    inputs_of,
 )
 from zdeferd.telemetry import projection
 
@@ -176,7 +177,21 @@ def test_the_fingerprint_is_taken_with_the_shells_environment(ledger: Ledger) ->
 
     f = job("f", Scope.CHANGE, watch=("command:git",))
     claims.take_visit(ledger, visit(), facts(f, fingerprint=look))
-    assert asked == [(("command:git",), "/bin")]
+    assert asked == [(inputs_of(f), "/bin")]
+    assert inputs_of(f)[0] == "command:git"
+
+
+def test_a_change_of_the_definition_is_a_change(ledger: Ledger) -> None:
+    def look(watch: tuple[str, ...], env: Mapping[str, str]) -> str:
+        return repr(watch)
+
+    found = []
+    f = job("f", Scope.CHANGE, watch=("/x",))
+    changed = (f, f, with_(f, run=Code("other")), with_(f, output="/y"))
+    for number, one in enumerate(changed):
+        seen = facts(one, fingerprint=look)
+        found.append(keys(claims.take_visit(ledger, visit(f"n{number}"), seen)))
+    assert found == [["change:1"], [], ["change:2"], ["change:3"]]
 
 
 def test_an_empty_postprompt_batch_is_still_a_batch(ledger: Ledger) -> None:

@@ -55,6 +55,11 @@ def test_a_look_depends_on_the_path_only_where_a_command_is_watched() -> None:
     assert look_of(("command:a",), {"PATH": "/bin"}) == Look(("command:a",), "/bin")
 
 
+def test_a_look_depends_on_the_variables_that_are_watched() -> None:
+    env = {"A": "1", "B": "2"}
+    assert look_of(("env:A", "env:NO"), env) == Look(("env:A", "env:NO"), "", (("A", "1"),))
+
+
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("gate")
 async def test_a_quick_look_is_taken_anew_each_time() -> None:

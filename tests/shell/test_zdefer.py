@@ -53,6 +53,7 @@ ACCEPTED = {
     "zdefer add a --once-per change --watch=x/y --watch=./~z --watch '/a b/$c' -- f": [
         *("watch=HOME/x/y", "watch=HOME/./~z", "watch=/a b/$c")
     ],
+    "zdefer add a --once-per change --watch env:X -- f": ["watch=env:X", "env=X", "--", "f"],
     "zdefer add a --env X --env Y -f f -f g -- f": ["env=X", "env=Y", "function=f", "function=g"],
     "zdefer add a -- --on idle": ["add", "a", "--", "--on", "idle"],
     f"zdefer add {'x' * 64} -- f": ["x" * 64],

@@ -2,7 +2,7 @@
 
 Of each file: its real path, size, modification time (ns) and inode; no content is read. A
 glob is the files that it matches now, `command:NAME` the program in the shell's PATH,
-behind all symlinks. A missing file is a state of its own.
+behind all symlinks, `env:NAME` the value of a variable. A missing file is a state of its own.
 
 Blocks on the file system, on a dead mount for ever: runs/looks.py has it done by another
 thread. A glob that goes on for too long, or through too many files, raises Unseen. `**` goes
@@ -45,6 +45,10 @@ def _states(word: str, env: Mapping[str, str], walk: "_Walk") -> Iterator[str]:
     if colon and scheme == "command":
         found = find_command(name, env.get("PATH", ""))
         yield _state(found) if found else "absent"
+    elif colon and scheme == "env":
+        yield f"set {env[name]}" if name in env else "not set"
+    elif colon and scheme == "definition":
+        return  # the word itself counts
     elif glob.has_magic(word):
         for path in sorted(walk.matches(word)):
             yield _state(path)

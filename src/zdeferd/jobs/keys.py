@@ -202,6 +202,8 @@ def _watch(value: object, home: str) -> tuple[str, ...]:
 
 def _watched(word: str, home: str) -> str:
     scheme, colon, name = word.partition(":")
+    if colon and scheme == "env":
+        return f"env:{next(iter(_variables({name: ''}, home)))}"
     if not (colon and scheme == "command"):
         return parse_path(word, home)
     if not name or "/" in name:
@@ -252,7 +254,9 @@ JOB_KEYS: dict[str, Key] = {
     ),
     "on": Key("on", f"an array of triggers: {_TRIGGERS}", _triggers),
     "once_per": Key("once_per", f"one of {_SCOPES}", _scope),
-    "watch": Key("watch", f"an array of 'command:NAME', globs or files, each {_PATH}", _watch),
+    "watch": Key(
+        "watch", f"an array of 'command:NAME', 'env:NAME', globs or files, each {_PATH}", _watch
+    ),
     "after": Key("after", "an array of ids of jobs", _ids),
     "timeout": Key("timeout_s", f"{_DURATION}, at least 0.1 s", _bounded(parse_duration, 0.1)),
     "idempotent": Key("idempotent", "true or false", _flag),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..errors import LedgerError
 from ..machine.processes import may_listen, may_live
-from ..model import Batch, Claimed, Facts, Job, Run, Scope, Sink, Trigger, Work
+from ..model import Batch, Claimed, Facts, Job, Run, Scope, Sink, Trigger, Work, inputs_of
 from ..rules.scopes import aside_key, change_key, request_key, scope_key
 from ..telemetry import projection
 from . import outcomes
@@ -121,7 +121,7 @@ def _registered(ledger: Ledger, shell: Shell, facts: Facts) -> list[Registration
 
 
 def _seen(job: Job, env: Mapping[str, str], facts: Facts) -> bool:
-    return job.once_per is not Scope.CHANGE or facts.fingerprint(job.watch, env) is not None
+    return job.once_per is not Scope.CHANGE or facts.seen(job, env) is not None
 
 
 def take_late(ledger: Ledger, nonce: str, facts: Facts) -> Claimed:
@@ -193,7 +193,8 @@ def idle_waits(ledger: Ledger, facts: Facts) -> bool:
 def idle_watching(ledger: Ledger, facts: Facts) -> list[tuple[tuple[str, ...], dict[str, str]]]:
     """Return what the idle jobs watch, each with the environment of its shell."""
     candidates = _idle_candidates(ledger, facts, None)
-    return [(job.watch, shell.env) for shell, job in candidates if job.once_per is Scope.CHANGE]
+    changing = [(shell, job) for shell, job in candidates if job.once_per is Scope.CHANGE]
+    return [(inputs_of(job), shell.env | job.env) for shell, job in changing]
 
 
 def idle_daily(ledger: Ledger, facts: Facts) -> bool:
@@ -251,7 +252,7 @@ def _due(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
         due = Due(scope_key(job.once_per, shell.nonce, facts.boot, facts.day))
     else:
         seen, generation = ledger.fingerprint(job.id)
-        now = facts.fingerprint(job.watch, shell.env)
+        now = facts.seen(job, shell.env)
         if now is None or now == seen:
             return None
         due = Due(change_key(generation + 1), now, generation + 1)

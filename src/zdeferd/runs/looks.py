@@ -16,7 +16,7 @@ from threading import Thread
 from typing import NamedTuple
 
 from ..jobs.fingerprint import Unseen, fingerprint
-from ..model import Job, Scope
+from ..model import Job, Scope, inputs_of
 
 WAIT_S = 0.5
 """How long a visit's answer may wait for looks."""
@@ -36,17 +36,22 @@ class Look(NamedTuple):
     watch: tuple[str, ...]
     path: str
     """PATH, where a command is watched."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """Names and values of the variables that are watched and set."""
 
 
 def look_of(watch: tuple[str, ...], env: Mapping[str, str]) -> Look:
     """Return the look at `watch` for a shell with this environment."""
     commands = any(word.startswith("command:") for word in watch)
-    return Look(watch, env.get("PATH", "") if commands else "")
+    named = [word.removeprefix("env:") for word in watch if word.startswith("env:")]
+    variables = tuple((name, env[name]) for name in named if name in env)
+    return Look(watch, env.get("PATH", "") if commands else "", variables)
 
 
 def looks_for(jobs: Iterable[Job], env: Mapping[str, str]) -> set[Look]:
     """Return the looks that claims of `jobs` depend on."""
-    return {look_of(job.watch, env) for job in jobs if job.once_per is Scope.CHANGE}
+    changing = [job for job in jobs if job.once_per is Scope.CHANGE]
+    return {look_of(inputs_of(job), {**env, **job.env}) for job in changing}
 
 
 class Seen(dict[Look, str]):
@@ -144,7 +149,7 @@ class Looks:
         """Take the look, in a thread of its own."""
         found, reason = None, ""
         try:
-            found = fingerprint(look.watch, {"PATH": look.path})
+            found = fingerprint(look.watch, {"PATH": look.path} | dict(look.variables))
         except Unseen as error:
             reason = str(error)
         except Exception as error:  # noqa: BLE001 - one job's files are no reason to end

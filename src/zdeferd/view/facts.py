@@ -13,7 +13,7 @@ from ..ledger.reading import View
 from ..machine.boot import boot_id, day_in
 from ..machine.lock import daemon_pid
 from ..machine.paths import daemon_zone
-from ..model import Batch, Scope, Sink, State, Trigger
+from ..model import Batch, Scope, Sink, State, Trigger, inputs_of
 from ..rules import schedule, scopes
 from .jobs import Declared, declared
 from .live import as_found
@@ -106,7 +106,7 @@ def _inputs(job: Job | None, env: Mapping[str, str]) -> tuple[str, str | None]:
 
     def look() -> None:
         try:
-            found.append(fingerprint(job.watch, env))
+            found.append(fingerprint(inputs_of(job), {**env, **job.env}))
         except Unseen as error:
             reasons.append(error.found)
 
