@@ -150,3 +150,47 @@ def test_a_variable_counts_by_its_value() -> None:
     values: list[dict[str, str]] = [{}, {"A": ""}, {"A": "1"}, {"A": "2"}]
     assert len({fingerprint(("env:A",), env) for env in values}) == len(values)
     assert fingerprint(("env:A",), {"B": "1"}) == fingerprint(("env:A",), {"B": "2"})
+
+
+def test_of_a_time_in_whole_seconds_the_content_counts(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+
+    def seen(text: str, mtime_ns: int) -> str:
+        file.write_text(text)  # the same inode and size
+        os.utime(file, ns=(mtime_ns, mtime_ns))
+        return fingerprint((str(file),), {})
+
+    assert seen("one", 1_000_000_000) != seen("two", 1_000_000_000)
+    assert seen("one", 1_000_000_000) == seen("one", 1_000_000_000)
+    assert seen("one", 1_000_000_001) == seen("two", 1_000_000_001), (
+        "a time with a fraction is trusted"
+    )
+
+
+def test_a_file_that_cannot_be_read_is_seen_all_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("one")
+    os.utime(file, (1, 1))
+    readable = fingerprint((str(file),), {})
+    file.unlink()
+    os.mkfifo(file)
+    os.utime(file, (1, 1))
+    assert fingerprint((str(file),), {}) != readable
+
+
+def test_what_is_read_of_many_files_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        (tmp_path / name).write_text("one")
+        os.utime(tmp_path / name, (1, 1))
+    monkeypatch.setattr(module, "MOST_READ_IN_ALL", 2 * 4096)
+    read: list[str] = []
+
+    def content(path: str) -> str:
+        read.append(path)
+        return ""
+
+    monkeypatch.setattr(module, "_content", content)
+    fingerprint((f"{tmp_path}/*",), {})
+    assert read == [f"{tmp_path}/a", f"{tmp_path}/b"]

@@ -1,6 +1,8 @@
 """Computes a short text of the watched inputs of a job, which differs when they do.
 
-Of each file: its real path, size, modification time (ns) and inode; no content is read. A
+Of each file: its real path, size, modification time (ns) and inode. A time in whole seconds comes
+from an archive, a store of packages or a file system without fractions, and may stay the same when
+the content changes: of such a file the content counts too, as far as MOST_READ_IN_ALL goes. A
 glob is the files that it matches now, `command:NAME` the program in the shell's PATH,
 behind all symlinks, `env:NAME` the value of a variable. A missing file is a state of its own.
 
@@ -15,6 +17,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Mapping
 
@@ -24,6 +27,11 @@ from .environment import absolute_folders
 MOST_FILES = 50_000
 """Names that the globs of one job may have to look at."""
 LIMIT_S = 5.0
+MOST_READ = 1 << 20
+"""Bytes of one file."""
+MOST_READ_IN_ALL = 16 << 20
+_LEAST_READ = 4096
+"""As much counts for each file, so that their number is bounded too."""
 
 
 class Unseen(ZdeferdError):
@@ -44,19 +52,19 @@ def _states(word: str, env: Mapping[str, str], walk: "_Walk") -> Iterator[str]:
     scheme, colon, name = word.partition(":")
     if colon and scheme == "command":
         found = find_command(name, env.get("PATH", ""))
-        yield _state(found) if found else "absent"
+        yield _state(found, walk) if found else "absent"
     elif colon and scheme == "env":
         yield f"set {env[name]}" if name in env else "not set"
     elif colon and scheme == "definition":
         return  # the word itself counts
     elif glob.has_magic(word):
         for path in sorted(walk.matches(word)):
-            yield _state(path)
+            yield _state(path, walk)
     else:
-        yield _state(word)
+        yield _state(word, walk)
 
 
-def _state(path: str) -> str:
+def _state(path: str, walk: "_Walk") -> str:
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -64,7 +72,25 @@ def _state(path: str) -> str:
     except OSError as error:
         return f"{path} {error.strerror}"
     real = os.path.realpath(path)
-    return f"{real} {found.st_size} {found.st_mtime_ns} {found.st_ino}"
+    text = f"{real} {found.st_size} {found.st_mtime_ns} {found.st_ino}"
+    has_fraction = found.st_mtime_ns % 1_000_000_000
+    if stat.S_ISREG(found.st_mode) and not has_fraction and walk.may_read(found.st_size):
+        return f"{text} {_content(real)}"
+    return text
+
+
+def _content(path: str) -> str:
+    """Return a digest of the first MOST_READ bytes of a file."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        return f"{error.strerror}"
+    try:
+        return hashlib.blake2b(os.read(fd, MOST_READ), digest_size=16).hexdigest()
+    except OSError as error:
+        return f"{error.strerror}"
+    finally:
+        os.close(fd)
 
 
 def find_command(name: str, path: str) -> str | None:
@@ -77,6 +103,15 @@ class _Walk:
 
     def __init__(self) -> None:
         self._files, self._end, self._word = 0, time.monotonic() + LIMIT_S, ""
+        self._room = MOST_READ_IN_ALL
+
+    def may_read(self, size: int) -> bool:
+        """Take the bytes of a file from what may be read; False: too few are left."""
+        bytes_read = max(_LEAST_READ, min(size, MOST_READ))
+        if bytes_read > self._room:
+            return False
+        self._room -= bytes_read
+        return True
 
     def matches(self, word: str) -> set[str]:
         """Return the paths that the absolute glob `word` matches. Unseen."""
