@@ -4,12 +4,22 @@ import re
 import shutil
 from pathlib import Path
 
+import psutil
 import pytest
 from support.documented import documented, keys
 from support.user import Result, User, call
 
 from zdeferd.perf.starts import trace
-from zdeferd.perf.starts.trace import MARK, by_line, by_plugin, events, hint, tree
+from zdeferd.perf.starts.trace import (
+    MARK,
+    Run,
+    by_line,
+    by_plugin,
+    events,
+    hint,
+    tree,
+    typical,
+)
 
 needs_zsh = pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
 
@@ -101,6 +111,26 @@ def test_odd_traces() -> None:
     assert tree([], 1, 2, 0).total_ms == pytest.approx(1000)
 
 
+def run(*instants: float, line: int = 1) -> Run:
+    """A run from 0 whose commands begin at these instants; the last is its end."""
+    text = "".join(command(at, 1, line + number, "x") for number, at in enumerate(instants[:-1]))
+    return Run(events(text), 0.0, instants[-1])
+
+
+def test_each_command_takes_its_median_over_the_starts() -> None:
+    runs = [run(1, 2, 9, 10), run(1, 2, 3, 4), run(1, 5, 6, 7)]
+    found = typical(runs)
+    assert [event.at for event in found.events] == [1, 2, 3]
+    assert (found.began, found.ended) == (0, 4)
+
+
+def test_a_start_that_ran_other_commands_is_left_out() -> None:
+    found = typical([run(1, 2, 3), run(1, 9, 20, line=7), run(1, 9, 20, line=8)])
+    assert [event.at for event in found.events] == [1, 2]
+    assert found.ended == 3
+    assert typical([Run([], 0.0, 1.0)]) == Run([], 0.0, 1.0)
+
+
 # --- with a real shell ---------------------------------------------------------
 
 
@@ -156,6 +186,48 @@ def test_a_table_and_a_tree(user: User) -> None:
     tree_text = blame(folder, "--tree", "--least", "30").out
     assert re.search(r"(?m)^2\d\d\.\d\d \(\d\.\d\d\)  ~/dots/.zshrc:7  outer$", tree_text)
     assert re.search(r"(?m)^    \d+\.\d\d \(\d+\.\d\d\)  ~/dots/.zshrc:3  zselect -t 8$", tree_text)
+
+
+BAD = {
+    "no prompt": "zmodload zsh/zselect; while :; do zselect -t 100; done\n",
+    "exits": "exit 3\n",
+    "asks": "read -q '?Update? [y/N] '\n",
+    "prints for ever": "while :; do print -r -- ${(l:200::x:)}; done\n",
+}
+
+
+@needs_zsh
+@pytest.mark.parametrize("zshrc", BAD.values(), ids=BAD)
+def test_a_configuration_without_a_prompt_is_named_and_ended(user: User, zshrc: str) -> None:
+    folder = user.root / "dots"
+    folder.mkdir()
+    (folder / ".zshrc").write_text(zshrc)
+    page = user.root / "page.html"
+    for verb in (["blame", str(folder)], ["compare", str(folder), str(folder), "-n", "2"]):
+        retries = ["--retries", "0"] if verb[0] == "compare" else []
+        result = call("perf", *verb, "--timeout", "1s", "--html", str(page), *retries)
+        assert result.code == 1
+        assert "no prompt" in result.err
+        assert psutil.Process().children(recursive=True) == []
+        assert not page.exists()
+
+
+@needs_zsh
+@pytest.mark.parametrize(
+    "zshrc",
+    [
+        "setopt prompt_subst; PROMPT='$RANDOM$(:)> '\n",
+        "PROMPT='p> '; print -n 'p> '; zmodload zsh/zselect; zselect -t 5; print -n $'\\r'\n",
+    ],
+    ids=["changes on each draw", "instant prompt"],
+)
+def test_prompts_that_are_odd(user: User, zshrc: str) -> None:
+    folder = user.root / "dots"
+    folder.mkdir()
+    (folder / ".zshrc").write_text(zshrc)
+    assert blame(folder, "--json").document["commands"] >= 1
+    compared = call("perf", "compare", str(folder), str(folder), "-n", "2", "--json")
+    assert (compared.code, len(compared.document["a"]["values"])) == (0, 2)
 
 
 @needs_zsh

@@ -2,8 +2,9 @@
 
 The trace is zsh's own (`-x`), with a PS4 that says time, depth, file and line; it goes to a file
 as standard error, so the configuration is not changed and the terminal shows none of it. Its cost
-for each command is what the traced start took longer than one without, divided by the commands.
-Several starts of each kind are made, because a busy machine slows some of them down.
+for each command is what a traced start takes longer than one without, divided by the commands.
+Several starts of each kind are made in turns; each command takes its median over them, and the
+time in which a start without a trace waited for a processor does not count.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from statistics import median
 from typing import NamedTuple
 
 from ...errors import ZdeferdError
 from . import trace
 from .capture import Plan, environment, find_zsh
-from .lags import Shell, first_prompt
+from .lags import Shell
 from .terminal import Late, Terminal
 
 COMMANDS = 2000
 CALIBRATION_S = 30
-STARTS = 4
-"""Starts with a trace, and as many without: the quickest of each is the least disturbed."""
+STARTS = 5
+"""Starts with a trace, and as many without."""
 MOST_TIMES = 3.0
 """A command's trace costs at most so many times that of `:`; more is the machine's noise."""
 
@@ -40,33 +42,54 @@ def blame(plan: Plan, env: Mapping[str, str]) -> Blamed:
     """Trace one start. ZdeferdError where no prompt came, or the trace was switched off."""
     zsh = find_zsh(env)
     with tempfile.TemporaryDirectory(prefix="zdeferd-perf.") as folder:
-        path = f"{folder}/trace"
         limit = MOST_TIMES * overhead_ms(zsh, folder)
         own = environment(env, plan.zdotdir, f"{folder}/log", False)
-        ahead = time.time() - time.monotonic()
         try:
-            shell = Shell(zsh, own, f"{folder}/log", plan.limit_s)
-            plain_ms = min(first_prompt(shell) for _ in range(STARTS))
-            traced = shell._replace(env=own | {"PS4": trace.PS4})
-            began, drawn, best = min(
-                (_traced(traced, f"{path}{number}") for number in range(STARTS)),
-                key=lambda one: one[1] - one[0],
-            )
+            plain, traced = _starts(Shell(zsh, own, f"{folder}/log", plan.limit_s), folder)
         except Late as late:
             raise ZdeferdError(f"no prompt to blame anything for: {late}") from None
-        with open(best, encoding="utf-8", errors="replace") as file:
-            found = trace.events(file.read())
-    if not found:
+        ahead = time.time() - time.monotonic()
+        runs = [_run(start, ahead) for start in traced]
+    best = trace.typical(runs)
+    if not best.events:
         raise ZdeferdError("the trace is empty", "does the configuration set PS4, or no_xtrace?")
-    longer = (drawn - began) * 1000 - plain_ms
-    overhead = min(limit, max(0.0, longer / len(found)))
-    return Blamed(trace.tree(found, began + ahead, drawn + ahead, overhead), overhead, len(found))
+    longer = best.ended - best.began - median(map(_undisturbed_s, plain))
+    overhead = min(limit, max(0.0, longer * 1000 / len(best.events)))
+    return Blamed(trace.tree(*best, overhead), overhead, len(best.events))
 
 
-def _traced(shell: Shell, path: str) -> tuple[float, float, str]:
-    """Trace one start into a file; -> when it began, when its prompt was drawn, the file."""
-    with Terminal([shell.zsh, "-ix"], shell.env, shell.limit_s, path) as terminal:
-        return terminal.started, terminal.prompt(), path
+class _Start(NamedTuple):
+    """When a start began and drew its prompt, how long it waited, and the file of its trace."""
+
+    began: float
+    drawn: float
+    waited_s: float
+    path: str
+
+
+def _starts(shell: Shell, folder: str) -> tuple[list[_Start], list[_Start]]:
+    """Make starts without and with a trace, in turns. Late."""
+    traced = shell._replace(env=dict(shell.env) | {"PS4": trace.PS4})
+    pairs = [
+        (_start(shell, "-i", ""), _start(traced, "-ix", f"{folder}/trace{number}"))
+        for number in range(STARTS)
+    ]
+    return [plain for plain, _ in pairs], [start for _, start in pairs]
+
+
+def _start(shell: Shell, option: str, path: str) -> _Start:
+    with Terminal([shell.zsh, option], shell.env, shell.limit_s, path) as terminal:
+        drawn = terminal.prompt()
+        return _Start(terminal.started, drawn, terminal.waited_s(), path)
+
+
+def _undisturbed_s(start: _Start) -> float:
+    return start.drawn - start.began - start.waited_s
+
+
+def _run(start: _Start, ahead: float) -> trace.Run:
+    with open(start.path, encoding="utf-8", errors="replace") as file:
+        return trace.Run(trace.events(file.read()), start.began + ahead, start.drawn + ahead)
 
 
 def overhead_ms(zsh: str, folder: str) -> float:

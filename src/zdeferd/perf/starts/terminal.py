@@ -112,6 +112,14 @@ class Terminal:
             self._take(left if self._end >= 0 else min(left, TURN_S))
         return time.monotonic()
 
+    def waited_s(self) -> float:
+        """Return how long the program was ready but waited for a processor; 0 if unknown."""
+        try:
+            with open(f"/proc/{self.pid}/schedstat", encoding="ascii") as file:
+                return int(file.read().split()[1]) / 1e9
+        except OSError:  # macOS, or a kernel without it
+            return 0.0
+
     def _left(self, what: str) -> float:
         """Return the seconds left; Late at the limit, or where the program has ended."""
         if self._reaped():

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median_low
 from typing import NamedTuple
 
 MARK = "\x1d"
@@ -82,6 +84,37 @@ def _shown(rest: str) -> str:
     """Return the command's text, on one line and cut."""
     first = rest.partition("\n")[0].strip()
     return "".join(c if c.isprintable() else " " for c in first)[:LONGEST_TEXT]
+
+
+class Run(NamedTuple):
+    """The commands of one traced start, and from when to when it lasted (epoch seconds)."""
+
+    events: list[Event]
+    began: float
+    ended: float
+
+
+def typical(runs: Sequence[Run]) -> Run:
+    """Return the quickest run, with the median time of each command over runs of the same ones."""
+    cut = [run._replace(events=[e for e in run.events if e.at < run.ended]) for run in runs]
+    best = min(cut, key=lambda run: run.ended - run.began)
+    same = [run for run in cut if _places(run) == _places(best)]
+    at, made = best.began, []
+    for event, *took in zip([None, *best.events], *map(_durations, same), strict=True):
+        if event:
+            made.append(event._replace(at=at))
+        at += median_low(took)
+    return Run(made, best.began, at)
+
+
+def _places(run: Run) -> list[tuple[int, str, int]]:
+    return [(event.depth, event.file, event.line) for event in run.events]
+
+
+def _durations(run: Run) -> list[float]:
+    """Return the seconds until the first command, then those of each command."""
+    instants = [run.began, *(event.at for event in run.events), run.ended]
+    return [after - before for before, after in pairwise(instants)]
 
 
 def tree(found: Sequence[Event], began: float, ended: float, overhead_ms: float) -> Node:
