@@ -74,8 +74,12 @@ def test_all_is_killed_at_once(
     spawner: Spawner, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tree that forks without end, at its time limit."""
-    code = "import os, signal; signal.signal(15, signal.SIG_IGN); [os.fork() for _ in range(4)]"
-    argv = [sys.executable, "-I", "-S", "-c", f"{code}\nwhile True: os.fork() or os._exit(0)"]
+    code = (
+        "import os, signal, time; signal.signal(15, signal.SIG_IGN); [os.fork() for _ in range(4)]"
+    )
+    # Each of the 16 waits before it forks: else the machine has no process left for others.
+    chain = "while True:\n  time.sleep(0.02)\n  os.fork() or os._exit(0)"
+    argv = [sys.executable, "-I", "-S", "-c", f"{code}\n{chain}"]
     run = spawner.start(argv=argv, cgroup=str(base), timeout_ms=500, grace_ms=100)
     assert run.outcome()["ended_by"] == "timeout"
     until(lambda: not (base / "runs/1.1").exists())
