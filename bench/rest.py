@@ -78,8 +78,9 @@ def measure(stage: Stage) -> list[Figure]:
         )
     ]
     with ExitStack() as stack:
-        pids = _contestants(stage, stack)
-        time.sleep(min(3.0, stage.size.rest_s))  # the work of starting is over
+        roots = _contestants(stage, stack)
+        time.sleep(min(3.0, stage.size.rest_s))  # the work of starting is over, runners are gone
+        pids = {name: _family(root) for name, root in roots.items()}
         before = {name: _rest(processes) for name, processes in pids.items()}
         time.sleep(stage.size.rest_s)
         for name, processes in pids.items():
@@ -92,7 +93,7 @@ def measure(stage: Stage) -> list[Figure]:
     return [*figures, _after_idle_exit(stage)]
 
 
-def _contestants(stage: Stage, stack: ExitStack) -> dict[str, list[int]]:
+def _contestants(stage: Stage, stack: ExitStack) -> dict[str, int]:
     daemon = stage.daemon()
     stack.callback(stage.close, daemon)
     assert daemon.process is not None
@@ -103,14 +104,13 @@ def _contestants(stage: Stage, stack: ExitStack) -> dict[str, list[int]]:
     router = stage.root / "router.py"
     router.write_text(ROUTER_CODE)
     python = [sys.executable, str(router), f"{stage.root}/router.sock"]
-    found = {US: _family(daemon.process.pid), ROUTER: [_start(stage, stack, python)]}
+    found = {US: daemon.process.pid, ROUTER: _start(stage, stack, python)}
     for name, path in stage.peers.supervisors.items():
         conf = stage.root / f"{name}.conf"
         text = SUPERVISORD_CONF if name == "supervisord" else CIRCUS_INI
         conf.write_text(text.format(root=stage.root))
         words = [path, *(["-c"] if name == "supervisord" else []), str(conf)]
-        pid = _start(stage, stack, words)
-        found[name] = [pid]
+        found[name] = _start(stage, stack, words)
     return found
 
 
