@@ -88,7 +88,6 @@ BREAKS: tuple[tuple[str, Callable[[Arena], None]], ...] = (
         "an_output_is_whole_and_published",
         edit("made/value.zsh", lambda text: text[:100]),
     ),
-    ("an_output_is_whole_and_published", edit("made/value.zsh", lambda text: "made=x\n" * 2000)),
     ("an_output_is_whole_and_published", lambda arena: (arena.home / "made/value.zsh").unlink()),
     ("nothing_is_left_behind", edit("stderr", lambda text: text + "Traceback")),
 )
