@@ -113,7 +113,7 @@ def cpu_ms(group: str) -> dict[str, object]:
     if not group:
         return {}
     try:
-        with open(f"{group}/cpu.stat", encoding="ascii") as file:
+        with open(f"{group}/cpu.stat", encoding="utf-8") as file:
             told = dict(line.split() for line in file)
         return {f"cpu_{name}_ms": round(int(told[f"{name}_usec"]) / 1000) for name in _TIMES}
     except (OSError, ValueError, KeyError):
@@ -145,7 +145,7 @@ def _write(path: str, data: bytes) -> None:
 
 
 def _pids(group: str) -> list[int]:
-    with open(f"{group}/cgroup.procs", encoding="ascii") as file:
+    with open(f"{group}/cgroup.procs", encoding="utf-8") as file:
         return [int(line) for line in file]
 
 

@@ -13,7 +13,6 @@ import os
 from contextlib import suppress
 from typing import cast
 
-from ..attempts.records import JOB_LOCK, LOCK, open_file
 from ..machine.lock import daemon_pid
 
 TYPE_CHECKING = False
@@ -81,8 +80,10 @@ def cost_document(cost: LiveCost | None) -> dict[str, int] | None:
 
 
 def _look(folder: str, attempt: int) -> dict[str, Any]:
+    from ..attempts import records  # 2 ms, which most calls do not pay
+
     try:
-        lock = open_file(f"{folder}/{LOCK}", os.O_RDONLY)
+        lock = records.open_file(f"{folder}/{records.LOCK}", os.O_RDONLY)
     except OSError:
         return {"found": "not_started"}
     try:
@@ -96,7 +97,7 @@ def _look(folder: str, attempt: int) -> dict[str, Any]:
 
 
 def _without_runner(folder: str, attempt: int) -> dict[str, Any]:
-    from ..attempts import records  # most calls do not need it
+    from ..attempts import records
 
     if outcome := records.outcome(folder, attempt):
         told = {name: outcome[name] for name in (*records.COUNTS, "started_at", "ended_at")}
@@ -106,7 +107,9 @@ def _without_runner(folder: str, attempt: int) -> dict[str, Any]:
     if not records.marks(folder, attempt):
         return {"found": "not_started"}
     with suppress(OSError):
-        job_lock = open_file(f"{folder}/{JOB_LOCK}", os.O_RDONLY)  # the job's own, inherited
+        job_lock = records.open_file(
+            f"{folder}/{records.JOB_LOCK}", os.O_RDONLY
+        )  # the job's own, inherited
         try:
             if not _free(job_lock):
                 return {"found": "running"}
