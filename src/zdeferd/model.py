@@ -18,7 +18,7 @@ ID_PATTERN = r"[a-z0-9][a-z0-9-]{0,63}"
 
 
 class Trigger(StrEnum):
-    """What makes a job due."""
+    """The trigger that makes a job due."""
 
     POSTPROMPT = "postprompt"
     IDLE = "idle"
@@ -81,7 +81,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 1
     """At most this many process starts; above 1 only for an idempotent job."""
     background: bool = False
-    """What outlives the main process is left alone."""
+    """Processes that outlive the main process go on."""
     output: str = ""
     """Where its stdout is published; empty: nowhere."""
     empty: bool = False
@@ -132,7 +132,7 @@ class Sink(Struct, frozen=True):
 
 
 class Work(Struct, frozen=True, omit_defaults=True):
-    """All that is needed to execute a run, frozen at its claim."""
+    """The data that executes a run, frozen at its claim."""
 
     job: Job
     env: dict[str, str]
@@ -140,7 +140,7 @@ class Work(Struct, frozen=True, omit_defaults=True):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """What one event claimed, reported together."""
+    """The runs that one event claimed, reported together."""
 
     id: int
     trigger: Trigger
@@ -152,7 +152,7 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 class BatchTotals(NamedTuple):
-    """What a batch has come to: counts of runs, and wall time in ms."""
+    """The state of a batch: counts of runs, and wall time in ms."""
 
     live: int
     tasks: int
@@ -189,7 +189,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class Cost(Struct, frozen=True, kw_only=True):
-    """What a run's whole process tree used (getrusage(2), RUSAGE_CHILDREN).
+    """The cost of a run's whole process tree (getrusage(2), RUSAGE_CHILDREN).
 
     `max_rss_kib` is of the largest single process and has a floor of the runner's
     own size (about 10 MiB). Block counts are 512-byte units that reached a device.
@@ -253,7 +253,7 @@ class Rotation(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """What claims depend on besides the ledger."""
+    """The values that claims depend on besides the ledger."""
 
     now: float
     boot: str
@@ -272,7 +272,7 @@ class Facts:
 
 @dataclass
 class Claimed:
-    """What a transaction claimed: for the dispatcher's picture and the answer."""
+    """The runs that a transaction claimed: for the dispatcher's picture and the answer."""
 
     runs: list[Run] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)

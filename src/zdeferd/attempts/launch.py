@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     class Wanted(TypedDict):
-        """What publish.py makes of a job's stdout."""
+        """The instructions for attempts/publish.py; None: stdout is not published."""
 
         path: str
         """Absolute."""
@@ -74,7 +74,7 @@ GIVEN = {
     "GIT_CONFIG_KEY_0": "gc.autoDetach",
     "GIT_CONFIG_VALUE_0": "false",
 }
-"""What every job has in its environment; the request's own wins.
+"""The variables of every job's environment; the request's own win.
 
 No prompts, because no user would see them. No connection of a job's ssh that the user's own ssh
 would share, because it ends with the job. No git that goes on behind the job, which ends it.

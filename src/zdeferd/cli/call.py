@@ -73,7 +73,7 @@ class Call:
 
     @property
     def watched(self) -> bool:
-        """Whether a person at a terminal waits for the answer."""
+        """True where a person at a terminal waits for the answer."""
         return sys.stderr.isatty() and not self.args.json and self.env.get("TERM") != "dumb"
 
     def progress(self, line: str) -> None:

@@ -33,7 +33,7 @@ class Cancelled(NamedTuple):
     run: int
     job: str
     ended_before: bool
-    """It had an outcome before it was to be cancelled."""
+    """True where the run had an outcome before the cancellation."""
     outcome: str
     rc: int | None
 

@@ -68,7 +68,7 @@ def perform(call: Call) -> int:
 
 
 class Ran(NamedTuple):
-    """What a run runs, as it was when the run was claimed."""
+    """Return the command of a run, as it was at the claim."""
 
     command: str | None
     """None: it is not known any more."""

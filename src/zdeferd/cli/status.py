@@ -35,7 +35,7 @@ _NOW = ("running", "cancelling", "waiting", "ended", "vanished")
 
 
 class Status(NamedTuple):
-    """All that `status` shows, but for the paths."""
+    """The content of `status`, without the paths."""
 
     pid: int | None
     """The daemon's; 0: it has not written it yet; None: no daemon runs."""

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Removal(NamedTuple):
-    """What was removed (dry run: would be), and what remains."""
+    """The paths that were removed (dry run: would be), and those that remain."""
 
     dry_run: bool
     changed: list[str]

@@ -23,7 +23,7 @@ from .findings import Check, Finding, Level, Scene, refused
 
 ZSH_NEEDED = (5, 8)
 MODULES = ("zsh/net/socket", "zsh/system", "zsh/zselect", "zsh/zle")
-"""What the shim loads."""
+"""The modules that the shim loads."""
 ASK_ZSH = 'print -r -- $ZSH_VERSION; for m in "$@"; do zmodload -s $m || print -r -- $m; done'
 PYTHON_NEEDED = (3, 11)
 

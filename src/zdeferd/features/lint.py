@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 CODE, QUOTED, EXPANSION, COMMENT = "c", "q", "x", "#"
-"""What a character is part of."""
+"""The kind of text that a character is part of."""
 
 
 class Finding(NamedTuple):

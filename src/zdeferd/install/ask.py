@@ -24,7 +24,7 @@ _STARTUP = (".zshenv", ".zprofile", ".zshrc", ".zlogin")
 
 
 class Loaded(NamedTuple):
-    """What an interactive shell says about the plugin."""
+    """The answer of an interactive shell about the plugin."""
 
     is_loaded: bool
     folder: str

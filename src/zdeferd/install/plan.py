@@ -45,7 +45,7 @@ CARRIED_ENV = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "ZDEFERD_SOCKET")
 
 @dataclass(frozen=True)
 class Host:
-    """What a plan depends on."""
+    """The facts that a plan depends on."""
 
     paths: Paths
     env: Mapping[str, str]

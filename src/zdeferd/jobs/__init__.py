@@ -1,1 +1,1 @@
-"""What may run, and where it is declared."""
+"""The jobs that may run, and their declarations."""

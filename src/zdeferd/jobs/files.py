@@ -70,7 +70,7 @@ class Configuration:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What was refused when the files were read last."""
+        """The problems of the last reading of the files."""
         return self._loaded.problems
 
     def refusal(self, job_id: str) -> Problem | None:

@@ -35,7 +35,7 @@ _LEAST_READ = 4096
 
 
 class Unseen(ZdeferdError):
-    """What a job watches cannot be looked at."""
+    """The inputs of a job cannot be looked at."""
 
 
 def fingerprint(watch: tuple[str, ...], env: Mapping[str, str]) -> str:

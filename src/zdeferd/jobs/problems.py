@@ -25,7 +25,7 @@ class Problem(NamedTuple):
     line: int = 0
     """Counted from 1; 0: not known."""
     remedy: str = ""
-    """What to do, where the file is refused before it is read."""
+    """The remedy, where the file is refused before it is read."""
 
     def __str__(self) -> str:
         if not self.expected:

@@ -1,4 +1,4 @@
-"""What a shell registered, from its words to values.
+"""Turns the words of a shell's registrations into values.
 
 A shell must be brief, so it sends what `zf::defer::register` and `zdefer` were called with much
 as it stands, and the functions that all of that can reach in one heap. What each job says, and
@@ -53,7 +53,7 @@ class Function(Struct, frozen=True):
 
     name: str
     body: str
-    """Its source, as `$functions` has it."""
+    """The source, as `$functions` has it."""
 
 
 class Register(Struct, frozen=True):

@@ -49,7 +49,7 @@ class Array(NamedTuple):
 
 
 class Equipment(NamedTuple):
-    """What else a shell has, and its job may need."""
+    """The modules, folders and functions of a shell that its job may need."""
 
     modules: tuple[str, ...] = ()
     """Of each its name and what it has enabled: `zsh/stat b:zstat`."""

@@ -1,1 +1,1 @@
-"""What is true, and how it is recorded."""
+"""Records and reads the durable state."""

@@ -23,7 +23,7 @@ class Arrival(ABC, Generic[T]):
     """One thing that arrived: its record in the ledger, and its effect after the commit."""
 
     has_happened = False
-    """It is a fact and not a request: its record is tried again until it is durable.
+    """True for a fact, not a request: its record is tried again until it is durable.
 
     Not after a WrongTransition, which the ledger would refuse every time.
     """

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
         sink: NotRequired[str]
         """Of a live run: its Sink as JSON."""
         found: NotRequired[str]
-        """What its folder says, where no daemon follows it (view/live.py)."""
+        """The verdict of its folder, where no daemon follows it (view/live.py)."""
 
     class DeclarationRow(TypedDict):
         """A row of `jobs`: the last declaration of a job by a shell."""
@@ -103,7 +103,7 @@ class View:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a ledger at all."""
+        """True where there is a ledger."""
         return self._connection is not None
 
     def live_runs(self) -> list[RunRow]:

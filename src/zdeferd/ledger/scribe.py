@@ -40,7 +40,7 @@ class Scribe:
 
     @property
     def resting(self) -> bool:
-        """Whether no line is being written."""
+        """True while no line is being written."""
         return self._writing is None or self._writing.done()
 
     def wake(self) -> None:
@@ -99,7 +99,7 @@ class _Lines:
         self._committer, self._journal = committer, journal
         self._paths: dict[int, str] = {}
         self._problems: dict[str, str] = {}
-        """What keeps lines out of a file, by its path."""
+        """The problems that keep lines out of a file, by its path."""
 
     def look_at(self, lines: Sequence[Line]) -> None:
         """Note which lines are open. A file that has none any more is mended."""

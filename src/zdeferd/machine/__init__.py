@@ -1,1 +1,1 @@
-"""What the machine says, and what is safely ours on it."""
+"""Reads the machine, and opens the paths on it that are safely ours."""

@@ -62,7 +62,7 @@ def may_listen(path: str) -> bool:
 
 
 class LiveCost(NamedTuple):
-    """What a process tree has used so far, at the instant of the look."""
+    """The use of a process tree so far, at the instant of the look."""
 
     cpu_s: float
     """User and system time, of processes that have ended as far as a parent reaped them."""

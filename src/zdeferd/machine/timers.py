@@ -72,7 +72,7 @@ class Alarm:
 
 class _Timer(Protocol):
     fired: bool
-    """It has called back since it was set, so it is not armed."""
+    """True once it has called back since it was set: it is not armed."""
 
     def set(self, at: float | None) -> None: ...
     def close(self) -> None: ...

@@ -32,7 +32,7 @@ class Rules(NamedTuple):
 
 
 class Baseline(NamedTuple):
-    """What a metric is compared with."""
+    """The values that a metric is compared with."""
 
     mean_ms: float
     median_ms: float
@@ -63,7 +63,7 @@ class Verdict(NamedTuple):
 
     @property
     def partial(self) -> bool:
-        """Whether a metric that was asked for is missing."""
+        """True where a metric that was asked for is missing."""
         return bool(self.missing)
 
 
@@ -171,7 +171,7 @@ def overall_line(verdict: Verdict) -> str:
 
 
 class Standing(NamedTuple):
-    """What the evidence folder adds to a status document."""
+    """The fields that the evidence folder adds to a status document."""
 
     folder: str
     streak: int

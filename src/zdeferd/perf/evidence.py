@@ -46,7 +46,7 @@ class Enforcement(NamedTuple):
 
 
 class State(NamedTuple):
-    """What the folder remembers; `runs` are status documents, newest last.
+    """The state of the folder; `runs` are status documents, newest last.
 
     Each run has two keys more: `segments`, its labels, and `synthetic`.
     `rows` are the rows of each log, by its path from the folder, that were added so far.
@@ -164,7 +164,7 @@ _OF_RUN = {
     "_debug": dict,
 }
 _OF_METRIC = {"status": str, **dict.fromkeys(("delta_pct", "mean_ms", "rsd_pct"), _NUMBER)}
-"""What is read of a run and of its metrics, and of which type it is."""
+"""The keys that are read of a run and of its metrics, with their types."""
 
 
 def _expect(known: dict[str, Any], kinds: Mapping[str, Any]) -> None:

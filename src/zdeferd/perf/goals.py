@@ -15,7 +15,7 @@ _CODES = {"WARN": WARNED, "FAIL": FAILED}
 
 
 class Goal(NamedTuple):
-    """What one goal does with a run.
+    """The treatment of a run under one goal.
 
     `strict`: synthetic data or a missing metric fails. `makes_baselines`: a metric without a
     baseline gets one; `only_complete`: only where nothing is missing. `flags`: those that the

@@ -26,7 +26,7 @@ class Criterion(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether it does not stand in the way."""
+        """True where it holds or does not apply."""
         return self.state != NO
 
     def line(self) -> str:
@@ -35,7 +35,7 @@ class Criterion(NamedTuple):
 
 
 class Outside(NamedTuple):
-    """What files say: metrics without a readable baseline, and what the sidecar and README say.
+    """The findings in files: metrics without a readable baseline, the sidecar, the README.
 
     None: there is no such file, or no markers in it.
     """

@@ -15,7 +15,7 @@ from ..model import Outcome, State
 
 
 class RunEvent(StrEnum):
-    """What can happen to a run."""
+    """An event in the life of a run."""
 
     DISPATCH = "dispatch"
     """The daemon decided to start an attempt."""
@@ -30,7 +30,7 @@ class RunEvent(StrEnum):
     CANCEL = "cancel"
     """Cancelled before its start."""
     MISS = "miss"
-    """Its conditions never held in time."""
+    """The conditions never held in time."""
 
 
 FIRST = State.CLAIMED

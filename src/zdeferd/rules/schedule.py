@@ -38,7 +38,7 @@ class Picture(Struct, frozen=True, kw_only=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """What `decide` found."""
+    """The result of `decide`."""
 
     dispatch: tuple[Run, ...] = ()
     miss: tuple[Run, ...] = ()

@@ -59,7 +59,7 @@ class Vanished:
     """The attempt started, and its runner is gone without a record."""
 
     reason: str = ""
-    """What the runner said of its own fault; empty: nothing."""
+    """The runner's message about its own fault; empty: none."""
 
 
 Verdict = NeverStarted | Withdrawn | Running | Ended | Vanished

@@ -1,1 +1,1 @@
-"""What becomes of runs: the daemon's loop."""
+"""Starts, follows and ends runs: the daemon's loop."""

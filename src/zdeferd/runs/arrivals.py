@@ -1,4 +1,4 @@
-"""What arrives in the daemon, one class a kind: its record in the ledger, and its effect.
+"""Arrivals in the daemon, one class a kind: the record in the ledger, and the effect.
 
 Each class is an `Arrival` of ledger/inbox.py: `record` runs on the ledger's thread, inside a
 transaction; `applied` runs in the loop once that is durable, and only then changes the
@@ -47,7 +47,7 @@ class Parts(NamedTuple):
 
 
 class Cancels(Protocol):
-    """What runs/endings.py does about a cancellation."""
+    """The part of runs/endings.py that handles a cancellation."""
 
     def cancel_now(self, run: int) -> None:
         """End the run, whether it waits or runs."""
@@ -105,7 +105,7 @@ def _left_open(ledger: Ledger, claimed: Claimed, facts: Facts) -> Claimed:
 
 @dataclass(frozen=True)
 class SeenLate(Arrival[Claimed]):
-    """What jobs of a shell watch is seen, after the shell was answered without it."""
+    """The late result of a look, after the shell was answered without it."""
 
     nonce: str
     facts: Facts

@@ -47,7 +47,7 @@ class _Watched:
     attempt: int
     fd: int
     started: bool = False
-    """Its runner wrote, here or in its mark, that the job was started."""
+    """True once the runner wrote, here or in its mark, that the job was started."""
     reason: str = ""
     """Why its runner did not start the job, or the fault by which the runner itself ended."""
     again: Backoff = field(default_factory=lambda: Backoff(*JUDGE_AGAIN_S))

@@ -54,7 +54,7 @@ from ..errors import UnsafePath
 from ..rules.verdicts import Ended, NeverStarted, Running, Vanished, Verdict, Withdrawn
 
 WITHDRAWN = "withdrawn"
-"""What a tombstone, a symbolic link in place of `started.<attempt>`, points to."""
+"""The target of a tombstone, a symbolic link in place of `started.<attempt>`."""
 
 
 def make(folder: str) -> None:

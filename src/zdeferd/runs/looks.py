@@ -31,7 +31,7 @@ MOST_MISSED = 256
 
 
 class Look(NamedTuple):
-    """What a fingerprint depends on besides the files."""
+    """The values that a fingerprint depends on besides the files."""
 
     watch: tuple[str, ...]
     path: str
@@ -71,7 +71,7 @@ class _Taken:
     ended_at: float = 0.0
     fingerprint: str | None = None
     given_up: bool = False
-    """It took longer than was waited for, so its end is reported."""
+    """True where it took longer than the wait, so its end is reported."""
     missed: dict[str, None] = field(default_factory=dict)
     """The shells that went on without it."""
 

@@ -52,7 +52,7 @@ _VALUES: dict[str, Callable[[object], bool]] = {
     "timeout": lambda value: isinstance(value, bool),
     "budget_exceeded": lambda value: isinstance(value, bool),
 }
-"""What a value may be; of other keys: a whole number."""
+"""The allowed values of a key; of other keys: a whole number."""
 _OF_TYPE: dict[tuple[str, str], Callable[[object], bool]] = {
     ("segment", "ms"): lambda value: _whole(value) and value < SEGMENT_LIMIT_MS,  # type: ignore[operator]
     ("feature_timing", "phase"): lambda value: value == "init",

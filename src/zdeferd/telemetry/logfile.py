@@ -44,7 +44,7 @@ class Intent(NamedTuple):
 
 
 class Settled(StrEnum):
-    """What became of a line that was begun and not marked."""
+    """The fate of a line that was begun and not marked."""
 
     THERE = "there"
     ABSENT = "absent"
@@ -63,7 +63,7 @@ class Kept(NamedTuple):
 
 
 Synced = dict[str, Kept]
-"""What this process has flushed, by path."""
+"""The files that this process has flushed, by path."""
 
 
 def discards(path: str) -> bool:

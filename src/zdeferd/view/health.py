@@ -21,9 +21,9 @@ class Trouble(NamedTuple):
     """One thing that is wrong."""
 
     found: str
-    """What failed: the value."""
+    """The failure: the value."""
     remedy: str = ""
-    """What to do, or what zdeferd does about it."""
+    """The remedy, or zdeferd's own next step."""
 
     def __str__(self) -> str:
         return f"{self.found}; {self.remedy}" if self.remedy else self.found

@@ -42,7 +42,7 @@ class Live(Struct, frozen=True, kw_only=True):
     since: float
     """When it was dispatched, or else claimed."""
     ended: bool = False
-    """It ended while no daemon ran; the next one records that."""
+    """True where it ended while no daemon ran; the next one records that."""
     cancelling: bool = False
     waits_for: Run | Batch | None = None
     """A run of a job that it comes after, or an earlier idle batch."""
@@ -70,9 +70,9 @@ class WhyFacts(Struct, frozen=True, kw_only=True):
     id: str
     now: float
     daemon: bool
-    """Whether a daemon runs."""
+    """True while a daemon runs."""
     activated: bool = False
-    """Whether a visit would start one."""
+    """True where a visit would start one."""
     job: Job | None = None
     """The declaration in force."""
     source: str = "shell"

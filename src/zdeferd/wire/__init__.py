@@ -1,1 +1,1 @@
-"""What shells and zdeferctl send, and how it arrives."""
+"""Receives and decodes the messages of shells and zdeferctl."""

@@ -1,4 +1,4 @@
-"""What the verbs of `perf` share: the evidence folder, numbers of options, the time as text."""
+"""Parts that the verbs of `perf` share: the evidence folder, numbers, the time as text."""
 
 from __future__ import annotations
 

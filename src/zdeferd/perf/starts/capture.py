@@ -29,7 +29,7 @@ _ERROR = re.compile(r"^ERROR level=(?:ERROR|CRITICAL|FATAL) module=(\S+)$", re.M
 
 
 class Plan(NamedTuple):
-    """What to capture; durations in seconds."""
+    """The options of a capture; durations in seconds."""
 
     starts: int = 5
     pause_s: float = 0.0

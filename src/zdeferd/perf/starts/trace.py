@@ -50,7 +50,7 @@ class Node:
 
     @property
     def total_ms(self) -> float:
-        """Its own time and that of all it called."""
+        """Total time: its own, and that of all calls below it."""
         return self.self_ms + sum(child.total_ms for child in self.children.values())
 
     def sorted(self) -> list[Node]:
