@@ -36,7 +36,10 @@ class Evidence:
                 if source.exists():
                     shutil.copy(source, f"{copy}{suffix}")
             if copy.exists() and copy.stat().st_size:
-                self._read(copy)
+                try:
+                    self._read(copy)
+                except sqlite3.DatabaseError as error:
+                    self.integrity = str(error)
         self.starts = machine.starts()
         self.logged = Counter(line for log in logs for line in _lines(log))
 

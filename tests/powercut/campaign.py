@@ -143,8 +143,11 @@ def one_disk(seed: int, cuts: int, lies: bool = False) -> Result:
     campaign = Campaign(seed, lies)
     try:
         return campaign.run(cuts)
-    except AssertionError as error:
-        breaches = [*campaign.breaches, f"the campaign ended: {error}"]
+    except (AssertionError, sqlite3.DatabaseError) as error:
+        what = (
+            "the campaign ended" if isinstance(error, AssertionError) else "the ledger is damaged"
+        )
+        breaches = [*campaign.breaches, f"{what}: {error}"]
         return Result(seed, campaign.machine.boots, campaign.changes, Counter(), 0, breaches)
     finally:
         campaign.machine.close()
