@@ -1,9 +1,7 @@
 """The world in trouble: noise on the socket, a full disk, a read-only home."""
 
-import contextlib
 import json
 import os
-import random
 import shutil
 import socket
 import subprocess
@@ -33,7 +31,7 @@ def ctl(daemon: Daemon, *words: str) -> "subprocess.CompletedProcess[str]":
     "data",
     [
         b"",
-        random.Random(1).randbytes(1 << 16),  # the same in each run
+        os.urandom(1 << 16),
         GREETING[:11],
         GREETING,
         GREETING + b"\x04\x05hello",
@@ -51,12 +49,7 @@ def test_noise_on_the_socket_hurts_nobody(daemon: Daemon, data: bytes) -> None:
             raw.send(data)
         except OSError:
             pass  # it hung up on the noise
-        # libzmq reads noise as ZMTP 1.0 and may end on it (ADR 19); a service manager starts
-        # the daemon again then, as this test does.
-        with contextlib.suppress(AssertionError):
-            assert serves(daemon)
-    if daemon.process and daemon.process.poll() is not None:
-        daemon.start()
+        assert serves(daemon)
     assert serves(daemon)
     assert not (daemon.state / "deferred.log").exists()
 
