@@ -34,7 +34,7 @@ FORBIDDEN_WORDS = {
     *("task", "tasks", "worker", "manager", "handler", "helper", "helpers"),
     *("util", "utils", "misc"),
 }
-STDLIB_ONLY = ("attempts", "crashpoints", "errors", "machine.paths", "install.share")
+STDLIB_ONLY = ("attempts", "processes", "crashpoints", "errors", "machine.paths", "install.share")
 """These modules and packages import the standard library and each other."""
 READS = ("status", "jobs", "runs", "show", "log", "why", "check", "deps", "telemetry", "lint")
 """Verbs that ask no daemon."""

@@ -13,8 +13,8 @@ from support.spawning import Spawner, Started, wait_gone
 
 from zdeferd.attempts import publish
 from zdeferd.jobs.outputs import wanted_output
+from zdeferd.judging import judge
 from zdeferd.model import Code, Job
-from zdeferd.runs import judge
 
 
 @pytest.fixture

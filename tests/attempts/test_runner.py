@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from support.spawning import PATH, Spawner, until, wait_gone
 
-from zdeferd.attempts import launch, processes, records, runner, supervise
+from zdeferd.attempts import launch, records, runner, supervise
+from zdeferd.judging import judge, leftovers
+from zdeferd.processes import tree
 from zdeferd.rules import verdicts
-from zdeferd.runs import judge, leftovers
 
 # --- how it ended -----------------------------------------------------------------
 
@@ -248,7 +249,7 @@ def test_a_tree_that_forks_without_end_is_ended(spawner: Spawner) -> None:
     argv = [sys.executable, "-I", "-S", "-c", bomb]
     run = spawner.start(argv=argv, timeout_ms=500, grace_ms=100).wait_started()
     assert run.outcome()["ended_by"] == "timeout"
-    assert processes.session_of(run.marks()["job_pid"]) == []
+    assert tree.session_of(run.marks()["job_pid"]) == []
 
 
 # --- cost ---------------------------------------------------------------------------
@@ -483,8 +484,8 @@ def test_what_survives_kill_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
         told.extend(numbers)
         return 0
 
-    monkeypatch.setattr(processes, "signal_processes", deaf)
-    monkeypatch.setattr(processes, "tree_of", lambda *roots: [processes.Process(2, "S", 1, 1, 1)])
+    monkeypatch.setattr(tree, "signal_processes", deaf)
+    monkeypatch.setattr(tree, "tree_of", lambda *roots: [tree.Process(2, "S", 1, 1, 1)])
     monkeypatch.setattr(supervise, "LAST_WAIT_S", 0.05)
     monkeypatch.setattr(supervise, "ROUND_S", 0.05)
     output: Any = type("Output", (), {"pipe": os.open(os.devnull, 0), "read": lambda _: False})()

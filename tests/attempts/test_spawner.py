@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from support.spawning import SPAWNER, Spawner, wait_gone
 
+from zdeferd.judging import judge
 from zdeferd.rules import verdicts
-from zdeferd.runs import judge
 
 
 def test_each_request_is_answered_in_order(spawner: Spawner) -> None:

@@ -21,12 +21,12 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "src")]
 
 from support.daemon import Daemon, Peer, attempts, visit  # noqa: E402
 
-from zdeferd.attempts import processes  # noqa: E402
 from zdeferd.crashpoints import VARIABLE  # noqa: E402
+from zdeferd.judging import judge  # noqa: E402
 from zdeferd.ledger.database import SCHEMA_VERSION  # noqa: E402
 from zdeferd.machine.boot import boot_id  # noqa: E402
+from zdeferd.processes import tree  # noqa: E402
 from zdeferd.rules import verdicts  # noqa: E402
-from zdeferd.runs import judge  # noqa: E402
 from zdeferd.wire import control  # noqa: E402
 
 HOME = Path("/tmp/zdeferd-ledger")
@@ -128,14 +128,14 @@ class History:
         self.arm("begun")
         self.say(visit("n7", 1, {"runs": f"read -r < {HOME}/gate", "claimed": "true"}, env()))
         _, pid = self.runner("runs")
-        runner = processes.Handle(pid)
+        runner = tree.Handle(pid)
         self.say(visit("n9", 1, {"registered": "true"}, env(), event=b""))
         log = env(PERF_SEGMENT_LOG=f"{HOME}/begun.log")
         self.say(visit("n8", 1, {"begun": "true"}, log, event=b"idle", on="idle"))
         self.wait_for_death()
-        left = processes.tree_of(pid)
+        left = tree.tree_of(pid)
         runner.send(signal.SIGKILL)
-        processes.kill_all(lambda: left)
+        tree.kill_all(lambda: left)
 
     def arm(self, name: str) -> None:
         """A daemon that dies between a line's append and its mark."""

@@ -10,8 +10,8 @@ import pytest
 from faults.world import lines_of, needs_linux, needs_mounts, prompt, until, wait_ended
 from support.daemon import Daemon, Peer, visit
 
+from zdeferd.judging import judge, leftovers
 from zdeferd.rules import verdicts
-from zdeferd.runs import judge, leftovers
 
 pytestmark = [needs_mounts, needs_linux]
 IN_ANOTHER_BOOT = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'

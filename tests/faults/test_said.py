@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from support.daemon import LIMIT_S
 
-from zdeferd.ledger import scribe
-from zdeferd.ledger.committer import Committer
-from zdeferd.ledger.scribe import Scribe
 from zdeferd.ledger.store import Ledger
-from zdeferd.machine.journal import Journal
 from zdeferd.machine.timers import Clock
+from zdeferd.recording import scribe
+from zdeferd.recording.committer import Committer
+from zdeferd.recording.scribe import Scribe
+from zdeferd.telemetry.journal import Journal
 
 
 def test_a_fault_is_news_again_an_hour_after_it_struck_last(

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from zdeferd.attempts import processes
+from zdeferd.processes import tree
 
 LIMIT_S = 10.0
 
@@ -47,7 +47,7 @@ def ours(home: Path) -> list[int]:
 
 def look(home: Path) -> Prey:
     """Who is there now."""
-    table = {pid: process for pid in ours(home) if (process := processes.look_at(pid))}
+    table = {pid: process for pid in ours(home) if (process := tree.look_at(pid))}
     forked = [pid for pid in table if b"spawner.py" in _read(f"/proc/{pid}/cmdline")]
     found = [_runner(pid, table[pid].parent, home, forked) for pid in forked]
     by_pid = {runner.pid: runner for runner in found if runner}
@@ -87,14 +87,14 @@ class Frozen:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self._handle: processes.Handle | None = None
+        self._handle: tree.Handle | None = None
         try:
-            self._handle = processes.Handle(pid)
+            self._handle = tree.Handle(pid)
         except OSError:
             return
         self._handle.send(signal.SIGSTOP)
         deadline = time.monotonic() + LIMIT_S
-        while (process := processes.look_at(pid)) and process.state not in "TtZX":
+        while (process := tree.look_at(pid)) and process.state not in "TtZX":
             assert time.monotonic() < deadline, f"cannot be stopped: {pid} {process.state}"
             os.sched_yield()
         if process is None or process.state in "ZX":
@@ -110,7 +110,7 @@ class Frozen:
         if group and os.getpgid(self.pid) == self.pid:
             os.killpg(self.pid, signal.SIGKILL)
         self._handle.send(signal.SIGKILL)
-        while (process := processes.look_at(self.pid)) and process.state not in "ZX":
+        while (process := tree.look_at(self.pid)) and process.state not in "ZX":
             os.sched_yield()
         self._handle.close()
 
@@ -149,7 +149,7 @@ def command(pid: int) -> bytes:
 
 def stopped(home: Path) -> list[int]:
     """Those of ours that a crash point has stopped."""
-    table = [process for pid in ours(home) if (process := processes.look_at(pid))]
+    table = [process for pid in ours(home) if (process := tree.look_at(pid))]
     return [process.pid for process in table if process.state == "T"]
 
 

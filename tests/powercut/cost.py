@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 from unittest.mock import patch
 
-from zdeferd.ledger.committer import Committer
-from zdeferd.ledger.scribe import Scribe
 from zdeferd.ledger.store import Ledger
-from zdeferd.machine.journal import Journal
 from zdeferd.machine.timers import Clock
+from zdeferd.recording.committer import Committer
+from zdeferd.recording.scribe import Scribe
 from zdeferd.telemetry import logfile
+from zdeferd.telemetry.journal import Journal
 
 GROUPS = 200
 SIZES = (1, 2, 20, 200)

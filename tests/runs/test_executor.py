@@ -11,10 +11,10 @@ import pytest
 from support.daemon import LIMIT_S
 
 from zdeferd.attempts.records import open_alive, say
+from zdeferd.judging import judge
 from zdeferd.model import Code, Job
 from zdeferd.rules.verdicts import NeverStarted, Vanished, Verdict
 from zdeferd.runs import executor as executor_module
-from zdeferd.runs import judge
 from zdeferd.runs.executor import Executor
 
 FAULT = "internal error of its runner, please report: KeyError('x')"

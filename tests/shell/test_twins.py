@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from shell.conftest import PLUGIN
 
-from zdeferd.jobs import registrations, script, units
+from zdeferd.config import units
+from zdeferd.jobs import registrations, script
 from zdeferd.jobs.keys import is_id
 from zdeferd.model import Scope, Trigger
 from zdeferd.wire import messages, router

@@ -14,11 +14,11 @@ from support.ledger import as_ledger
 
 from zdeferd.errors import LedgerError, ZdeferdError
 from zdeferd.jobs.files import Configuration, Loaded
-from zdeferd.machine.journal import Journal
 from zdeferd.machine.quiet import Clocks, Probe
 from zdeferd.machine.timers import Clock
 from zdeferd.runs.dispatcher import Dispatcher
 from zdeferd.runs.executor import Executor
+from zdeferd.telemetry.journal import Journal
 from zdeferd.wire import messages
 
 from .calls import Killed, Process

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from zdeferd.ledger.committer import Committer, Part, Transaction, _resolve
 from zdeferd.ledger.store import Ledger
+from zdeferd.recording.committer import Committer, Part, Transaction, _resolve
 
 from .calls import Calls, Killed, Process
 

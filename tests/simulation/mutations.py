@@ -11,10 +11,11 @@ from typing import Any
 from unittest.mock import patch
 
 from zdeferd.attempts import records, runner
+from zdeferd.judging import judge
 from zdeferd.ledger import claims, outcomes
 from zdeferd.model import Scope
 from zdeferd.rules import lifecycle, schedule, verdicts
-from zdeferd.runs import dispatcher, idle, judge
+from zdeferd.runs import dispatcher, idle
 from zdeferd.telemetry import logfile, sharedlog
 
 from .calls import Calls

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from zdeferd.attempts import records, runner
+from zdeferd.judging import judge
 from zdeferd.ledger import claims
 from zdeferd.machine import files
-from zdeferd.runs import executor, judge, looks
+from zdeferd.runs import executor, looks
 from zdeferd.telemetry import logfile, sharedlog
 
 from .loop import running

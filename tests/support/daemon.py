@@ -129,7 +129,7 @@ class Daemon:
 
     def end_runs(self) -> None:
         """End the runners whose run folders are ours, then wait for their locks."""
-        from zdeferd.runs import judge
+        from zdeferd.judging import judge
 
         for folder in (self.state / "runs").glob("*"):
             judge.cancel(str(folder))

@@ -9,15 +9,15 @@ from typing import Any
 from support.daemon import LIMIT_S, environment, visit
 
 from zdeferd.jobs.files import Configuration
-from zdeferd.ledger.committer import Committer
 from zdeferd.ledger.store import Ledger
 from zdeferd.machine import paths
-from zdeferd.machine.journal import Journal
 from zdeferd.machine.processes import UNKNOWN, Process
 from zdeferd.machine.quiet import Probe
 from zdeferd.machine.timers import Clock
+from zdeferd.recording.committer import Committer
 from zdeferd.runs.dispatcher import Dispatcher
 from zdeferd.runs.executor import Executor
+from zdeferd.telemetry.journal import Journal
 from zdeferd.wire import messages
 
 

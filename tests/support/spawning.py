@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import zdeferd
+from zdeferd.judging import judge, leftovers
 from zdeferd.rules import verdicts
-from zdeferd.runs import judge, leftovers
 
 LIMIT_S = 20.0
 """No single event takes longer, or the test fails."""

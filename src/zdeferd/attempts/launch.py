@@ -17,7 +17,7 @@ import select
 import signal
 import time
 
-from . import resources
+from ..processes import resources
 from .records import SCRIPT
 
 TYPE_CHECKING = False  # typing itself would cost the spawner a quarter of its start

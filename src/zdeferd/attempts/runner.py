@@ -9,20 +9,19 @@ that FIFO tells the daemon that this process has ended, in any way.
 script, and room for the outcome. Then `started.<attempt>` is created with O_EXCL, and only
 then the job's process is made. A failure before that leaves no mark of a start. At the
 end the lock is released before `alive` ends, so that a daemon that sees the end can judge.
-runs/judge.py is the other side of this, and lists the races.
+judging/judge.py is the other side of this, and lists the races.
 
 **One record.** `outcome.json` is written whole, by rename, into the room that was taken at
 the start, so that a disk that is full by now does not matter. If it still cannot be
 written, the runner tries for about a minute, holding its lock, and then gives up: the run
 is then abandoned. So it is where another process than zdeferd ended the runner by SIGTERM
 (a shutdown, a logout): the job is ended, and as after a power cut nothing is recorded.
-Nothing is synced: after a power cut the boot id is another, and a run that was dispatched
-without an outcome is abandoned.
+Nothing is synced: a run of another boot that has no outcome is abandoned.
 
 With `background` the runner goes on to read the output, without locks and with its outcome
-recorded, because a closed pipe would end the processes in the background.
+recorded: a closed pipe would end the processes in the background.
 
-Standard library only, and light: the spawner's memory is mostly this. One thread.
+Standard library only: the spawner's memory is mostly this. One thread.
 """
 
 from __future__ import annotations
@@ -34,7 +33,8 @@ import signal
 import time
 
 from ..crashpoints import reached
-from . import cgroup, processes, publish, records, resources
+from ..processes import cgroup, resources, tree
+from . import publish, records
 from .launch import CannotStart, launch
 from .output import Output
 from .records import (
@@ -95,7 +95,7 @@ def _leave_the_spawner() -> None:
         os.dup2(null, fd)
     os.close(null)
     resources.lower_priority()
-    processes.become_subreaper()
+    tree.become_subreaper()
 
 
 class Attempt:
@@ -273,7 +273,7 @@ class Attempt:
 
     def _tell_of_job(self, started: int, pid: int) -> None:
         say(self._alive, "started\n")
-        process = processes.look_at(pid)
+        process = tree.look_at(pid)
         mark = {"job_pid": pid, "job_started": process.started if process else 0}
         try:
             write_all(started, json.dumps(mark).encode() + b"\n")

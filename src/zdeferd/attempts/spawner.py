@@ -27,8 +27,9 @@ if not __package__:
     # Behind the standard library: beside zdeferd there may be files that shadow it.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from zdeferd.attempts import records, resources, runner
+from zdeferd.attempts import records, runner
 from zdeferd.crashpoints import reached
+from zdeferd.processes import resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ import select
 import signal
 import time
 
-from . import cgroup, processes, resources
+from ..processes import cgroup, resources, tree
 from .output import Output
 
 TYPE_CHECKING = False
@@ -135,9 +135,9 @@ class Supervision:
 
     def nothing_left(self) -> bool:
         """Tell whether the whole tree has ended and was reaped."""
-        if processes.LINUX or not self._childless:
+        if tree.LINUX or not self._childless:
             return self._childless
-        return not processes.session_of(self._pid)
+        return not tree.session_of(self._pid)
 
     def _own_rc(self) -> int:
         """Return the main process's exit code, 128+N for signal N; 0: it could not be ended."""
@@ -154,10 +154,10 @@ class Supervision:
         now = time.monotonic()
         if self._ended() and self._until(self.nothing_left, now + SETTLE_S):
             return
-        tree = self._tree()
-        self._ended_behind = sum(one.state != "Z" for one in tree) if count else 0
+        left = self._tree()
+        self._ended_behind = sum(one.state != "Z" for one in left) if count else 0
         # A stopped process acts on TERM only once it is continued: CONT.
-        processes.signal_processes(tree, signal.SIGTERM, signal.SIGCONT)
+        tree.signal_processes(left, signal.SIGTERM, signal.SIGCONT)
         now = time.monotonic()
         if self._until(self.nothing_left, now + self._request["grace_ms"] / 1000):
             return
@@ -168,7 +168,7 @@ class Supervision:
             # At once by the cgroup; then what has left it.
             if cgroup.kill(self._group) and self._killed():
                 return
-            killed = processes.kill_all(self._tree)
+            killed = tree.kill_all(self._tree)
             if self._killed():
                 return
             if not killed and time.monotonic() > deadline:
@@ -177,10 +177,10 @@ class Supervision:
     def _killed(self) -> bool:
         return self._until(self.nothing_left, time.monotonic() + ROUND_S)
 
-    def _tree(self) -> list[processes.Process]:
-        if processes.LINUX:
-            return processes.tree_of(os.getpid())
-        return processes.session_of(self._pid)
+    def _tree(self) -> list[tree.Process]:
+        if tree.LINUX:
+            return tree.tree_of(os.getpid())
+        return tree.session_of(self._pid)
 
     def _until(self, condition: Callable[[], bool], deadline: float) -> bool:
         """Serve pipes and children until `condition` holds: True; at the deadline False."""

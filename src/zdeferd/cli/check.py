@@ -6,8 +6,8 @@ and the key, what was found and what was expected.
 
 from __future__ import annotations
 
+from ..config.problems import in_order
 from ..jobs.files import load
-from ..jobs.problems import in_order
 from ..view.render import Style, count, home_short, printable, wrapped
 from ..view.where import find_paths
 from .codes import DONE, NO

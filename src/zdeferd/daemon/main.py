@@ -19,20 +19,20 @@ from typing import Any
 import uvloop
 
 from .. import __version__, crashpoints
-from ..attempts import cgroup, resources
 from ..errors import AlreadyRunning, LedgerError, ZdeferdError
 from ..jobs.files import Configuration
-from ..ledger.committer import Committer
+from ..judging import judge
 from ..ledger.store import Ledger
 from ..machine import paths
 from ..machine.boot import boot_id
-from ..machine.journal import Journal
 from ..machine.lock import daemon_pid, take, write_pid, write_version
 from ..machine.quiet import Probe
 from ..machine.timers import Alarm, Clock
-from ..runs import judge
+from ..processes import cgroup, resources
+from ..recording.committer import Committer
 from ..runs.dispatcher import Dispatcher
 from ..runs.executor import Executor
+from ..telemetry.journal import Journal
 from . import places
 from .anchors import Anchors
 from .detach import detach

@@ -12,9 +12,9 @@ from typing import Any
 
 from .. import crashpoints
 from ..errors import RequestRefused, WireError, ZdeferdError
-from ..machine.journal import Journal
 from ..machine.processes import process_of
 from ..runs.dispatcher import Dispatcher
+from ..telemetry.journal import Journal
 from ..wire import control, frames, messages
 from ..wire.pieces import Again, Pieces
 from ..wire.router import MAX_MESSAGE_BYTES, Endpoint, Message

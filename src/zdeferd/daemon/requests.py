@@ -9,8 +9,8 @@ from .. import __version__
 from ..errors import RequestRefused
 from ..jobs import environment
 from ..jobs.files import Configuration
-from ..machine.journal import Journal
 from ..runs.dispatcher import Dispatcher
+from ..telemetry.journal import Journal
 from ..wire import control, messages
 
 

@@ -15,14 +15,14 @@ from typing import NamedTuple
 
 import msgspec
 
+from ..config.problems import Problem, Refused, distinct, find_cycle, unreadable
+from ..config.toml_lines import line_of, parse
 from ..errors import UnsafePath
 from ..machine import files
 from ..machine.paths import Paths
 from ..model import Job, Rotation, Settings
 from .keys import job_from_table, settings_from_table
 from .outputs import owner, problem_of
-from .problems import Problem, Refused, distinct, find_cycle, unreadable
-from .toml_lines import line_of, parse
 
 FILE_LIMIT = 1 << 20
 """Bytes; a larger file is a mistake, and all of it would be kept in memory."""

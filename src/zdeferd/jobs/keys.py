@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from ..config.problems import Problem, Refused, kind, run_shown, shown
+from ..config.units import parse_duration, parse_path, parse_size
 from ..model import ID_PATTERN, Argv, Code, Job, Scope, Trigger
 from .outputs import beside_output, read_check, read_output, with_check
-from .problems import Problem, Refused, kind, run_shown, shown
-from .units import parse_duration, parse_path, parse_size
 
 Number = TypeVar("Number", int, float)
 

@@ -12,9 +12,9 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..config.problems import Problem, shown
+from ..config.units import parse_path
 from ..model import Job
-from .problems import Problem, shown
-from .units import parse_path
 
 _MENTION = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 

@@ -1,6 +1,6 @@
 """Says what a verdict on an attempt means for its run: *Exactly once*, points 2 to 4.
 
-Owns the five verdicts, which runs/judge.py reads from a run's folder. Pure: a verdict goes
+Owns the five verdicts, which judging/judge.py reads from a run's folder. Pure: a verdict goes
 in; an event of lifecycle.py comes out and, where the run ends, its ending.
 """
 

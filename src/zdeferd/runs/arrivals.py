@@ -1,6 +1,6 @@
 """Arrivals in the daemon, one class a kind: the record in the ledger, and the effect.
 
-Each class is an `Arrival` of ledger/inbox.py: `record` runs on the ledger's thread, inside a
+Each class is an `Arrival` of recording/inbox.py: `record` runs on the ledger's thread, inside a
 transaction; `applied` runs in the loop once that is durable, and only then changes the
 picture of the live runs. So the picture never holds what the ledger does not.
 """
@@ -13,14 +13,14 @@ from typing import NamedTuple, Protocol
 
 from ..crashpoints import reached
 from ..jobs.files import Configuration
+from ..judging import judge
 from ..ledger import claims, outcomes
-from ..ledger.inbox import Arrival, Inbox
 from ..ledger.packing import Report
 from ..ledger.store import Ledger
-from ..machine.journal import Journal
 from ..machine.timers import Clock
 from ..model import Batch, Claimed, Ending, Facts, Run, Trigger
-from . import judge
+from ..recording.inbox import Arrival, Inbox
+from ..telemetry.journal import Journal
 from .executor import Executor, cannot_change
 from .idle import IdleWatch
 from .live import Awaited, LiveRuns

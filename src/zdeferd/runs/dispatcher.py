@@ -17,16 +17,16 @@ from ..crashpoints import reached
 from ..errors import LedgerError, UnsafePath
 from ..jobs.files import Configuration
 from ..ledger import outcomes
-from ..ledger.committer import Committer, Transaction
-from ..ledger.inbox import Inbox
-from ..ledger.scribe import Scribe
 from ..ledger.store import Ledger
-from ..machine.journal import Journal
 from ..machine.processes import UNKNOWN, Process
 from ..machine.quiet import Probe
 from ..machine.timers import Clock
 from ..model import Facts, Run, Work
+from ..recording.committer import Committer, Transaction
+from ..recording.inbox import Inbox
+from ..recording.scribe import Scribe
 from ..rules import schedule
+from ..telemetry.journal import Journal
 from ..wire.messages import Visit
 from . import visits
 from .arrivals import Parts, Pruning, RunAsked, SeenLate, VisitArrived

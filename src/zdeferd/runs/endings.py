@@ -12,11 +12,11 @@ from functools import partial
 from msgspec.structs import replace
 
 from ..crashpoints import reached
-from ..ledger.inbox import AGAIN_S
+from ..judging import judge
 from ..model import Ending, Outcome, Run
+from ..recording.inbox import AGAIN_S
 from ..rules import lifecycle, verdicts
 from ..rules.lifecycle import RunEvent
-from . import judge
 from .arrivals import (
     CancelAsked,
     CancelDecided,

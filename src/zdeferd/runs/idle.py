@@ -11,12 +11,12 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from ..ledger import claims
-from ..ledger.committer import Committer
 from ..machine.boot import local_day
 from ..machine.processes import Process
 from ..machine.quiet import TTY_RESOLUTION_S, Probe
 from ..machine.timers import Clock
 from ..model import Claimed, Facts, Job, Scope, Trigger
+from ..recording.committer import Committer
 from .looks import Looks, Seen, look_of
 
 AGAIN_S = 60.0

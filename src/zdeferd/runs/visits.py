@@ -7,10 +7,10 @@ open, so that composing zsh code and looking for cycles never hold the ledger's 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
+from ..config.problems import find_cycle
 from ..errors import ConfigError
 from ..jobs import environment, outputs, script
 from ..jobs.keys import declared_job, is_id
-from ..jobs.problems import find_cycle
 from ..jobs.registrations import Register
 from ..jobs.script import Equipment
 from ..ledger.packing import Declaration, DoneHere, Refusal, Report

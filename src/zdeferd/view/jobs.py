@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from ..config.problems import Problem, in_order
 from ..jobs.files import Loaded, load
-from ..jobs.problems import Problem, in_order
 from ..ledger.packing import unpack
 from ..ledger.reading import View
 from ..machine.paths import Paths

@@ -1,7 +1,7 @@
 """Judges live runs from their folders where no daemon follows them. Read-only.
 
 Only a daemon writes ends into the ledger. Without one, a dispatched run is judged by the
-locks and files of its folder, as runs/judge.py does, but without making, changing or
+locks and files of its folder, as judging/judge.py does, but without making, changing or
 waiting for anything. The record of its runner is laid over the ledger's row, and `found`
 says `running`, `ended`, `vanished` or `not_started`.
 """

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 
+from ...config.units import parse_duration
 from ...errors import ZdeferdError
-from ...jobs.units import parse_duration
 from ...perf import evidence, jsontext
 from ...view.render import Style, count, table
 from .shared import add_folder, answer, folder_of, locked, utc, whole

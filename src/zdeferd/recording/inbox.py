@@ -10,9 +10,9 @@ from collections import deque
 from typing import Any, Generic, TypeVar
 
 from ..errors import WrongTransition
-from ..machine.journal import Journal
+from ..ledger.store import Ledger
+from ..telemetry.journal import Journal
 from .committer import CANNOT_WRITE, Committer
-from .store import Ledger
 
 T = TypeVar("T")
 AGAIN_S = 1.0

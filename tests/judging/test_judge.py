@@ -16,9 +16,9 @@ from support.spawning import Spawner, Started, until
 
 from zdeferd.attempts import records
 from zdeferd.errors import UnsafePath
+from zdeferd.judging import judge
 from zdeferd.rules import verdicts
 from zdeferd.rules.verdicts import Ended, NeverStarted, Running, Vanished
-from zdeferd.runs import judge
 
 MARK = b'{"pid": 1, "started_at": 1.0}\n'
 OUTCOME: dict[str, Any] = {

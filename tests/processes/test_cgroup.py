@@ -13,9 +13,9 @@ from support import cgroups
 from support.daemon import Daemon, Peer, visit
 from support.spawning import Spawner, Started, until, wait_gone
 
-from zdeferd.attempts import cgroup, processes
+from zdeferd.judging import leftovers
+from zdeferd.processes import cgroup, tree
 from zdeferd.rules.verdicts import Vanished
-from zdeferd.runs import leftovers
 
 pytestmark = pytest.mark.skipif(bool(cgroups.why_not()), reason=cgroups.why_not())
 HIDDEN = """
@@ -116,7 +116,7 @@ def test_without_a_working_cgroup_the_tree_is_followed(spawner: Spawner, home: P
     script = "sleep 1000 & sleep 1000"
     run = start(spawner, home / "base", script, timeout_ms=100, grace_ms=50)
     assert run.outcome()["ended_by"] == "timeout"
-    assert processes.session_of(run.marks()["job_pid"]) == []
+    assert tree.session_of(run.marks()["job_pid"]) == []
 
 
 def test_the_daemon_divides_what_is_its_own(daemon: Daemon) -> None:

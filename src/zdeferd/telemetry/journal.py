@@ -14,7 +14,7 @@ import time
 import traceback
 
 from ..errors import ZdeferdError
-from .timers import Clock
+from ..machine.timers import Clock
 
 KEPT = 32
 KEPT_S = 3600.0

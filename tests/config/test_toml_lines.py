@@ -2,7 +2,7 @@
 
 import pytest
 
-from zdeferd.jobs.toml_lines import line_of
+from zdeferd.config.toml_lines import line_of
 
 TEXT = '''# timeout = 1
 [a]

@@ -47,10 +47,11 @@ import signal
 import stat
 from collections.abc import Callable, Iterator
 
-from ..attempts import processes, records
+from ..attempts import records
 from ..attempts.records import ALIVE, CANCELLED, JOB_LOCK, LOCK, OUTPUT, SCRIPT, mark_of, open_file
 from ..crashpoints import reached
 from ..errors import UnsafePath
+from ..processes import tree
 from ..rules.verdicts import Ended, NeverStarted, Running, Vanished, Verdict, Withdrawn
 
 WITHDRAWN = "withdrawn"
@@ -188,11 +189,11 @@ def cancel(folder: str) -> bool:
             pid = None if free else records.runner(folder, records.latest(folder))
         if pid is None:
             return False
-        handle = processes.Handle(pid)
+        handle = tree.Handle(pid)
     except OSError:
         return False
     with contextlib.closing(handle):
-        ours = not processes.LINUX or processes.has_open(pid, os.stat(f"{folder}/{LOCK}"))
+        ours = not tree.LINUX or tree.has_open(pid, os.stat(f"{folder}/{LOCK}"))
         return ours and handle.send(signal.SIGTERM)
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from ..crashpoints import reached
 from ..errors import LedgerError
-from .store import Ledger
+from ..ledger.store import Ledger
 
 CANNOT_WRITE = "the ledger could not be written"
 T = TypeVar("T")

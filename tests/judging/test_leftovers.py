@@ -8,9 +8,9 @@ from pathlib import Path
 
 from support.spawning import Spawner, until, wait_gone
 
-from zdeferd.attempts import processes
+from zdeferd.judging import leftovers
+from zdeferd.processes import tree
 from zdeferd.rules.verdicts import Vanished
-from zdeferd.runs import leftovers
 
 
 def test_leftovers_are_found_by_session_where_they_gave_up_the_lock(spawner: Spawner) -> None:
@@ -20,7 +20,7 @@ def test_leftovers_are_found_by_session_where_they_gave_up_the_lock(spawner: Spa
     run = spawner.start(script=script).wait_started()
     leader = phone.pidfd()
     until(lambda: "job_pid" in run.marks())
-    until(lambda: not processes.has_open(run.marks()["job_pid"], job_lock(run.folder)))
+    until(lambda: not tree.has_open(run.marks()["job_pid"], job_lock(run.folder)))
     os.kill(run.answer["pid"], signal.SIGKILL)
     assert run.verdict() == Vanished()
     assert leftovers.end(run.folder, 5.0)
@@ -50,14 +50,14 @@ def test_a_process_that_looks_at_the_lock_is_left_alone(spawner: Spawner) -> Non
     session = "sleep 1000 & exec tail -f $0"
     words = ["sh", "-c", session, f"{run.folder}/job.lock"]
     bystander = os.posix_spawnp("sh", words, os.environ, setsid=True)
-    until(lambda: processes.has_open(bystander, job_lock(run.folder)))
-    until(lambda: len(processes.session_of(bystander)) == 2)
+    until(lambda: tree.has_open(bystander, job_lock(run.folder)))
+    until(lambda: len(tree.session_of(bystander)) == 2)
     os.kill(run.answer["pid"], signal.SIGKILL)
     assert run.verdict() == Vanished()
     assert leftovers.end(run.folder, 5.0)
     wait_gone(leader)
-    assert len(processes.session_of(bystander)) == 2
-    for process in processes.session_of(bystander):
+    assert len(tree.session_of(bystander)) == 2
+    for process in tree.session_of(bystander):
         os.kill(process.pid, signal.SIGKILL)
     os.waitpid(bystander, 0)
 

@@ -8,12 +8,12 @@ import pytest
 import pytest_asyncio
 
 from zdeferd.errors import LedgerError, WrongTransition
-from zdeferd.ledger import inbox
-from zdeferd.ledger.committer import Committer
-from zdeferd.ledger.inbox import Arrival, Inbox
 from zdeferd.ledger.store import Ledger
-from zdeferd.machine.journal import Journal
 from zdeferd.machine.timers import Clock
+from zdeferd.recording import inbox
+from zdeferd.recording.committer import Committer
+from zdeferd.recording.inbox import Arrival, Inbox
+from zdeferd.telemetry.journal import Journal
 
 
 class Fact(Arrival[str]):

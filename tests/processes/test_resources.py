@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from support.daemon import Daemon, Peer, visit
 
-from zdeferd.attempts import launch, resources
+from zdeferd.attempts import launch
+from zdeferd.processes import resources
 
 UNLIMITED = resource.RLIM_INFINITY
 LOOK = """

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from zdeferd.errors import LedgerError
-from zdeferd.ledger.committer import Committer
 from zdeferd.ledger.store import Ledger
+from zdeferd.recording.committer import Committer
 
 
 @pytest.mark.asyncio

@@ -3,8 +3,8 @@
 import pytest
 from support.user import User, call
 
+from zdeferd.config.problems import Problem, in_order, unreadable
 from zdeferd.errors import UnsafePath
-from zdeferd.jobs.problems import Problem, in_order, unreadable
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import resource
 import struct
 import sys
 
-from .processes import LINUX
+from .tree import LINUX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

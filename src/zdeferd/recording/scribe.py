@@ -9,13 +9,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..machine.journal import Journal
+from ..ledger.store import Ledger, Line
 from ..model import Rotation
 from ..rules.backoff import Backoff
+from ..telemetry.journal import Journal
 from ..telemetry.logfile import Intent, Synced
 from ..telemetry.sharedlog import PendingLine, flush
 from .committer import Committer
-from .store import Ledger, Line
 
 AGAIN_S = (30.0, 3600.0)
 """The first and the longest wait for a log that could not be written."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zdeferd.runs import judge
+from zdeferd.judging import judge
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""How what users write in TOML is read and refused."""

@@ -1,0 +1,1 @@
+"""Which processes belong to an attempt, and what they use. Standard library only."""

@@ -1,0 +1,1 @@
+"""How what happened becomes durable: the ledger's thread, and what it takes in and writes out."""
