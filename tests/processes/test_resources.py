@@ -16,7 +16,7 @@ from zdeferd.processes import resources
 UNLIMITED = resource.RLIM_INFINITY
 LOOK = """
 import json, resource
-from zdeferd.attempts import resources
+from zdeferd.processes import resources
 before = resources.set_limits()
 own = {name: resource.getrlimit(number) for name, number in resources._NUMBERS.items()}
 resources.give_back(before)
