@@ -37,8 +37,12 @@ def ctl(daemon: Daemon, *words: str) -> "subprocess.CompletedProcess[str]":
         GREETING + b"\x04\x05hello",
         GREETING + b"\x02" + b"\xff" * 8,
         b"GET / HTTP/1.1\r\n\r\n",
+        b"\x01\x00" + b"\x03\x01hi\x04\x00you" * 300,
     ],
-    ids=["nothing", "64 KiB", "half a greeting", "greeting", "bad READY", "huge", "HTTP"],
+    ids=[
+        *("nothing", "64 KiB", "half a greeting", "greeting", "bad READY", "huge", "HTTP"),
+        "ZMTP 1.0",
+    ],
 )
 def test_noise_on_the_socket_hurts_nobody(daemon: Daemon, data: bytes) -> None:
     daemon.start()
@@ -152,6 +156,34 @@ def test_a_newer_ledger_is_refused_and_left_alone(daemon: Daemon) -> None:
     assert "newer zdeferd" in done.stderr
     assert ledger.read_bytes() == before
     shutil.rmtree(daemon.state)
+
+
+FAULT = """
+import sys
+from zdeferd.daemon.main import main
+from zdeferd.wire import messages, router
+router.HELD_BYTES = 10_000
+def check(hello):
+    if hello.nonce == "fault":
+        raise ValueError("a fault of the test")
+messages.check = check
+sys.exit(main([]))
+"""
+
+
+def test_an_internal_error_is_said_in_one_line_and_ends_no_receiving(daemon: Daemon) -> None:
+    daemon.command = [sys.executable, "-c", FAULT]
+    daemon.start()
+    with Peer(daemon.socket) as peer:
+        for _ in range(5):  # more than the bytes that may be held
+            peer.send(visit("fault"))
+        assert peer.ask(visit("n1", 1, {"mine": "true"})) == [b"ok", b"seq=1"]
+    daemon.wait_until_done(1)
+    doctor = ctl(daemon, "doctor").stdout
+    assert "internal error, please report: ValueError: a fault of the test" in doctor
+    said = daemon.errors.read_text()
+    assert (said.count("a fault of the test"), said.count("Traceback")) == (1, 0)
+    daemon.errors.write_text("")  # `close` allows no internal error
 
 
 DEAD_MOUNT = """

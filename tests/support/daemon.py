@@ -125,7 +125,9 @@ class Daemon:
         if self.process is not None and self.process.poll() is None:
             self.kill()
         self.end_runs()
-        assert "internal error" not in self.errors.read_text()
+        said = self.errors.read_text()
+        assert "internal error" not in said, said
+        assert "Traceback" not in said, said
 
     def end_runs(self) -> None:
         """End the runners whose run folders are ours, then wait for their locks."""

@@ -31,7 +31,7 @@ WHOLE = zmtp.encode(FRAMES)
 class Echo:
     """An endpoint in a thread of its own that answers every message with its frames.
 
-    A message that begins with `later` is held until `answer` is called.
+    A message that begins with `later` is held until `answer` is called; `fault` is an error.
     """
 
     def __init__(self, path: Path, inherited: int | None = None) -> None:
@@ -42,6 +42,8 @@ class Echo:
         self.sizes: list[tuple[int, int]] = []
         """Bytes of each message, and how many of its frames arrived."""
         self.pids: list[int] = []
+        self.faults: list[str] = []
+        self.loop.set_exception_handler(lambda _, context: self.faults.append(str(context)))
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
     def __enter__(self) -> Self:
@@ -58,6 +60,8 @@ class Echo:
     def _arrived(self, message: Message) -> None:
         self.sizes.append((message.size, len(message.frames)))
         self.pids.append(self.endpoint.pid_of(message))
+        if message.frames[:1] == [b"fault"]:
+            raise ValueError("a fault of the receiver")
         if message.frames[:1] == [b"later"]:
             self.later.append(message)
         else:
@@ -187,6 +191,33 @@ def test_a_peer_that_left_holds_nothing_once_its_message_is_released(
         until(lambda: not echo.later, "it was answered")
     with Dealer(echo.path) as shell:
         assert shell.ask(FRAMES) == FRAMES
+
+
+def test_a_fault_of_the_receiver_ends_no_receiving(echo: Echo) -> None:
+    """The messages behind it are in libzmq already, and nothing signals them again."""
+    with Caller(echo.path) as caller:
+        caller.greet().socket.sendall(zmtp.encode([b"fault"]) + WHOLE)
+        assert caller.answer() == WHOLE
+    assert len(echo.faults) == 1
+    assert "a fault of the receiver" in echo.faults[0]
+
+
+# --- peers of older protocols -----------------------------------------------------
+
+ANONYMOUS_1_0 = b"\x01\x00"
+"""The opening of ZMTP 1.0: a message with the name of the peer, which may be empty."""
+SIGNATURE = b"\xff" + bytes(7) + b"\x01\x7f"
+"""What libzmq sends before it knows the version of its peer."""
+HELLO_1_0 = b"\x03\x01hi\x04\x00you"
+
+
+def test_a_peer_of_an_older_protocol_is_answered(echo: Echo) -> None:
+    with Caller(echo.path) as old, Dealer(echo.path) as shell:
+        old.socket.sendall(ANONYMOUS_1_0 + HELLO_1_0 * 2)
+        assert old._exactly(len(SIGNATURE) + 2 * len(HELLO_1_0)) == SIGNATURE + 2 * HELLO_1_0
+        assert shell.ask(FRAMES) == FRAMES
+    assert echo.pids[:2] == [0, 0]
+    assert echo.faults == []
 
 
 # --- the socket -------------------------------------------------------------------

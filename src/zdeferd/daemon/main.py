@@ -124,6 +124,7 @@ class _Daemon:
         True: the program must be executed again, because its lock, ledger or socket is gone.
         """
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._callback_failed)
         loop.set_default_executor(_ready_threads())
         before = resources.set_limits()
         ledger = self._open_ledger()
@@ -152,6 +153,10 @@ class _Daemon:
             return True
         await committer.close()
         return False
+
+    def _callback_failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Write the error of a callback of the loop in one line, and for `zdeferctl doctor`."""
+        self._journal.fault(context.get("exception") or RuntimeError(context["message"]))
 
     def _make_dispatcher(self, committer: Committer, loop: asyncio.AbstractEventLoop) -> Dispatcher:
         return Dispatcher(

@@ -69,6 +69,9 @@ class Reception:
         except Again:
             self._endpoint.release(message)
             self._endpoint.answer(message, frames.answer("again"))
+        except Exception:
+            self._endpoint.release(message)  # else its bytes count for ever
+            raise
 
     def _decode(self, message: Message) -> None:
         if message.size > MAX_MESSAGE_BYTES:

@@ -44,6 +44,18 @@ class Message:
         self.held_bytes = size + MESSAGE_OVERHEAD
 
 
+def _descriptor_of(frame: zmq.Frame) -> int:
+    """Return the descriptor of the connection that brought a frame; -1: not known.
+
+    A peer of ZMTP 1.0 or 2.0 has no mechanism, and libzmq keeps a descriptor only after one.
+    It reads noise as ZMTP 1.0.
+    """
+    try:
+        return int(frame.get(zmq.SRCFD))
+    except zmq.ZMQError:
+        return -1
+
+
 class Endpoint:
     """Listens on the daemon's socket and calls `on_message` with each message.
 
@@ -161,7 +173,11 @@ class Endpoint:
                 peer = self._router.recv(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            self._on_message(self._rest_of_message(peer))
+            try:
+                self._on_message(self._rest_of_message(peer))
+            except Exception:
+                self._receive_soon()  # more can wait, and the descriptor does not signal it again
+                raise
         self._receive_soon()
 
     def _rest_of_message(self, peer: bytes) -> Message:
@@ -170,7 +186,7 @@ class Endpoint:
         while self._router.getsockopt(zmq.RCVMORE):
             if descriptor < 0:
                 first = self._router.recv(copy=False)
-                frame, descriptor = first.bytes, first.get(zmq.SRCFD)
+                frame, descriptor = first.bytes, _descriptor_of(first)
             else:
                 frame = self._router.recv()
             size += len(frame)
