@@ -5,15 +5,17 @@ import importlib
 import json
 import math
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import psutil
 import pytest
 
 from bench import __main__ as program
-from bench import contestants, peers, plot, report
+from bench import contestants, peer_lags, peers, plot, report
 from bench.stage import QUICK, Stage
 from bench.typing_lag import shown
 from bench.values import Figure, figure_of, quantile, summary
@@ -193,3 +195,14 @@ def test_every_contestant_is_handed_the_same_jobs(stage: Stage) -> None:
     for name in contestants.available(stage):
         text = contestants.zshrc(stage, name, 2, 1.0, Path("/x/done"))
         assert text.count("burn") == 3, name
+
+
+def test_a_peer_that_does_not_end_leaves_no_process(tmp_path: Path) -> None:
+    """Those in sessions of their own included."""
+    script = tmp_path / "endless"
+    script.write_text(f"setsid sleep 301 &\nprint $! $$ > {tmp_path}/pids\nsleep 302\n")
+    with pytest.raises(subprocess.TimeoutExpired):
+        peer_lags.zsh_bench(str(script), str(tmp_path), 1, limit_s=2.0)
+    pids = [int(word) for word in (tmp_path / "pids").read_text().split()]
+    assert len(pids) == 2
+    assert not any(psutil.pid_exists(pid) for pid in pids)

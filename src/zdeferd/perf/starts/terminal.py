@@ -1,7 +1,8 @@
 """Runs one zsh on a pseudo-terminal of its own, and leaves no process of it behind.
 
 Owns the child, its session and the master side of the terminal. Every instant is
-time.monotonic(), taken right after the read that brought the bytes. A prompt has been drawn
+time.monotonic(), taken right after the read that brought the bytes. `started` is when the program
+was executed: what a busy machine needs to make the process does not count. A prompt has been drawn
 when ZLE switches bracketed paste on, which it does right after it; where a configuration has
 that off, when the terminal is in ZLE's mode and has been quiet. Nothing waits without a limit.
 """
@@ -51,8 +52,8 @@ class Terminal:
         self._ended = False
         self.fd, inside = os.openpty()
         fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
-        self.started = time.monotonic()
-        self._deadline = self.started + limit_s
+        asked = time.monotonic()
+        self._deadline = asked + limit_s
         try:
             self.pid = _spawn(argv, env, os.ttyname(inside), errors)
         except OSError as error:
@@ -60,6 +61,9 @@ class Terminal:
             raise ZdeferdError(f"cannot start: {argv[0]}: {error.strerror}") from None
         finally:
             os.close(inside)
+        # Executed by now, or earlier by what it has run if this process got no processor since.
+        self.started = max(asked, time.monotonic() - _ran_s(self.pid))
+        self._waited_s = _waited_s(self.pid)
         self._end = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
 
     def __enter__(self) -> Self:
@@ -113,12 +117,8 @@ class Terminal:
         return time.monotonic()
 
     def waited_s(self) -> float:
-        """Return how long the program was ready but waited for a processor; 0 if unknown."""
-        try:
-            with open(f"/proc/{self.pid}/schedstat", encoding="ascii") as file:
-                return int(file.read().split()[1]) / 1e9
-        except OSError:  # macOS, or a kernel without it
-            return 0.0
+        """Return how long the program was ready but waited since its start; 0 if unknown."""
+        return _waited_s(self.pid) - self._waited_s
 
     def _left(self, what: str) -> float:
         """Return the seconds left; Late at the limit, or where the program has ended."""
@@ -199,6 +199,23 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str], terminal: str, errors: s
     return os.posix_spawn(
         argv[0], list(argv), dict(env), file_actions=actions, setsid=True, setsigdef=defaults
     )
+
+
+def _ran_s(pid: int) -> float:
+    """Return the seconds on a processor that a process has had; 0 if unknown."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)  # Linux's name of that process's clock
+    except OSError:
+        return 0.0
+
+
+def _waited_s(pid: int) -> float:
+    """Return the seconds that a process was ready but waited; 0 if unknown."""
+    try:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[1]) / 1e9
+    except OSError:  # macOS, or a kernel without it
+        return 0.0
 
 
 def _inheritable() -> list[int]:
