@@ -90,6 +90,8 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`zsh`: published only where `zsh -n` accepts it."""
     compile: bool = False
     """The output is published compiled, too."""
+    apply: bool = False
+    """Shells that asked for the job source the output once it is published."""
     env: dict[str, str] = {}
     """Added to the environment of the claiming shell."""
     description: str = ""
@@ -270,6 +272,19 @@ class Facts:
         return self.fingerprint(inputs_of(job), {**env, **job.env})
 
 
+class Expected(NamedTuple):
+    """The output of a job that a shell is to source."""
+
+    job: str
+    path: str
+    run: int
+    """Runs from this one on count."""
+    published: int = 0
+    """The run that has published it; 0: none of these."""
+    waits: bool = True
+    """False: no further run is due."""
+
+
 @dataclass
 class Claimed:
     """The runs that a transaction claimed: for the dispatcher's picture and the answer."""
@@ -278,3 +293,5 @@ class Claimed:
     batches: list[Batch] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """`id: reason` of each refused declaration."""
+    expected: list[Expected] = field(default_factory=list)
+    """The outputs that the shell is to source."""

@@ -295,6 +295,14 @@ def test_a_batch_adds_up(ledger: Ledger) -> None:
     assert (ledger.open_batches(), ledger.batch(batch.id)) == ([], None)
 
 
+def test_the_latest_run_that_succeeded_has_published(ledger: Ledger) -> None:
+    assert ledger.last_published("a") == (0, 0.0)
+    first = ended(ledger, Outcome.SUCCEEDED, key="day:1")
+    ended(ledger, Outcome.FAILED, key="day:2")
+    ended(ledger, Outcome.SUCCEEDED, key="here:n1:1:1")
+    assert ledger.last_published("a") == (first.id, ending(Outcome.SUCCEEDED).ended_at)
+
+
 def test_a_registration_is_kept_once_and_in_order(ledger: Ledger) -> None:
     for name in ("b", "a", "b"):
         ledger.register("n1", Trigger.IDLE, Job(id=name, run=Code("true")))
@@ -502,6 +510,7 @@ def _everything(ledger: Ledger) -> dict[str, Any]:
         "registrations": [ledger.registrations(on, of) for on in Trigger for of in (None, "n1")],
         "runs": [ledger.next_run(), *ledger.live_runs()],
         "ended": [ledger.ended_run(number) for number in numbers],
+        "published": [ledger.last_published(job) for job in ("a", "b", "c")],
         "payloads": [_or_error(ledger.work, number) for number in numbers],
         "batches": ledger.open_batches(),
         "totals": [ledger.batch_totals(number) for number in numbers],

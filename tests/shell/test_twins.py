@@ -147,7 +147,7 @@ def test_the_fields_of_a_job() -> None:
     )
     whole = (
         "--on idle --once-per change --watch /a --watch /b --after x --timeout 5s"
-        " --env HOME -f f --output /o/_x --check zsh --empty --compile"
+        " --env HOME -f f --output /o/_x --check zsh --empty --compile --apply"
     )
     assert queued(f"zdefer add job {whole} -- f a") == registrations.Register(
         id="job",
@@ -161,6 +161,7 @@ def test_the_fields_of_a_job() -> None:
         check="zsh",
         empty="true",
         compile="true",
+        apply="true",
         env=("HOME",),
     )
 

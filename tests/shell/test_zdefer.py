@@ -35,8 +35,8 @@ ACCEPTED = {
     "zdefer add a --background --timeout 2w -- f": ["background=true", "timeout=2w"],
     "zdefer add a --timeout 2w --background -- f": ["background=true", "timeout=2w"],
     "zdefer add a --output x/y -- f": ["output=HOME/x/y", "--", "f"],
-    "zdefer add a --output='~/x' --check zsh --compile --empty -- f": [
-        *("compile=true", "empty=true", "output=HOME/x", "check=zsh", "--", "f")
+    "zdefer add a --output='~/x' --check zsh --compile --empty --apply -- f": [
+        *("compile=true", "empty=true", "apply=true", "output=HOME/x", "check=zsh", "--", "f")
     ],
     "zdefer add a --background --background -- f": ["background=true", "--", "f"],
     "zdefer add a -- f --background": ["add", "a", "--", "f", "--background"],
@@ -102,6 +102,7 @@ REFUSED = {
     "zdefer add a --output x/../y -- f": (1, "bad value for --output: x/../y"),
     "zdefer add a --output x --check sh -- f": (1, "bad value for --check: sh"),
     "zdefer add a --compile -- f": (2, "add: no --output PATH beside it"),
+    "zdefer add a --apply -- f": (2, "add: no --output PATH beside it"),
     "zdefer add a --output x --background -- f": (2, "add: --background: not beside --output"),
     "zdefer add a --after B -- f": (1, "bad value for --after: B"),
     "zdefer add a --timeout soon -- f": (1, "bad value for --timeout: soon"),
@@ -184,7 +185,7 @@ def test_help_names_every_verb_and_option(home: Path) -> None:
     assert status == 0
     for word in (
         *("add", "idle", "help", "--on", "--once-per", "--watch", "--after", "--timeout"),
-        *("--background", "--output", "--empty", "--check", "--compile"),
+        *("--background", "--output", "--empty", "--check", "--compile", "--apply"),
     ):
         assert word in printed
     assert "--env" in printed

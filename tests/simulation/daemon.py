@@ -18,6 +18,7 @@ from zdeferd.machine.quiet import Clocks, Probe
 from zdeferd.machine.timers import Clock
 from zdeferd.runs.dispatcher import Dispatcher
 from zdeferd.runs.executor import Executor
+from zdeferd.runs.waiting import Caller
 from zdeferd.telemetry.journal import Journal
 from zdeferd.wire import messages
 
@@ -213,7 +214,7 @@ class Daemon:
 
     def take(self, visit: messages.Visit, answered: Callable[[], None]) -> None:
         """A whole message has come."""
-        self.dispatcher.visit(visit, answered)
+        self.dispatcher.visit(visit, Caller(lambda _: answered()))
 
     def bury(self) -> None:
         """What was in memory only."""

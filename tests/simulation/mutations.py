@@ -16,6 +16,7 @@ from zdeferd.ledger import claims, outcomes
 from zdeferd.model import Scope
 from zdeferd.rules import lifecycle, schedule, verdicts
 from zdeferd.runs import dispatcher, idle
+from zdeferd.runs.waiting import Caller
 from zdeferd.telemetry import logfile, sharedlog
 
 from .calls import Calls
@@ -57,9 +58,9 @@ def a_claim_is_not_unique() -> AbstractContextManager[Any]:
 def an_answer_before_the_commit() -> AbstractContextManager[Any]:
     visit = dispatcher.Dispatcher.visit
 
-    def hasty(self: dispatcher.Dispatcher, visited: Any, answered: Callable[[], None]) -> None:
-        answered()
-        visit(self, visited, lambda: None)
+    def hasty(self: dispatcher.Dispatcher, visited: Any, caller: Caller) -> None:
+        caller.answer([])
+        visit(self, visited, Caller(lambda _: None))
 
     return _instead(dispatcher.Dispatcher, "visit", hasty)
 

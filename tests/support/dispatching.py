@@ -17,6 +17,7 @@ from zdeferd.machine.timers import Clock
 from zdeferd.recording.committer import Committer
 from zdeferd.runs.dispatcher import Dispatcher
 from zdeferd.runs.executor import Executor
+from zdeferd.runs.waiting import Caller
 from zdeferd.telemetry.journal import Journal
 from zdeferd.wire import messages
 
@@ -37,7 +38,8 @@ class Bench:
         self._shells += 1
         answered = asyncio.Event()
         frames = visit(f"n{self._shells}", 1, jobs or {}, **fields)
-        self.dispatcher.visit(messages.decode_visit(frames), answered.set, shell=process)
+        caller = Caller(lambda _: answered.set())
+        self.dispatcher.visit(messages.decode_visit(frames), caller, process)
         await asyncio.wait_for(answered.wait(), LIMIT_S)
 
     async def rows(self, sql: str) -> list[Any]:

@@ -18,7 +18,7 @@ from zdeferd.errors import LedgerError, WrongTransition
 from zdeferd.ledger.packing import Shell
 from zdeferd.ledger.store import Ledger, Line, Registration
 from zdeferd.machine.processes import may_live
-from zdeferd.model import Batch, BatchTotals, Ending, Job, Run, Sink, State, Trigger, Work
+from zdeferd.model import Batch, BatchTotals, Ending, Job, Outcome, Run, Sink, State, Trigger, Work
 from zdeferd.rules import lifecycle
 from zdeferd.rules.lifecycle import RunEvent
 
@@ -260,6 +260,15 @@ class MemoryLedger:
         if row is None or row.run.state is not to.before:
             raise WrongTransition(f"run {run} is not {to.before}")
         self.tables.runs[run] = row._replace(run=replace(row.run, state=to.after, **fields))
+
+    def last_published(self, job: str) -> tuple[int, float]:
+        found = [
+            (row.run.id, row.ending.ended_at)
+            for row in self.tables.runs.values()
+            if row.run.job == job and row.ending and row.ending.outcome is Outcome.SUCCEEDED
+            if not row.run.key.startswith("here:")
+        ]
+        return max(found, default=(0, 0.0))
 
     def ended_run(self, run: int) -> tuple[str, int | None] | None:
         row = self.tables.runs.get(run)

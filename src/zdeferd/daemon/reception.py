@@ -14,6 +14,7 @@ from .. import crashpoints
 from ..errors import RequestRefused, WireError, ZdeferdError
 from ..machine.processes import process_of
 from ..runs.dispatcher import Dispatcher
+from ..runs.waiting import Caller
 from ..telemetry.journal import Journal
 from ..wire import control, frames, messages
 from ..wire.pieces import Again, Pieces
@@ -87,18 +88,19 @@ class Reception:
         crashpoints.reached("daemon.visit-arrived")
         messages.check(visit.hello)
 
-        def answer() -> None:
-            release()
-            self._endpoint.answer(message, frames.answer("ok", seq=visit.hello.seq))
-
-        def release() -> None:
+        def answer(notes: list[bytes]) -> None:
             self._endpoint.release(message)
+            tell([*frames.answer("ok", seq=visit.hello.seq), *notes])
+
+        def tell(said: list[bytes]) -> None:
+            self._endpoint.answer(message, said)
 
         if whole := self._pieces.whole(visit, time.monotonic()):
+            caller = Caller(answer, lambda: self._endpoint.release(message), tell)
             shell = process_of(self._endpoint.pid_of(message))
-            self._dispatcher.visit(whole, answer, release, shell)
+            self._dispatcher.visit(whole, caller, shell)
         else:
-            answer()
+            answer([])
 
     async def _request(self, message: Message, request: control.Request) -> None:
         try:

@@ -22,7 +22,7 @@ Number = TypeVar("Number", int, float)
 
 RETRIES = 3
 """Attempts of a job with `idempotent` and without `attempts`."""
-LATER = frozenset({"when", "apply", "retries"})
+LATER = frozenset({"when", "retries"})
 """Keys of a job that are reserved for a later version."""
 ID_EXPECTED = "an id: lower-case letters, digits and `-`, not `-` first, at most 64"
 
@@ -65,14 +65,16 @@ def declared_job(
     timeout: str = "",
     background: bool = False,
     output: str = "",
-    empty: bool = False,
     check: str = "",
-    compile: bool = False,  # noqa: A002 - the word of the contract
+    flags: Iterable[str] = (),
     env: Mapping[str, str] | None = None,
     description: str = "",
     call: tuple[str, ...] = (),
 ) -> Job:
-    """Return the job that a shell declares; Refused has the first mistake in it."""
+    """Return the job that a shell declares; Refused has the first mistake in it.
+
+    `flags` names what is true of `outputs.FLAGS`.
+    """
     table: dict[str, object] = {
         "on": list(on),
         "once_per": once_per,
@@ -84,7 +86,7 @@ def declared_job(
     }
     given = {"timeout": timeout, "output": output, "check": check}
     table |= {name: value for name, value in given.items() if value}
-    table |= {name: True for name, is_set in (("empty", empty), ("compile", compile)) if is_set}
+    table |= dict.fromkeys(flags, True)
     if not is_id(id):
         raise Refused(Problem("id", shown(id), ID_EXPECTED))
     fields, problems = _read_table(table, JOB_KEYS, "")
@@ -266,6 +268,7 @@ JOB_KEYS: dict[str, Key] = {
     "empty": Key("empty", "true or false", _flag),
     "check": Key("check", "'zsh'", read_check),
     "compile": Key("compile", "true or false", _flag),
+    "apply": Key("apply", "true or false", _flag),
     "env": Key("env", "a table of strings, its keys names of variables", _variables, kind),
     "description": Key("description", "a string", _text),
 }

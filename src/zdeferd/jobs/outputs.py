@@ -1,8 +1,8 @@
 """Reads what a job declares of its output, and what is wrong with it.
 
-Owns the keys `output`, `empty`, `check` and `compile`: how they are read, what they cannot stand
-beside, and where an output may be. attempts/publish.py publishes, and looks at the place again:
-`misplaced` tells a mistake before a job has run for it.
+Owns the keys `output`, `empty`, `check`, `compile` and `apply`: how they are read, what they
+cannot stand beside, and where an output may be. attempts/publish.py publishes, and looks at the
+place again: `misplaced` tells a mistake before a job has run for it.
 """
 
 import hashlib
@@ -16,6 +16,8 @@ from ..config.problems import Problem, shown
 from ..config.units import parse_path
 from ..model import Job
 
+FLAGS = ("empty", "compile", "apply")
+"""Keys that are true or false, and mean nothing without an output."""
 _MENTION = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
 
@@ -72,7 +74,7 @@ def with_check(fields: dict[str, Any]) -> dict[str, Any]:
 
 def beside_output(fields: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the keys that an output needs beside it, or cannot have."""
-    for name in ("empty", "check", "compile"):
+    for name in (*FLAGS, "check"):
         if fields.get(name) and not fields.get("output"):
             yield Problem(name, shown(fields[name]), "`output` beside it")
     if fields.get("output") and fields.get("background"):

@@ -27,11 +27,10 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import WireError
+from .outputs import FLAGS
 from .script import Array, quote
 
-SINGLE = frozenset(
-    {"id", "on", "once_per", "timeout", "background", "output", "empty", "check", "compile"}
-)
+SINGLE = frozenset({"id", "on", "once_per", "timeout", "background", "output", "check", *FLAGS})
 REPEATED = {"after": "after", "watch": "watch", "env": "env", "function": "functions"}
 """Fields of `add` that may come more than once -> of a Register."""
 _ARRAYS = frozenset({"array", "association"})
@@ -77,6 +76,7 @@ class Register(Struct, frozen=True):
     empty: Literal["", "true"] = ""
     check: str = ""
     compile: Literal["", "true"] = ""
+    apply: Literal["", "true"] = ""
     background: Literal["", "true"] = ""
     """`true`: what outlives its main process is left alone."""
 

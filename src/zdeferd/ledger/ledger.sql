@@ -284,6 +284,11 @@ WHERE id = :id AND state = :before;
 -- name: drop_payload
 DELETE FROM payloads WHERE run = :run;
 
+-- name: last_published
+-- The latest run of a job that succeeded, and so has published; what a shell did itself is none.
+SELECT id, ended_at FROM runs
+WHERE job = :job AND outcome = 'succeeded' AND key NOT LIKE 'here:%' ORDER BY id DESC LIMIT 1;
+
 -- name: ended_run
 SELECT outcome, rc FROM runs WHERE id = :id AND state = 'ended';
 

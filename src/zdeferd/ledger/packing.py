@@ -56,6 +56,15 @@ class DoneHere(NamedTuple):
     rc: int
 
 
+class Asked(NamedTuple):
+    """The outputs that a shell wants to source once they are published."""
+
+    since: float
+    """When the shell began: it has found by itself what was published before."""
+    runs: dict[str, int]
+    """The jobs that it waits for since an earlier visit, and from which run on."""
+
+
 class Report(msgspec.Struct, frozen=True):
     """One visit of a shell as plain values; runs/visits.py makes it from the message."""
 
@@ -70,6 +79,8 @@ class Report(msgspec.Struct, frozen=True):
     postprompt: bool = False
     idle: bool = False
     done: tuple[DoneHere, ...] = ()
+    asked: Asked | None = None
+    """None: the shell cannot wait."""
 
 
 def pack(value: Any) -> str:

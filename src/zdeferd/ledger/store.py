@@ -83,13 +83,9 @@ class Ledger(Database):
 
         A repeated declaration changes nothing: most shells declare what the one before did.
         """
+        definition = pack_again(job)
         self._run(
-            "declare_job",
-            id=job.id,
-            definition=pack_again(job),
-            now=now,
-            shell=shell,
-            refused=refused,
+            "declare_job", id=job.id, definition=definition, now=now, shell=shell, refused=refused
         )
 
     def refuse_job(self, job_id: str, shell: str, now: float, refused: str) -> None:
@@ -240,6 +236,11 @@ class Ledger(Database):
         """Return (outcome, rc) of a run; None where it has not ended."""
         row = self._one("ended_run", id=run)
         return (row["outcome"], row["rc"]) if row else None
+
+    def last_published(self, job: str) -> tuple[int, float]:
+        """Return the latest run of `job` that succeeded, and when it ended; (0, 0): none has."""
+        row = self._one("last_published", job=job)
+        return (row["id"], row["ended_at"]) if row else (0, 0.0)
 
     # telemetry lines
 

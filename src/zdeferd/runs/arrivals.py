@@ -7,7 +7,6 @@ picture of the live runs. So the picture never holds what the ledger does not.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -18,13 +17,14 @@ from ..ledger import claims, outcomes
 from ..ledger.packing import Report
 from ..ledger.store import Ledger
 from ..machine.timers import Clock
-from ..model import Batch, Claimed, Ending, Facts, Run, Trigger
+from ..model import Batch, Claimed, Ending, Facts, Outcome, Run, Trigger
 from ..recording.inbox import Arrival, Inbox
 from ..telemetry.journal import Journal
 from .executor import Executor, cannot_change
 from .idle import IdleWatch
 from .live import Awaited, LiveRuns
 from .looks import Look, looks_for
+from .waiting import Caller, Waiting, expected
 
 PRUNE_EVERY_S = 86400.0
 REFUSED = "refused a job of a shell"
@@ -44,6 +44,7 @@ class Parts(NamedTuple):
     idle: IdleWatch
     live: LiveRuns
     awaited: Awaited
+    waiting: Waiting
 
 
 class Cancels(Protocol):
@@ -63,10 +64,7 @@ class VisitArrived(Arrival[Claimed]):
     report: Report
     facts: Facts
     parts: Parts
-    answer: Callable[[], None]
-    """Called once all of the visit is durable."""
-    drop: Callable[[], None]
-    """Called where it could not be recorded; the shell visits again."""
+    caller: Caller
 
     @property
     def looks(self) -> set[Look]:
@@ -78,13 +76,17 @@ class VisitArrived(Arrival[Claimed]):
 
     def record(self, ledger: Ledger) -> Claimed:
         """Claim what the visit makes due; an empty batch is closed at once."""
-        return _left_open(ledger, claims.take_visit(ledger, self.report, self.facts), self.facts)
+        claimed = claims.take_visit(ledger, self.report, self.facts)
+        claimed.expected = expected(ledger, self.report, self.facts)
+        return _left_open(ledger, claimed, self.facts)
 
     def applied(self, result: Claimed) -> None:
         """Answer the shell, then add what it claimed to the picture."""
         reached("daemon.visit-committed")
-        self.answer()
+        waiting = self.parts.waiting
+        self.caller.answer(waiting.notes(self.report, result.expected))
         reached("daemon.visit-answered")
+        waiting.take(self.report.nonce, self.caller, result.expected)
         for job in (d.job.id for d in self.report.declared if d.refused is None):
             self.parts.journal.mended(f"{REFUSED}: {job}:", f"{REFUSED}: {job}.")
         for reason in result.refused:
@@ -94,7 +96,7 @@ class VisitArrived(Arrival[Claimed]):
 
     def failed(self, error: Exception) -> None:
         """Leave the shell without an answer."""
-        self.drop()
+        self.caller.drop()
 
 
 def _left_open(ledger: Ledger, claimed: Claimed, facts: Facts) -> Claimed:
@@ -242,7 +244,9 @@ class RunEnded(Arrival[Batch | None]):
     def applied(self, result: Batch | None) -> None:
         """Remove the run from the picture and its files from the disk; answer who waits."""
         reached("daemon.end-committed")
-        self.parts.live.ended(self.run, result)
+        live, succeeded = self.parts.live, self.ending.outcome is Outcome.SUCCEEDED
+        live.ended(self.run, result)
+        self.parts.waiting.ended(self.run, succeeded, live)
         try:
             self.parts.executor.discard(self.run.id)
         except OSError as error:

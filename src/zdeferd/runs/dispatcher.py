@@ -35,6 +35,7 @@ from .executor import Executor
 from .idle import IdleWatch
 from .live import Awaited, LiveRuns
 from .looks import Looks, Seen
+from .waiting import Caller, Waiting
 
 T = TypeVar("T")
 
@@ -71,6 +72,7 @@ class Dispatcher:
             idle=IdleWatch(committer, probe, clock, self._looks),
             live=LiveRuns(),
             awaited=Awaited(loop),
+            waiting=Waiting(),
         )
         self.endings = Endings(self._parts)
         self._pruning = Pruning(boot, executor)
@@ -78,17 +80,8 @@ class Dispatcher:
 
     # what arrives
 
-    def visit(
-        self,
-        visit: Visit,
-        answer: Callable[[], None],
-        drop: Callable[[], None] = lambda: None,
-        shell: Process = UNKNOWN,
-    ) -> None:
-        """Take a shell's visit; `answer` is called once all of it is durable, else `drop`.
-
-        `shell` is the process that visits.
-        """
+    def visit(self, visit: Visit, caller: Caller, shell: Process = UNKNOWN) -> None:
+        """Take the visit of `shell`, and answer the caller once all of it is durable."""
         if visit.postprompt or visit.idle:
             self.reload(only_if_changed=True)
         facts = self._facts()
@@ -97,9 +90,9 @@ class Dispatcher:
             report = visits.report(visit, facts.jobs, facts.default_log, shell)
         except Exception as error:  # noqa: BLE001 - one visit is no reason to end
             self._parts.journal.fault(error)
-            drop()
+            caller.drop()
             return
-        arrival = VisitArrived(report, facts, self._parts, answer, drop)
+        arrival = VisitArrived(report, facts, self._parts, caller)
         if arrival.looks or report.idle:
             looking = self._parts.loop.create_task(self._look_first(arrival))
             self._looking.add(looking)

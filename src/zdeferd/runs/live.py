@@ -41,6 +41,10 @@ class LiveRuns:
     def __contains__(self, run: int) -> bool:
         return run in self.waiting or run in self.running
 
+    def of(self, job: str) -> bool:
+        """Tell whether a run of `job` has not ended."""
+        return any(run.job == job for run in chain(self.waiting.values(), self.running.values()))
+
     def add(self, runs: Iterable[Run], batches: Iterable[Batch]) -> None:
         """Add what was claimed, or what the ledger held at the start of the daemon."""
         for run in runs:

@@ -7,13 +7,15 @@ open, so that composing zsh code and looking for cycles never hold the ledger's 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
+from msgspec import structs
+
 from ..config.problems import find_cycle
 from ..errors import ConfigError
 from ..jobs import environment, outputs, script
 from ..jobs.keys import declared_job, is_id
 from ..jobs.registrations import Register
 from ..jobs.script import Equipment
-from ..ledger.packing import Declaration, DoneHere, Refusal, Report
+from ..ledger.packing import Asked, Declaration, DoneHere, Refusal, Report
 from ..machine.processes import UNKNOWN, Process
 from ..model import Code, Job, Sink
 from ..telemetry import projection
@@ -41,7 +43,21 @@ def report(
         postprompt=visit.postprompt,
         idle=visit.idle,
         done=tuple(DoneHere(one.id, one.ms, one.rc) for one in visit.done if is_id(one.id)),
+        asked=_asked(visit.context.apply),
     )
+
+
+def _asked(text: str) -> Asked | None:
+    """Return what the shell waits for; None where it cannot wait, or says it wrongly."""
+    since, *jobs = frames.split(text) or ("",)
+    runs = frames.as_map(jobs)
+    if not all(map(_is_number, (since, *runs.values()))):
+        return None
+    return Asked(int(since) / 1e9, {job: int(run) for job, run in runs.items() if is_id(job)})
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 # Most shells of a user have the same environment. The ledger also packs the same object only once.
@@ -55,12 +71,13 @@ def _surroundings(text: str, default_log: str) -> tuple[dict[str, str], Sink]:
 def _jobs(visit: Visit) -> tuple[dict[str, Job], list[Refusal]]:
     """Return the jobs that the visit declares, by id, and the declarations that are none."""
     bodies = {function.name: function.body for function in visit.functions}
+    context = structs.replace(visit.context, apply="")  # of no job, and another in each shell
     jobs: dict[str, Job] = {}
     refused = []
     for record in visit.jobs:
         functions = tuple((name, bodies[name]) for name in record.functions if name in bodies)
         try:
-            job = _job_of(record, functions, visit.context)
+            job = _job_of(record, functions, context)
         except ConfigError as error:
             refused.append(_refusal(record.id, str(error)))
         else:
@@ -93,9 +110,8 @@ def _job_of(record: Register, functions: tuple[tuple[str, str], ...], context: S
         timeout=record.timeout,
         background=record.background == "true",
         output=record.output,
-        empty=record.empty == "true",
         check=record.check,
-        compile=record.compile == "true",
+        flags=[name for name in outputs.FLAGS if getattr(record, name)],
         env=exported | frames.as_map(record.env),
         description=record.description,
     )

@@ -90,6 +90,7 @@ def document(job: Job) -> dict[str, object]:
         "empty": job.empty,
         "check": job.check or None,
         "compile": job.compile,
+        "apply": job.apply,
         "env": sorted(job.env),
         "description": job.description,
         "source": job.source,

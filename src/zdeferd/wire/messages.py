@@ -58,6 +58,9 @@ class ShellContext(Record, frozen=True, forbid_unknown_fields=False, tag="contex
     """List of math functions (`functions -M`): `NAME LEAST MOST FUNCTION`."""
     umask: Annotated[str, Meta(pattern=r"\A[0-7]{0,4}\Z")] = ""
     """Octal digits; empty: not known."""
+    apply: str = ""
+    """List: when the shell began (ns since the epoch), then `JOB=RUN` of each output that it
+    waits for. Empty: this shell waits for none."""
 
 
 class Functions(Record, frozen=True, tag="functions"):

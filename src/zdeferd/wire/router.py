@@ -59,7 +59,7 @@ def _descriptor_of(frame: zmq.Frame) -> int:
 class Endpoint:
     """Listens on the daemon's socket and calls `on_message` with each message.
 
-    The receiver calls `release` once it no longer needs the frames, and `answer` at most once.
+    The receiver calls `release` once it no longer needs the frames, and `answer` with each answer.
     `say` is called with a sentence for each connection that is refused.
     """
 

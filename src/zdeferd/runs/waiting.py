@@ -1,0 +1,143 @@
+"""Shells that wait for outputs: which ones, and what is said to them meanwhile.
+
+A visit asks for the jobs with `apply` that it declares, for those of the files, and for those that
+the shell waits for since an earlier visit. An output counts once a run has published it that the
+shell waits for, or that ended after the shell had begun. Where such a run has not ended, or a job
+is still to be claimed for the shell, the answer says so. Then the shell keeps its connection open
+while it sits at a prompt, and each end of a run is reported to it.
+
+What is held here may be lost: a shell whose connection ends asks again at its next prompt. libzmq
+does not tell which shells have left, so the oldest ones are dropped where there are too many.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from ..jobs.outputs import expanded
+from ..ledger.claims import due_now
+from ..ledger.packing import Asked, Report
+from ..ledger.store import Ledger
+from ..model import Expected, Facts, Job, Run, Scope, Trigger
+from ..wire import frames
+from .live import LiveRuns
+
+MOST_OUTPUTS = 64
+"""Outputs that one visit can ask for."""
+MOST_SHELLS = 1024
+"""Shells that are held for one job."""
+
+
+def expected(ledger: Ledger, report: Report, facts: Facts) -> list[Expected]:
+    """Return the outputs that a shell is to source now or can wait for, in a transaction."""
+    if report.asked is None:
+        return []
+    jobs = list(_asked_for(ledger, report, report.asked, facts))[:MOST_OUTPUTS]
+    found = [_expected(ledger, job, report, report.asked, facts) for job in jobs]
+    return [one for one in found if one.published or one.waits]
+
+
+def _asked_for(ledger: Ledger, report: Report, asked: Asked, facts: Facts) -> Iterator[Job]:
+    declared = [one.job for one in report.declared if one.refused is None]
+    jobs = {job.id: job for job in (*facts.jobs.values(), *declared) if job.apply}
+    yield from jobs.values()
+    for name in sorted(asked.runs.keys() - jobs.keys()):
+        job = ledger.declared_job(name)
+        if job is not None and job.apply:
+            yield job
+
+
+def _expected(ledger: Ledger, job: Job, report: Report, asked: Asked, facts: Facts) -> Expected:
+    last, ended_at = ledger.last_published(job.id)
+    since = asked.runs.get(job.id)
+    counts = ended_at >= asked.since if since is None else last >= since
+    is_live = any(run.job == job.id and run.id > last for run in ledger.live_runs())
+    return Expected(
+        job=job.id,
+        path=expanded(job.output, {**report.env, **job.env}),
+        run=last + 1 if since is None else since,
+        published=last if last and counts else 0,
+        waits=is_live or _is_to_be_claimed(ledger, job, report, facts),
+    )
+
+
+def _is_to_be_claimed(ledger: Ledger, job: Job, report: Report, facts: Facts) -> bool:
+    """Tell whether the job waits for the idle trigger, or for a look at what it watches."""
+    if job.id not in facts.jobs:
+        waiting = (one for on in Trigger for one in ledger.registrations(on, report.nonce))
+        return any(one.job.id == job.id for one in waiting)
+    if job.once_per is Scope.CHANGE and facts.seen(job, report.env) is None:
+        return True
+    shell = ledger.shell(report.nonce) if Trigger.IDLE in job.on else None
+    return shell is not None and due_now(ledger, job, shell, facts) is not None
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The connection of a visit."""
+
+    answer: Callable[[list[bytes]], None]
+    """Called once all of the visit is durable, with fields to add to the answer."""
+    drop: Callable[[], None] = lambda: None
+    """Called where the visit could not be recorded; the shell visits again."""
+    tell: Callable[[list[bytes]], None] = lambda _: None
+    """Sends a further message, after the answer."""
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """A shell that waits for the output of one job."""
+
+    caller: Caller
+    path: str
+    run: int
+
+
+class Waiting:
+    """The shells that wait, by the job and by their nonces."""
+
+    def __init__(self) -> None:
+        self._waits: dict[str, dict[str, _Wait]] = {}
+
+    @staticmethod
+    def notes(report: Report, found: Iterable[Expected]) -> list[bytes]:
+        """Return the fields of an answer: what the shell can wait for, and what is over."""
+        waits = {one.job: one.run for one in found}
+        over = () if report.asked is None else report.asked.runs.keys() - waits.keys()
+        notes = [f"wait={job}:{run}" for job, run in waits.items()]
+        return [note.encode() for note in (*notes, *(f"over={job}" for job in sorted(over)))]
+
+    def take(self, nonce: str, caller: Caller, found: Iterable[Expected]) -> None:
+        """Tell an answered shell what is published, and hold it for what is still to come."""
+        for one in found:
+            wait = _Wait(caller, one.path, one.run)
+            if one.published:
+                _tell(wait, one.job, one.published, more=one.waits)
+            if one.waits:
+                self._hold(one.job, nonce, wait)
+
+    def _hold(self, job: str, nonce: str, wait: _Wait) -> None:
+        shells = self._waits.setdefault(job, {})
+        shells.pop(nonce, None)
+        shells[nonce] = wait
+        if len(shells) > MOST_SHELLS:
+            del shells[next(iter(shells))]
+
+    def ended(self, run: Run, published: bool, live: LiveRuns) -> None:
+        """Tell the shells that wait for this run how it ended; `live`: the runs that are left."""
+        if run.job not in self._waits:
+            return
+        more = live.of(run.job)
+        shells = self._waits[run.job] if more else self._waits.pop(run.job)
+        for wait in shells.values():
+            if published and run.id >= wait.run:
+                _tell(wait, run.job, run.id, more)
+            elif not more:
+                wait.caller.tell(frames.answer("over", id=run.job))
+
+
+def _tell(wait: _Wait, job: str, run: int, more: bool) -> None:
+    path = b"path=" + os.fsencode(wait.path)
+    wait.caller.tell([*frames.answer("apply", id=job, run=run), path])
+    if not more:
+        wait.caller.tell(frames.answer("over", id=job))
