@@ -2,7 +2,7 @@
 
 Owns the child, its session and the master side of the terminal. Every instant is
 time.monotonic(), taken right after the read that brought the bytes. `started` is when the program
-was executed: what a busy machine needs to make the process does not count. A prompt has been drawn
+was executed: what its process waited for a processor before does not count. A prompt has been drawn
 when ZLE switches bracketed paste on, which it does right after it; where a configuration has
 that off, when the terminal is in ZLE's mode and has been quiet. Nothing waits without a limit.
 """
@@ -52,18 +52,19 @@ class Terminal:
         self._ended = False
         self.fd, inside = os.openpty()
         fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
+        actions = _actions(os.ttyname(inside), errors)
         asked = time.monotonic()
         self._deadline = asked + limit_s
         try:
-            self.pid = _spawn(argv, env, os.ttyname(inside), errors)
+            self.pid = _spawn(argv, env, actions)
         except OSError as error:
             os.close(self.fd)
             raise ZdeferdError(f"cannot start: {argv[0]}: {error.strerror}") from None
         finally:
             os.close(inside)
-        # Executed by now, or earlier by what it has run if this process got no processor since.
-        self.started = max(asked, time.monotonic() - _ran_s(self.pid))
         self._waited_s = _waited_s(self.pid)
+        # Executed as soon as it had a processor; this process may have got one later.
+        self.started = min(time.monotonic(), asked + self._waited_s)
         self._end = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
 
     def __enter__(self) -> Self:
@@ -185,9 +186,12 @@ class Terminal:
             os.close(self._end)
 
 
-def _spawn(argv: Sequence[str], env: Mapping[str, str], terminal: str, errors: str) -> int:
-    """Start a program as the leader of a session whose terminal it is; -> its pid."""
-    actions = [
+Action = tuple[int, ...] | tuple[int, int, str, int, int]
+
+
+def _actions(terminal: str, errors: str) -> list[Action]:
+    """Return what the new process does with its descriptors."""
+    return [
         (os.POSIX_SPAWN_OPEN, 0, terminal, os.O_RDWR, 0),
         (os.POSIX_SPAWN_DUP2, 0, 1),
         (os.POSIX_SPAWN_OPEN, 2, errors, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -195,18 +199,14 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str], terminal: str, errors: s
         else (os.POSIX_SPAWN_DUP2, 0, 2),
         *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
     ]
+
+
+def _spawn(argv: Sequence[str], env: Mapping[str, str], actions: Sequence[Action]) -> int:
+    """Start a program as the leader of a session whose terminal it is; -> its pid."""
     defaults = [signal.SIGPIPE, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP]
     return os.posix_spawn(
         argv[0], list(argv), dict(env), file_actions=actions, setsid=True, setsigdef=defaults
     )
-
-
-def _ran_s(pid: int) -> float:
-    """Return the seconds on a processor that a process has had; 0 if unknown."""
-    try:
-        return time.clock_gettime((~pid << 3) | 2)  # Linux's name of that process's clock
-    except OSError:
-        return 0.0
 
 
 def _waited_s(pid: int) -> float:
