@@ -2,8 +2,8 @@
 #
 # Sourced at the first call with a log (defer/register.zsh has the stubs), under the plugin's sticky
 # options. No process, no module: the clock is a prompt escape. In `start` and `end` each command
-# costs as much as its system calls, so there are few: what is usual passes one test, and
-# .zdeferd-label and .zdeferd-fit have the rest.
+# costs as much as its system calls, so there are few, and no pattern is cut off a text: what is usual
+# passes one test, and .zdeferd-begin and .zdeferd-close do the rest.
 #
 # State: `_zdeferd_segments` has of each label the instant of its start (19 digits, ns), the phase,
 # and `inline` where that is its sample; `-` once its line is written. `_zdeferd_anchors` has the
@@ -17,32 +17,49 @@
 zf::segment::start _zsh_perf_segment_start() {
   [[ -z ${PERF_SEGMENT_LOG-} ]] || {
     builtin trap - DEBUG ZERR
-    local label=$1 phase=${2:-core}
-    [[ $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) &&
-      $label == [a-z0-9][a-z0-9._:/+-]# && $#label -lt 65 && -z $3${ZSH_SEGMENTS_DISABLE-} ]] ||
-      .zdeferd-label $3 || return 0
-    [[ -n ${_zdeferd_segments[$label]-} ]] ||
-      _zdeferd_segments[$label]="${(%)_zdeferd_clock} $phase"
+    [[ $2 == (|pre_plugin|post_plugin|prompt|postprompt|core|idle) &&
+      $1 == [a-z0-9][a-z0-9._:/+-]# && $#1 -lt 65 && -z $3${ZSH_SEGMENTS_DISABLE-} ]] ||
+      { .zdeferd-begin "$@"; return 0 }
+    [[ -v _zdeferd_segments[$1] ]] || _zdeferd_segments+=("$1" "${(%)_zdeferd_clock} ${2:-core}")
   }
 }
 
 zf::segment::end _zsh_perf_segment_end() {
   [[ -z ${PERF_SEGMENT_LOG-} ]] || {
     builtin trap - DEBUG ZERR
-    local now=${(%)_zdeferd_clock} label=$1 begun=${_zdeferd_segments[$1]-} sample=${PERF_SAMPLE_CONTEXT:-unknown} phase torn
-    phase=${2:-${begun#* }} begun=${begun%% *}
-    [[ -z $2$3$_zdeferd_torn${PERF_SAMPLE_CONTEXT-} && $begun == <-> && $phase != *inline ]] ||
-      .zdeferd-fit "$3" || return 0
-    _zdeferd_segments[$label]=-
-    [[ ${ZSH_LOG_STRUCTURED-} != 1 || $_zdeferd_sidecar[1] == $PERF_SEGMENT_LOG:$PERF_SEGMENT_JSON_LOG ]] ||
-      .zdeferd-sidecar
-    {
-      [[ ! -f $PERF_SEGMENT_LOG && -e $PERF_SEGMENT_LOG || -h $PERF_SEGMENT_LOG ]] ||  # a FIFO would wait for a reader
-        builtin print -r -- "${torn}SEGMENT name=$label ms=$(( now > begun ? (now - begun) / 1000000 : 0 )) phase=$phase sample=$sample" >>$PERF_SEGMENT_LOG || .zdeferd-torn
-      [[ ${ZSH_LOG_STRUCTURED-} != 1 || ! -f $_zdeferd_sidecar[2] && -e $_zdeferd_sidecar[2] || -h $_zdeferd_sidecar[2] ]] ||
-        builtin print -r -- "${torn}{\"type\":\"segment\",\"name\":\"$label\",\"ms\":$(( now > begun ? (now - begun) / 1000000 : 0 )),\"phase\":\"$phase\",\"sample\":\"$sample\",\"ts\":${now[1,-7]}}" >>"$_zdeferd_sidecar[2]" || .zdeferd-torn
-    } 2>/dev/null
+    local now=${(%)_zdeferd_clock} begun=${_zdeferd_segments[$1]-}
+    [[ -z $2$3$_zdeferd_torn$PERF_SAMPLE_CONTEXT && $now > $begun && $begun == <->\ [a-z_]# &&
+      ${ZSH_LOG_STRUCTURED-} != 1 && -f $PERF_SEGMENT_LOG && ! -h $PERF_SEGMENT_LOG ]] ||
+      { .zdeferd-close "$@"; return 0 }
+    _zdeferd_segments+=("$1" -)
+    builtin print -r -- "SEGMENT name=$1 ms=$(( (now - $begun[1,19]) / 1000000 )) phase=$begun[21,-1] sample=unknown" \
+      2>/dev/null >>$PERF_SEGMENT_LOG || .zdeferd-torn
   }
+}
+
+# zf::segment::start for words that are not as usual.
+.zdeferd-begin() {
+  local label=$1 phase=${2:-core}
+  .zdeferd-label $3 || return 0
+  [[ -v _zdeferd_segments[$label] ]] || _zdeferd_segments+=("$label" "${(%)_zdeferd_clock} $phase")
+}
+
+# The same for zf::segment::end, whose locals `now` and `begun` it takes.
+.zdeferd-close() {
+  local label=$1 phase=${2:-$begun[21,-1]} sample=${PERF_SAMPLE_CONTEXT:-unknown} torn
+  begun=$begun[1,19]
+  [[ -z $3$_zdeferd_torn && $begun == <-> && $now > $begun && $sample == [A-Za-z0-9._-]## && $#sample -lt 65 &&
+    $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) ]] ||
+    .zdeferd-fit "$3" || return 0
+  _zdeferd_segments+=("$label" -)
+  [[ ${ZSH_LOG_STRUCTURED-} != 1 || $_zdeferd_sidecar[1] == $PERF_SEGMENT_LOG:$PERF_SEGMENT_JSON_LOG ]] ||
+    .zdeferd-sidecar
+  {
+    [[ ! -f $PERF_SEGMENT_LOG && -e $PERF_SEGMENT_LOG || -h $PERF_SEGMENT_LOG ]] ||  # a FIFO would wait for a reader
+      builtin print -r -- "${torn}SEGMENT name=$label ms=$(( (now - begun) / 1000000 )) phase=$phase sample=$sample" >>$PERF_SEGMENT_LOG || .zdeferd-torn
+    [[ ${ZSH_LOG_STRUCTURED-} != 1 || ! -f $_zdeferd_sidecar[2] && -e $_zdeferd_sidecar[2] || -h $_zdeferd_sidecar[2] ]] ||
+      builtin print -r -- "${torn}{\"type\":\"segment\",\"name\":\"$label\",\"ms\":$(( (now - begun) / 1000000 )),\"phase\":\"$phase\",\"sample\":\"$sample\",\"ts\":${now[1,-7]}}" >>"$_zdeferd_sidecar[2]" || .zdeferd-torn
+  } 2>/dev/null
 }
 
 # Makes of `label` and `phase` in its caller what may be written. 1: there is no label, or a word of
@@ -60,7 +77,7 @@ zf::segment::end _zsh_perf_segment_end() {
   [[ -n $label ]]
 }
 
-# The same for zf::segment::end: from what it was given to `label`, `begun`, `phase`, `sample`. $1: an
+# What .zdeferd-close writes: from what it was given to `label`, `begun`, `phase`, `sample`. $1: an
 # instant in place of now. 1: nothing is to be written.
 .zdeferd-fit() {
   local given=$phase
@@ -75,6 +92,7 @@ zf::segment::end _zsh_perf_segment_end() {
   [[ $sample == [A-Za-z0-9._-]## && $#sample -lt 65 ]] || sample=unknown
   begun=$begun[1,19] torn=$_zdeferd_torn _zdeferd_torn=
   [[ $1 != <1-> ]] || now=$1
+  [[ $now > $begun ]] || begun=$now  # the clock was set back
 }
 
 # Appends lines, $2..., to the file $1, each with one write; silent where that cannot be.
