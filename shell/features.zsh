@@ -4,13 +4,13 @@
 #
 # Words are quoted, and functions keep zsh's own options, as zdeferd.plugin.zsh says.
 
-[[ -n ${_zdeferd_armed-} ]] || {
-  'builtin' 'typeset' '-g' "_zdeferd_root=${(%):-%x}"
-  [[ ! -h $_zdeferd_root ]] || _zdeferd_root=${_zdeferd_root:A}
-  [[ $_zdeferd_root == /* ]] || _zdeferd_root=$PWD/$_zdeferd_root
-  _zdeferd_root=${_zdeferd_root:h}
+# No braces: an alias may stand for one.
+[[ -n ${_zdeferd_armed-} ]] || 'builtin' 'typeset' '-g' "_zdeferd_root=${(%):-%x}"
+[[ -n ${_zdeferd_armed-} || ! -h $_zdeferd_root ]] || _zdeferd_root=${_zdeferd_root:A}
+[[ -n ${_zdeferd_armed-} || $_zdeferd_root == /* ]] || _zdeferd_root=$PWD/$_zdeferd_root
+[[ -n ${_zdeferd_armed-} ]] || _zdeferd_root=${_zdeferd_root:h}
+[[ -n ${_zdeferd_armed-} ]] ||
   ZERO="$_zdeferd_root/zdeferd.plugin.zsh" 'builtin' 'source' "$_zdeferd_root/zdeferd.plugin.zsh"
-}
 'builtin' 'emulate' '-R' 'zsh' '-o' 'no_aliases' '-o' 'no_xtrace' '-o' 'no_verbose' \
   '-o' 'no_debug_before_cmd' '-o' 'local_options' '-o' 'local_traps' '-o' 'no_multibyte' \
   '-o' 'extended_glob' '-o' 'warn_create_global' \

@@ -11,47 +11,24 @@ _zdeferd_root=${_zdeferd_root:h}
   '-o' 'no_debug_before_cmd' '-o' 'local_options' '-o' 'local_traps' '-o' 'no_multibyte' \
   '-o' 'extended_glob' '-o' 'warn_create_global' \
   '-c' 'builtin source "$_zdeferd_root/defer/register.zsh"'
-# Segments around the user's commands, which have the user's options and may change them. No braces in
-# words: ignore_braces may be on.
+# Segments around the user's commands, which have the user's options. No braces here, because an alias may
+# stand for one: zdeferd-around has them, is read without aliases, and only once.
 
 # LABEL [PHASE] -- COMMAND...: times COMMAND; its status, 1 without COMMAND.
-zf::segment::wrap() {
-  [[ ${2-} != -- ]] || set -- "$1" '' "${@:2}"
-  [[ ${3-} == -- && $# -gt 3 ]] || return 1
-  zf::segment::start "$1" "$2"
-  {
-    "${@:4}"
-  } always {
-    zf::segment::end "$1"
-  }
-}
+zf::segment::wrap() if 'builtin' 'autoload' '-Uz' "$_zdeferd_root/features/functions/zdeferd-around"; then
+  zdeferd-around wrap "$@"
+fi
 
 # LABEL FILE [PHASE]: times a file that is sourced; its status, 0 where it is unreadable.
-zf::segment::source() {
-  [[ -r ${2-} && ! -d $2 ]] || return 0
-  zf::segment::start "$1" "${3:-post_plugin}"
-  {
-    'builtin' 'source' "$2" ''  # a word, so that a `set` in FILE changes no word of ours
-  } always {
-    zf::segment::end "$1"
-  }
-}
+zf::segment::source() if 'builtin' 'autoload' '-Uz' "$_zdeferd_root/features/functions/zdeferd-around"; then
+  zdeferd-around source "$@"
+fi
 
 # LABEL COMMAND...: the same for COMMAND, with a line only where ZF_WITH_TIMING_SEGMENTS=1.
-zf::with_timing() {
-  [[ $# -gt 1 ]] || return 1
-  [[ ${ZF_WITH_TIMING_SEGMENTS-} != 1 ]] || zf::segment::start "$1" core inline
-  {
-    "${@:2}"
-  } always {
-    [[ ${ZF_WITH_TIMING_SEGMENTS-} != 1 ]] || zf::segment::end "$1"
-  }
-}
+zf::with_timing() if 'builtin' 'autoload' '-Uz' "$_zdeferd_root/features/functions/zdeferd-around"; then
+  zdeferd-around timing "$@"
+fi
 
 # Older names.
-_zsh_perf_segment_wrap() {
-  zf::segment::wrap "$@"
-}
-_zsh_perf_source_probe() {
-  zf::segment::source "$@"
-}
+_zsh_perf_segment_wrap() zf::segment::wrap "$@"
+_zsh_perf_source_probe() zf::segment::source "$@"

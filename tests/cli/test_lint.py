@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from support.user import User, call
 
+from zdeferd.cli import lint
 from zdeferd.features.lint import findings
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +113,15 @@ def test_what_cannot_be_looked_at(user: User) -> None:
     )  # root reads all else
     assert result.code == 2
     assert "cannot read: /proc/self/mem: Input/output error" in result.err
+    result = call("lint", "zsh", "/dev/zero")
+    assert result.code == 2
+    assert "cannot read: /dev/zero: not a regular file" in result.err
+    with (user.root / "endless.zsh").open("wb") as file:
+        file.truncate(lint.MOST_CHARACTERS + 1)
+    result = call("lint", "zsh", str(user.root / "endless.zsh"))
+    assert result.code == 2
+    assert "more than 8 MiB" in result.err
+    (user.root / "endless.zsh").unlink()
     for words in (
         ["lint"],
         ["lint", "zsh"],

@@ -138,6 +138,19 @@ def test_a_folder_open_to_others_is_refused_with_a_remedy(daemon: Daemon) -> Non
     assert (done.returncode, "chmod 700" in done.stderr) == (1, True)
 
 
+def test_a_folder_above_that_others_can_write_to_is_refused_with_a_remedy(daemon: Daemon) -> None:
+    daemon.start()
+    daemon.stop()
+    above = daemon.state.parent
+    above.chmod(0o777)
+    remedy = f"others can write to it: {above}: mode 0777; chmod go-w {above}"
+    assert remedy in daemon.refusal()
+    doctor = ctl(daemon, "doctor")
+    assert (doctor.returncode, "others can write to it" in doctor.stdout) == (1, True)
+    above.chmod(0o700)
+    daemon.start()
+
+
 def test_a_newer_ledger_is_refused_and_left_alone(daemon: Daemon) -> None:
     daemon.start()
     daemon.stop()

@@ -321,6 +321,26 @@ def test_segments_work_and_are_not_noticed_under(
     assert (home / "after").read_text() == (home / "before").read_text()
 
 
+@pytest.mark.parametrize("load", [(PLUGIN,), (FEATURES,)], ids=["plugin", "features"])
+def test_an_alias_for_a_brace_changes_nothing(load: tuple[Path, ...], home: Path) -> None:
+    (home / "part.zsh").write_text("print part\n")
+    code = """
+print $?
+zf::segment::wrap a -- print wrapped; zf::segment::source b part.zsh; zf::with_timing c print timed
+_zsh_perf_segment_wrap d -- false; print $?
+_zsh_perf_source_probe e part.zsh; zdefer add f -- true; print $?
+"""
+    log = home / "seg.log"
+    env = {"PERF_SEGMENT_LOG": str(log), "ZF_WITH_TIMING_SEGMENTS": "1"}
+    before = "alias '{'=nonsense '}'=nonsense"
+    done = run_zsh(code, home, env, load, before=before)
+    assert (done.stderr, done.stdout.splitlines()) == (
+        "",
+        ["0", "wrapped", "part", "timed", "1", "part", "0"],
+    )
+    assert [line.split()[1][5:] for line in lines(log)] == ["a", "b", "c", "d", "e"]
+
+
 def until_ready(shell: Terminal) -> None:
     """Run commands until ZLE has waited for keys: a key that is there comes first."""
     for _ in range(100):

@@ -137,6 +137,13 @@ def test_aliases_on_every_builtin(peer: Peer, start: Start) -> None:
     assert "nonsense" not in shell.screen
 
 
+def test_an_alias_for_a_brace_leaves_the_visit_whole(peer: Peer, start: Start) -> None:
+    shell = start("zdefer add c -- true", before="alias '{'=nonsense '}'=nonsense")
+    shell.prompt()
+    assert [job.id for job in peer.take().jobs] == ["c"]
+    assert "nonsense" not in shell.screen
+
+
 def test_typing_ahead_is_not_disturbed(home: Path, peer: Peer, start: Start) -> None:
     shell = start(f"{JOB}\nwhile [[ ! -e {home}/go ]]; do :; done")
     shell.type("print -r -- $((20+2))\rprint -r -- $((30+3))\rprint -r -- ha")

@@ -2,12 +2,15 @@
 
 `zdeferctl lint zsh PATH…` prints `path:line: rule: remedy`. Of a folder it reads `*.zsh` and
 files without a suffix that are zsh, but not `tests/`, `backups/` and `.ARCHIVE/`. Exit codes:
-0 clean, 1 findings or no zsh file at all, 2 usage, or a path that is not there or cannot be read.
+0 clean, 1 findings or no zsh file at all, 2 usage, or a path that is not there or cannot be read:
+only regular files of at most 8 MiB are.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 
 from ..features.lint import RULES, findings
@@ -25,6 +28,8 @@ SKIPPED = frozenset({"tests", "backups", ".ARCHIVE", ".git"})
 START_UP = frozenset(f"{dot}z{name}" for dot in ("", ".") for name in
                      ("shrc", "shenv", "profile", "login", "logout"))  # fmt: skip
 """Names of the files that zsh reads by itself."""
+MOST_CHARACTERS = 8 << 20
+"""Of one file. The largest completion functions have some hundred thousand."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -100,8 +105,13 @@ def _is_zsh(file: str) -> bool:
 def _text(file: str) -> str | None:
     """Return what a file holds; None, with a line on standard error: it cannot be read."""
     try:
+        if not stat.S_ISREG(os.stat(file).st_mode):  # before: a FIFO or a device may never end
+            raise OSError(errno.EINVAL, "not a regular file; name one, or a folder")
         with open(file, encoding="utf-8", errors="replace") as opened:
-            return opened.read()
+            text = opened.read(MOST_CHARACTERS + 1)
+        if len(text) > MOST_CHARACTERS:
+            raise OSError(errno.EFBIG, f"more than {MOST_CHARACTERS >> 20} MiB; leave it out")
+        return text
     except OSError as error:
         print(f"zdeferctl: lint: cannot read: {safe(file)}: {error.strerror}", file=sys.stderr)
         return None

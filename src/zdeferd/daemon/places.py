@@ -14,6 +14,7 @@ import stat
 from ..errors import AlreadyRunning, UnsafePath
 from ..jobs import files
 from ..machine import mounts, paths
+from ..machine.files import check_way
 
 ANSWER_S = 2.0
 """A daemon that is starting, or very busy, has greeted by then."""
@@ -31,6 +32,7 @@ def locate() -> paths.Paths:
     mounts.check_local(where.socket, paths.SOCKET_SETTING)
     for folder in (where.state, where.runs, os.path.dirname(where.socket)):
         paths.ensure_private_dir(folder)
+    check_way(where.state, where.home)
     return where
 
 

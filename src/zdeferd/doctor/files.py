@@ -15,6 +15,7 @@ from ..install.plan import STOPPED, install_plan, installed_service
 from ..install.steps import Write
 from ..install.zshrc import called_too_early, lines_of, loads_shim, sources_shim
 from ..ledger.reading import reading
+from ..machine.files import check_way
 from ..machine.lock import daemon_pid
 from ..machine.paths import Paths, check_private_dir, check_private_file
 from ..machine.processes import named, openers
@@ -33,6 +34,7 @@ def check_state(scene: Scene) -> Iterator[Finding]:
         return
     try:
         check_private_dir(paths.state)
+        check_way(paths.state, paths.home)
         if os.path.lexists(paths.ledger):
             check_private_file(paths.ledger)
     except ZdeferdError as error:

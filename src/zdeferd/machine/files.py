@@ -107,6 +107,15 @@ def untrusted(path: str, home: str) -> Iterator[UnsafePath]:
             yield reason
 
 
+def check_way(path: str, home: str) -> None:
+    """Raise UnsafePath where another user could exchange a private folder: `untrusted` says how."""
+    try:
+        for reason in untrusted(path, home):
+            raise reason
+    except OSError as error:
+        raise UnsafePath(f"cannot look at folder: {path}: {error.strerror}") from None
+
+
 def _is_above(folder: str, homes: tuple[str, ...]) -> bool:
     return any(home.startswith(f"{folder}/") for home in homes)
 
