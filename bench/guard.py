@@ -173,7 +173,7 @@ def make_claims(count: int) -> None:
         ledger = Ledger(f"{scratch}/ledger.sqlite3")
         facts = Facts(
             now=1.7e9, boot="a-boot", day="2026-01-01", jobs={}, default_log=f"{scratch}/log",
-            fingerprint=lambda watch, env: "",
+            inputs=lambda job, env: None,
         )  # fmt: skip
         for number in range(count):
             visit = messages.decode_visit(_frames(number))

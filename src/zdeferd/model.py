@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from .inputs import Inputs
+
 ID_PATTERN = r"[a-z0-9][a-z0-9-]{0,63}"
 """A job's id (contracts.md). Match it whole: `re.fullmatch`."""
 
@@ -264,12 +266,8 @@ class Facts:
     jobs: Mapping[str, Job]
     """The jobs of the files, in order."""
     default_log: str
-    fingerprint: Callable[[tuple[str, ...], Mapping[str, str]], str | None]
-    """The fingerprint of what a job watches, taken before; None: that could not be seen."""
-
-    def seen(self, job: Job, env: Mapping[str, str]) -> str | None:
-        """Return the fingerprint of a job's inputs for a shell's `env`; None: it is not known."""
-        return self.fingerprint(inputs_of(job), {**env, **job.env})
+    inputs: Callable[[Job, Mapping[str, str]], Inputs | None]
+    """The inputs of a job for a shell's `env`, looked at before; None: they could not be seen."""
 
 
 class Expected(NamedTuple):

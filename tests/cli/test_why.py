@@ -1,6 +1,7 @@
 """`zdeferctl why`: the facts from a real ledger, and what is printed."""
 
 import fcntl
+import json
 import os
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from support.user import NOW, User, call, claim, end, job
 
+from zdeferd.inputs import Inputs
 from zdeferd.ledger.packing import Shell
 from zdeferd.machine.boot import boot_id
 from zdeferd.model import Code, Job, Outcome, Sink, Trigger, inputs_of
@@ -81,7 +83,7 @@ def test_the_last_shell_has_spent_the_scope_shell(
 
 
 def test_unchanged_inputs(user: User) -> None:
-    from zdeferd.jobs.fingerprint import fingerprint
+    from zdeferd.jobs.fingerprint import look_at
 
     watched = user.root / "watched"
     watched.write_text("one")
@@ -89,10 +91,17 @@ def test_unchanged_inputs(user: User) -> None:
     ledger = user.ledger()
     end(ledger, claim(ledger, "build", "change:1"))
     inputs = inputs_of(Job(id="build", run=Code("true"), watch=(str(watched),)))
-    ledger.save_fingerprint("build", fingerprint(inputs, user.env), 1)
+    seen = look_at(inputs, user.env)
+    ledger.save_fingerprint("build", seen.fingerprint, 1)
+    ledger.save_inputs("build", json.dumps(seen.states), "this changed: command:tool (/tool: new)")
     assert code_of("build") == "inputs_unchanged"
+    assert "made because this changed: command:tool (/tool: new)." in call("why", "build").out
     watched.write_text("another")
     assert code_of("build") == "waits_for_prompt"
+    differs = f"{watched} (other size)"
+    said = call("why", "build").out.replace(f"~/{watched.name}", str(watched))
+    assert f"Changed since its last claim: {differs}." in said
+    assert call("why", "build", "--json").document["changed"] == [differs]
 
 
 @pytest.mark.usefixtures("running")
@@ -140,7 +149,7 @@ def test_what_cannot_be_looked_at(user: User, monkeypatch: pytest.MonkeyPatch) -
     assert code_of("build") == "waits_for_look"
     assert "(more than 1 files: " in call("why", "build").out
     gate = threading.Event()
-    monkeypatch.setattr(fingerprint, "fingerprint", lambda watch, env: str(gate.wait(20)))
+    monkeypatch.setattr(fingerprint, "look_at", lambda watch, env: Inputs(str(gate.wait(20))))
     monkeypatch.setattr(facts, "LOOK_S", 0.05)
     assert "(no answer in 0.05 s: " in call("why", "build").out
     gate.set()

@@ -1,6 +1,30 @@
 """What jobs make, and when that is due again: with a real daemon."""
 
+import os
+
 from support.daemon import Daemon, Peer, visit
+
+CLEARED = """
+[cached]
+run = "print once >> ~/calls; print 'cached() { }'"
+output = "~/cache/init.zsh"
+compile = true
+once_per = "change"
+watch = ["~/input"]
+
+[failing]
+run = "print twice >> ~/calls.failing; return 3"
+output = "~/cache/failing"
+once_per = "change"
+watch = ["~/input"]
+"""
+READ = "local seen=$(<~/input); read -r < ~/gate; print -r -- $seen >> ~/read"
+SELF = """
+[self]
+run = "print -r -- $(( $(<~/input) + 1 )) > ~/input"
+once_per = "change"
+watch = ["~/input"]
+"""
 
 JOBS = """
 [made]
@@ -31,3 +55,70 @@ def test_an_output_is_published_and_a_refusal_is_in_the_ledger(daemon: Daemon) -
     refused = daemon.rows("SELECT DISTINCT outcome, rc, refusal FROM runs WHERE job = 'nothing'")
     assert refused == [("failed", 65, "it is empty; `empty = true` allows that")]
     assert not (daemon.home / "nothing").exists()
+
+
+def visits(daemon: Daemon, first: int, count: int = 1) -> None:
+    """Shells that visit one after the other, and then all runs have ended."""
+    with Peer(daemon.socket) as peer:
+        for number in range(first, first + count):
+            assert peer.ask(visit(f"n{number}", 1, {}, {"HOME": str(daemon.home)}))[0] == b"ok"
+    daemon.wait_for("SELECT count(*) FROM runs WHERE state != 'ended'", 0)
+
+
+def runs_of(daemon: Daemon, job: str) -> list[str]:
+    return [row[0] for row in daemon.rows("SELECT outcome FROM runs WHERE job = ?", job)]
+
+
+def test_a_cleared_cache_comes_back(daemon: Daemon) -> None:
+    (daemon.home / "input").write_text("1")
+    daemon.write_jobs(CLEARED)
+    daemon.start()
+    made = [daemon.home / "cache" / name for name in ("init.zsh", "init.zsh.zwc")]
+    visits(daemon, 0, 20)
+    visits(daemon, 20)
+    assert runs_of(daemon, "cached") == ["succeeded"], "twenty shells at once make one run"
+    for number, files in enumerate((made, made[:1], made[1:]), 1):
+        for file in files:
+            file.unlink()
+        visits(daemon, 20 + 2 * number, 2)
+        assert all(file.exists() for file in made)
+        assert runs_of(daemon, "cached") == ["succeeded"] * (1 + number)
+    assert runs_of(daemon, "failing") == ["failed"], "what fails is not repeated in each shell"
+    why = daemon.run("zdeferd.cli", "why", "cached").stdout
+    assert "made because its output was missing: ~/cache/init.zsh.zwc" in " ".join(why.split())
+
+
+def test_a_job_that_changes_its_own_input_is_due_at_the_next_visit_and_not_at_once(
+    daemon: Daemon,
+) -> None:
+    (daemon.home / "input").write_text("0")
+    daemon.write_jobs(SELF)
+    daemon.start()
+    for number in (1, 2, 3):
+        visits(daemon, number)
+        assert (daemon.home / "input").read_text() == f"{number}\n"
+        assert runs_of(daemon, "self") == ["succeeded"] * number
+    why = " ".join(daemon.run("zdeferd.cli", "why", "self").stdout.split())
+    assert "Changed since its last claim: ~/input (" in why
+
+
+def test_an_input_that_changes_while_the_job_runs_makes_it_due_again(daemon: Daemon) -> None:
+    (daemon.home / "input").write_text("one")
+    os.mkfifo(daemon.home / "gate")
+    daemon.write_jobs(SELF.replace("print -r -- $(( $(<~/input) + 1 )) > ~/input", READ))
+    daemon.start()
+    with Peer(daemon.socket) as peer:
+        for nonce, content in (("n1", "two!"), ("n2", "three"), ("n3", "")):
+            assert peer.ask(visit(nonce, 1, {}, {"HOME": str(daemon.home)}))[0] == b"ok"
+            if content:
+                daemon.wait_for("SELECT count(*) FROM runs WHERE state = 'claimed'", 0)
+                gate = os.open(daemon.home / "gate", os.O_WRONLY)  # the job has begun to read it
+                (daemon.home / "input").write_text(content)
+                os.close(gate)
+                daemon.wait_for("SELECT count(*) FROM runs WHERE state != 'ended'", 0)
+    gate = os.open(daemon.home / "gate", os.O_WRONLY)
+    os.close(gate)
+    daemon.wait_for("SELECT count(*) FROM runs WHERE state != 'ended'", 0)
+    keys = daemon.rows("SELECT key FROM runs ORDER BY id")
+    assert keys == [("change:1",), ("change:2",), ("change:3",)]
+    assert (daemon.home / "read").read_text().split() == ["one", "two!", "three"]

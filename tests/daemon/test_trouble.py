@@ -203,7 +203,7 @@ DEAD_MOUNT = """
 import sys, threading
 from zdeferd.daemon.main import main
 from zdeferd.runs import looks
-looks.fingerprint = lambda watch, env: threading.Event().wait()
+looks.look_at = lambda watch, env: threading.Event().wait()
 sys.exit(main([]))
 """
 

@@ -2,13 +2,17 @@
 
 import glob
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from zdeferd.jobs import fingerprint as module
-from zdeferd.jobs.fingerprint import Unseen, find_command, fingerprint
+from zdeferd.jobs.fingerprint import Unseen, find_command, look_at
+
+
+def fingerprint(watch: tuple[str, ...], env: Mapping[str, str]) -> str:
+    return look_at(watch, env).fingerprint
 
 
 def seen(home: Path, word: str, path: str = "") -> str:

@@ -2,13 +2,14 @@
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace as with_
 
+from zdeferd.inputs import Inputs
 from zdeferd.ledger import claims, outcomes
 from zdeferd.ledger.packing import Declaration, DoneHere, Refusal, Report
 from zdeferd.ledger.store import Ledger
@@ -44,9 +45,13 @@ def facts(*jobs: Job, **fields: Any) -> Facts:
         "day": "2026-01-02",
         "jobs": {job.id: job for job in jobs},
         "default_log": "/log",
-        "fingerprint": lambda watch, env: "same",
+        "inputs": sees("same"),
     }
     return Facts(**(values | fields))
+
+
+def sees(fingerprint: str, **fields: Any) -> Callable[[Job, Mapping[str, str]], Inputs]:
+    return lambda job, env: Inputs(fingerprint, **fields)
 
 
 def job(name: str, once_per: Scope = Scope.BOOT, *, idle: bool = False, **fields: Any) -> Job:
@@ -125,7 +130,7 @@ def test_registrations_wait_for_the_event_of_a_later_message(ledger: Ledger) -> 
         (Scope.BOOT, {"day": "2026-01-03"}, {"boot": "b2"}),
         (Scope.DAY, {"boot": "b2"}, {"day": "2026-01-03"}),
         (Scope.EVER, {"boot": "b2", "day": "2026-01-03"}, None),
-        (Scope.CHANGE, {"boot": "b2"}, {"fingerprint": lambda watch, env: "other"}),
+        (Scope.CHANGE, {"boot": "b2"}, {"inputs": sees("other")}),
     ],
 )
 def test_a_scope_is_claimed_once_and_again_in_the_next_span(
@@ -163,33 +168,85 @@ def test_scope_shell_runs_in_every_shell(ledger: Ledger) -> None:
 def test_going_back_to_an_old_version_is_a_change_too(ledger: Ledger) -> None:
     f, found = job("f", Scope.CHANGE, watch=("/x",)), []
     for number, version in enumerate(["v1", "v2", "v1", "v1"]):
-        seen = facts(f, fingerprint=lambda watch, env, version=version: version)
+        seen = facts(f, inputs=sees(version))
         found += keys(claims.take_visit(ledger, visit(f"n{number}"), seen))
     assert found == ["change:1", "change:2", "change:3"]
 
 
-def test_the_fingerprint_is_taken_with_the_shells_environment(ledger: Ledger) -> None:
-    asked: list[tuple[tuple[str, ...], str]] = []
+def test_the_inputs_are_those_for_the_shells_environment(ledger: Ledger) -> None:
+    asked: list[tuple[Job, str]] = []
 
-    def look(watch: tuple[str, ...], env: Mapping[str, str]) -> str:
-        asked.append((watch, env["PATH"]))
-        return "v"
+    def look(job: Job, env: Mapping[str, str]) -> Inputs:
+        asked.append((job, env["PATH"]))
+        return Inputs("v")
 
     f = job("f", Scope.CHANGE, watch=("command:git",))
-    claims.take_visit(ledger, visit(), facts(f, fingerprint=look))
-    assert asked == [(inputs_of(f), "/bin")]
-    assert inputs_of(f)[0] == "command:git"
+    claims.take_visit(ledger, visit(), facts(f, inputs=look))
+    assert asked == [(f, "/bin")]
+
+
+def test_a_claim_keeps_what_it_saw_and_which_input_changed(ledger: Ledger) -> None:
+    f = job("f", Scope.CHANGE, watch=("/x", "/y"))
+    for number, size in enumerate("12"):
+        states = (("/x", (("/x", size, "1", "1"),)), ("/y", (("/y", "absent"),)))
+        seen = facts(f, inputs=sees(size, states=states))
+        claims.take_visit(ledger, visit(f"n{number}"), seen)
+    (row,) = ledger._db.execute("SELECT cause, inputs FROM fingerprints").fetchall()
+    assert row["cause"] == "this changed: /x (other size)"
+    assert '["/x",' in row["inputs"].replace(" ", "")
+
+
+OUTCOMES = [
+    (None, 1000.0, False, "a run that is on its way makes it"),
+    (Outcome.SUCCEEDED, 1001.0, True, "it was there and is gone"),
+    (Outcome.SUCCEEDED, 999.0, False, "it was looked for before the run had published"),
+    (Outcome.FAILED, 1030.0, False, "what fails is not repeated in each shell"),
+    (Outcome.FAILED, 1060.0, True, "but after a pause"),
+    (Outcome.FAILED, 900.0, True, "the clock was set back"),
+]
+
+
+@pytest.mark.parametrize(("outcome", "looked_at", "due", "why"), OUTCOMES)
+def test_a_missing_output_makes_a_job_due(
+    ledger: Ledger, outcome: Outcome | None, looked_at: float, due: bool, why: str
+) -> None:
+    f = job("f", Scope.CHANGE, output="/h/made")
+    (run,) = claims.take_visit(ledger, visit("n1"), facts(f)).runs
+    if outcome:
+        outcomes.begin(ledger, run, "b1", 1000.0)
+        outcomes.end(
+            ledger, with_(run, state=State.DISPATCHED), Ending(outcome=outcome, ended_at=1e3)
+        )
+    there = facts(f, inputs=sees("same", seen_at=looked_at))
+    assert names(claims.take_visit(ledger, visit("n2"), there)) == []
+    missing = facts(f, inputs=sees("same", missing="/h/made", seen_at=looked_at))
+    assert keys(claims.take_visit(ledger, visit("n3"), missing)) == ["change:2"] * due, why
+    cause = ledger._db.execute("SELECT cause FROM fingerprints").fetchone()["cause"]
+    assert cause == ("its output was missing: /h/made" if due else "")
+
+
+def test_a_job_that_changes_its_own_input_is_not_due_for_idle_while_it_runs(ledger: Ledger) -> None:
+    f = job("f", Scope.CHANGE, idle=True, watch=("/x",))
+    first = claims.take_visit(ledger, visit(idle=True), facts(f))
+    changed = facts(f, inputs=sees("changed"))
+    assert names(first) == ["f"]
+    assert not claims.idle_waits(ledger, changed)
+    assert names(claims.take_idle(ledger, changed, Claimed())) == []
+    ending = Ending(outcome=Outcome.SUCCEEDED, rc=0, started_at=1.0, ended_at=1001.0)
+    outcomes.begin(ledger, first.runs[0], "b1", 1000.0)
+    outcomes.end(ledger, with_(first.runs[0], state=State.DISPATCHED), ending)
+    assert names(claims.take_idle(ledger, changed, Claimed())) == ["f"]
 
 
 def test_a_change_of_the_definition_is_a_change(ledger: Ledger) -> None:
-    def look(watch: tuple[str, ...], env: Mapping[str, str]) -> str:
-        return repr(watch)
+    def look(job: Job, env: Mapping[str, str]) -> Inputs:
+        return Inputs(repr(inputs_of(job)))
 
     found = []
     f = job("f", Scope.CHANGE, watch=("/x",))
     changed = (f, f, with_(f, run=Code("other")), with_(f, output="/y"))
     for number, one in enumerate(changed):
-        seen = facts(one, fingerprint=look)
+        seen = facts(one, inputs=look)
         found.append(keys(claims.take_visit(ledger, visit(f"n{number}"), seen)))
     assert found == [["change:1"], [], ["change:2"], ["change:3"]]
 
@@ -401,7 +458,7 @@ def test_a_job_with_a_path_of_its_own_has_spent_its_claim(ledger: Ledger) -> Non
 def test_inputs_that_change_make_it_due_under_the_same_path(ledger: Ledger) -> None:
     f = job("f", Scope.CHANGE, watch=("/x",))
     ended(ledger, claims.take_visit(ledger, visit_of("n1", "/bare"), facts(f)), 127)
-    changed = facts(f, fingerprint=lambda watch, env: "changed")
+    changed = facts(f, inputs=sees("changed"))
     assert names(claims.take_visit(ledger, visit_of("n2", "/bare"), changed)) == ["f"]
 
 

@@ -449,6 +449,7 @@ WRITES = st.one_of(
     _call("claim", NAMES, KEYS, NUMBERS, INSTANTS),
     _call("add_run", RUNS, st.just(WORK)),
     _call("save_fingerprint", NAMES, st.sampled_from(["f", "g"]), NUMBERS),
+    _call("save_inputs", NAMES, st.sampled_from(["[1]", "[2]"]), st.just("why")),
     _call("new_batch", TRIGGERS, NONCES, st.just(SINK), INSTANTS),
     _call("start_batch", NUMBERS, INSTANTS),
     _call("end_batch", NUMBERS, INSTANTS),
@@ -515,6 +516,8 @@ def _everything(ledger: Ledger) -> dict[str, Any]:
         "batches": ledger.open_batches(),
         "totals": [ledger.batch_totals(number) for number in numbers],
         "fingerprints": [ledger.fingerprint(name) for name in "abc"],
+        "inputs": [ledger.inputs(name) for name in "abc"],
+        "last": [ledger.last_of(name) for name in "abc"],
         "lines": ledger.open_lines(),
     }
 

@@ -4,12 +4,15 @@ import asyncio
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.daemon import LIMIT_S
 from support.dispatching import dispatching
 
+from zdeferd.inputs import Inputs
 from zdeferd.jobs.fingerprint import Unseen
+from zdeferd.model import Code, Job, Scope, inputs_of
 from zdeferd.runs import looks
 from zdeferd.runs.looks import Look, Looks, Seen, look_of
 
@@ -21,14 +24,14 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Looks at a path with `stuck` in it end once this is set; those at `bad` fail."""
     opened = threading.Event()
 
-    def fingerprint(watch: tuple[str, ...], env: Mapping[str, str]) -> str:
+    def look_at(watch: tuple[str, ...], env: Mapping[str, str]) -> Inputs:
         if "stuck" in watch[0]:
             assert opened.wait(LIMIT_S)
         if "bad" in watch[0]:
             raise Unseen("too many files")
-        return watch[0]
+        return Inputs(watch[0])
 
-    monkeypatch.setattr(looks, "fingerprint", fingerprint)
+    monkeypatch.setattr(looks, "look_at", look_at)
     monkeypatch.setattr(looks, "WAIT_S", 0.05)
     yield opened
     opened.set()
@@ -45,19 +48,34 @@ class Late:
         self.reported.put_nowait((seen, list(nonces)))
 
 
+def texts(seen: Seen) -> dict[Look, str]:
+    return {look: inputs.fingerprint for look, inputs in seen.items()}
+
+
 def taking() -> tuple[Looks, Late]:
     late = Late()
     return Looks(asyncio.get_running_loop(), late, late.said.append), late
 
 
+def watching(*watch: str, **fields: Any) -> Job:
+    return Job(id="a", run=Code("true"), once_per=Scope.CHANGE, watch=watch, **fields)
+
+
 def test_a_look_depends_on_the_path_only_where_a_command_is_watched() -> None:
-    assert look_of(("/a",), {"PATH": "/bin"}) == Look(("/a",), "")
-    assert look_of(("command:a",), {"PATH": "/bin"}) == Look(("command:a",), "/bin")
+    for word, path in (("/a", ""), ("command:a", "/bin")):
+        job = watching(word)
+        assert look_of(job, {"PATH": "/bin"}) == Look(inputs_of(job), path)
 
 
 def test_a_look_depends_on_the_variables_that_are_watched() -> None:
-    env = {"A": "1", "B": "2"}
-    assert look_of(("env:A", "env:NO"), env) == Look(("env:A", "env:NO"), "", (("A", "1"),))
+    job, env = watching("env:A", "env:NO"), {"A": "1", "B": "2"}
+    assert look_of(job, env) == Look(inputs_of(job), "", (("A", "1"),))
+
+
+def test_a_look_depends_on_where_the_output_is() -> None:
+    job = watching("/a", output="$C/made", compile=True)
+    assert look_of(job, {"C": "/c"}).made == ("/c/made", "/c/made.zwc")
+    assert look_of(job, {}).made == (), "without a value there is no such file"
 
 
 @pytest.mark.asyncio
@@ -65,7 +83,7 @@ def test_a_look_depends_on_the_variables_that_are_watched() -> None:
 async def test_a_quick_look_is_taken_anew_each_time() -> None:
     taken, late = taking()
     for _ in range(2):
-        assert await taken.see({QUICK}) == {QUICK: "/quick"}
+        assert texts(await taken.see({QUICK})) == {QUICK: "/quick"}
     assert not taken._taken
     assert late.reported.empty()
 
@@ -75,12 +93,13 @@ async def test_a_stuck_look_is_given_up_once_and_reported_when_it_ends(
     gate: threading.Event,
 ) -> None:
     taken, late = taking()
-    assert await taken.see({QUICK, STUCK}, "n1") == {QUICK: "/quick"}
+    assert texts(await taken.see({QUICK, STUCK}, "n1")) == {QUICK: "/quick"}
     assert await asyncio.wait_for(taken.see({STUCK}, "n2"), 0.04) == {}, "not waited for again"
     gate.set()
-    assert await asyncio.wait_for(late.reported.get(), LIMIT_S) == ({STUCK: "/stuck"}, ["n1", "n2"])
+    seen, missed = await asyncio.wait_for(late.reported.get(), LIMIT_S)
+    assert (texts(seen), missed) == ({STUCK: "/stuck"}, ["n1", "n2"])
     gate.clear()
-    assert await taken.see({STUCK}) == {STUCK: "/stuck"}, "a slow look is kept for a while"
+    assert texts(await taken.see({STUCK})) == {STUCK: "/stuck"}, "a slow look is kept for a while"
 
 
 @pytest.mark.asyncio
@@ -92,7 +111,7 @@ async def test_stuck_threads_leave_room_for_others(
     many = [Look((f"/stuck-{number}",), "") for number in range(3 * looks.AT_ONCE)]
     assert await taken.see(many) == {}
     monkeypatch.setattr(looks, "WAIT_S", LIMIT_S)
-    assert await taken.see({QUICK}) == {QUICK: "/quick"}
+    assert texts(await taken.see({QUICK})) == {QUICK: "/quick"}
 
 
 @pytest.mark.asyncio
@@ -103,9 +122,10 @@ async def test_a_failure_is_said_and_kept(monkeypatch: pytest.MonkeyPatch) -> No
         assert await taken.see({BAD}, "n1") == {}
     assert late.said == ["cannot look at what a job watches: too many files"]
     monkeypatch.setattr(looks, "KEEP_S", 0.0)
-    monkeypatch.setattr(looks, "fingerprint", lambda watch, env: "seen")
-    assert await taken.see({BAD}) == {BAD: "seen"}
-    assert await late.reported.get() == ({BAD: "seen"}, ["n1"]), "who missed it is not forgotten"
+    monkeypatch.setattr(looks, "look_at", lambda watch, env: Inputs("seen"))
+    assert texts(await taken.see({BAD})) == {BAD: "seen"}
+    seen, missed = await late.reported.get()
+    assert (texts(seen), missed) == ({BAD: "seen"}, ["n1"]), "who missed it is not forgotten"
 
 
 @pytest.mark.asyncio
@@ -136,7 +156,7 @@ async def test_a_job_that_cannot_be_seen_waits_alone(
 ) -> None:
     look_ended, ended = asyncio.Event(), Looks._ended
 
-    def note_end(self: Looks, look: Look, found: str | None, reason: str) -> None:
+    def note_end(self: Looks, look: Look, found: Inputs | None, reason: str) -> None:
         ended(self, look, found, reason)
         look_ended.set()
 

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from zdeferd.attempts import records, runner
 from zdeferd.judging import judge
-from zdeferd.ledger import claims, outcomes
+from zdeferd.ledger import claims, due, outcomes
 from zdeferd.model import Scope
 from zdeferd.rules import lifecycle, schedule, verdicts
 from zdeferd.runs import dispatcher, idle
@@ -290,13 +290,15 @@ def an_idle_look_that_is_not_asked_for() -> AbstractContextManager[Any]:
 
 
 @_breaks(Invariant.ONE_CLAIM)
-def every_day_is_another() -> AbstractContextManager[Any]:
-    due = claims._due
+@contextmanager
+def every_day_is_another() -> Iterator[None]:
+    decide = due.due
 
     def newer(ledger: Any, job: Any, shell: Any, facts: Any) -> Any:
-        found = due(ledger, job, shell, facts)
+        found = decide(ledger, job, shell, facts)
         if found is None or job.once_per is not Scope.DAY:
             return found
         return found._replace(key=f"{found.key}.{facts.now}")
 
-    return _instead(claims, "_due", newer)
+    with _instead(due, "due", newer), _instead(claims, "due", newer):
+        yield

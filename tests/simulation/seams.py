@@ -36,7 +36,7 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
     )
     return {
         (claims, "uuid"): SimpleNamespace(uuid4=machine.new_uuid),
-        (looks, "fingerprint"): machine.fingerprint,
+        (looks, "look_at"): machine.look_at,
         (looks, "Thread"): _AtOnce,
         (looks, "time"): clock,
         (executor, "os"): calls,

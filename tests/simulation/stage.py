@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from support.ledger import as_ledger
 
+from zdeferd.inputs import Inputs
 from zdeferd.jobs.files import Loaded
-from zdeferd.ledger import claims
+from zdeferd.ledger import claims, due
 from zdeferd.machine.paths import Paths
 from zdeferd.machine.quiet import Clocks
 from zdeferd.model import Job, Run, Scope, Settings
@@ -255,8 +256,10 @@ class Stage:
     def loaded(self, *_: object) -> Loaded:
         return Loaded(self.settings, dict(self.jobs), ())
 
-    def fingerprint(self, watch: tuple[str, ...], env: Mapping[str, str]) -> str:
-        return ",".join(f"{name}={self.inputs.get(name, 0)}" for name in watch)
+    def look_at(self, watch: tuple[str, ...], env: Mapping[str, str]) -> Inputs:
+        versions = [(name, str(self.inputs.get(name, 0))) for name in watch]
+        text = ",".join(map("=".join, versions))
+        return Inputs(text, tuple((name, ((name, version),)) for name, version in versions))
 
     def today(self) -> date:
         """The daemon takes in the facts that it decides by."""
@@ -284,6 +287,6 @@ class Stage:
         assert self.daemon is not None
         facts, ledger = self.daemon.dispatcher._facts(), as_ledger(self.ledger)
         return any(
-            job.once_per is not Scope.CHANGE and claims.due_now(ledger, job, shell, facts)
+            job.once_per is not Scope.CHANGE and due.due_now(ledger, job, shell, facts)
             for shell, job in claims._idle_candidates(ledger, facts, None)
         )

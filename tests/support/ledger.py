@@ -15,11 +15,13 @@ from typing import Any, NamedTuple, cast
 from msgspec.structs import replace
 
 from zdeferd.errors import LedgerError, WrongTransition
+from zdeferd.ledger.lines import Line
 from zdeferd.ledger.packing import Shell
-from zdeferd.ledger.store import Ledger, Line, Registration
+from zdeferd.ledger.store import Ledger, Registration
 from zdeferd.machine.processes import may_live
 from zdeferd.model import Batch, BatchTotals, Ending, Job, Outcome, Run, Sink, State, Trigger, Work
 from zdeferd.rules import lifecycle
+from zdeferd.rules.changes import Last
 from zdeferd.rules.lifecycle import RunEvent
 
 
@@ -66,6 +68,7 @@ class Tables(NamedTuple):
     registrations: dict[int, tuple[Registration, Trigger]]
     claims: dict[tuple[str, str], tuple[int, float]]
     fingerprints: dict[str, tuple[str, int]]
+    inputs: dict[str, tuple[str, str]]
     batches: dict[int, BatchRow]
     runs: dict[int, RunRow]
     payloads: dict[int, Work]
@@ -86,7 +89,7 @@ class MemoryLedger:
     """The store, without a file."""
 
     def __init__(self) -> None:
-        self.tables = Tables({}, {}, {}, {}, {}, {}, {}, {}, {}, {"runs": 0, "lines": 0})
+        self.tables = Tables({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {"runs": 0, "lines": 0})
         self._in_transaction = False
 
     @contextmanager
@@ -189,6 +192,20 @@ class MemoryLedger:
 
     def save_fingerprint(self, job: str, fingerprint: str, generation: int) -> None:
         self.tables.fingerprints[job] = (fingerprint, generation)
+
+    def inputs(self, job: str) -> str:
+        return self.tables.inputs.get(job, ("[]", ""))[0]
+
+    def save_inputs(self, job: str, inputs: str, cause: str) -> None:
+        if job in self.tables.fingerprints:
+            self.tables.inputs[job] = (inputs, cause)
+
+    def last_of(self, job: str) -> Last | None:
+        runs = [row for row in self.tables.runs.values() if row.run.job == job]
+        if not runs:
+            return None
+        ending = max(runs, key=lambda row: row.run.id).ending
+        return Last(ending.outcome, ending.ended_at) if ending else Last(None, 0.0)
 
     def new_batch(self, trigger: Trigger, shell: str, sink: Sink, now: float) -> Batch:
         batch = Batch(id=max(self.tables.batches, default=0) + 1, trigger=trigger, sink=sink)

@@ -39,6 +39,9 @@ def perform(call: Call) -> int:
         "code": str(answer.code),
         "sentence": answer.sentence,
         "run": answer.run,
+        "changed": list(facts.changed),
+        "missing": facts.missing or None,
+        "cause": facts.cause or None,
     }
 
     def text(style: Style) -> str:

@@ -1,4 +1,4 @@
-"""Computes a short text of the watched inputs of a job, which differs when they do.
+"""Looks at the watched inputs of a job, and computes a short text which differs when they do.
 
 Of each file: its real path, size, modification time (ns) and inode. A time in whole seconds comes
 from an archive, a store of packages or a file system without fractions, and may stay the same when
@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from ..errors import ZdeferdError
+from ..inputs import InputFile, Inputs
 from .environment import absolute_folders
 
 MOST_FILES = 50_000
@@ -32,51 +33,89 @@ MOST_READ = 1 << 20
 MOST_READ_IN_ALL = 16 << 20
 _LEAST_READ = 4096
 """As much counts for each file, so that their number is bounded too."""
+MOST_KEPT = 256
+"""Files, and words, that a claim keeps one by one, so that a change can be named."""
 
 
 class Unseen(ZdeferdError):
     """The inputs of a job cannot be looked at."""
 
 
-def fingerprint(watch: tuple[str, ...], env: Mapping[str, str]) -> str:
-    """Return 32 hexadecimal digits: the same for the same inputs in the same order. Unseen."""
+def look_at(watch: tuple[str, ...], env: Mapping[str, str]) -> Inputs:
+    """Return the inputs as they are: the same fingerprint for the same in the same order. Unseen.
+
+    The fingerprint has 32 hexadecimal digits.
+    """
     digest = hashlib.blake2b(digest_size=16)
-    walk = _Walk()
+    walk, states, room = _Walk(), [], MOST_KEPT
     for word in watch:
-        for line in (word, *_states(word, env, walk)):
-            digest.update(os.fsencode(line) + b"\0")
-    return digest.hexdigest()
+        digest.update(os.fsencode(word) + b"\0")
+        kept = _Kept(word, room)
+        for file in _files(word, env, walk):
+            digest.update(os.fsencode(" ".join(file)) + b"\0")
+            kept.add(file)
+        states.append((word, kept.files()))
+        room -= len(states[-1][1])
+    return Inputs(digest.hexdigest(), tuple(states[:MOST_KEPT]))
 
 
-def _states(word: str, env: Mapping[str, str], walk: "_Walk") -> Iterator[str]:
+class _Kept:
+    """The files of one word as the ledger keeps them: one by one, or their number and a digest."""
+
+    def __init__(self, word: str, room: int) -> None:
+        self._is_secret, self._room = word.startswith("env:"), room
+        self._number, self._files = 0, list[InputFile]()
+        self._digest = hashlib.blake2b(digest_size=8)
+
+    def add(self, file: InputFile) -> None:
+        self._number += 1
+        if self._is_secret:
+            file = (file[0], *map(_digest_of, file[1:]))
+        if self._number <= self._room:
+            self._files.append(file)
+        self._digest.update(os.fsencode(" ".join(file)) + b"\0")
+
+    def files(self) -> tuple[InputFile, ...]:
+        if self._number > self._room:
+            return ((f"{self._number} files", "", "", "", self._digest.hexdigest()),)
+        return tuple(self._files)
+
+
+def _digest_of(value: str) -> str:
+    return hashlib.blake2b(os.fsencode(value), digest_size=8).hexdigest()
+
+
+def _files(word: str, env: Mapping[str, str], walk: "_Walk") -> Iterator[InputFile]:
     scheme, colon, name = word.partition(":")
     if colon and scheme == "command":
         found = find_command(name, env.get("PATH", ""))
-        yield _state(found, walk) if found else "absent"
+        yield _file(found, walk) if found else ("absent",)
     elif colon and scheme == "env":
-        yield f"set {env[name]}" if name in env else "not set"
+        yield ("set", env[name]) if name in env else ("not set",)
     elif colon and scheme == "definition":
         return  # the word itself counts
     elif glob.has_magic(word):
         for path in sorted(walk.matches(word)):
-            yield _state(path, walk)
+            yield _file(path, walk)
     else:
-        yield _state(word, walk)
+        yield _file(word, walk)
 
 
-def _state(path: str, walk: "_Walk") -> str:
+def _file(path: str, walk: "_Walk") -> InputFile:
     try:
-        found = os.stat(path)
+        found = os.lstat(path)
+        if is_link := stat.S_ISLNK(found.st_mode):
+            found = os.stat(path)
     except FileNotFoundError:
-        return f"{path} absent"
+        return (path, "absent")
     except OSError as error:
-        return f"{path} {error.strerror}"
-    real = os.path.realpath(path)
-    text = f"{real} {found.st_size} {found.st_mtime_ns} {found.st_ino}"
+        return (path, error.strerror or "")
+    real = os.path.realpath(path) if is_link else walk.real(path)
+    state = (real, str(found.st_size), str(found.st_mtime_ns), str(found.st_ino))
     has_fraction = found.st_mtime_ns % 1_000_000_000
     if stat.S_ISREG(found.st_mode) and not has_fraction and walk.may_read(found.st_size):
-        return f"{text} {_content(real)}"
-    return text
+        return (*state, _content(real))
+    return state
 
 
 def _content(path: str) -> str:
@@ -104,6 +143,16 @@ class _Walk:
     def __init__(self) -> None:
         self._files, self._end, self._word = 0, time.monotonic() + LIMIT_S, ""
         self._room = MOST_READ_IN_ALL
+        self._folders_behind: dict[str, str] = {}
+
+    def real(self, path: str) -> str:
+        """Return the real path of a file that is no link; each folder is followed once."""
+        folder, name = os.path.split(path)
+        if name in ("", ".", ".."):
+            return os.path.realpath(path)
+        if (behind := self._folders_behind.get(folder)) is None:
+            behind = self._folders_behind[folder] = os.path.realpath(folder)
+        return os.path.join(behind, name)
 
     def may_read(self, size: int) -> bool:
         """Take the bytes of a file from what may be read; False: too few are left."""

@@ -26,6 +26,29 @@ def expanded(path: str, env: Mapping[str, str]) -> str:
     return _MENTION.sub(lambda found: env.get(found[1] or found[2], found[0]), path)
 
 
+def made_paths(job: Job, env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the files that a run of `job` publishes in the claiming shell's environment `env`."""
+    path = expanded(job.output, {**env, **job.env})
+    if not path.startswith("/"):
+        return ()
+    return (path, f"{path}.zwc") if job.compile else (path,)
+
+
+def first_missing(paths: Iterable[str]) -> str:
+    """Return the first of the paths at which nothing is; empty: there is none.
+
+    A path that cannot be looked at is not missing: no run could publish there.
+    """
+    for path in paths:
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            return path
+        except OSError:
+            continue
+    return ""
+
+
 def wanted_output(job: Job, env: Mapping[str, str]) -> dict[str, object] | None:
     """Return what the runner publishes of `job`, as launch.Wanted; None: nothing.
 

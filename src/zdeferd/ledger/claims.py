@@ -9,14 +9,14 @@ for idle. A due job is claimed unless its key is spent. A registration is delete
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from ..errors import LedgerError
 from ..machine.processes import may_listen, may_live
-from ..model import Batch, Claimed, Facts, Job, Run, Scope, Sink, Trigger, Work, inputs_of
-from ..rules.scopes import aside_key, change_key, request_key, scope_key
+from ..model import Claimed, Facts, Job, Run, Scope, Sink, Trigger, Work
+from ..rules.scopes import request_key
 from ..telemetry import projection
 from . import outcomes
+from .due import attempts_of, claim, due, due_now, due_when_idle, take
 from .packing import Report, Shell
 from .store import Ledger, Registration
 
@@ -57,9 +57,9 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
         sink=projection.sink(env, facts.default_log),
         claimed_at=facts.now,
         after=job.after,
-        attempts=_attempts(job),
+        attempts=attempts_of(job),
     )
-    if not _take(ledger, run, Work(job=job, env=env)):
+    if not take(ledger, run, Work(job=job, env=env)):
         raise LedgerError(f"a random key is spent: {run.key}", "internal error, please report")
     return run
 
@@ -108,7 +108,7 @@ def _postprompt(
     jobs += declared
     batch = ledger.new_batch(Trigger.POSTPROMPT, shell.nonce, shell.sink, facts.now)
     for job in jobs:
-        claimed.runs += _claim(ledger, job, shell, _due(ledger, job, shell, facts), batch, facts)
+        claimed.runs += claim(ledger, job, shell, due(ledger, job, shell, facts), batch, facts)
     for registration in registered:
         ledger.drop_registration(registration.id)
     claimed.batches.append(batch)
@@ -121,7 +121,7 @@ def _registered(ledger: Ledger, shell: Shell, facts: Facts) -> list[Registration
 
 
 def _seen(job: Job, env: Mapping[str, str], facts: Facts) -> bool:
-    return job.once_per is not Scope.CHANGE or facts.seen(job, env) is not None
+    return job.once_per is not Scope.CHANGE or facts.inputs(job, env) is not None
 
 
 def take_late(ledger: Ledger, nonce: str, facts: Facts) -> Claimed:
@@ -134,12 +134,12 @@ def take_late(ledger: Ledger, nonce: str, facts: Facts) -> Claimed:
     late = [one for one in _registered(ledger, shell, facts) if one.job.once_per is Scope.CHANGE]
     jobs = [job for job in watching.values() if Trigger.POSTPROMPT in job.on]
     jobs += [registration.job for registration in late]
-    due = [(job, due) for job in jobs if (due := due_now(ledger, job, shell, facts))]
-    if due:
+    found = [(job, how) for job in jobs if (how := due_now(ledger, job, shell, facts))]
+    if found:
         batch = ledger.new_batch(Trigger.POSTPROMPT, shell.nonce, shell.sink, facts.now)
         claimed.batches.append(batch)
-        for job, how in due:
-            claimed.runs += _claim(ledger, job, shell, how, batch, facts)
+        for job, how in found:
+            claimed.runs += claim(ledger, job, shell, how, batch, facts)
     for registration in late:
         ledger.drop_registration(registration.id)
     return claimed
@@ -172,9 +172,9 @@ def _idle_batch(
     """Claim what is due of one sink's candidates, as one batch; no batch where nothing is."""
     batch, runs = None, []
     for shell, job in candidates:
-        if (due := due_now(ledger, job, shell, facts)) is not None:
+        if (how := due_when_idle(ledger, job, shell, facts)) is not None:
             batch = batch or ledger.new_batch(Trigger.IDLE, shell.nonce, sink, facts.now)
-            runs += _claim(ledger, job, shell, due, batch, facts)
+            runs += claim(ledger, job, shell, how, batch, facts)
     claimed.runs += runs
     if runs and batch is not None:
         claimed.batches.append(batch)
@@ -185,16 +185,15 @@ def _idle_batch(
 def idle_waits(ledger: Ledger, facts: Facts) -> bool:
     """Return whether an idle trigger would claim anything now."""
     return any(
-        due_now(ledger, job, shell, facts) is not None
+        due_when_idle(ledger, job, shell, facts) is not None
         for shell, job in _idle_candidates(ledger, facts, None)
     )
 
 
-def idle_watching(ledger: Ledger, facts: Facts) -> list[tuple[tuple[str, ...], dict[str, str]]]:
-    """Return what the idle jobs watch, each with the environment of its shell."""
+def idle_watching(ledger: Ledger, facts: Facts) -> list[tuple[Job, dict[str, str]]]:
+    """Return the idle jobs that watch something, each with the environment of its shell."""
     candidates = _idle_candidates(ledger, facts, None)
-    changing = [(shell, job) for shell, job in candidates if job.once_per is Scope.CHANGE]
-    return [(inputs_of(job), shell.env | job.env) for shell, job in changing]
+    return [(job, shell.env) for shell, job in candidates if job.once_per is Scope.CHANGE]
 
 
 def idle_daily(ledger: Ledger, facts: Facts) -> bool:
@@ -227,72 +226,3 @@ def _last_shell(ledger: Ledger, boot: str) -> Shell | None:
 def _has_agent(env: Mapping[str, str]) -> bool:
     """Tell whether the ssh agent that is named there is alive; True where none is named."""
     return not env.get("SSH_AUTH_SOCK") or may_listen(env["SSH_AUTH_SOCK"])
-
-
-# --- claims --------------------------------------------------------------------
-
-
-class Due(NamedTuple):
-    """The scope key under which a job is due, and for scope change what it saw."""
-
-    key: str
-    fingerprint: str = ""
-    generation: int = 0
-
-
-def due_now(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
-    """Return how `job` is due for `shell` now; None where its scope is spent."""
-    due = _due(ledger, job, shell, facts)
-    return due if due and not ledger.is_claimed(job.id, due.key) else None
-
-
-def _due(ledger: Ledger, job: Job, shell: Shell, facts: Facts) -> Due | None:
-    """As `due_now`, without looking at the claim of its key; `Ledger.claim` decides."""
-    if job.once_per is not Scope.CHANGE:
-        due = Due(scope_key(job.once_per, shell.nonce, facts.boot, facts.day))
-    else:
-        seen, generation = ledger.fingerprint(job.id)
-        now = facts.seen(job, shell.env)
-        if now is None or now == seen:
-            return None
-        due = Due(change_key(generation + 1), now, generation + 1)
-    aside = aside_key(due.key, shell.env.get("PATH", ""), due.fingerprint)
-    shared = job.once_per is not Scope.SHELL
-    return None if shared and ledger.is_claimed(job.id, aside) else due
-
-
-def _claim(
-    ledger: Ledger, job: Job, shell: Shell, due: Due | None, batch: Batch, facts: Facts
-) -> list[Run]:
-    """Return the run in a list; an empty list where it is not due or its key is spent."""
-    if due is None:
-        return []
-    run = Run(
-        id=ledger.next_run(),
-        job=job.id,
-        key=due.key,
-        trigger=batch.trigger,
-        batch=batch.id,
-        sink=shell.sink,
-        claimed_at=facts.now,
-        after=job.after,
-        attempts=_attempts(job),
-        shell=shell.nonce,
-    )
-    if not _take(ledger, run, Work(job=job, env=shell.env)):
-        return []
-    if due.generation:
-        ledger.save_fingerprint(job.id, due.fingerprint, due.generation)
-    return [run]
-
-
-def _attempts(job: Job) -> int:
-    return job.attempts if job.idempotent else 1
-
-
-def _take(ledger: Ledger, run: Run, work: Work) -> bool:
-    """Claim the key of `run` and add the run; False: the key is spent."""
-    taken = ledger.claim(run.job, run.key, run.id, run.claimed_at)
-    if taken:
-        ledger.add_run(run, work)
-    return taken

@@ -51,7 +51,9 @@ CREATE TABLE claims (
 CREATE TABLE fingerprints (
     job         TEXT PRIMARY KEY,
     fingerprint TEXT NOT NULL,
-    generation  INTEGER NOT NULL
+    generation  INTEGER NOT NULL,
+    inputs      TEXT NOT NULL DEFAULT '[]',  -- JSON: each watched word and its files, as seen then
+    cause       TEXT NOT NULL DEFAULT ''     -- why it was claimed then; empty: for the first time
 ) WITHOUT ROWID;
 
 -- `batches`: what one event claimed, reported together.
@@ -139,6 +141,11 @@ ALTER TABLE runs ADD COLUMN ended_behind INTEGER;
 -- Why the output of a run was not published.
 ALTER TABLE runs ADD COLUMN refusal TEXT;
 
+-- name: to_schema_6
+-- What each watched input was at the last claim, and which of them had changed.
+ALTER TABLE fingerprints ADD COLUMN inputs TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE fingerprints ADD COLUMN cause TEXT NOT NULL DEFAULT '';
+
 -- name: save_shell
 INSERT INTO shells (nonce, seq, seen_at, prompted, env, sink, boot, pid, begun)
 VALUES (:nonce, :seq, :now, :prompted, :env, :sink, :boot, :pid, :begun)
@@ -201,6 +208,15 @@ SELECT fingerprint, generation FROM fingerprints WHERE job = :job;
 INSERT INTO fingerprints (job, fingerprint, generation)
 VALUES (:job, :fingerprint, :generation)
 ON CONFLICT (job) DO UPDATE SET fingerprint = :fingerprint, generation = :generation;
+
+-- name: inputs
+SELECT inputs FROM fingerprints WHERE job = :job;
+
+-- name: save_inputs
+UPDATE fingerprints SET inputs = :inputs, cause = :cause WHERE job = :job;
+
+-- name: last_of
+SELECT outcome, ended_at FROM runs WHERE job = :job ORDER BY id DESC LIMIT 1;
 
 -- name: open_batch
 INSERT INTO batches (trigger, shell, sink, opened_at) VALUES (:trigger, :shell, :sink, :now);

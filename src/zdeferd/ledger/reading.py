@@ -199,9 +199,9 @@ class View:
         return row
 
     def fingerprint(self, job: str) -> Row | None:
-        """Return the last fingerprint of a job of scope change, and its generation."""
+        """Return the last fingerprint of a job of scope change, its generation, inputs, cause."""
         row: Row | None = self._row("SELECT * FROM fingerprints WHERE job = ?", (job,))
-        return row
+        return row and {"inputs": "[]", "cause": ""} | row
 
     def open_batches(self) -> list[Row]:
         """Return the batches that have not ended: id, trigger, sink (JSON)."""

@@ -8,15 +8,15 @@ It implements the contract of claims (contract.py).
 from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
 
 from ..errors import LedgerError, WrongTransition
 from ..machine.processes import Process, may_live
 from ..model import Batch, BatchTotals, Ending, Job, Run, Scope, Sink, State, Trigger, Work
 from ..rules import lifecycle
+from ..rules.changes import Last
 from ..rules.lifecycle import RunEvent
 from ..rules.scopes import scope_key
-from .database import Database
+from .lines import LineStore
 from .packing import (
     Shell,
     batch_of,
@@ -37,19 +37,7 @@ class Registration(NamedTuple):
     job: Job
 
 
-class Line(Struct, frozen=True):
-    """A telemetry line that is not yet known to be in its file."""
-
-    id: int
-    path: str
-    text: bytes
-    state: str
-    inode: int | None
-    offset: int | None
-    before: int | None
-
-
-class Ledger(Database):
+class Ledger(LineStore):
     """The store. Every method runs one statement, or a few that belong together."""
 
     # shells and what they declared
@@ -166,6 +154,20 @@ class Ledger(Database):
         """Record the fingerprint of a claim and its generation."""
         self._run("save_fingerprint", job=job, fingerprint=fingerprint, generation=generation)
 
+    def inputs(self, job: str) -> str:
+        """Return what the last claim of scope change saw, as `save_inputs` was given it."""
+        row = self._one("inputs", job=job)
+        return row["inputs"] if row else "[]"
+
+    def save_inputs(self, job: str, inputs: str, cause: str) -> None:
+        """Record what a claim saw (JSON), beside its fingerprint, and why it was made."""
+        self._run("save_inputs", job=job, inputs=inputs, cause=cause)
+
+    def last_of(self, job: str) -> Last | None:
+        """Return how the latest run of a job ended; None where it has none."""
+        row = self._one("last_of", job=job)
+        return Last(row["outcome"], row["ended_at"] or 0.0) if row else None
+
     def new_batch(self, trigger: Trigger, shell: str, sink: Sink, now: float) -> Batch:
         """Insert a batch without runs and return it."""
         cursor = self._run(
@@ -241,39 +243,6 @@ class Ledger(Database):
         """Return the latest run of `job` that succeeded, and when it ended; (0, 0): none has."""
         row = self._one("last_published", job=job)
         return (row["id"], row["ended_at"]) if row else (0, 0.0)
-
-    # telemetry lines
-
-    def add_line(self, path: str, text: bytes, run: int | None, now: float) -> None:
-        """Insert a line that is due."""
-        self._run("add_line", path=path, text=text, run=run, now=now)
-
-    def open_lines(self) -> list[Line]:
-        """Return the lines that are not marked, in order; at most 200 of each file."""
-        return [Line(**dict(row)) for row in self._run("open_lines")]
-
-    def begin_line(self, line: int, inode: int, offset: int, before: int | None) -> None:
-        """Record that a line is about to be appended to that file, at `offset` or behind it.
-
-        telemetry/logfile.py has the meaning of the places.
-        """
-        self._run("begin_line", id=line, inode=inode, offset=offset, before=before)
-
-    def put_back_line(self, line: int, problem: str | None) -> None:
-        """Record that a line is not in its file, and why it cannot be written now."""
-        self._run("put_back_line", id=line, problem=problem)
-
-    def mark_line(self, line: int) -> None:
-        """Delete a line that is in its file."""
-        self._run("mark_line", id=line)
-
-    def note_line(self, line: int, problem: str) -> None:
-        """Record why it cannot be found out now whether a line is in its file."""
-        self._run("note_line", id=line, problem=problem)
-
-    def lose_line(self, line: int, problem: str) -> None:
-        """Record that a line may have reached a file that is gone; it is never appended again."""
-        self._run("lose_line", id=line, problem=problem)
 
     # growth
 

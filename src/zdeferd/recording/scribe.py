@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..ledger.store import Ledger, Line
+from ..ledger.lines import Line
+from ..ledger.store import Ledger
 from ..model import Rotation
 from ..rules.backoff import Backoff
 from ..telemetry.journal import Journal

@@ -105,12 +105,12 @@ class Dispatcher:
         seen = await self._looks.see(arrival.looks, arrival.report.nonce)
         if arrival.report.idle:  # other shells' idle jobs are due too
             seen |= await self._survive(self._parts.idle.see(arrival.facts)) or Seen()
-        facts = replace(arrival.facts, fingerprint=seen.fingerprint)
+        facts = replace(arrival.facts, inputs=seen.inputs)
         self._parts.inbox.put(replace(arrival, facts=facts))
 
     def _seen_late(self, seen: Seen, nonces: Iterable[str]) -> None:
         """Claim for the shells that were answered before a look had ended."""
-        facts = replace(self._facts(), fingerprint=seen.fingerprint)
+        facts = replace(self._facts(), inputs=seen.inputs)
         for nonce in nonces:
             self._parts.inbox.put(SeenLate(nonce, facts, self._parts.live))
         self.wake()  # idle jobs may be due too
@@ -157,7 +157,7 @@ class Dispatcher:
             day=self._parts.clock.today().isoformat(),
             jobs=configuration.jobs,
             default_log=configuration.default_log,
-            fingerprint=Seen().fingerprint,
+            inputs=Seen().inputs,
         )
 
     # the loop

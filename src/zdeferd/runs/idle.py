@@ -44,7 +44,7 @@ class IdleWatch:
             return
         self._answered = True
         self.look_at = facts.now + AGAIN_S
-        facts = replace(facts, fingerprint=(await self.see(facts)).fingerprint)
+        facts = replace(facts, inputs=(await self.see(facts)).inputs)
         waits, self._daily, shells = await self._committer.transact(
             lambda ledger: (
                 claims.idle_waits(ledger, facts),
@@ -61,7 +61,7 @@ class IdleWatch:
         if self.look_at > facts.now:
             return Claimed()
         self.look_at = facts.now + AGAIN_S
-        facts = replace(facts, fingerprint=(await self.see(facts)).fingerprint)
+        facts = replace(facts, inputs=(await self.see(facts)).inputs)
         claimed = await self._committer.transact(
             lambda ledger: claims.take_idle(ledger, facts, Claimed())
         )
@@ -69,11 +69,11 @@ class IdleWatch:
         return claimed
 
     async def see(self, facts: Facts) -> Seen:
-        """Return the fingerprints that claims of idle jobs depend on."""
+        """Return the inputs that claims of idle jobs depend on."""
         watching = await self._committer.transact(
             lambda ledger: claims.idle_watching(ledger, facts)
         )
-        return await self._looks.see({look_of(watch, env) for watch, env in watching})
+        return await self._looks.see({look_of(job, env) for job, env in watching})
 
     def day_ends_at(self, jobs: Iterable[Job]) -> float | None:
         """Return the next local midnight, where an idle job that does not wait now is due then."""

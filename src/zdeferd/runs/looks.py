@@ -1,4 +1,4 @@
-"""Takes fingerprints in threads of their own, so that no file system holds up the daemon.
+"""Looks at what jobs watch in threads of their own, so that no file system holds up the daemon.
 
 A look that does not end in a moment is given up by those that wait for it, and goes on. Its
 result, or its failure, is kept for a while, so that a slow look is not taken at each visit.
@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from threading import Thread
 from typing import NamedTuple
 
-from ..jobs.fingerprint import Unseen, fingerprint
+from ..inputs import Inputs
+from ..jobs.fingerprint import Unseen, look_at
+from ..jobs.outputs import first_missing, made_paths
 from ..model import Job, Scope, inputs_of
 
 WAIT_S = 0.5
@@ -38,28 +40,31 @@ class Look(NamedTuple):
     """PATH, where a command is watched."""
     variables: tuple[tuple[str, str], ...] = ()
     """Names and values of the variables that are watched and set."""
+    made: tuple[str, ...] = ()
+    """The files that are to be there."""
 
 
-def look_of(watch: tuple[str, ...], env: Mapping[str, str]) -> Look:
-    """Return the look at `watch` for a shell with this environment."""
+def look_of(job: Job, shell_env: Mapping[str, str]) -> Look:
+    """Return the look at the inputs of `job` for a shell with this environment."""
+    watch, env = inputs_of(job), {**shell_env, **job.env}
     commands = any(word.startswith("command:") for word in watch)
     named = [word.removeprefix("env:") for word in watch if word.startswith("env:")]
     variables = tuple((name, env[name]) for name in named if name in env)
-    return Look(watch, env.get("PATH", "") if commands else "", variables)
+    return Look(watch, env.get("PATH", "") if commands else "", variables, made_paths(job, env))
 
 
 def looks_for(jobs: Iterable[Job], env: Mapping[str, str]) -> set[Look]:
     """Return the looks that claims of `jobs` depend on."""
     changing = [job for job in jobs if job.once_per is Scope.CHANGE]
-    return {look_of(inputs_of(job), {**env, **job.env}) for job in changing}
+    return {look_of(job, env) for job in changing}
 
 
-class Seen(dict[Look, str]):
-    """Fingerprints by their looks."""
+class Seen(dict[Look, Inputs]):
+    """What was seen, by looks."""
 
-    def fingerprint(self, watch: tuple[str, ...], env: Mapping[str, str]) -> str | None:
-        """Return the fingerprint; None: it could not be taken."""
-        return self.get(look_of(watch, env))
+    def inputs(self, job: Job, env: Mapping[str, str]) -> Inputs | None:
+        """Return the inputs of a job for a shell's `env`; None: they could not be seen."""
+        return self.get(look_of(job, env))
 
 
 @dataclass
@@ -69,7 +74,7 @@ class _Taken:
     ended: asyncio.Future[None]
     begun_at: float | None = None
     ended_at: float = 0.0
-    fingerprint: str | None = None
+    inputs: Inputs | None = None
     given_up: bool = False
     """True where it took longer than the wait, so its end is reported."""
     missed: dict[str, None] = field(default_factory=dict)
@@ -98,7 +103,7 @@ class Looks:
         self._queue: deque[Look] = deque()
 
     async def see(self, wanted: Iterable[Look], nonce: str = "") -> Seen:
-        """Return the fingerprints that can be taken now; never waits longer than WAIT_S.
+        """Return what can be seen now; never waits longer than WAIT_S.
 
         `nonce` names the shell for which they are, if it is one.
         """
@@ -108,8 +113,8 @@ class Looks:
             await asyncio.wait(waiting, timeout=WAIT_S)
         seen = Seen()
         for look, taken in looks.items():
-            if taken.fingerprint is not None:
-                seen[look] = taken.fingerprint
+            if taken.inputs is not None:
+                seen[look] = taken.inputs
             else:
                 taken.missing(nonce)
         return seen
@@ -147,9 +152,10 @@ class Looks:
 
     def _look(self, look: Look) -> None:
         """Take the look, in a thread of its own."""
-        found, reason = None, ""
+        found, reason, began = None, "", time.time()
         try:
-            found = fingerprint(look.watch, {"PATH": look.path} | dict(look.variables))
+            found = look_at(look.watch, {"PATH": look.path} | dict(look.variables))
+            found = found._replace(missing=first_missing(look.made), seen_at=began)
         except Unseen as error:
             reason = str(error)
         except Exception as error:  # noqa: BLE001 - one job's files are no reason to end
@@ -157,9 +163,9 @@ class Looks:
         with suppress(RuntimeError):  # the loop is closed: the daemon has left
             self._loop.call_soon_threadsafe(self._ended, look, found, reason)
 
-    def _ended(self, look: Look, found: str | None, reason: str) -> None:
+    def _ended(self, look: Look, found: Inputs | None, reason: str) -> None:
         taken = self._taken[look]
-        taken.fingerprint, taken.ended_at = found, time.monotonic()
+        taken.inputs, taken.ended_at = found, time.monotonic()
         taken.ended.set_result(None)
         if reason:
             self._say(f"cannot look at what a job watches: {reason}")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..jobs.outputs import expanded
-from ..ledger.claims import due_now
+from ..ledger.due import due_when_idle
 from ..ledger.packing import Asked, Report
 from ..ledger.store import Ledger
 from ..model import Expected, Facts, Job, Run, Scope, Trigger
@@ -66,10 +66,10 @@ def _is_to_be_claimed(ledger: Ledger, job: Job, report: Report, facts: Facts) ->
     if job.id not in facts.jobs:
         waiting = (one for on in Trigger for one in ledger.registrations(on, report.nonce))
         return any(one.job.id == job.id for one in waiting)
-    if job.once_per is Scope.CHANGE and facts.seen(job, report.env) is None:
+    if job.once_per is Scope.CHANGE and facts.inputs(job, report.env) is None:
         return True
     shell = ledger.shell(report.nonce) if Trigger.IDLE in job.on else None
-    return shell is not None and due_now(ledger, job, shell, facts) is not None
+    return shell is not None and due_when_idle(ledger, job, shell, facts) is not None
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import threading
 
+from ..inputs import Inputs, States
 from ..ledger.packing import run_of, unpack
 from ..ledger.reading import View
 from ..machine.boot import boot_id, day_in
 from ..machine.lock import daemon_pid
 from ..machine.paths import daemon_zone
 from ..model import Batch, Scope, Sink, State, Trigger, inputs_of
-from ..rules import schedule, scopes
+from ..rules import changes, schedule, scopes
 from .jobs import Declared, declared
 from .live import as_found
 from .runs import word
@@ -39,7 +40,8 @@ def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: Vie
     jobs, loaded = declared(view, paths)
     item = jobs.get(job) or Declared(job, None)
     last = view.last_run(job)
-    inputs, unseen = _inputs(item.job, env)
+    inputs, unseen = _inputs(item.job, env, now)
+    changed, cause = _claimed(view, item.job, inputs)
     day = day_in(now, daemon_zone(paths.pointer, env))
     idle = item.job is not None and Trigger.IDLE in item.job.on
     return WhyFacts(
@@ -55,6 +57,9 @@ def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: Vie
         live=_live(as_found(view.live_runs(), paths), view, job, loaded),
         spent=None if item.job is None else _spent(view, item.job, day, env, inputs),
         unseen=unseen,
+        changed=changed,
+        missing=inputs.missing,
+        cause=cause,
         this_shell=bool(env.get("ZDEFERD_NONCE")),
         last=None if last is None else _past(last),
         registered=frozenset(Trigger(r["trigger"]) for r in view.registrations(job)),
@@ -95,18 +100,22 @@ def _past(row: RunRow) -> Past:
 # --- the claim on the scope as it is now ---------------------------------------
 
 
-def _inputs(job: Job | None, env: Mapping[str, str]) -> tuple[str, str | None]:
-    """Return the fingerprint of what the job watches, and why it cannot be taken."""
+def _inputs(job: Job | None, env: Mapping[str, str], now: float) -> tuple[Inputs, str | None]:
+    """Return the inputs of the job as they are, and why they cannot be seen."""
     if job is None or job.once_per is not Scope.CHANGE:
-        return "", None
-    from ..jobs.fingerprint import Unseen, fingerprint
+        return Inputs(""), None
+    from ..jobs.fingerprint import Unseen, look_at
+    from ..jobs.outputs import first_missing, made_paths
 
-    found: list[str] = []
+    found: list[Inputs] = []
     reasons: list[str] = []
+    env = {**env, **job.env}
 
     def look() -> None:
         try:
-            found.append(fingerprint(inputs_of(job), {**env, **job.env}))
+            inputs = look_at(inputs_of(job), env)
+            missing = first_missing(made_paths(job, env))
+            found.append(inputs._replace(missing=missing, seen_at=now))
         except Unseen as error:
             reasons.append(error.found)
 
@@ -115,10 +124,19 @@ def _inputs(job: Job | None, env: Mapping[str, str]) -> tuple[str, str | None]:
     looking.join(LOOK_S)
     if found:
         return found[0], None
-    return "", (*reasons, f"no answer in {LOOK_S:g} s: {', '.join(job.watch)}")[0]
+    return Inputs(""), (*reasons, f"no answer in {LOOK_S:g} s: {', '.join(job.watch)}")[0]
 
 
-def _spent(view: View, job: Job, day: str, env: Mapping[str, str], inputs: str) -> Past | None:
+def _claimed(view: View, job: Job | None, inputs: Inputs) -> tuple[tuple[str, ...], str]:
+    """Return what differs now from what the last claim of scope change saw, and its cause."""
+    seen = view.fingerprint(job.id) if job and inputs.fingerprint else None
+    if seen is None:
+        return (), ""
+    before = unpack(seen["inputs"], States)
+    return tuple(changes.changes(before, inputs.states)), seen["cause"]
+
+
+def _spent(view: View, job: Job, day: str, env: Mapping[str, str], inputs: Inputs) -> Past | None:
     if job.once_per is Scope.CHANGE:
         return _unchanged(view, job, env, inputs)
     key = _scope_key(view, job.once_per, day, env)
@@ -151,17 +169,26 @@ def _scope_key(view: View, scope: Scope, day: str, env: Mapping[str, str]) -> st
     return scopes.scope_key(scope, nonce or "", boot_id(), day)
 
 
-def _unchanged(view: View, job: Job, env: Mapping[str, str], inputs: str) -> Past | None:
+def _unchanged(view: View, job: Job, env: Mapping[str, str], inputs: Inputs) -> Past | None:
     """Return the run that saw the inputs as they are now; None: they have changed."""
     seen = view.fingerprint(job.id)
     if seen is None:
         return None
-    if seen["fingerprint"] == inputs:
+    if seen["fingerprint"] == inputs.fingerprint:
+        if inputs.missing and changes.is_lost(inputs.seen_at, _last(view, job)):
+            return None
         claim = view.claim(job.id, scopes.change_key(seen["generation"]))
     else:
-        claim = _aside(view, job, scopes.change_key(seen["generation"] + 1), env, inputs)
+        claim = _aside(
+            view, job, scopes.change_key(seen["generation"] + 1), env, inputs.fingerprint
+        )
     row = None if claim is None else view.run(claim["run"])
     return None if row is None else _past(row)
+
+
+def _last(view: View, job: Job) -> changes.Last | None:
+    row = view.last_run(job.id)
+    return None if row is None else changes.Last(row["outcome"], row["ended_at"] or 0.0)
 
 
 # --- the run that has not ended ------------------------------------------------

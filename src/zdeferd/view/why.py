@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ..jobs.script import remarks
 from ..model import Batch, Code, Job, Outcome, Run, Scope, Trigger
+from ..rules.changes import listed
 from .render import clock, count, duration
 
 
@@ -88,6 +89,12 @@ class WhyFacts(Struct, frozen=True, kw_only=True):
     """The run that holds the claim on the scope as it is now."""
     unseen: str | None = None
     """Why what it watches cannot be looked at."""
+    changed: tuple[str, ...] = ()
+    """The inputs that differ now from what the last claim saw."""
+    missing: str = ""
+    """The path of its output, where that is not there."""
+    cause: str = ""
+    """Why the last claim of scope change was made."""
     this_shell: bool = False
     """Scope shell: `spent` is about the shell that asks; else about the last one seen."""
     last: Past | None = None
@@ -117,12 +124,20 @@ def why(facts: WhyFacts) -> Answer:
     answer = _answer(facts)
     if facts.job is None:
         return answer
-    answer = _remarked(answer, facts.job)
+    answer = _remarked(_with_changes(answer, facts), facts.job)
     if not facts.refused:
         return answer
     when = clock(facts.refused_at, facts.now)
     beside = f"A shell's declaration of the same id, at {when}, was refused: {facts.refused}."
     return Answer(answer.code, f"{answer.sentence} {beside}", answer.run)
+
+
+def _with_changes(answer: Answer, facts: WhyFacts) -> Answer:
+    """Return the answer, with the inputs that differ and the cause of the last claim behind it."""
+    more = f" Changed since its last claim: {listed(facts.changed)}." if facts.changed else ""
+    more += f" Its output is missing: {facts.missing}." if facts.missing else ""
+    more += f" Its last claim was made because {facts.cause}." if facts.cause else ""
+    return Answer(answer.code, answer.sentence + more, answer.run)
 
 
 def _remarked(answer: Answer, job: Job) -> Answer:
