@@ -37,6 +37,16 @@ def test_its_environment_is_this_shells(user: User, daemon: Daemon) -> None:
     assert call("log", "show").out == "C .\n"
 
 
+def test_from_a_shell_with_another_state_folder(user: User, daemon: Daemon) -> None:
+    """The same socket leads to the daemon, whose ledger has the run."""
+    daemon.write_jobs('[bad]\nrun = ["sh", "-c", "exit 3"]\n')
+    daemon.start()
+    done = user.program("run", "bad", XDG_STATE_HOME=str(user.root / "elsewhere"))
+    assert (done.code, done.err) == (1, "")
+    assert "bad failed (rc 3)" in done.out
+    assert not (user.root / "elsewhere").exists()
+
+
 def test_no_wait(user: User, daemon: Daemon) -> None:
     daemon.write_jobs('[good]\nrun = "true"\n')
     daemon.start()

@@ -249,7 +249,9 @@ def test_run_by_hand_and_await_its_end(daemon: Daemon) -> None:
     daemon.write_jobs('[one]\nrun = "return 4"\nonce_per = "ever"')
     daemon.start()
     for number in (1, 2):
-        assert request(daemon, control.RunJob(job="one")) == control.RunClaimed(run=number)
+        assert request(daemon, control.RunJob(job="one")) == control.RunClaimed(
+            run=number, ledger=bytes(daemon.state / "ledger.sqlite3")
+        )
         assert request(daemon, control.AwaitRun(run=number)) == control.Done(outcome="failed", rc=4)
     assert "no such job: two" in str(request(daemon, control.RunJob(job="two")))
     assert "no such run: 99" in str(request(daemon, control.AwaitRun(run=99)))

@@ -7,6 +7,7 @@ the waiting, not the run. The exit code is 0 where the job succeeded, else 1.
 
 from __future__ import annotations
 
+import os
 import time
 
 from ..errors import NoDaemon, RequestRefused
@@ -44,6 +45,8 @@ def perform(call: Call) -> int:
         claimed = _claim(client, call, paths)
         assert isinstance(claimed, control.RunClaimed)
         run = claimed.run
+        if claimed.ledger:  # the daemon's state folder need not be the one of this shell
+            paths = paths._replace(ledger=os.fsdecode(claimed.ledger))
         if call.args.no_wait:
             document = {"run": {"run": run, "job": call.args.job}}
             return call.answer(document, lambda _: f"run {run} of {call.args.job} is queued")

@@ -186,7 +186,7 @@ class _Daemon:
             inherited = None  # the path was removed, so no peer can connect to it
         self._dispatcher.may_leave = inherited is not None
         requests = Requests(
-            self._dispatcher, self._configuration, self._journal, self._clock.wall()
+            self._dispatcher, self._configuration, self._journal, self._clock.wall(), where.ledger
         )
         self._anchors = Anchors(loop, self._begin_anew)
         self._reception = Reception(loop, self._dispatcher, requests, self._journal, self._is_gone)

@@ -17,7 +17,7 @@ from ..wire import control, messages
 class Requests:
     """Replies to requests. `cancel` and `await` reply when a run has ended.
 
-    `started_at`: when the daemon started, in seconds since the epoch.
+    `started_at`: when the daemon started, in seconds since the epoch. `ledger`: its path.
     """
 
     def __init__(
@@ -26,9 +26,11 @@ class Requests:
         configuration: Configuration,
         journal: Journal,
         started_at: float,
+        ledger: str,
     ) -> None:
         self._dispatcher, self._configuration = dispatcher, configuration
         self._journal, self._started_at = journal, started_at
+        self._ledger = os.fsencode(ledger)
         self._verbs: dict[type[Any], Callable[[Any], Awaitable[control.Reply]]] = {
             control.Ping: self._ping,
             control.RunJob: self._run,
@@ -62,7 +64,7 @@ class Requests:
         claimed = await asyncio.shield(self._dispatcher.claim_by_hand(request.job, env))
         if claimed is None:
             raise RequestRefused(f"no such job: {request.job}", "`zdeferctl jobs` lists them")
-        return control.RunClaimed(run=claimed.id)
+        return control.RunClaimed(run=claimed.id, ledger=self._ledger)
 
     async def _cancel(self, request: control.CancelRun) -> control.Done:
         endings = self._dispatcher.endings

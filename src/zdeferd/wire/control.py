@@ -62,6 +62,8 @@ class RunClaimed(Struct, frozen=True, tag="claimed", tag_field="reply"):
     """Names the run that a request made."""
 
     run: int
+    ledger: bytes = b""
+    """The path of the ledger that has the run; empty: this daemon does not say."""
 
 
 class Done(Struct, frozen=True, tag="done", tag_field="reply"):
