@@ -7,6 +7,7 @@
 [[ ! -h $_zdeferd_root ]] || _zdeferd_root=${_zdeferd_root:A}  # a link to this file alone
 [[ $_zdeferd_root == /* ]] || _zdeferd_root=$PWD/$_zdeferd_root
 _zdeferd_root=${_zdeferd_root:h}
+'builtin' 'autoload' '-Uz' "$_zdeferd_root/functions/zdefer"  # with the shell's own options
 'builtin' 'emulate' '-R' 'zsh' '-o' 'no_aliases' '-o' 'no_xtrace' '-o' 'no_verbose' \
   '-o' 'no_debug_before_cmd' '-o' 'local_options' '-o' 'local_traps' '-o' 'no_multibyte' \
   '-o' 'extended_glob' '-o' 'warn_create_global' \

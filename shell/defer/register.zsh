@@ -5,8 +5,7 @@
 
 # The clock is a prompt escape: ns since the epoch, without a module. It is read here, because a .zshrc
 # may name its log later (prompt_ready). The first look reads the time zone: 8 system calls.
-typeset -g _zdeferd_clock='%D{%s%9.}' _zdeferd_born=${(%):-%D{%s%9.}} _zdeferd_version=0.1.0
-typeset -gi _zdeferd_armed=2
+typeset -g _zdeferd_clock='%D{%s%9.}' _zdeferd_born=${(%):-%D{%s%9.}} _zdeferd_armed=2 _zdeferd_version=0.1.0
 typeset -ga _zdeferd_queue _zdeferd_told _zdeferd_outbox _zdeferd_options
 typeset -gA _zdeferd _zdeferd_ids
 
@@ -72,7 +71,7 @@ zf::log zf::warn zf::err() {
   return 0
 }
 
-builtin autoload -Uz $_zdeferd_root/functions/{zdefer,zdeferd-{absent,add,arm,check,help,inside,kick,refuse,socket,tick},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
+builtin autoload -Uz $_zdeferd_root/functions/{zdeferd-{add,arm,check,eval,help,inside,kick,refuse,tick,verb},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
 fpath+=($_zdeferd_root/functions)
 # With -c there is no prompt, and `zle` would load a module for nothing.
 [[ ! -o interactive ]] || (( $+ZSH_EXECUTION_STRING )) || .zdeferd-soon zdeferd-kick

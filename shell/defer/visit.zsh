@@ -38,7 +38,7 @@
 typeset -g _zdeferd_greeting=$'\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL'${(pl:48::\0:):-}
 # READY: a command frame of 28 bytes with one property, Socket-Type.
 _zdeferd_greeting+=$'\4\x1c\5READY\x0bSocket-Type\0\0\0\6DEALER'
-builtin autoload -Uz $_zdeferd_root/functions/zdeferd-doubt
+builtin autoload -Uz $_zdeferd_root/functions/zdeferd-{absent,doubt,socket}
 _zdeferd[loaded]=1
 
 # Always 0: errexit may be on outside.

@@ -224,7 +224,7 @@ BAD_KEYS = [
     ("output = '~/x'\nbackground = true", "background: found true; expected no `output`"),
     ("compile = true", "compile: found true; expected `output` beside it"),
     ("apply = true", "apply: found true; expected `output` beside it"),
-    ("output = '~/x'\ncheck = 'sh'", "check: found 'sh'; expected 'zsh'"),
+    ("output = '~/x'\ncheck = 'sh'", "check: found 'sh'; expected 'zsh' or 'init'"),
     ("when = {}", "when: found a key that is not supported by this version"),
     ("timout = '20s'", "timout: found an unknown key; expected `timeout`, perhaps"),
     ("zzz = 1", "zzz: found an unknown key; expected one of run, on, once_per"),

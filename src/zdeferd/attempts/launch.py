@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         """A short name of `path` for files."""
         empty: bool
         check: str
-        """`zsh`, or empty."""
+        """`zsh`, `init`, or empty."""
         compile: bool
 
     class Request(TypedDict):

@@ -22,8 +22,9 @@ import os
 import stat
 
 from ..crashpoints import reached
+from . import checks
 from .launch import CannotStart, run_to_end, zsh_of
-from .records import open_file, write_all
+from .records import copy, open_file, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Publication:
 
     def __init__(self, request: Request, wanted: Wanted) -> None:
         """Open the temporary file. Unpublishable."""
-        self._wanted, self._run, self._zsh = wanted, request["folder"], zsh_of(request["env"])
+        self._wanted, self._run, env = wanted, request["folder"], request["env"]
+        self._zsh, self._search = zsh_of(env), env.get("PATH", "")
         self._name = os.path.basename(wanted["path"])
         self._prefix = f".zdeferd-{wanted['key']}-"
         run = os.path.basename(self._run)
@@ -149,19 +151,20 @@ class Publication:
         if not self._size and not self._wanted["empty"]:
             raise Unpublishable("it is empty; `empty = true` allows that")
         if self._wanted["check"]:
-            path = f"{self._folder}/{self._temporary}"
-            if said := run_to_end([self._zsh, "-fn", path]):
-                raise Unpublishable(f"zsh does not accept it: {said.replace(path, self._name)}")
+            code = self._wanted["check"], self._zsh, f"{self._folder}/{self._temporary}"
+            if said := checks.refused(*code, self._search):
+                raise Unpublishable(said.replace(code[2], self._name))
+            self._mode = checks.mode(*code, self._mode)
 
     def _compile(self, folder: str) -> None:
         """Compile a copy of the same name: zsh finds the code in a `.zwc` by that name."""
         os.makedirs(folder, mode=0o700, exist_ok=True)
         source = f"{folder}/{self._name}"
-        copy = open_file(source, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        target = open_file(source, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
-            _copy(self._fd, copy)
+            copy(self._fd, target)
         finally:
-            os.close(copy)
+            os.close(target)
         if said := run_to_end([self._zsh, "-fc", 'zcompile -U -R "$1"', "zcompile", source]):
             raise Unpublishable(f"zcompile: {said}")
         self._take_compiled(f"{source}.zwc")
@@ -171,7 +174,7 @@ class Publication:
     def _take_compiled(self, path: str) -> None:
         compiled, made = open_file(path, os.O_RDONLY), self._create(f"{self._temporary}.zwc")
         try:
-            _copy(compiled, made)
+            copy(compiled, made)
             os.fchmod(made, self._mode)
             at = os.fstat(self._fd).st_mtime_ns
             os.utime(made, ns=(at, at))
@@ -291,10 +294,3 @@ def _mode(at: int, name: str) -> int:
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
         raise Unpublishable(f"not a regular file of yours: {name}")
     return found.st_mode & 0o777
-
-
-def _copy(source: int, target: int) -> None:
-    at = 0
-    while data := os.pread(source, _CHUNK, at):
-        write_all(target, data)
-        at += len(data)

@@ -91,6 +91,14 @@ def write_all(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
+def copy(source: int, target: int) -> None:
+    """Write all of the file `source` to `target`."""
+    at = 0
+    while data := os.pread(source, 1 << 16, at):
+        write_all(target, data)
+        at += len(data)
+
+
 def marks(folder: str, attempt: int) -> dict[str, Any]:
     """Return what the runner noted of its start; empty: it has not started the job. OSError."""
     found: dict[str, Any] = {}

@@ -206,6 +206,8 @@ def _watched(word: str, home: str) -> str:
     scheme, colon, name = word.partition(":")
     if colon and scheme == "env":
         return f"env:{next(iter(_variables({name: ''}, home)))}"
+    if colon and scheme == "zsh" and re.fullmatch(r"[\w.-]{1,40}", name):
+        return word
     if not (colon and scheme == "command"):
         return parse_path(word, home)
     if not name or "/" in name:
@@ -266,7 +268,7 @@ JOB_KEYS: dict[str, Key] = {
     "background": Key("background", "true or false", _flag),
     "output": Key("output", f"a file below your home folder: {_PATH}", read_output),
     "empty": Key("empty", "true or false", _flag),
-    "check": Key("check", "'zsh'", read_check),
+    "check": Key("check", "'zsh' or 'init'", read_check),
     "compile": Key("compile", "true or false", _flag),
     "apply": Key("apply", "true or false", _flag),
     "env": Key("env", "a table of strings, its keys names of variables", _variables, kind),

@@ -16,6 +16,7 @@ from ..config.problems import Problem, shown
 from ..config.units import parse_path
 from ..model import Job
 
+CHECKS = ("zsh", "init")
 FLAGS = ("empty", "compile", "apply")
 """Keys that are true or false, and mean nothing without an output."""
 _MENTION = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
@@ -83,9 +84,9 @@ _VARIABLE = r"\$(?!(HOME|\{HOME\})(/|$))"
 
 def read_check(value: object, _home: str) -> str:
     """Return the name of a check. ValueError."""
-    if value != "zsh":
+    if value not in CHECKS:
         raise ValueError("no such check")
-    return "zsh"
+    return str(value)
 
 
 def with_check(fields: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+# zdefer eval where its cache is not there. Sourced at need by zdeferd-eval, and by the zsh that examines
+# what is about to become a cache (attempts/checks.py).
+
+# Whether the code $1 does at its top level what a function around it would change: declares parameters,
+# sets traps or local options, reads more code. In doubt 0. What zsh prints of code has the body of each
+# function in lines of their own, which are passed over.
+.zdeferd-declares() {
+  builtin emulate -L zsh -o warn_create_global -o extended_glob
+  local word='typeset|declare|local|integer|float|readonly|private|nameref|trap|TRAPEXIT|emulate'
+  word="($word|eval|source|(#i)local(|_)(options|traps))"
+  word="((|*[^a-zA-Z0-9_-])$word(|[^a-zA-Z0-9_-]*)|(|*[[:space:];&|({]).[[:blank:]]*)"
+  [[ $1 == ${~word} ]] || return 1
+  (( $#1 <= 4194304 )) && functions[.zdeferd-examined]=$1 || return 0
+  local line bare end
+  local -a lines=("${(@f)functions[.zdeferd-examined]}")
+  builtin unfunction .zdeferd-examined
+  for line in "${(@)lines}"; do
+    if [[ -n $end ]]; then
+      [[ $line != $end* ]] || end=
+      continue
+    fi
+    bare=${line##$'\t'#}
+    [[ $bare != ${~word} ]] || return 0
+    [[ $bare != *'() {' ]] || end=${line%"$bare"}'}'
+  done
+  return 1
+}
+
+# How the code in `_zdeferd_code` of zdefer, which COMMAND has printed, is to run: into `_zdeferd_how`.
+zdeferd-eval-look() {
+  builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
+  _zdeferd_how=text
+  ! .zdeferd-declares "$_zdeferd_code" 2>/dev/null || _zdeferd_how=text-caller
+}
