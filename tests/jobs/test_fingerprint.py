@@ -198,3 +198,38 @@ def test_what_is_read_of_many_files_is_bounded(
     monkeypatch.setattr(module, "_content", content)
     fingerprint((f"{tmp_path}/*",), {})
     assert read == [f"{tmp_path}/a", f"{tmp_path}/b"]
+
+
+def test_the_versions_of_a_shim_count(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tree))
+    for place in ("shims", "versions/1/bin", "versions/2/bin"):
+        (tree / "env" / place).mkdir(parents=True)
+        (tree / "env" / place / "pip").write_text("#!/bin/sh\n")
+        (tree / "env" / place / "pip").chmod(0o755)
+    (tree / "env/version").write_text("1\n")
+    words = ("command:pip", "~/env/shims/pip")
+    changes: list[Callable[[], object]] = [
+        lambda: (tree / "env/version").write_text("2\n"),
+        lambda: (tree / ".python-version").write_text("2\n"),
+        lambda: (tree / "env/versions/2/bin/pip").write_text("#!/bin/sh\n# new\n"),
+        lambda: (tree / "env/versions/1/bin/pip").unlink(),
+    ]
+    for change in changes:
+        before = [seen(tree, word, f"{tree}/env/shims") for word in words]
+        assert [seen(tree, word, f"{tree}/env/shims") for word in words] == before
+        change()
+        after = [seen(tree, word, f"{tree}/env/shims") for word in words]
+        assert all(now != then for now, then in zip(after, before, strict=True))
+
+
+def test_a_new_version_of_zsh_is_a_change_and_two_in_turn_are_none(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    versions = ["5.9", "5.9", "5.8", "5.9", "5.8", "5.10", "5.9"]
+    prints = [fingerprint((f"zsh:{version}",), {}) for version in versions]
+    assert [prints.index(one) for one in prints] == [0, 0, 2, 2, 2, 5, 5]
+    (home / ".local/state/zdeferd/zsh").chmod(0o500)
+    if os.getuid():
+        assert fingerprint(("zsh:6.0",), {}) != prints[-1]

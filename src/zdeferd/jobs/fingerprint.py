@@ -4,7 +4,7 @@ Of each file: its real path, size, modification time (ns) and inode. A time in w
 from an archive, a store of packages or a file system without fractions, and may stay the same when
 the content changes: of such a file the content counts too, as far as MOST_READ_IN_ALL goes. A
 glob is the files that it matches now, `command:NAME` the program in the shell's PATH,
-behind all symlinks, `env:NAME` the value of a variable. A missing file is a state of its own.
+behind all symlinks and shims, `env:NAME` the value of a variable. A missing file is a state.
 
 Blocks on the file system, on a dead mount for ever: runs/looks.py has it done by another
 thread. A glob that goes on for too long, or through too many files, raises Unseen. `**` goes
@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from ..errors import ZdeferdError
 from ..inputs import InputFile, Inputs
 from .environment import absolute_folders
+from .shims import behind, zsh_versions
 
 MOST_FILES = 50_000
 """Names that the globs of one job may have to look at."""
@@ -49,12 +50,13 @@ def look_at(watch: tuple[str, ...], env: Mapping[str, str]) -> Inputs:
     digest = hashlib.blake2b(digest_size=16)
     walk, states, room = _Walk(), [], MOST_KEPT
     for word in watch:
-        digest.update(os.fsencode(word) + b"\0")
+        name = "zsh" if word.startswith("zsh:") else word
+        digest.update(os.fsencode(name) + b"\0")
         kept = _Kept(word, room)
         for file in _files(word, env, walk):
             digest.update(os.fsencode(" ".join(file)) + b"\0")
             kept.add(file)
-        states.append((word, kept.files()))
+        states.append((name, kept.files()))
         room -= len(states[-1][1])
     return Inputs(digest.hexdigest(), tuple(states[:MOST_KEPT]))
 
@@ -90,15 +92,25 @@ def _files(word: str, env: Mapping[str, str], walk: "_Walk") -> Iterator[InputFi
     if colon and scheme == "command":
         found = find_command(name, env.get("PATH", ""))
         yield _file(found, walk) if found else ("absent",)
+        yield from _behind(found or "", walk)
     elif colon and scheme == "env":
         yield ("set", env[name]) if name in env else ("not set",)
     elif colon and scheme == "definition":
         return  # the word itself counts
+    elif colon and scheme == "zsh":
+        yield "versions", " ".join(zsh_versions(name))
     elif glob.has_magic(word):
         for path in sorted(walk.matches(word)):
             yield _file(path, walk)
     else:
         yield _file(word, walk)
+        yield from _behind(word, walk)
+
+
+def _behind(program: str, walk: "_Walk") -> Iterator[InputFile]:
+    for word in behind(program):
+        for path in sorted(walk.matches(word)) if glob.has_magic(word) else (word,):
+            yield _file(path, walk)
 
 
 def _file(path: str, walk: "_Walk") -> InputFile:
