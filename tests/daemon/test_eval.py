@@ -1,0 +1,111 @@
+"""`zdefer eval` from the first shell to the newer cache: real shells, a real daemon."""
+
+import os
+from pathlib import Path
+
+import pytest
+from shell.conftest import PLUGIN
+from support.daemon import Daemon
+from support.terminal import Terminal
+
+
+@pytest.fixture
+def tool(daemon: Daemon) -> Path:
+    """A program on the PATH of the shells that prints the file `code`, once it has said `ran`."""
+    folder = daemon.home / "bin"
+    folder.mkdir()
+    path = folder / "tool"
+    path.write_text(f'#!/bin/sh\necho ran >>{daemon.home}/ran\ncat "{daemon.home}/code"\n')
+    path.chmod(0o755)
+    return path
+
+
+def shell_says(daemon: Daemon, tool: Path, what: str, line: str = "zdefer eval tool init") -> str:
+    """Start a shell whose .zshrc has the line; what it answers, once its visit has ended."""
+    visits = daemon.rows("SELECT count(*) FROM shells")[0][0]
+    zshrc = f"path=({tool.parent} $path)\nsource {PLUGIN}\n{line}\n"
+    with Terminal(daemon.home, zshrc) as shell:
+        shell.prompt()
+        answer = shell.ask(what)
+        daemon.wait_for("SELECT count(*) FROM shells", visits + 1)
+        daemon.wait_for("SELECT count(*) FROM runs WHERE state != 'ended'", 0)
+    return answer
+
+
+def ran(daemon: Daemon) -> int:
+    """How often the program ran."""
+    path = daemon.home / "ran"
+    return len(path.read_text().split()) if path.exists() else 0
+
+
+def runs(daemon: Daemon) -> list[tuple[str, int, str | None]]:
+    """The runs of the job."""
+    return daemon.rows("SELECT outcome, rc, refusal FROM runs WHERE job = 'eval-tool-init'")
+
+
+def test_from_the_first_shell_to_a_newer_cache(daemon: Daemon, tool: Path) -> None:
+    daemon.start()
+    (daemon.home / "code").write_text("version=1; f() { print one }\n")
+    cache = daemon.home / ".cache/zdeferd/init/tool-init.zsh"
+    assert "1" in shell_says(daemon, tool, "$version")
+    assert (ran(daemon), cache.read_text()) == (2, "version=1; f() { print one }\n")
+    assert cache.with_suffix(".zsh.zwc").exists()
+    assert cache.stat().st_mode & 0o777 == 0o600
+    assert cache.parent.stat().st_mode & 0o777 == 0o700
+    assert "1" in shell_says(daemon, tool, "$version")
+    assert (ran(daemon), len(runs(daemon))) == (2, 1)
+    (daemon.home / "code").write_text("version=2; typeset -A t=(a b)\n")
+    os.utime(tool, ns=(1, 1))
+    assert "1" in shell_says(daemon, tool, "$version")  # the older one, for this shell
+    assert ran(daemon) == 3
+    assert "2 association" in shell_says(daemon, tool, "$version ${(t)t}")
+    assert cache.stat().st_mode & 0o777 == 0o700
+    assert (ran(daemon), runs(daemon)) == (3, [("succeeded", 0, None)] * 2)
+
+
+BAD = {
+    "nothing": (":", "it is empty"),
+    "no zsh": ("echo 'if ('", "zsh does not accept it"),
+    "PATH": ('echo "export PATH=/new:$PATH"', "it contains the value of PATH"),
+    "fails": ("echo x=1; exit 3", None),
+    "cut short": ("head -c 70000000 /dev/zero", "more than 64 MiB"),
+    "asks": ("read answer || exit 5; echo x=$answer", None),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_good_leaves_the_cache(name: str, daemon: Daemon, tool: Path) -> None:
+    daemon.start()
+    (daemon.home / "code").write_text("version=1\n")
+    assert "1" in shell_says(daemon, tool, "$version")
+    code, refusal = BAD[name]
+    tool.write_text(f"#!/bin/sh\n{code}\n")
+    assert "1" in shell_says(daemon, tool, "$version")
+    assert "1" in shell_says(daemon, tool, "$version")
+    assert (daemon.home / ".cache/zdeferd/init/tool-init.zsh").read_text() == "version=1\n"
+    last = runs(daemon)[-1]
+    assert last[0] == "failed"
+    assert (last[2] is None) == (refusal is None)
+    assert (refusal or "") in (last[2] or "")
+    assert len(runs(daemon)) == 2
+
+
+def test_another_path_than_the_shell_s_is_no_fault(daemon: Daemon, tool: Path) -> None:
+    daemon.start()
+    (daemon.home / "code").write_text("path+=(/opt/tool/bin)\n")
+    assert "/opt/tool/bin" in shell_says(daemon, tool, "$path")
+    assert runs(daemon) == [("succeeded", 0, None)]
+
+
+def test_a_folder_of_somebody_else_is_no_place(daemon: Daemon, tool: Path) -> None:
+    folder = daemon.home / ".cache/zdeferd/init"
+    folder.mkdir(mode=0o700, parents=True)
+    folder.chmod(0o777)
+    daemon.start()
+    (daemon.home / "code").write_text("version=1\n")
+    assert "1" in shell_says(daemon, tool, "$version")
+    [(outcome, rc, refusal)] = runs(daemon)
+    assert (outcome, rc) == ("failed", 65)
+    assert refusal is not None
+    assert "another user can change this folder" in refusal
+    assert not list(folder.iterdir())
