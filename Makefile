@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 KILLS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint pytest bench guard verdicts gate newcomer soak powercut simulate flood format clean
+.PHONY: help setup demo test lint pytest bench guard verdicts gate pictures newcomer soak powercut simulate flood format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,8 +58,12 @@ newcomer: setup ## a fresh user, pipx, the first job of the README; root, Debian
 	$(BIN)/pytest tests/newcomer
 
 REPETITIONS ?= 50
-verdicts: setup ## how often are the verdicts of zdeferctl perf right? REPETITIONS=50
-	@PYTHONPATH=tests $(BIN)/python -m bench.verdicts --repetitions $(REPETITIONS)
+TRACES ?= 10
+verdicts: setup ## how often are the verdicts of zdeferctl perf right? REPETITIONS=50 TRACES=10
+	@PYTHONPATH=tests $(BIN)/python -m bench.verdicts --repetitions $(REPETITIONS) --traces $(TRACES)
+
+pictures: setup ## draw the pictures of docs/performance.md again, with zdeferctl perf
+	@$(BIN)/python -m bench.pictures
 
 soak: setup ## kill its processes at random instants, for minutes; KILLS=2000
 	@nice $(BIN)/python tests/kills/campaign.py --kills $(KILLS)

@@ -1,14 +1,16 @@
 """How often the verdicts of `zdeferctl perf` are right, with shells of known cost.
 
-    make verdicts [REPETITIONS=50]
+    make verdicts [REPETITIONS=50] [TRACES=10]
 
 Compares a configuration with itself, and one of 100 ms with one of 110 ms, so many times with
-20 starts each; traces a configuration whose costs are known at eight places. Prints each figure
-beside its goal; nothing is a test, and no figure fails a build.
+20 starts each; traces a configuration whose costs are known at eight places. A busy loop costs
+its turns times the processor time of one, measured right before and after the trace. Prints each
+figure beside its goal; nothing is a test, and no figure fails a build.
 """
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from support.pty import ZSH
 
@@ -32,27 +35,37 @@ spin() {
   while (( EPOCHREALTIME < end )) do :; done
 }"""
 BURN = "s=${#${(l:50000::x:)}}"
-"""A busy loop's command: some ten microseconds, and a short line in a trace."""
+"""A busy loop's command: some tenths of a millisecond, and a short line in a trace."""
+TURNS = 2000
 COSTS = (160, 40, 100, 20, 140, 60, 120, 80)
-"""Milliseconds of the eight places, as they stand in the file."""
+"""Milliseconds of the eight places, about, as they stand in the file; by turns loops and waits."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program."""
     parser = argparse.ArgumentParser(prog="bench.verdicts")
     parser.add_argument("--repetitions", type=int, default=50)
-    count = parser.parse_args(arguments).repetitions
+    parser.add_argument("--traces", type=int, default=10)
+    args = parser.parse_args(arguments)
+    count: int = args.repetitions
     print(f"{time.strftime('%Y-%m-%d %H:%M')}; load average {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory(prefix="zdv.", dir="/tmp") as scratch:
         root = Path(scratch)
-        plain, slower = _waiting(root / "a", 100), _waiting(root / "b", 110)
-        same = _verdicts(root, plain, plain, count)
-        right = same["same"] + same["unsure"]
-        print(f"compare A A: same or unsure {right} of {count} (goal 47 of 50); {dict(same)}")
-        found = _verdicts(root, plain, slower, count)
-        print(f"compare +10 ms in 100: slower {found['slower']} of {count} (goal 45 of 50)")
-        _blame(root)
+        if count:
+            _compare(root, count)
+        right = sum([_blame(root / f"blame{at}") for at in range(args.traces)])
+        print(f"blame: all in order and within 10 % or 1 ms: {right} of {args.traces}")
     return 0
+
+
+def _compare(root: Path, count: int) -> None:
+    """Compare two pairs of known configurations; print how often that was right."""
+    plain, slower = _waiting(root / "a", 100), _waiting(root / "b", 110)
+    same = _verdicts(root, plain, plain, count)
+    right = same["same"] + same["unsure"]
+    print(f"compare A A: same or unsure {right} of {count} (goal 47 of 50); {dict(same)}")
+    found = _verdicts(root, plain, slower, count)
+    print(f"compare +10 ms in 100: slower {found['slower']} of {count} (goal 45 of 50)")
 
 
 def _waiting(folder: Path, ms: int) -> str:
@@ -81,40 +94,62 @@ def _silent(_line: str) -> None:
     return None
 
 
-def _blame(root: Path) -> None:
-    """Trace waits and busy loops in functions; print how many are right, and whether in order."""
-    folder = root / "blame"
+def _blame(folder: Path) -> bool:
+    """Trace waits and busy loops in nested functions; print and return whether all are right."""
     folder.mkdir()
-    turn_ms = _turn_ms(root)
-    lines = [
-        f"zselect -t {ms // 10}" if at % 2 else f"repeat {round(ms / turn_ms)} {BURN}"
-        for at, ms in enumerate(COSTS)
-    ]
-    bodies = "\n".join(f"f{at}() {{\n{line}\n}}" for at, line in enumerate(lines))
-    calls = "\n".join(f"f{at}" for at in range(len(lines)))
-    (folder / ".zshrc").write_text(f"zmodload zsh/zselect\n{bodies}\n{calls}\nPROMPT='there> '\n")
-    root_node = blame(PLAN._replace(zdotdir=str(folder)), _env(root)).root
-    totals = {line.line: line.total_ms for line in by_line(root_node) if "blame" in line.file}
-    found = [totals.get(3 + 3 * at, 0.0) for at in range(len(lines))]
+    env = _env(folder)
+    before = _turn_ms(env)
+    turns = [round(ms / before) for ms in COSTS]
+    places = _configuration(folder, turns)
+    root = blame(PLAN._replace(zdotdir=str(folder)), env).root
+    turn = (before + _turn_ms(env)) / 2
+    known = [ms if at % 2 else turns[at] * turn for at, ms in enumerate(COSTS)]
+    totals = {line.line: line.total_ms for line in by_line(root) if folder.name in line.file}
+    found = [totals.get(place, 0.0) for place in places]
     inside = sum(
-        abs(ms - cost) <= max(1.0, cost / 10) for ms, cost in zip(found, COSTS, strict=True)
+        abs(ms - cost) <= max(1.0, cost / 10) for ms, cost in zip(found, known, strict=True)
     )
-    ordered = sorted(range(8), key=found.__getitem__) == sorted(range(8), key=COSTS.__getitem__)
-    shown = ", ".join(f"{ms:.0f} for {cost}" for ms, cost in zip(found, COSTS, strict=True))
-    print(f"blame: in order: {ordered}; within 10 % or 1 ms: {inside} of 8; ms: {shown}")
+    ordered = _order(found) == _order(known)
+    shown = ", ".join(f"{ms:.1f} for {cost:.1f}" for ms, cost in zip(found, known, strict=True))
+    print(f"blame: in order: {ordered}; within 10 % or 1 ms: {inside} of {len(COSTS)}; ms: {shown}")
+    return ordered and inside == len(COSTS)
 
 
-def _turn_ms(root: Path) -> float:
-    """Measure one turn of the busy loop."""
-    turns = 2000
+def _configuration(folder: Path, turns: Sequence[int]) -> list[int]:
+    """Write functions of which each second one is called by the one before; -> lines of costs."""
+    lines, places = ["zmodload zsh/zselect"], []
+    for at, ms in enumerate(COSTS):
+        lines += [
+            f"f{at}() {{",
+            f"zselect -t {ms // 10}" if at % 2 else f"repeat {turns[at]} {BURN}",
+        ]
+        places.append(len(lines))
+        lines += ["}"] if at % 2 else [f"f{at + 1}", "}"]
+    lines += [f"f{at}" for at in range(0, len(COSTS), 2)] + ["PROMPT='there> '", ""]
+    (folder / ".zshrc").write_text("\n".join(lines))
+    return places
+
+
+def _order(costs: Sequence[float]) -> list[int]:
+    return sorted(range(len(costs)), key=costs.__getitem__)
+
+
+def _turn_ms(env: dict[str, str]) -> float:
+    """Return the processor time of one turn of the busy loop; what it waits does not count."""
 
     def run(count: int) -> float:
-        began = time.monotonic()
-        subprocess.run([ZSH, "-df", "-c", f"repeat {count} {BURN}"], env=_env(root), check=True)
-        return time.monotonic() - began
+        began = _processor_s()
+        subprocess.run([ZSH, "-df", "-c", f"repeat {count} {BURN}"], env=env, check=True)
+        return _processor_s() - began
 
-    least = [min(run(count) for _ in range(5)) for count in (1, turns)]
-    return (least[1] - least[0]) * 1000 / turns
+    one, many = (median(run(count) for _ in range(5)) for count in (1, TURNS))
+    return (many - one) * 1000 / TURNS
+
+
+def _processor_s() -> float:
+    """Return the processor seconds of this process's children."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

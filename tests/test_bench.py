@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from bench import __main__ as program
-from bench import contestants, peer_lags, peers, plot, report
+from bench import contestants, peer_lags, peers, pictures, plot, report, verdicts
 from bench.stage import QUICK, Stage
 from bench.typing_lag import shown
 from bench.values import Figure, figure_of, quantile, summary
@@ -206,3 +206,23 @@ def test_a_peer_that_does_not_end_leaves_no_process(tmp_path: Path) -> None:
     pids = [int(word) for word in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 2
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_blame_is_judged_by_known_costs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(verdicts, "COSTS", (30, 10))
+    assert verdicts.main(["--repetitions", "0", "--traces", "1"]) == 0
+    shown = capsys.readouterr().out
+    found = re.search(r"of 2; ms: ([0-9.]+) for ([0-9.]+), ([0-9.]+) for 10.0\n", shown)
+    assert found
+    assert all(float(ms) > 5 for ms in found.groups())
+
+
+def test_the_drawings_of_the_pages_are_in_the_documents() -> None:
+    page = (ROOT / "docs/performance.md").read_text()
+    for name in ("compare", "trend", "blame"):
+        picture = ElementTree.parse(pictures.FOLDER / f"{name}.svg").getroot()
+        assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "prefers-color-scheme:dark" in "".join(picture.itertext())
+        assert f"(performance/{name}.svg)" in page

@@ -87,6 +87,7 @@ def test_a_flame_graph_has_a_bar_for_each_line() -> None:
         "30.00 ms, own 30.00: /rc:2 inner",
     ]
     assert "too little" not in page
+    assert "~/rc:1 outer" in flame(root, lambda said: said.replace("/rc", "~/rc"))
 
 
 def test_the_verbs_write_pages(evidence: Evidence) -> None:
@@ -103,8 +104,9 @@ def test_the_verbs_write_pages(evidence: Evidence) -> None:
 def test_compare_and_blame_write_pages(evidence: Evidence) -> None:
     dots = evidence.root / "dots"
     dots.mkdir()
-    (dots / ".zshrc").write_text("PROMPT='x> '\n")
+    (dots / ".zshrc").write_text("zmodload zsh/zselect; zselect -t 1\nPROMPT='x> '\n")
     for verb in (("compare", str(dots), str(dots), "-n", "2"), ("blame", str(dots))):
         out: Path = evidence.root / f"{verb[0]}.html"
         assert call("perf", *verb, "--html", str(out)).code == 0
         assert len(pictures(out.read_text())) == 1
+    assert "~/dots/.zshrc:1" in out.read_text()

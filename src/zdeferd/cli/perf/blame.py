@@ -60,12 +60,12 @@ def perform(call: Call) -> int:
         "plugins": [{"name": name, "self_ms": ms} for name, ms in by_plugin(lines)],
         "tree": [_branch(node) for node in found.root.sorted()],
     }
+    home = find_paths(call.env).home
     if args.html:
         from ...perf.evidence import write_whole
         from ...perf.starts.page import flame
 
-        write_whole(args.html, flame(found.root))
-    home = find_paths(call.env).home
+        write_whole(args.html, flame(found.root, lambda said: home_short(said, home)))
 
     def text(style: Style) -> str:
         if args.tree:

@@ -6,7 +6,7 @@ has a text or a shape of its own, so that it can be read without colour.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -19,7 +19,7 @@ ROW = 70
 FLAME_ROW = 20
 LETTER = 7
 """Pixels of a letter of the page's 12 px text."""
-_STYLE = """
+STYLE = """
 :root{color-scheme:light dark;
 --ink:#1c1e21;--paper:#fff;--mark:#0b62c4;--soft:#6b7280;--bar:#d7e6fb}
 @media(prefers-color-scheme:dark){
@@ -39,7 +39,7 @@ def page(title: str, *parts: str) -> str:
     name = escape(title)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
-        f"<style>{_STYLE}</style></head>\n<body><h1>{name}</h1>\n"
+        f"<style>{STYLE}</style></head>\n<body><h1>{name}</h1>\n"
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
@@ -182,11 +182,12 @@ def _circle(x: float, y: float, filled: bool) -> str:
 # --- flame graph ---------------------------------------------------------------
 
 
-def flame(root: Node, least_ms: float = 0.5) -> str:
-    """Return the page of `perf blame`: calls below their callers, as broad as they are dear."""
-    per_ms = (WIDTH - 2) / max(root.total_ms, 1e-9)
-    marks: list[str] = []
-    depth = _bars(root, 0.0, 0, per_ms, least_ms, marks)
+def flame(root: Node, shown: Callable[[str], str] = str, least_ms: float = 0.5) -> str:
+    """Return the page of `perf blame`: calls below their callers, as broad as they are dear.
+
+    `shown` shortens the paths in a text.
+    """
+    bars = _Bars(root, shown, least_ms)
     said = f"{decimals(root.total_ms)} ms to the first prompt"
     note = (
         "<p>A bar is a line of the configuration; what it calls lies below it. Point at a bar.</p>"
@@ -194,31 +195,39 @@ def flame(root: Node, least_ms: float = 0.5) -> str:
     return page(
         "Where a start goes",
         f"<p><b>{said}</b></p>",
-        _svg((depth + 1) * FLAME_ROW, said, marks),
+        _svg(bars.rows * FLAME_ROW, said, bars.marks),
         note,
     )
 
 
-def _bars(
-    node: Node, start_ms: float, depth: int, per_ms: float, least_ms: float, marks: list[str]
-) -> int:
-    """Add the bar of a node and those below it; -> the deepest row."""
-    width = node.total_ms * per_ms
-    x, y = start_ms * per_ms, depth * FLAME_ROW
-    where = f"{node.file}:{node.line} " if node.file else ""
-    said = f"{where}{node.text}"
-    title = f"{decimals(node.total_ms)} ms, own {decimals(node.self_ms)}: {said}"
-    marks.append(
-        f'<g><title>{escape(title)}</title><rect class="b" x="{x:.1f}" y="{y}" '
-        f'width="{width:.1f}" height="{FLAME_ROW}"/>'
-    )
-    letters = int(width / LETTER) - 1
-    if letters > 3:
-        marks.append(_text(x + 3, y + 14, node.text[:letters]))
-    marks.append("</g>")
-    deepest = depth
-    for child in node.sorted():
-        if child.total_ms >= least_ms:
-            deepest = max(deepest, _bars(child, start_ms, depth + 1, per_ms, least_ms, marks))
-            start_ms += child.total_ms
-    return deepest
+class _Bars:
+    """The bars of a tree of costs: their marks, and how many rows they take."""
+
+    def __init__(self, root: Node, shown: Callable[[str], str], least_ms: float) -> None:
+        self.marks: list[str] = []
+        self.rows = 0
+        self._shown, self._least_ms = shown, least_ms
+        self._per_ms = (WIDTH - 2) / max(root.total_ms, 1e-9)
+        self._add(root, 0.0, 0)
+
+    def _add(self, node: Node, start_ms: float, row: int) -> None:
+        """Add the bar of a node that starts there, and those below it."""
+        self.rows = max(self.rows, row + 1)
+        self.marks.append(self._bar(node, start_ms, row))
+        for child in node.sorted():
+            if child.total_ms >= self._least_ms:
+                self._add(child, start_ms, row + 1)
+                start_ms += child.total_ms
+
+    def _bar(self, node: Node, start_ms: float, row: int) -> str:
+        x, y, width = start_ms * self._per_ms, row * FLAME_ROW, node.total_ms * self._per_ms
+        where = f"{self._shown(node.file)}:{node.line} " if node.file else ""
+        said = self._shown(node.text)
+        title = f"{decimals(node.total_ms)} ms, own {decimals(node.self_ms)}: {where}{said}"
+        letters = int(width / LETTER) - 1
+        return (
+            f'<g><title>{escape(title)}</title><rect class="b" x="{x:.1f}" y="{y}" '
+            f'width="{width:.1f}" height="{FLAME_ROW}"/>'
+            + (_text(x + 3, y + 14, said[:letters]) if letters > 3 else "")
+            + "</g>"
+        )
