@@ -14,12 +14,25 @@
 'builtin' 'emulate' '-R' 'zsh' '-o' 'no_aliases' '-o' 'no_xtrace' '-o' 'no_verbose' \
   '-o' 'no_debug_before_cmd' '-o' 'local_options' '-o' 'local_traps' '-o' 'no_multibyte' \
   '-o' 'extended_glob' '-o' 'warn_create_global' \
-  '-c' 'builtin source "$_zdeferd_root/features/layer.zsh"'
+  '-c' 'builtin source "$_zdeferd_root/features/registry.zsh"'
 # What calls the user's functions, or finds out what is enabled, is not under our options.
+
+# feature_registry_invoke_phase PHASE: calls what the enabled features have for preload, init or
+# postprompt; 2 where PHASE is another word, else 0. It is here because a
+# file of its own costs more than its text; no braces, because an alias may stand for one.
+feature_registry_invoke_phase() if 'builtin' 'local' '-a' _zdeferd_turns _zdeferd_asked; then
+  .zdeferd-feature-due "$@" || 'builtin' 'return' 2
+  if [[ ${#_zdeferd_asked[@]} != 0 ]]; then
+    zdeferd-feature-turns is_enabled "${_zdeferd_asked[@]}"
+    _zdeferd_asked=()
+    .zdeferd-feature-due "$@"
+  fi
+  if [[ ${#_zdeferd_turns[@]} != 0 ]]; then zdeferd-feature-turns "$1" "${_zdeferd_turns[@]}"; fi
+fi
+
 'builtin' 'autoload' '-Uz' "$_zdeferd_root/features/functions/zsh-features" \
   "$_zdeferd_root/features/functions/feature_registry_is_enabled" \
   "$_zdeferd_root/features/functions/feature_registry_resolve_order" \
-  "$_zdeferd_root/features/functions/feature_registry_invoke_phase" \
   "$_zdeferd_root/features/functions/feature_registry_list" \
   "$_zdeferd_root/features/functions/feature_registry_dump_table" \
   "$_zdeferd_root/features/functions/feature_registry_self_check" \

@@ -1,14 +1,13 @@
-# The registry of features: what is registered, what is enabled, in which order. Sourced at the first
-# call of one of its functions, under the plugin's sticky options; docs/features.md is the interface.
+# The registry of features: what is registered, what is enabled, in which order. Sourced by
+# features.zsh under the plugin's sticky options; docs/features.md is the interface.
 #
 # What runs a feature's functions is not here but in functions/zdeferd-feature-turns, because they
 # have the options of the shell.
 #
 # State: `_zdeferd_features` has of each feature its values, joined by `|`, and is what counts: the
 # parameters ZSH_FEATURE_REGISTRY_… are for others to read, and a feature may have removed entries
-# there. `_zdeferd_feature_names` has the order of registration, `_zdeferd_feature_phased` the names of
-# each phase (a number, without zeros in front) in that order, `_zdeferd_feature_linked` those with
-# dependencies, `_zdeferd_feature_spelled` the names by their spelling with `_`,
+# there. `_zdeferd_feature_names` has the order of registration, `_zdeferd_feature_depends` the
+# dependencies of those that have any,
 # `_zdeferd_feature_enabled` the answers (yes, no) of this session, `_zdeferd_feature_off` and
 # `_zdeferd_feature_failed` what takes no further part, `_zdeferd_feature_order` the order, empty
 # where it must be found again, `_zdeferd_feature_posted` whose deferred part is registered, `_zdeferd_feature_here` those that run in this shell, and
@@ -16,8 +15,8 @@
 # `_zdeferd_feature_guards` counts the calls under way that have put a function in place of `exit`.
 
 (( ! ${+_zdeferd_features} )) || return 0
-typeset -gA _zdeferd_features _zdeferd_feature_{phased,depends,spelled,enabled,off,failed,posted}
-typeset -ga _zdeferd_feature_names _zdeferd_feature_linked _zdeferd_feature_order _zdeferd_feature_here _zdeferd_done
+typeset -gA _zdeferd_features _zdeferd_feature_{depends,enabled,off,failed,posted}
+typeset -ga _zdeferd_feature_names _zdeferd_feature_order _zdeferd_feature_here _zdeferd_done
 typeset -gi _zdeferd_feature_guards
 typeset -g _zdeferd_feature_exit
 typeset -ga ZSH_FEATURE_REGISTRY_NAMES
@@ -25,25 +24,29 @@ typeset -gA ZSH_FEATURE_REGISTRY_{PHASE,DEPENDS,DEFERRED,CATEGORY,DESCRIPTION,GU
 
 feature_registry_init() { return 0 }
 
+# Of these, the first call reads more.
+.zdeferd-timed() { builtin source $_zdeferd_root/features/timings.zsh && $0 "$@" }
+zf::deps::export() { builtin source $_zdeferd_root/features/deps.zsh && zf::deps::export "$@" }
+
 # feature_registry_add NAME PHASE DEPENDS DEFERRED CATEGORY DESCRIPTION GUID [PLACE]
 #
 # A start-up pays for this: what most calls look like is taken at one look, and zdeferd-feature-odd
 # refuses the others, or calls this again with what they mean. Few commands: each costs system calls.
+# To append a pair costs half as much as to assign an element.
 feature_registry_add() {
   builtin trap - DEBUG ZERR
-  local spelled=${1//-/_} phase=$2
   # What is printable ASCII but `|` is seen quickly; the second pattern is for the rest.
-  [[ $1 == [a-z0-9][a-z0-9_-]# && $#1 -lt 65 && -z ${_zdeferd_feature_spelled[$spelled]-}${_zdeferd_feature_enabled[$1]-} &&
-    $4 == (yes|no) && -n $2 && -n $5 && $8 == (|away|here) && ( -z $3 || $3 != *(,|  )* && $3 != (\ *|*\ ) ) &&
+  [[ $1 == [a-z0-9][a-z0-9_-]# && $#1 -lt 65 && $4 == (yes|no) && -n $2 && -n $5 && $8 == (|away|here) &&
+    ( -z $3 || $3 != *(,|  )* && $3 != (\ *|*\ ) ) && -v ZSH_FEATURE_REGISTRY_GUID &&
+    ! -v _zdeferd_features[$1] && ! -v _zdeferd_feature_enabled[$1] &&
+    ( $1 != *[-_]* || -z $_zdeferd_features[(i)${1//[-_]/[-_]}] ) &&
     ( "$*" == [\ -\{\}\~]# || "$*" != *[\|$'\1'-$'\x1f\x7f'$'\0']* ) ]] || { zdeferd-feature-odd "$@"; return }
-  [[ $2 == [1-9] ]] || phase=${${${(M)2:#<->}##0#}:-${${(M)2:#0##}:+0}}
-  _zdeferd_features[$1]="$2|$3|$4|$5|$6|$7|${8:-away}" _zdeferd_feature_spelled[$spelled]=$1 \
-    _zdeferd_feature_phased[${phase:-2}]+=" $1" \
-    _zdeferd_feature_names+=($1) _zdeferd_feature_order=() ZSH_FEATURE_REGISTRY_NAMES+=($1) \
-    ZSH_FEATURE_REGISTRY_PHASE[$1]=$2 ZSH_FEATURE_REGISTRY_DEPENDS[$1]=$3 \
-    ZSH_FEATURE_REGISTRY_DEFERRED[$1]=$4 ZSH_FEATURE_REGISTRY_CATEGORY[$1]=$5 \
-    ZSH_FEATURE_REGISTRY_DESCRIPTION[$1]=$6 ZSH_FEATURE_REGISTRY_GUID[$1]=$7
-  [[ -z $3 ]] || _zdeferd_feature_depends[$1]=$3 _zdeferd_feature_linked+=($1)
+  _zdeferd_features+=("$1" "$2|$3|$4|$5|$6|$7|${8:-away}") _zdeferd_feature_names+=("$1") \
+    _zdeferd_feature_order=() ZSH_FEATURE_REGISTRY_NAMES+=("$1") \
+    ZSH_FEATURE_REGISTRY_PHASE+=("$1" "$2") ZSH_FEATURE_REGISTRY_DEPENDS+=("$1" "$3") \
+    ZSH_FEATURE_REGISTRY_DEFERRED+=("$1" "$4") ZSH_FEATURE_REGISTRY_CATEGORY+=("$1" "$5") \
+    ZSH_FEATURE_REGISTRY_DESCRIPTION+=("$1" "$6") ZSH_FEATURE_REGISTRY_GUID+=("$1" "$7")
+  [[ -z $3 ]] || _zdeferd_feature_depends+=("$1" "$3")
 }
 
 # zf::feature::enabled NAME [yes|no]: 0 where it is enabled, by the five rules.
@@ -60,6 +63,9 @@ zf::feature::enabled() {
     [[ $on == *" $1 "* || ${(L)2:-yes} == (1|true|yes|on|enable|enabled) ]]
   fi
 }
+
+# Whether there is a function is asked with `functions +W`, which is silent: it would take away a flag for
+# warnings that no function here has. It costs a third of `$+functions`.
 
 # Answers for the names in $@, or for all, where they have not been asked about; in `_zdeferd_asked` of its caller those
 # whose own function must be asked, under the shell's options.
@@ -92,16 +98,17 @@ zf::feature::enabled() {
   return 0
 }
 
-# Enables the registered features $@; 1 where a variable or a function of their own may say otherwise.
+# Enables the registered features $@, but for those that have a function to be asked; 1 where a variable
+# may say otherwise. All variables are looked at in one expansion.
 .zdeferd-feature-default() {
-  [[ -z $ZSH_FEATURES_DISABLE ]] && (( ! $#_zdeferd_feature_off )) || return
-  local name variable
+  [[ -z $ZSH_FEATURES_DISABLE && $#_zdeferd_feature_off == 0 &&
+    ${(e)${(j::)${:-\$\{+ZSH_FEATURE_${^${(U)@//-/_}}_ENABLED\}}}} != *1* ]] || return
+  local name
+  local -a yes=(yes) plain
   for name; do
-    variable=ZSH_FEATURE_${(U)name//-/_}_ENABLED
-    (( ! ${(P)+variable} && ! $+functions[feature_${name}_is_enabled] )) || return
+    builtin functions +W feature_${name}_is_enabled && _zdeferd_asked+=($name) || plain+=($name)
   done
-  local -a yes=(yes)
-  _zdeferd_feature_enabled+=("${(@)argv:^^yes}")
+  (( ! $#plain )) || _zdeferd_feature_enabled+=(${plain:^^yes})
 }
 
 .zdeferd-feature-is-enabled() {
@@ -118,14 +125,18 @@ zf::feature::enabled() {
   builtin trap - DEBUG ZERR
   local name next phase
   local -i tangled=0
-  local -a on=(${(k)_zdeferd_feature_enabled[(R)yes]}) numbers
+  local -a on=(${(k)_zdeferd_feature_enabled[(R)yes]}) numbers linked=(${(k)_zdeferd_feature_depends}) found
   local -A ranks
-  for phase in ${(kno)_zdeferd_feature_phased}; do order+=(${(s: :)_zdeferd_feature_phased[$phase]}); done
-  order=(${order:*on}) numbers=({1..$#order})
-  [[ -n ${_zdeferd_feature_linked:*on} ]] || return 0
+  for phase in 1 2 3; do
+    found=(${(k)_zdeferd_features[(R)$phase\|*]})
+    order+=(${_zdeferd_feature_names:*found})
+  done
+  (( $#order == $#_zdeferd_feature_names )) || zdeferd-feature-phased
+  order=(${order:*on}) linked=(${order:*linked})
+  (( $#linked )) || return 0
+  numbers=({1..$#order})
   ranks=(${order:^numbers})
-  for name in $order; do
-    [[ -n ${_zdeferd_feature_depends[$name]-} ]] || continue
+  for name in $linked; do
     for next in ${(us: :)_zdeferd_feature_depends[$name]}; do
       if (( ! $+ranks[$next] )); then
         unmet+=($name $next)
@@ -188,10 +199,10 @@ zf::feature::enabled() {
   failed=(${(k)_zdeferd_feature_failed} ${${${(M)funcstack:#feature_*_$1}#feature_}%_$1})  # and those that call us
   for name in ${_zdeferd_feature_names:|on}; do ZSH_FEATURE_STATUS[$name]=skipped; done
   order=(${_zdeferd_feature_order:|failed})
-  # An init is looked for at its turn: nearly all features have one, and `functions` makes its text.
+  # An init is looked for at its turn: nearly all features have one.
   [[ $1 != init ]] || { _zdeferd_turns=($order) && return 0 }
   for name in $order; do
-    (( $+functions[feature_${name}_$1] )) || continue
+    builtin functions +W feature_${name}_$1 || continue
     if [[ $1 == postprompt ]]; then .zdeferd-feature-post $name; else _zdeferd_turns+=($name); fi
   done
   return 0
@@ -212,33 +223,18 @@ zf::feature::enabled() {
   zf::defer::register ${1//_/-} feature_${1}_postprompt postprompt "$values[5]"
 }
 
-# A feature's function has failed: $1 is what it was called for, $2 the feature (or file), $3 its status.
-.zdeferd-feature-failed() {
+# A function of the feature (or file) $2, called for $1, has returned $3, empty for 0.
+.zdeferd-feature-ended() {
   builtin trap - DEBUG ZERR
+  if [[ -n $3 ]]; then
+    zdeferd-feature-failed "$@"
+    return 0
+  fi
   case $1 in
-    (is_enabled)
-      _zdeferd_feature_enabled[$2]=no
-      [[ $3 != 1 || -n $4 ]] || return 0 ;;
-    (load)
-      zf::err "zsh-features: load: rc=$3: $2"
-      return 0 ;;
+    (is_enabled) _zdeferd_feature_enabled[$2]=yes ;;
     (preload|init|postprompt)
       [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
-      _zdeferd_feature_failed[$2]=1 ZSH_FEATURE_STATUS[$2]=error
-      (( ! $+_zdeferd_result )) || { _zdeferd_result=$3 && builtin zle -I } ;;
-    (*) _zdeferd_faults=1 ;;
-  esac
-  zf::err -m $2 "feature $2: $1: rc=$3"
-  return 0
-}
-
-# A feature's function has succeeded; the locals of zdeferd-feature-turns say which.
-.zdeferd-feature-succeeded() {
-  case $_zdeferd_kind in
-    (is_enabled) _zdeferd_feature_enabled[$_zdeferd_name]=yes ;;
-    (preload|init|postprompt)
-      [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
-      ZSH_FEATURE_STATUS[$_zdeferd_name]=ok ;;
+      ZSH_FEATURE_STATUS[$2]=ok ;;
   esac
 }
 
@@ -295,4 +291,4 @@ zf::feature::enabled() {
   raised= 2>/dev/null
 }
 
-builtin autoload -Uz $_zdeferd_root/features/functions/zdeferd-feature-{odd,faults,untangle,cycles,rows,status,new,files,check,help,refuse}
+builtin autoload -Uz $_zdeferd_root/features/functions/zdeferd-feature-{odd,phased,failed,unended,faults,untangle,cycles,rows,status,new,files,check,help,refuse}

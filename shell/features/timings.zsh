@@ -7,20 +7,22 @@
 (( ${+_zdeferd_timed} )) || typeset -gi _zdeferd_timed  # objects of this shell in the sidecar
 (( $+functions[.zdeferd-append] )) || builtin source $_zdeferd_root/features/segments.zsh
 
-# Records inits that have ended. $1: of each three words, its feature, its begin and its end (ns).
+# Records inits that have ended. $1: of each two words, a feature and its end (ns); it has begun where the
+# one before ended. The feature `-` is none.
 .zdeferd-timed() {
   builtin trap - DEBUG ZERR
   [[ ${(t)ZSH_FEATURE_TIMINGS_SYNC} == association* ]] || typeset -gA ZSH_FEATURE_TIMINGS_SYNC  # an init may remove it
-  local name label phase sample=${PERF_SAMPLE_CONTEXT:-unknown}
-  local -i begun now ms
+  local name label now begun=0 phase sample=${PERF_SAMPLE_CONTEXT:-unknown}
+  local -i ms
   local -a lines objects
   [[ $sample == [A-Za-z0-9._-]## && $#sample -lt 65 ]] || sample=unknown
-  for name begun now in ${(s: :)1}; do
-    ms=$(( now > begun ? (now - begun) / 1000000 : 0 )) label=feature/$name phase=core
-    ZSH_FEATURE_TIMINGS_SYNC[$name]=$ms
+  for name now in ${(s: :)1}; do
+    label=feature/$name ms="now > begun ? (now - begun) / 1000000 : 0" begun=$now
+    [[ $name != - ]] || continue
+    ZSH_FEATURE_TIMINGS_SYNC+=("$name" $ms)
     if [[ -n ${PERF_SEGMENT_LOG-} && -z ${_zdeferd_anchors[$label]-} ]] &&
       { [[ $#label -lt 65 && -z ${ZSH_SEGMENTS_DISABLE-} ]] || .zdeferd-label }; then
-      _zdeferd_anchors[feature/$name]=$now _zdeferd_segments[$label]=-
+      _zdeferd_anchors+=("feature/$name" $now) _zdeferd_segments+=("$label" -)
       lines+=("SEGMENT name=$label ms=$ms phase=core sample=$sample")
       [[ ${ZSH_LOG_STRUCTURED-} != 1 ]] ||
         objects+=("{\"type\":\"segment\",\"name\":\"$label\",\"ms\":$ms,\"phase\":\"core\",\"sample\":\"$sample\",\"ts\":$(( now / 1000000 ))}")

@@ -267,6 +267,7 @@ FAILURES = {
     "print ${nowhere_to_be_found:?}": "1",
     "print ${x:bad}": "1",
     "break; :": "1",
+    "break 9; :": "1",
     "nowhere_to_be_found": "127",
     "unset -m 'ZSH_FEATURE_*'; false": "1",
 }
@@ -293,6 +294,14 @@ def test_what_fails_ends_its_own_turn_alone(body: str, start: Start) -> None:
     assert shell.ask("$ZSH_FEATURE_STATUS[a] $ZSH_FEATURE_STATUS[b] $later $+functions[exit]") == (
         "error ok yes 0"
     )
+
+
+def test_a_continue_too_many_ends_its_own_turn_alone(home: Path) -> None:
+    code = add("a", "b", "c") + "feature_a_init() { continue; print no }\n"
+    code += "feature_b_init() { print b }; feature_c_init() { continue }\n"
+    done = run(code + "feature_registry_invoke_phase init; print $? $ZSH_FEATURE_STATUS[b]", home)
+    assert done.stdout == "b\n0 ok\n"
+    assert done.stderr == "".join(f"[zf][ERR] feature {n}: init: rc=1\n" for n in ("a", "c"))
 
 
 @pytest.mark.parametrize(("signal", "rc"), [("INT", 130), ("TERM", 143)])
@@ -363,9 +372,12 @@ feature_a_init() { unset -m 'ZSH_FEATURE_REGISTRY_*' ZSH_FEATURE_STATUS ZSH_FEAT
 feature_b_init() { print b; typeset -g ZSH_FEATURE_REGISTRY_PHASE=odd }
 feature_registry_invoke_phase init; print $?
 feature_registry_add c 1 a; print $? $ZSH_FEATURE_REGISTRY_NAMES $ZSH_FEATURE_REGISTRY_PHASE[c]
-feature_registry_resolve_order; print ${(ok)ZSH_FEATURE_TIMINGS_SYNC}"""
+feature_registry_resolve_order; print ${(ok)ZSH_FEATURE_TIMINGS_SYNC}
+unset -m 'ZSH_FEATURE_REGISTRY_*'
+feature_registry_add d 1 '' no misc 'All is given' g-1 away
+print $? $ZSH_FEATURE_REGISTRY_GUID[d]"""
     )
-    lines = ["b", "0", "0 c 1", "a c b", "a b"]
+    lines = ["b", "0", "0 c 1", "a c b", "a b", "0 g-1"]
     assert out(code, home, ZSH_FEATURE_TELEMETRY="1") == lines
 
 

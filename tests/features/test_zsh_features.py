@@ -109,8 +109,8 @@ def test_help(words: str, home: Path) -> None:
 
 
 def test_without_its_files_the_registry_cannot_be_loaded(home: Path) -> None:
-    code = f"cp -R {SHELL} copy; source copy/features.zsh; autoload +X zsh-features\n"
-    code += "rm copy/features/registry.zsh; zsh-features status; print $?"
+    code = f"cp -R {SHELL} copy; rm copy/features/registry.zsh; source copy/features.zsh\n"
+    code += "zsh-features status; print $?"
     assert run_zsh(code, home, load=()).stdout == "1\n"
 
 

@@ -9,6 +9,7 @@ import pytest
 from shell.conftest import PLUGIN, Start
 from shell.peer import Peer, asleep, connections, wait_for_visit, wait_until
 from support.terminal import Terminal
+from support.zsh import FEATURES
 
 import zdeferd
 from zdeferd.jobs.environment import ALLOWED_ENV, ALLOWED_PREFIXES
@@ -45,7 +46,8 @@ def bodies() -> dict[str, list[str]]:
     """Every function of the shim: name -> the lines of its body."""
     found = {}
     for path in SOURCES:
-        if "features" in path.relative_to(ROOT).parts or path.name == PLUGIN.name:
+        parts = path.relative_to(ROOT).parts
+        if "features" in parts or path.name in (PLUGIN.name, FEATURES.name):
             continue  # tests/features has the rules of what is for the user's own commands
         if path.parent.name == "functions" and not path.name.startswith("_"):
             lines = path.read_text().splitlines()
