@@ -35,6 +35,8 @@ def everything(user: User, monkeypatch: pytest.MonkeyPatch) -> User:
     ledger = user.ledger()
     end(ledger, claim(ledger, "build", now=NOW))
     claim(ledger, "from-shell", after=("build",))
+    cached = job("eval-tool", check="init", output=f"{user.root}/.cache/zdeferd/init/tool.zsh")
+    ledger.declare_job(cached, "shell-1", NOW)
     ledger.declare_job(job("from-shell", on=("idle",)), "shell-1", NOW)
     ledger.declare_job(job("taken"), "shell-1", NOW, "declared in mine.toml, which stands")
     return user
@@ -47,6 +49,7 @@ ANSWERS = [
     ("show", "1"),
     ("log", "1"),
     ("why", "build"),
+    ("cache",),
     ("check",),
     ("deps",),
     ("telemetry", "check", str(DATA / "deviates.jsonl")),

@@ -39,6 +39,7 @@ VERBS = {
     "why": "what a job waits for, or why it will not run again",
     "run": "run a job now and wait for its end",
     "cancel": "cancel runs, whether they wait or run",
+    "cache": "what `zdefer eval` sources: list it, make it anew, remove it",
     "check": "are the settings and the job files valid? all problems at once",
     "reload": "make the daemon read settings and job files again",
     "deps": "which job comes after which, as a picture, JSON or DOT",

@@ -1,0 +1,281 @@
+"""List the caches of `zdefer eval`, make them anew, or remove them.
+
+SAVED is what each shell saves: the wall time of the command's last good run, less the time
+in which zsh sources the cache, which `list` measures in a `zsh -f` of its own. `refresh` runs the
+commands now and waits; `clear` removes caches, and the next shell has its daemon make them.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from contextlib import suppress
+from typing import NamedTuple
+
+from ..errors import RequestRefused, ZdeferdError
+from ..jobs.environment import cut_env
+from ..ledger.reading import reading
+from ..view.facts import gather
+from ..view.jobs import declared
+from ..view.render import Style, ago, count, duration, octets, printable, table, wrapped
+from ..view.where import find_paths
+from ..view.why import ended
+from ..wire import control
+from ..wire.client import Client
+from .codes import DONE, NO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from ..ledger.reading import RunRow, View
+    from ..machine.paths import Paths
+    from ..model import Job
+    from ..view.why import WhyFacts
+    from .call import Call
+
+_SOURCE = (
+    "zmodload zsh/datetime; float began=$EPOCHREALTIME; source $1 >/dev/null 2>&1;"
+    " print -r -- $(( (EPOCHREALTIME - began) * 1000 ))"
+)
+_TIMES = 3
+_LIMIT_S = 5.0
+_ENDING = ".zsh"
+
+
+class NoSuchCache(ZdeferdError):
+    """No cache has that name."""
+
+
+class Cache(NamedTuple):
+    """One cache: its file as it is, and what the ledger knows of its job."""
+
+    name: str
+    path: str
+    found: os.stat_result | None
+    """None: there is no file."""
+    facts: WhyFacts | None
+    """None: no shell has declared the job."""
+    made: RunRow | None
+    """The last good run."""
+    source_ms: float | None = None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the action and the names."""
+    actions = ("list", "refresh", "clear")
+    parser.add_argument("action", nargs="?", default="list", choices=actions, help="list is usual")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="of a cache; none: all of them")
+
+
+def perform(call: Call) -> int:
+    """Do it; -> 0, or 1 where a cache could not be made anew."""
+    paths = find_paths(call.env)
+    with reading(paths.ledger) as view:
+        caches = _caches(call, paths, view)
+    chosen = _chosen(call.args.names, caches)
+    if call.args.action == "refresh":
+        return _refresh(call, paths, chosen)
+    if call.args.action == "clear":
+        return _clear(call, chosen)
+    return _list(call, [cache._replace(source_ms=_source_ms(cache, call)) for cache in chosen])
+
+
+def _chosen(names: list[str], caches: dict[str, Cache]) -> list[Cache]:
+    for name in names:
+        if name not in caches:
+            raise NoSuchCache(f"no such cache: {name}", "zdeferctl cache lists them")
+    return [caches[name] for name in dict.fromkeys(names)] if names else list(caches.values())
+
+
+def _caches(call: Call, paths: Paths, view: View) -> dict[str, Cache]:
+    """Return the caches by name: those of jobs, then files without a job."""
+    jobs = (item.job for item in declared(view, paths)[0].values())
+    found = {
+        cache.name: cache for job in jobs if job and job.check == "init" and job.output
+        for cache in [_cache(job, call, paths, view)]
+    }  # fmt: skip
+    folder = _folder(call)
+    with suppress(OSError):
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(_ENDING) and not name.startswith("."):
+                plain, path = name.removesuffix(_ENDING), f"{folder}/{name}"
+                found.setdefault(plain, Cache(plain, path, _stat(path), None, None))
+    return found
+
+
+def _cache(job: Job, call: Call, paths: Paths, view: View) -> Cache:
+    name = os.path.basename(job.output).removesuffix(_ENDING)
+    good = view.runs(job.id, "succeeded", 1)
+    facts = gather(job.id, call.now, call.env, paths, view)
+    return Cache(name, job.output, _stat(job.output), facts, good[0] if good else None)
+
+
+def _folder(call: Call) -> str:
+    """Return the folder of caches; the same rule as in shell/functions/zdeferd-eval."""
+    cache = call.env.get("XDG_CACHE_HOME", "")
+    base = cache if cache.startswith("/") else f"{call.env.get('HOME', '')}/.cache"
+    return f"{base}/zdeferd/init"
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except OSError:
+        return None
+
+
+# --- list ----------------------------------------------------------------------
+
+
+def _list(call: Call, caches: list[Cache]) -> int:
+    def text(style: Style) -> str:
+        if not caches:
+            return "no caches yet; put `zdefer eval COMMAND ARG…` into .zshrc"
+        heads = ("NAME", "MADE", "SIZE", "SAVED", "STATE")
+        rows = [_cells(cache, call.now, style) for cache in caches]
+        notes = [
+            f"{cache.name}: {reason}" for cache in caches if (reason := _state(cache, call)[1])
+        ]
+        marked = [wrapped(f"! {printable(note)}", call.columns, 2) for note in notes]
+        return "\n".join([table(heads, rows, style, frozenset({2, 3})), *marked])
+
+    def _cells(cache: Cache, now: float, style: Style) -> list[str]:
+        saved = _saved_ms(cache)
+        return [
+            style.bold(printable(cache.name)),
+            ago(cache.found.st_mtime, now) if cache.found else "never",
+            octets(cache.found.st_size) if cache.found else "",
+            "" if saved is None else duration(saved),
+            _state(cache, call)[0],
+        ]
+
+    return call.answer({"caches": [_document(cache, call) for cache in caches]}, text)
+
+
+def _document(cache: Cache, call: Call) -> dict[str, object]:
+    state, reason = _state(cache, call)
+    return {
+        "name": cache.name,
+        "job": cache.facts.id if cache.facts else None,
+        "path": cache.path,
+        "made_at_s": cache.found.st_mtime if cache.found else None,
+        "size_bytes": cache.found.st_size if cache.found else None,
+        "command_ms": cache.made["wall_ms"] if cache.made else None,
+        "source_ms": cache.source_ms,
+        "saved_ms": _saved_ms(cache),
+        "state": state,
+        "reason": reason or None,
+    }
+
+
+def _saved_ms(cache: Cache) -> float | None:
+    wall = cache.made["wall_ms"] if cache.made else None
+    if wall is None or cache.source_ms is None:
+        return None
+    return max(0.0, round(wall - cache.source_ms, 3))
+
+
+def _state(cache: Cache, call: Call) -> tuple[str, str]:
+    """Return `fresh`, or another word and its reason."""
+    if cache.facts is None:
+        return "unused", "no shell has asked for it; zdeferctl cache clear removes it"
+    if cache.found and (reason := _not_read(cache)):
+        return "not read", reason
+    last, live = cache.facts.last, cache.facts.live
+    if live:
+        return "being made", ""
+    if last and last.outcome != "succeeded":
+        return ("stale" if cache.found else "none"), ended(last, call.now)
+    if cache.found is None:
+        return "none", "it is made after the next prompt"
+    if cache.facts.unseen:
+        return "unknown", cache.facts.unseen
+    changed = ", ".join(cache.facts.changed)
+    return (
+        ("stale", f"changed: {changed}; it is made after the next prompt")
+        if changed
+        else ("fresh", "")
+    )
+
+
+def _not_read(cache: Cache) -> str:
+    """Return why shells do not read the file; the same rule as in shell/functions/zdeferd-eval."""
+    folder = _stat(os.path.dirname(cache.path))
+    for what, found, right in (
+        ("its folder", folder, stat.S_ISDIR),
+        ("its file", cache.found, stat.S_ISREG),
+    ):
+        if found is None or not right(found.st_mode):
+            return f"{what} is a link or of another kind"
+        if found.st_uid != os.geteuid():
+            return f"{what} belongs to another user"
+        if found.st_mode & 0o022:
+            return f"{what} can be changed by others: mode {stat.S_IMODE(found.st_mode):o}"
+    return ""
+
+
+def _source_ms(cache: Cache, call: Call) -> float | None:
+    """Return the shortest time in which a zsh sources the cache; None: it is not known."""
+    if cache.found is None or cache.facts is None or _not_read(cache):
+        return None
+    found = []
+    for _ in range(_TIMES):
+        with suppress(OSError, subprocess.SubprocessError, ValueError):
+            done = subprocess.run(
+                ["zsh", "-fc", _SOURCE, "zsh", cache.path],
+                env=cut_env(call.env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=_LIMIT_S,
+                start_new_session=True,
+                check=True,
+            )
+            found.append(float(done.stdout))
+    return min(found, default=None)
+
+
+# --- refresh, clear ------------------------------------------------------------
+
+
+def _refresh(call: Call, paths: Paths, caches: list[Cache]) -> int:
+    jobs = [(cache.name, cache.facts.id) for cache in caches if cache.facts]
+    runs: dict[str, int] = {}
+    if jobs:
+        with Client(paths.socket) as client:
+            for name, job in jobs:
+                call.progress(f"{name} is made")
+                runs[name] = _made(client, job, call)
+    with reading(paths.ledger) as view:
+        rows = {name: view.run(run) for name, run in runs.items()}
+    made = [name for name, row in rows.items() if row and row["outcome"] == "succeeded"]
+    failed = [name for name in rows if name not in made]
+
+    def text(_: Style) -> str:
+        lines = [f"{count(len(made), 'cache')} made anew"]
+        lines += [f"! {name} failed: zdeferctl show {runs[name]}" for name in failed]
+        return "\n".join(lines)
+
+    return call.answer({"made": made, "failed": failed}, text, NO if failed else DONE)
+
+
+def _made(client: Client, job: str, call: Call) -> int:
+    """Run a job and wait for its end; return its run."""
+    claimed = client.ask(control.RunJob(job=job, env=cut_env(call.env)))
+    assert isinstance(claimed, control.RunClaimed)
+    with suppress(RequestRefused):  # it has ended already
+        client.ask(control.AwaitRun(run=claimed.run), None)
+    return claimed.run
+
+
+def _clear(call: Call, caches: list[Cache]) -> int:
+    gone = []
+    for cache in caches:
+        if cache.found is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(f"{cache.path}.zwc")
+            os.unlink(cache.path)
+            gone.append(cache.name)
+    return call.answer({"removed": gone}, lambda _: f"{count(len(gone), 'cache')} removed")
