@@ -51,14 +51,18 @@ def look_at(watch: tuple[str, ...], env: Mapping[str, str]) -> Inputs:
     walk, states, room = _Walk(), [], MOST_KEPT
     for word in watch:
         name = "zsh" if word.startswith("zsh:") else word
-        digest.update(os.fsencode(name) + b"\0")
+        digest.update(_line((name,)))
         kept = _Kept(word, room)
         for file in _files(word, env, walk):
-            digest.update(os.fsencode(" ".join(file)) + b"\0")
+            digest.update(_line(file))
             kept.add(file)
         states.append((name, kept.files()))
         room -= len(states[-1][1])
     return Inputs(digest.hexdigest(), tuple(states[:MOST_KEPT]))
+
+
+def _line(file: InputFile) -> bytes:
+    return os.fsencode(" ".join(file)) + b"\0"
 
 
 class _Kept:
@@ -66,21 +70,25 @@ class _Kept:
 
     def __init__(self, word: str, room: int) -> None:
         self._is_secret, self._room = word.startswith("env:"), room
-        self._number, self._files = 0, list[InputFile]()
-        self._digest = hashlib.blake2b(digest_size=8)
+        self._files: list[InputFile] = []
+        self._more, self._digest = 0, hashlib.blake2b(digest_size=8)
 
     def add(self, file: InputFile) -> None:
-        self._number += 1
         if self._is_secret:
             file = (file[0], *map(_digest_of, file[1:]))
-        if self._number <= self._room:
+        if len(self._files) < self._room:
             self._files.append(file)
-        self._digest.update(os.fsencode(" ".join(file)) + b"\0")
+        else:
+            self._more += 1
+            self._digest.update(_line(file))
 
     def files(self) -> tuple[InputFile, ...]:
-        if self._number > self._room:
-            return ((f"{self._number} files", "", "", "", self._digest.hexdigest()),)
-        return tuple(self._files)
+        if not self._more:
+            return tuple(self._files)
+        for file in self._files:
+            self._digest.update(_line(file))
+        number = len(self._files) + self._more
+        return ((f"{number} files", "", "", "", self._digest.hexdigest()),)
 
 
 def _digest_of(value: str) -> str:
@@ -159,12 +167,12 @@ class _Walk:
 
     def real(self, path: str) -> str:
         """Return the real path of a file that is no link; each folder is followed once."""
-        folder, name = os.path.split(path)
+        folder, _, name = path.rpartition("/")
         if name in ("", ".", ".."):
             return os.path.realpath(path)
         if (behind := self._folders_behind.get(folder)) is None:
-            behind = self._folders_behind[folder] = os.path.realpath(folder)
-        return os.path.join(behind, name)
+            behind = self._folders_behind[folder] = os.path.realpath(f"{folder}/").rstrip("/")
+        return f"{behind}/{name}"
 
     def may_read(self, size: int) -> bool:
         """Take the bytes of a file from what may be read; False: too few are left."""
