@@ -25,7 +25,9 @@ KILLED = 137
 OLDER = 65
 """A run whose output is older than the one that is there."""
 ABANDONED = 255
-TABLE = "id, job, key, trigger, batch, sink, attempt, state, outcome, rc, wall_ms, started_at"
+TABLE = (
+    "id, job, key, trigger, batch, sink, attempt, state, outcome, rc, wall_ms, started_at, ended_at"
+)
 COST = "max_rss_kib, output_bytes, output_dropped_bytes"
 
 
@@ -239,7 +241,7 @@ def the_sidecar_says_the_same(seen: Evidence) -> Iterator[str]:
 
 
 def an_output_is_whole_and_published(seen: Evidence) -> Iterator[str]:
-    """One version, also compiled; a run that succeeded has published, or a later one has."""
+    """One version, also compiled: that of the last run that succeeded, or of one beside it."""
     path = seen.arena.home / "made/value.zsh"
     makers = [run for run in seen.runs if run["job"] == "makes"]
     if not path.exists():
@@ -252,6 +254,18 @@ def an_output_is_whole_and_published(seen: Evidence) -> Iterator[str]:
     found = subprocess.run(shown, capture_output=True, text=True, check=False, timeout=20)
     if found.stdout != f"{lines[0]}\n":
         yield f"zsh finds {found.stdout!r} in it, not {lines[0]!r}"
+    yield from _newer_than(lines[0].removeprefix("made="), makers)
+
+
+def _newer_than(shell: str, makers: list[sqlite3.Row]) -> Iterator[str]:
+    """Runs that began after the one whose output is there had ended, and succeeded."""
+    shown = next((run for run in makers if json.loads(run["sink"])["sample"] == shell), None)
+    if shown is None:
+        yield f"no run has made the output that is there: {shell}"
+        return
+    for run in makers:
+        if run["rc"] == 0 and run["started_at"] > shown["ended_at"]:
+            yield f"run {run['id']} succeeded, and the older output of run {shown['id']} is there"
 
 
 def nothing_is_left_behind(seen: Evidence) -> Iterator[str]:

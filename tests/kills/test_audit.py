@@ -89,6 +89,10 @@ BREAKS: tuple[tuple[str, Callable[[Arena], None]], ...] = (
         edit("made/value.zsh", lambda text: text[:100]),
     ),
     ("an_output_is_whole_and_published", lambda arena: (arena.home / "made/value.zsh").unlink()),
+    (
+        "an_output_is_whole_and_published",
+        sql("UPDATE runs SET job = 'makes', rc = 0, started_at = ended_at + 9 WHERE job = 's1-1'"),
+    ),
     ("nothing_is_left_behind", edit("stderr", lambda text: text + "Traceback")),
 )
 

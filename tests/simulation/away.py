@@ -11,11 +11,12 @@ import json
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from zdeferd.attempts import records, runner
+from zdeferd.attempts import launch, publish, records, runner
 from zdeferd.attempts.records import COUNTS
 
 from .calls import Process, WouldWait
 from .disk import error
+from .invariants import text_of
 
 if TYPE_CHECKING:
     from .machine import Machine
@@ -50,6 +51,7 @@ class Runner:
 
     def _next(self) -> None:
         next(self.life, None)
+        self.machine.look_at_outputs()
 
     @property
     def cancelled(self) -> bool:
@@ -70,11 +72,16 @@ class Runner:
             except OSError as failure:
                 raise runner.Refused(f"cannot write to its folder: {failure.strerror}") from None
             began = self.machine.now
-            attempt._launch()
-            yield
-            attempt._tell_of_job(started, 1)
-            yield from self._until_over()
-            self.facts = self._outcome(began)
+            try:
+                yield from self._launch(attempt)
+            except launch.CannotStart as failure:
+                self._not_started(failure, began)
+            else:
+                yield
+                attempt._tell_of_job(started, 1)
+                yield from self._until_over()
+                self.facts = self._outcome(began)
+                yield from self._publish(attempt)
             attempt._record(room, dict(self.facts))
             self.machine.look_for_record(self)
             yield
@@ -95,6 +102,37 @@ class Runner:
                 for fd in [fd for fd in self.process.files if fd != alive]:
                     self.machine.calls.close(fd)
                 yield
+
+    def _launch(self, attempt: runner.Attempt) -> Life:
+        yield from _again(attempt._launch)
+        made = attempt._publication
+        if made is not None:
+            at = (self.run, self.attempt)
+            self.machine.witness.output_begun(made._wanted["path"], at, made._number)
+
+    def _not_started(self, failure: launch.CannotStart, began: float) -> None:
+        at = (self.run, self.attempt)
+        self.machine.check(self.machine.witness.started, at, self.machine.ledger.tables)
+        self.job = Job(*at, Process("no job", 0))
+        self.job.rc = failure.rc
+        self.facts = self._outcome(began)
+
+    def _publish(self, attempt: runner.Attempt) -> Life:
+        """As `Attempt._publish`; a wait for another runner's lock is begun again."""
+        made = attempt._publication
+        if made is None:
+            return
+        self.machine.calls._of(made.pipe).node.data += text_of(self.run, self.attempt)
+        made.finish()
+        yield
+        if self.facts["ended_by"] == "exit" and self.facts["rc"] == 0:
+            try:
+                yield from _again(made._publish)
+            except publish.Unpublishable as failure:
+                self.facts |= publish.refusal(failure)
+            except OSError as failure:
+                self.facts |= publish.refusal(publish.Unpublishable(f"{failure.strerror}"))
+        made.end(succeeded=False)
 
     def _until_over(self) -> Life:
         job = self.job
@@ -126,6 +164,16 @@ class Runner:
             **counts,
             "max_rss_kib": self.run * 100 + self.attempt,
         }
+
+
+def _again(step: Callable[[], object]) -> Life:
+    """Do the step; again where it waits for a lock."""
+    while True:
+        try:
+            step()
+            return
+        except WouldWait:
+            yield
 
 
 class Spawner:

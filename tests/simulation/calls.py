@@ -67,6 +67,7 @@ class Calls:
             split=posixpath.split,
             exists=lambda path: self._look(path) is not None,
             lexists=lambda path: self._look(path) is not None,
+            realpath=lambda path: path,
             samestat=lambda a, b: a.st_ino == b.st_ino,
         )
 
@@ -74,6 +75,7 @@ class Calls:
     O_RDONLY, O_WRONLY, O_RDWR = os.O_RDONLY, os.O_WRONLY, os.O_RDWR
     O_CREAT, O_EXCL, O_TRUNC, O_APPEND = os.O_CREAT, os.O_EXCL, os.O_TRUNC, os.O_APPEND
     O_NOFOLLOW, O_NONBLOCK, O_CLOEXEC = os.O_NOFOLLOW, os.O_NONBLOCK, os.O_CLOEXEC
+    O_DIRECTORY = os.O_DIRECTORY
     SEEK_CUR, devnull, environ = os.SEEK_CUR, os.devnull, dict[str, str]()
     stat_result, fspath, defpath = os.stat_result, staticmethod(os.fspath), os.defpath
 
@@ -97,7 +99,14 @@ class Calls:
         child.files[fd] = one
         return fd
 
-    def open(self, path: str, flags: int, mode: int = 0o777) -> int:
+    def _at(self, path: str, dir_fd: int | None) -> str:
+        return path if dir_fd is None else f"{self._of(dir_fd).path}/{path}"
+
+    def open(self, path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        path = self._at(path, dir_fd)
+        if flags & os.O_DIRECTORY:
+            self._before("open", path)
+            return self._give(self.disk.open_folder(path))
         creates = flags & os.O_CREAT and self.disk.node(path) is None
         self._before("create" if creates else "open", path)
         return self._give(self.disk.open(path, flags))
@@ -122,6 +131,9 @@ class Calls:
     def flock(self, fd: int, operation: int) -> None:
         self._before("flock", "")
         one = self._of(fd)
+        if operation & fcntl.LOCK_UN:
+            one.node.locks.pop(one, None)
+            return
         in_the_way = self.disk.lock(one, bool(operation & fcntl.LOCK_EX))
         if not in_the_way:
             return
@@ -144,7 +156,8 @@ class Calls:
         self._before("stat", path)
         return self.disk.node(path)
 
-    def stat(self, path: str) -> Stat:
+    def stat(self, path: str, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> Stat:
+        path = self._at(path, dir_fd)
         self._before("stat", path)
         if path in self.disk.folders:
             return Stat(FOLDER | 0o700, 0, 1, 0)
@@ -164,6 +177,10 @@ class Calls:
         self._before_creating(path)
         self.disk.create(path, FOLDER)
 
+    def makedirs(self, path: str, mode: int = 0o777, exist_ok: bool = False) -> None:
+        if self._look(path) is None:
+            self.mkdir(path, mode)
+
     def mkfifo(self, path: str, mode: int = 0o666) -> None:
         self._before_creating(path)
         self.disk.create(path, FIFO)
@@ -179,7 +196,8 @@ class Calls:
             raise error(errno.EINVAL, path)
         return node.target
 
-    def unlink(self, path: str) -> None:
+    def unlink(self, path: str, *, dir_fd: int | None = None) -> None:
+        path = self._at(path, dir_fd)
         self._before("unlink", path)
         self.disk.remove(path)
 
@@ -187,11 +205,15 @@ class Calls:
         self._before("unlink", path)
         self.disk.remove(path)
 
-    def rename(self, old: str, new: str) -> None:
+    def rename(
+        self, old: str, new: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
+    ) -> None:
+        old, new = self._at(old, src_dir_fd), self._at(new, dst_dir_fd)
         self._before("rename", new)
         self.disk.rename(old, new)
 
-    def listdir(self, path: str) -> list[str]:
+    def listdir(self, path: str | int) -> list[str]:
+        path = self._of(path).path if isinstance(path, int) else path
         self._before("stat", path)
         if path not in self.disk.folders:
             raise error(errno.ENOENT, path)
@@ -240,6 +262,20 @@ class Calls:
         node = self._of(fd).node
         node.synced = len(node.data)
 
+    fsync = fdatasync
+
+    def fchmod(self, fd: int, mode: int) -> None:
+        self._before("fchmod", "")
+
+    def utime(self, fd: int, ns: tuple[int, int]) -> None:
+        self._before("utime", "")
+
+    def set_blocking(self, fd: int, blocking: bool) -> None:
+        """A pipe here never blocks."""
+
+    def umask(self, mode: int) -> int:
+        return 0o022
+
     def ftruncate(self, fd: int, size: int) -> None:
         self._before("ftruncate", "")
         del self._of(fd).node.data[size:]
@@ -266,7 +302,7 @@ class Calls:
         return 1000
 
     def pipe(self) -> tuple[int, int]:
-        nowhere = self.disk.open("/pipe", os.O_RDWR | os.O_CREAT)
+        nowhere = self.disk.unnamed()
         nowhere.refs = 2
         return self._give(nowhere), self._give(nowhere)
 

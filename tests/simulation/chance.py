@@ -18,6 +18,8 @@ from .world import World
 FILE_JOBS = ("f0", "f1", "f2", "f3")
 SHELL_JOBS = ("s0", "s1", "f0", "s2", "s3", "s4")
 """Among them one that is declared in a file, sometimes, and then refused."""
+MAKING, MADE = ("f0", "f1", "f3"), "$HOME/made/one"
+"""Jobs with an output, compiled too: the same, as variables in its path can make it."""
 SCOPES = (Scope.SHELL, Scope.BOOT, Scope.BOOT, Scope.DAY, Scope.CHANGE, Scope.EVER)
 ENVIRONMENTS: tuple[dict[str, str], ...] = (
     {"HOME": "/home"},
@@ -82,6 +84,8 @@ class Chance:
             after=tuple(chance.sample(earlier, 1)) if earlier and chance.random() < 0.3 else (),
             idempotent=idempotent,
             attempts=chance.randint(2, 3) if idempotent else 1,
+            output=MADE if name in MAKING else "",
+            compile=name in MAKING,
             source="/jobs.d/all.toml",
         )
 

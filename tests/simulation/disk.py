@@ -129,6 +129,20 @@ class Disk:
         node.writers += made.writes
         return made
 
+    def open_folder(self, path: str) -> Description:
+        if path not in self.folders:
+            raise error(errno.ENOENT, path)
+        made = Description(self.node(path) or Node(FOLDER, 0), path, os.O_RDONLY)
+        made.node.opened.append(made)
+        return made
+
+    @staticmethod
+    def unnamed() -> Description:
+        made = Description(Node(FILE, 0), "", os.O_RDWR)
+        made.node.opened.append(made)
+        made.node.writers = 1
+        return made
+
     @staticmethod
     def _tell_readers(made: Description) -> None:
         if made.writes:

@@ -19,6 +19,12 @@ from .promises import Invariant, Violation
 
 Attempt = tuple[int, int]
 """A run's id, and which of its attempts."""
+COMPILED = b"compiled "
+
+
+def text_of(run: int, attempt: int) -> bytes:
+    """What an attempt's job prints."""
+    return f"{run}.{attempt}\n".encode() * 3
 
 
 class Witness:
@@ -32,6 +38,10 @@ class Witness:
         self.records: dict[Attempt, dict[str, Any]] = {}
         """What runners wrote down of the attempts that they saw through."""
         self.lines: dict[int, tuple[str, bytes, int | None]] = {}
+        self.outputs: dict[str, dict[Attempt, int]] = {}
+        """Of each place the attempts that began to publish there, and their numbers."""
+        self.published: dict[str, int] = {}
+        """The highest number that was seen at each place."""
         self.cancelled: set[int] = set()
         """Runs whose end somebody asked for."""
         self.died: set[Attempt] = set()
@@ -105,6 +115,7 @@ class Witness:
             before = self.endings[run].outcome
             raise Violation(Invariant.ONE_OUTCOME, f"run {run}: {before}, then {ending.outcome}")
         self.endings[run] = ending
+        self._has_published(run, ending)
         if job_lives:
             raise Violation(Invariant.NO_LEFTOVERS, f"run {run}: {ending.outcome}")
         self._is_true(run, ending)
@@ -128,6 +139,34 @@ class Witness:
                 raise Violation(Invariant.TRULY_STARTED, seen)
         elif not recorded or not _same(recorded[-1], ending):
             raise Violation(Invariant.TRUE_OUTCOME, seen)
+
+    # --- outputs
+
+    def output_begun(self, path: str, at: Attempt, number: int) -> None:
+        """An attempt has its number in the order of that place."""
+        self.outputs.setdefault(path, {})[at] = number
+
+    def output(self, path: str, data: bytes | None, compiled: bytes | None) -> None:
+        """What a reader finds there now."""
+        if data is None:
+            if path in self.published:
+                raise Violation(Invariant.WHOLE_OUTPUT, f"{path} is gone")
+            return
+        begun = self.outputs[path]
+        number = next((begun[at] for at in begun if text_of(*at) == data), 0)
+        if not number or compiled not in (None, COMPILED + data):
+            raise Violation(Invariant.WHOLE_OUTPUT, f"{path}: {data!r}, compiled {compiled!r}")
+        if number < self.published.get(path, 0):
+            raise Violation(Invariant.NEWER_OUTPUT, f"{path}: {data!r}")
+        self.published[path] = number
+
+    def _has_published(self, run: int, ending: Ending) -> None:
+        for path, begun in self.outputs.items():
+            numbers = [number for at, number in begun.items() if at[0] == run]
+            if not numbers or ending.outcome is not Outcome.SUCCEEDED:
+                continue
+            if self.published.get(path, 0) < max(numbers):
+                raise Violation(Invariant.PUBLISHED, f"run {run}: {path}")
 
     # --- one line a run a log
 

@@ -160,6 +160,7 @@ class Machine(Stage):
             at = (runner.run, runner.attempt)
             if killed and at not in self.witness.records:
                 self.witness.died.add(at)
+        self.look_at_outputs()
         self.calls.kill(process)
         for spawner in [one for one in self.spawners if one.process is process]:
             self.spawners.remove(spawner)

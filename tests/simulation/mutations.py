@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from zdeferd.attempts import records, runner
+from zdeferd.attempts import publish, records, runner
 from zdeferd.judging import judge
 from zdeferd.ledger import claims, due, outcomes
 from zdeferd.model import Scope
@@ -38,6 +38,41 @@ def _breaks(*names: Invariant) -> Callable[[Mutation], Mutation]:
 
 def _instead(owner: Any, name: str, other: Any) -> AbstractContextManager[Any]:
     return patch.object(owner, name, other)
+
+
+# --- outputs
+
+
+@_breaks(Invariant.NEWER_OUTPUT)
+def outputs_have_no_order() -> AbstractContextManager[Any]:
+    return _instead(publish._Order, "publish", lambda self, number: None)
+
+
+@_breaks(Invariant.PUBLISHED)
+def a_success_without_its_output() -> AbstractContextManager[Any]:
+    return _instead(publish.Publication, "_publish", lambda self: None)
+
+
+@_breaks(Invariant.WHOLE_OUTPUT)
+def an_output_that_is_removed_first() -> AbstractContextManager[Any]:
+    rename = publish.Publication._rename
+
+    def slow(self: Any, old: str, new: str) -> None:
+        self._unlink(new)
+        rename(self, old, new)
+
+    return _instead(publish.Publication, "_rename", slow)
+
+
+@_breaks(Invariant.WHOLE_OUTPUT)
+def a_compiled_file_that_stays() -> AbstractContextManager[Any]:
+    unlink = publish.Publication._unlink
+
+    def keeps(self: Any, name: str) -> None:
+        if name != f"{self._name}.zwc":
+            unlink(self, name)
+
+    return _instead(publish.Publication, "_unlink", keeps)
 
 
 # --- claims

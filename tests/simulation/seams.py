@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from zdeferd.attempts import records, runner
+from zdeferd.attempts import publish, records, runner
 from zdeferd.judging import judge
 from zdeferd.ledger import claims
 from zdeferd.machine import files
@@ -37,6 +37,7 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
     return {
         (claims, "uuid"): SimpleNamespace(uuid4=machine.new_uuid),
         (looks, "look_at"): machine.look_at,
+        (looks, "first_missing"): machine.first_missing,
         (looks, "Thread"): _AtOnce,
         (looks, "time"): clock,
         (executor, "os"): calls,
@@ -47,6 +48,10 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
         (judge, "shutil"): calls,
         (judge, "tree"): system,
         (files, "os"): calls,
+        (publish, "os"): calls,
+        (publish, "fcntl"): calls,
+        (publish, "run_to_end"): machine.run_to_end,
+        (publish, "zsh_of"): lambda env: "zsh",
         (runner, "os"): calls,
         (runner, "fcntl"): calls,
         (runner, "time"): clock,

@@ -6,8 +6,9 @@ them world.py's.
 """
 
 import errno
+import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from . import away
 from .calls import Calls, Killed, Process
 from .daemon import Daemon
 from .disk import Disk, Node, error
-from .invariants import Witness
+from .invariants import COMPILED, Witness
 from .keyboard import Keyboard
 from .loop import running
 from .promises import Violation
@@ -71,7 +72,7 @@ class Stage:
         self.may_leave, self.notes = setup.may_leave, notes
         self.witness = Witness()
         self.ledger = WatchedLedger(self._durable)
-        self.disk = Disk(["", "/state", "/state/runs", "/log"])
+        self.disk = Disk(["", "/state", "/state/runs", "/log", "/home"])
         self.calls = Calls(self.disk, self._before)
         self.now, self.awake, self.since_boot = START, 1000.0, 1000.0
         self.boot, self._boots, self._pids = "b1", 1, 100
@@ -146,6 +147,7 @@ class Stage:
                 self.check(self.witness.dispatched, fact, self.ledger.tables, self.boot)
             elif name == "ended":
                 self.note("ledger", f"run {fact[0]} has ended: {fact[1].outcome} rc={fact[1].rc}")
+                self.look_at_outputs()
                 left = [job.run for job in self.job_processes if job.run == fact[0]]
                 self.check(self.witness.ended, *fact, bool(left))
             else:
@@ -171,6 +173,8 @@ class Stage:
         if "files" in self.full and call in OPENS and self.calls.process.name == "daemon":
             self.had_trouble = True
             raise error(errno.EMFILE, path)
+        if call in ("rename", "unlink"):
+            self.look_at_outputs()
         self.between(call)
         if call == "write" and self.calls.short_write >= 0 and path.startswith("/log"):
             self.torn += 1
@@ -260,6 +264,25 @@ class Stage:
         versions = [(name, str(self.inputs.get(name, 0))) for name in watch]
         text = ",".join(map("=".join, versions))
         return Inputs(text, tuple((name, ((name, version),)) for name, version in versions))
+
+    def first_missing(self, paths: Iterable[str]) -> str:
+        return next((path for path in paths if self.disk.node(path) is None), "")
+
+    def run_to_end(self, words: list[str]) -> str:
+        """What `zsh -n` and `zcompile` do with the last word."""
+        if "zcompile" in words:
+            compiled = bytes(self.disk.need(words[-1]).data)
+            fd = self.calls.open(f"{words[-1]}.zwc", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            self.calls.write(fd, COMPILED + compiled)
+            self.calls.close(fd)
+        return ""
+
+    def look_at_outputs(self) -> None:
+        """Read all that is published, as a shell would at this instant."""
+        for path in self.witness.outputs:
+            found = (self.disk.node(place) for place in (path, f"{path}.zwc"))
+            data, compiled = (None if node is None else bytes(node.data) for node in found)
+            self.check(self.witness.output, path, data, compiled)
 
     def today(self) -> date:
         """The daemon takes in the facts that it decides by."""

@@ -15,6 +15,9 @@ def test_there_is_a_mutation_for_each_floor_of_the_promise() -> None:
     assert {
         "one claim a scope",
         "one start an attempt",
+        "an output is whole",
+        "an older output never replaces a newer one",
+        "what succeeded has published",
         "one line a run a log",
         "no line is lost",
         "nothing is pending that could run",
