@@ -1,6 +1,8 @@
 """`zdeferctl perf classify`: lines, documents, baselines and exit codes of the contract."""
 
+import errno
 import json
+import os
 import re
 import stat
 import subprocess
@@ -436,12 +438,31 @@ def test_nothing_measured(evidence: Evidence, mode: str) -> None:
     assert evidence.status("--metrics", "absent", "--mode", mode)["overall_status"] == "ERROR"
 
 
+@pytest.mark.parametrize("text", ["", "some words\n", "SEGMENT name=prompt_ready ms=33"])
+def test_a_log_without_a_segment(evidence: Evidence, text: str) -> None:
+    path = evidence.root / "perf.log"
+    path.write_text(text)
+    result = evidence.perf("classify", "--from", str(path))
+    assert result.code == 1
+    assert "nothing measured" in result.err
+    assert not list(evidence.folder.glob("*-baseline.json"))
+
+
+def test_a_run_of_one_value(evidence: Evidence) -> None:
+    for _ in range(2):
+        result = evidence.classify("--runs", "1", "--metrics", "prompt_ready", prompt_ready=[300])
+    assert result.code == 0
+    assert "status=OK delta=+0.00% " in result.out
+    assert " rsd=0.00% runs=1 " in result.out
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
         ("", "not JSON"),
         ("[]", "not a JSON object"),
         ("{}", "of another metric"),
+        ('{"schema": "other.v9", "name": "prompt_ready", "mean": 5}', "of another metric"),
         ('{"metric": "x_ms", "mean_ms": 5}', "of another metric"),
         ('{"metric": "prompt_ready_ms"}', "mean_ms None"),
         ('{"metric": "prompt_ready_ms", "mean_ms": -1}', "mean_ms -1"),
@@ -475,6 +496,25 @@ def test_a_folder_that_cannot_be_used(evidence: Evidence) -> None:
     result = evidence.classify()
     assert result.code == 1
     assert str(evidence.folder) in result.err
+
+
+def test_a_baseline_that_cannot_be_written(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.replace
+
+    def refuse(source: str, target: str) -> None:
+        if str(target).endswith("-baseline.json"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), target)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    result = evidence.classify()
+    assert result.code == 1
+    assert "-baseline.json" in result.err
+    assert "Read-only file system" in result.err
+    assert not [path.name for path in evidence.folder.iterdir() if "baseline" in path.name]
+    assert evidence.perf("status").code == 1
 
 
 def test_a_damaged_state_is_named_and_stays(evidence: Evidence) -> None:
