@@ -124,6 +124,17 @@ def test_each_command_takes_its_median_over_the_starts() -> None:
     assert (found.began, found.ended) == (0, 4)
 
 
+def test_the_time_that_a_start_waited_for_a_processor_is_taken_off() -> None:
+    """From the commands that took longest beyond their least."""
+    runs = [run(1, 9, 10), run(1, 10, 12), run(1, 2, 3)]
+    waits = [7.0, 9.0, 0.0]
+    calm = [one._replace(waited_s=s) for one, s in zip(runs, waits, strict=True)]
+    assert [event.at for event in typical(runs).events] == [1, 9]
+    found = typical(calm)
+    assert [event.at for event in found.events] == [1, 2]
+    assert found.ended == 3
+
+
 def test_a_start_that_ran_other_commands_is_left_out() -> None:
     found = typical([run(1, 2, 3), run(1, 9, 20, line=7), run(1, 9, 20, line=8)])
     assert [event.at for event in found.events] == [1, 2]

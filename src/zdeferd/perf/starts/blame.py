@@ -4,7 +4,7 @@ The trace is zsh's own (`-x`), with a PS4 that says time, depth, file and line; 
 as standard error, so the configuration is not changed and the terminal shows none of it. Its cost
 for each command is what a traced start takes longer than one without, divided by the commands.
 Several starts of each kind are made in turns; each command takes its median over them, and the
-time in which a start without a trace waited for a processor does not count.
+time in which a start waited for a processor does not count.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def blame(plan: Plan, env: Mapping[str, str]) -> Blamed:
         raise ZdeferdError("the trace is empty", "does the configuration set PS4, or no_xtrace?")
     longer = best.ended - best.began - median(map(_undisturbed_s, plain))
     overhead = min(limit, max(0.0, longer * 1000 / len(best.events)))
-    return Blamed(trace.tree(*best, overhead), overhead, len(best.events))
+    return Blamed(
+        trace.tree(best.events, best.began, best.ended, overhead), overhead, len(best.events)
+    )
 
 
 class _Start(NamedTuple):
@@ -89,7 +91,8 @@ def _undisturbed_s(start: _Start) -> float:
 
 def _run(start: _Start, ahead: float) -> trace.Run:
     with open(start.path, encoding="utf-8", errors="replace") as file:
-        return trace.Run(trace.events(file.read()), start.began + ahead, start.drawn + ahead)
+        found = trace.events(file.read())
+    return trace.Run(found, start.began + ahead, start.drawn + ahead, start.waited_s)
 
 
 def overhead_ms(zsh: str, folder: str) -> float:

@@ -87,11 +87,15 @@ def _shown(rest: str) -> str:
 
 
 class Run(NamedTuple):
-    """The commands of one traced start, and from when to when it lasted (epoch seconds)."""
+    """The commands of one traced start, and from when to when it lasted (epoch seconds).
+
+    `waited_s` is how long it was ready meanwhile but waited for a processor.
+    """
 
     events: list[Event]
     began: float
     ended: float
+    waited_s: float = 0.0
 
 
 def typical(runs: Sequence[Run]) -> Run:
@@ -99,12 +103,30 @@ def typical(runs: Sequence[Run]) -> Run:
     cut = [run._replace(events=[e for e in run.events if e.at < run.ended]) for run in runs]
     best = min(cut, key=lambda run: run.ended - run.began)
     same = [run for run in cut if _places(run) == _places(best)]
+    took = [_durations(run) for run in same]
+    least = [min(one) for one in zip(*took, strict=True)]
+    calm = [_calm(one, least, run.waited_s) for one, run in zip(took, same, strict=True)]
     at, made = best.began, []
-    for event, *took in zip([None, *best.events], *map(_durations, same), strict=True):
+    for event, *durations in zip([None, *best.events], *calm, strict=True):
         if event:
             made.append(event._replace(at=at))
-        at += median_low(took)
+        at += median_low(durations)
     return Run(made, best.began, at)
+
+
+def _calm(took: Sequence[float], least: Sequence[float], waited_s: float) -> list[float]:
+    """Return durations without the time that their start waited for a processor.
+
+    A wait makes a command take long beyond its least: the longest such times are taken off.
+    """
+    made = list(took)
+    for at in sorted(range(len(made)), key=lambda at: least[at] - took[at]):
+        excess = min(waited_s, took[at] - least[at])
+        made[at] -= excess
+        waited_s -= excess
+        if waited_s <= 0:
+            break
+    return made
 
 
 def _places(run: Run) -> list[tuple[int, str, int]]:
