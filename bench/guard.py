@@ -3,7 +3,8 @@
     make guard [UPDATE=1]
 
 Counts the cost of the prompt's path (the plugin sourced, ten registrations, its precmd;
-less a zsh that does nothing) and of a claim (from the frames of a visit to its
+less a zsh that does nothing), of twenty features (the layer sourced, registrations, the
+three phases; less the same functions called by hand) and of a claim (from the frames of a visit to its
 commit; the difference between many and few in one process). Instructions come from
 valgrind's callgrind, system calls from strace. Each is compared, as a ratio, with the
 committed baseline; more than `LIMIT` fails. Counts depend on the versions of zsh, Python,
@@ -33,6 +34,7 @@ from zdeferd.model import Facts
 from zdeferd.runs import visits
 from zdeferd.wire import messages
 
+from . import features
 from .peers import compiled
 
 BASELINE = Path(__file__).with_name("guard-baseline.json")
@@ -98,7 +100,7 @@ def measure() -> tuple[list[Count], bool]:
     with tempfile.TemporaryDirectory(prefix="zdg.", dir="/tmp") as scratch:
         now = {
             f"{what}: {unit}": value
-            for what, found in (("prompt path", _prompt_path), ("claim", _claim))
+            for what, found in PATHS.items()
             for unit, value in found(Path(scratch)).items()
         }
     counts = [Count(name, value, then.get(name)) for name, value in now.items()]
@@ -130,15 +132,28 @@ def _prompt_path(scratch: Path) -> dict[str, float]:
     """Count what the plugin adds to a zsh with ten functions."""
     shim = compiled(Path(share("shell")), scratch / "shim")
     names = [f"job{number}" for number in range(JOBS)]
-    floor = "bindkey -e; " + "; ".join(f"{name}() {{ : }}" for name in names)
+    floor = "; ".join(f"{name}() {{ : }}" for name in names)
     registered = "; ".join(
         f"zf::defer::register {name} {name} postprompt 'what it does'" for name in names
     )
     path = f"{floor}; source {shim}/zdeferd.plugin.zsh; {registered}; .zdeferd-soon zdeferd-kick"
+    return _over(path, floor, scratch)
+
+
+def _feature_path(scratch: Path) -> dict[str, float]:
+    """Count what the feature layer adds to a zsh with the plugin that calls twenty functions."""
+    shim = compiled(Path(share("shell")), scratch / "layer")
+    plugin = f"source {shim}/zdeferd.plugin.zsh\n{features.FUNCTIONS}"
+    path = f"{plugin}source {shim}/features.zsh\n{features.REGISTER}{features.PHASES}:"
+    return _over(path, f"{plugin}{features.BY_HAND}:", scratch)
+
+
+def _over(path: str, floor: str, scratch: Path) -> dict[str, float]:
+    """Count what an interactive zsh does more with the code `path` than with `floor`."""
     env = {"PATH": os.environ["PATH"], "HOME": str(scratch), "LANG": "C.UTF-8", "TERM": "xterm"}
 
     def words(code: str) -> list[str]:
-        return [ZSH, "-d", "-f", "-i", "-c", f"{code}; exit 0"]
+        return [ZSH, "-d", "-f", "-i", "-c", f"bindkey -e; {code}; exit 0"]
 
     return {
         unit: count(words(path), env) - count(words(floor), env) for unit, count in COUNTERS.items()
@@ -224,6 +239,13 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> str:
 COUNTERS: dict[str, Callable[[Sequence[str], Mapping[str, str]], float]] = {
     "instructions": _instructions,
     "system calls": _system_calls,
+}
+
+
+PATHS: dict[str, Callable[[Path], dict[str, float]]] = {
+    "prompt path": _prompt_path,
+    "feature path": _feature_path,
+    "claim": _claim,
 }
 
 
