@@ -2,10 +2,12 @@
 
 Each .zshrc has the plugin and the same 20 functions. `by hand` calls them. `features`
 registers them and runs the three phases. `measured` has a log, telemetry, and a segment
-around each. The order is timed inside one zsh, for four shapes of dependencies, and grows
-from 10 features to 1,000.
+around each. Behind a hand-written .zshrc, the five features that come with it are read,
+their inits called and their jobs registered by hand, or loaded. The order is timed inside
+one zsh, for four shapes of dependencies, and grows from 10 features to 1,000.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from .contestants import PROLOGUE, US
@@ -13,6 +15,8 @@ from .screen import PROMPT, Screen, number_from
 from .stage import Stage
 from .values import Figure
 
+ZSHRC = Path(__file__).with_name("handwritten.zsh")
+SHIPPED = ("prompt-core", "history-adv", "completion-aug", "git-segment", "safety-boundaries")
 COUNT = 20
 HAND, MEASURED = "by hand", "measured"
 SIZES = (10, 100, 200, 1000)
@@ -33,7 +37,7 @@ SEGMENTS = "".join(f"zf::segment::start s{n}; zf::segment::end s{n}\n" for n in 
 
 def measure(stage: Stage) -> list[Figure]:
     """The first prompt, and the order."""
-    return [_prompt(stage), *_order(stage)]
+    return [_prompt(stage), _zshrc(stage), *_order(stage)]
 
 
 def _prompt(stage: Stage) -> Figure:
@@ -51,15 +55,48 @@ def _prompt(stage: Stage) -> Figure:
             stage, f"{FUNCTIONS}{REGISTER}{PHASES}{SEGMENTS}", "features.zsh", log=True
         ),
     }
+    _add_first_prompts(stage, figure, ways)
+    by_hand = figure.p50(HAND)
+    figure.goal("over the calls by hand, p50, ms", figure.p50(US) - by_hand, 1.5)
+    figure.goal("measured, over the calls by hand, p50, ms", figure.p50(MEASURED) - by_hand, 3)
+    return figure
+
+
+def _zshrc(stage: Stage) -> Figure:
+    figure = Figure(
+        "features-zshrc",
+        "A hand-written .zshrc and five features: first prompt",
+        "ms",
+        "from the start of zsh to the prompt on the screen, the caches warm; `alone`: that"
+        " file and the plugin",
+    )
+    folder = stage.shim / "features/shipped"
+    read = "".join(f"source {folder}/{name}.zsh\n" for name in SHIPPED)
+    inits = "".join(f"feature_{name}_init\n" for name in SHIPPED)
+    jobs = "".join(
+        f"zf::defer::register {name} feature_{name}_postprompt postprompt 'its deferred part'\n"
+        for name in ("completion-aug", "git-segment")
+    )
+    load = "zsh-features load" + "".join(f" {folder}/{name}.zsh" for name in SHIPPED)
+    before, after = f"source {ZSHRC}\n", "PROMPT='ready> '\n"
+    ways = {
+        "alone": _home(stage, before + after),
+        HAND: _home(stage, f"{before}{read}{inits}{jobs}{after}"),
+        US: _home(stage, f"{before}{load}\n{after}", "features.zsh"),
+    }
+    for env in ways.values():
+        _first_prompt(env)  # the dump of compinit is made
+    _add_first_prompts(stage, figure, ways)
+    return figure
+
+
+def _add_first_prompts(stage: Stage, figure: Figure, ways: Mapping[str, dict[str, str]]) -> None:
+    """Start a shell of each way in turns, and give the figure what its prompt took."""
     samples: dict[str, list[float]] = {name: [] for name in ways}
     for name in stage.rounds(list(ways), stage.size.shells):
         samples[name].append(_first_prompt(ways[name]))
     for name, values in samples.items():
         figure.add(name, values)
-    by_hand = figure.p50(HAND)
-    figure.goal("over the calls by hand, p50, ms", figure.p50(US) - by_hand, 1.5)
-    figure.goal("measured, over the calls by hand, p50, ms", figure.p50(MEASURED) - by_hand, 3)
-    return figure
 
 
 def _home(stage: Stage, code: str, more: str = "", log: bool = False) -> dict[str, str]:

@@ -4,10 +4,10 @@
 
 Counts the cost of the prompt's path (the plugin sourced, ten registrations, its precmd;
 less a zsh that does nothing), of twenty features (the layer sourced, registrations, the
-three phases; less the same functions called by hand) and of a claim (from the frames of a visit to its
-commit; the difference between many and few in one process). Instructions come from
-valgrind's callgrind, system calls from strace. Each is compared, as a ratio, with the
-committed baseline; more than `LIMIT` fails. Counts depend on the versions of zsh, Python,
+three phases; less the same functions called by hand) and of a claim (from the frames of
+a visit to its commit; the difference between many and few in one process). Instructions
+come from valgrind's callgrind, system calls from strace. Each is compared, as a ratio,
+with the committed baseline; more than `LIMIT` fails. Counts depend on the versions of zsh, Python,
 SQLite and libc: where those differ from the baseline's, the guard reports and judges not.
 """
 
