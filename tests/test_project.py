@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 import zdeferd
-from zdeferd import model
+from zdeferd import model, settings
 from zdeferd.cli import VERBS
 from zdeferd.install.share import share
 from zdeferd.rules import lifecycle
@@ -322,7 +322,7 @@ def key(field: str) -> str:
     return re.sub(r"_(s|bytes)$", "", field)
 
 
-@pytest.mark.parametrize("field", model.Settings.__struct_fields__)
+@pytest.mark.parametrize("field", settings.Settings.__struct_fields__)
 def test_every_setting_is_documented(field: str) -> None:
     assert f"`{key(field)}`" in (DOCS / "operations.md").read_text()
 

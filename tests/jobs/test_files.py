@@ -12,7 +12,8 @@ from zdeferd.jobs import files as config
 from zdeferd.jobs.files import Loaded
 from zdeferd.jobs.keys import JOB_KEYS, SETTING_KEYS, declared_job
 from zdeferd.machine.paths import locate
-from zdeferd.model import Argv, Code, Job, Scope, Settings, Trigger
+from zdeferd.model import Argv, Code, Job, Scope, Trigger
+from zdeferd.settings import Settings
 
 
 class Files:

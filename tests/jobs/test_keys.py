@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from zdeferd.config.problems import find_cycle, shown
 from zdeferd.config.units import parse_duration, parse_size
+from zdeferd.config.values import is_id
 from zdeferd.jobs.environment import ALLOWED_ENV, ALLOWED_PREFIXES, allowed_env, cut_env
 from zdeferd.jobs.fingerprint import find_command
-from zdeferd.jobs.keys import is_id, job_from_table
+from zdeferd.jobs.keys import job_from_table
 
 
 @pytest.mark.parametrize(

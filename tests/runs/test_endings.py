@@ -8,10 +8,11 @@ import pytest
 from support.daemon import LIMIT_S
 from support.dispatching import Bench, dispatching
 
-from zdeferd.model import Ending, Settings, Work
+from zdeferd.model import Ending, Work
 from zdeferd.rules.verdicts import NeverStarted, Vanished
 from zdeferd.runs import endings
 from zdeferd.runs.executor import Executor
+from zdeferd.settings import Settings
 
 
 class Played(Executor):

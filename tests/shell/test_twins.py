@@ -13,8 +13,8 @@ import pytest
 from shell.conftest import PLUGIN
 
 from zdeferd.config import units
+from zdeferd.config.values import is_id
 from zdeferd.jobs import registrations, script
-from zdeferd.jobs.keys import is_id
 from zdeferd.model import Scope, Trigger
 from zdeferd.wire import messages, router
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from random import Random
 
 from zdeferd.jobs.registrations import Register
-from zdeferd.model import Code, Job, Scope, Settings, Trigger
+from zdeferd.model import Code, Job, Scope, Trigger
+from zdeferd.settings import Settings
 
 from .history import History
 from .stage import Setup

@@ -19,7 +19,8 @@ from zdeferd.jobs.files import Loaded
 from zdeferd.ledger import claims, due
 from zdeferd.machine.paths import Paths
 from zdeferd.machine.quiet import Clocks
-from zdeferd.model import Job, Run, Scope, Settings
+from zdeferd.model import Job, Run, Scope
+from zdeferd.settings import Settings
 
 from . import away
 from .calls import Calls, Killed, Process

@@ -10,7 +10,8 @@ from random import Random
 import pytest
 
 from zdeferd.jobs.registrations import Register
-from zdeferd.model import Code, Job, Scope, Settings, Trigger
+from zdeferd.model import Code, Job, Scope, Trigger
+from zdeferd.settings import Settings
 
 from .away import Runner, Spawner
 from .history import History

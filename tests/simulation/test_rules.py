@@ -23,7 +23,8 @@ from hypothesis.stateful import (
 )
 
 from zdeferd.jobs.registrations import Register
-from zdeferd.model import Code, Job, Scope, Settings, Trigger
+from zdeferd.model import Code, Job, Scope, Trigger
+from zdeferd.settings import Settings
 
 from .history import History
 from .mutations import MUTATIONS

@@ -11,7 +11,7 @@ from telemetry.test_sharedlog import Book, Crash
 
 from zdeferd.jobs.files import Configuration
 from zdeferd.machine.paths import locate
-from zdeferd.model import Rotation
+from zdeferd.settings import Rotation
 from zdeferd.telemetry.lines import parse
 from zdeferd.telemetry.rotation import rotate
 from zdeferd.telemetry.sharedlog import flush

@@ -20,7 +20,8 @@ from ..config.toml_lines import line_of, parse
 from ..errors import UnsafePath
 from ..machine import files
 from ..machine.paths import Paths
-from ..model import Job, Rotation, Settings
+from ..model import Job
+from ..settings import Rotation, Settings
 from .keys import job_from_table, settings_from_table
 from .outputs import owner, problem_of
 

@@ -6,19 +6,28 @@ expected where it cannot be read. All mistakes of a table are found in one go, e
 list the keys, and tests compare.
 """
 
-import math
-import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ..config.problems import Problem, Refused, kind, run_shown, shown
 from ..config.units import parse_duration, parse_path, parse_size
-from ..model import ID_PATTERN, Argv, Code, Job, Scope, Trigger
+from ..config.values import (
+    bounded,
+    is_id,
+    read_flag,
+    read_ids,
+    read_run,
+    read_scope,
+    read_text,
+    read_triggers,
+    read_variables,
+    read_watch,
+    read_whole,
+)
+from ..model import Argv, Code, Job, Scope, Trigger
 from .outputs import beside_output, read_check, read_output, with_check
-
-Number = TypeVar("Number", int, float)
 
 RETRIES = 3
 """Attempts of a job with `idempotent` and without `attempts`."""
@@ -102,11 +111,6 @@ def settings_from_table(
     return _read_table(table, SETTING_KEYS, home)
 
 
-def is_id(text: str) -> bool:
-    """Tell whether `text` can be a job's id."""
-    return re.fullmatch(ID_PATTERN, text, re.ASCII) is not None
-
-
 def _read_table(
     table: Mapping[str, object], keys: Mapping[str, Key], home: str
 ) -> tuple[dict[str, Any], list[Problem]]:
@@ -157,93 +161,6 @@ def _with_retries(fields: dict[str, Any]) -> dict[str, Any]:
     return {"attempts": RETRIES, **fields} if fields.get("idempotent") else fields
 
 
-# --- how values are read -------------------------------------------------------
-
-
-def _text(value: object, _home: str = "") -> str:
-    text = msgspec.convert(value, str)
-    if "\0" in text:
-        raise ValueError("a NUL byte")
-    return text
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(_text(word) for word in msgspec.convert(value, list[str]))
-
-
-def _run(value: object, _home: str) -> Code | Argv:
-    if isinstance(value, str) and value.strip():
-        return Code(_text(value))
-    words = _texts(value)
-    if not words or not words[0]:
-        raise ValueError("no command")
-    return Argv(words)
-
-
-def _triggers(value: object, _home: str) -> tuple[Trigger, ...]:
-    triggers = tuple(dict.fromkeys(msgspec.convert(value, list[Trigger])))
-    if not triggers:
-        raise ValueError("no trigger")
-    return triggers
-
-
-def _scope(value: object, _home: str) -> Scope:
-    return msgspec.convert(value, Scope)
-
-
-def _ids(value: object, _home: str) -> tuple[str, ...]:
-    ids = _texts(value)
-    if not all(map(is_id, ids)):
-        raise ValueError("not an id")
-    return ids
-
-
-def _watch(value: object, home: str) -> tuple[str, ...]:
-    return tuple(_watched(word, home) for word in _texts(value))
-
-
-def _watched(word: str, home: str) -> str:
-    scheme, colon, name = word.partition(":")
-    if colon and scheme == "env":
-        return f"env:{next(iter(_variables({name: ''}, home)))}"
-    if colon and scheme == "zsh" and re.fullmatch(r"[\w.-]{1,40}", name):
-        return word
-    if not (colon and scheme == "command"):
-        return parse_path(word, home)
-    if not name or "/" in name:
-        raise ValueError("not the name of a command")
-    return word
-
-
-def _flag(value: object, _home: str) -> bool:
-    return msgspec.convert(value, bool)
-
-
-def _variables(value: object, _home: str) -> dict[str, str]:
-    variables = msgspec.convert(value, dict[str, str])
-    if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII) for name in variables):
-        raise ValueError("not the name of a variable")
-    return {name: _text(text) for name, text in variables.items()}
-
-
-def _bounded(
-    parse: Callable[[object], Number], least: float, most: float = math.inf
-) -> Callable[[Any, str], Number]:
-    """Return a reader of what `parse` returns, from `least` to `most`."""
-
-    def read(value: object, _home: str) -> Number:
-        number = parse(value)
-        if not least <= number <= most:
-            raise ValueError("out of range")
-        return number
-
-    return read
-
-
-def _whole(value: object) -> int:
-    return msgspec.convert(value, int)
-
-
 _DURATION = "a duration such as '20s', '5m', '2h', '90d', or a number of seconds"
 _TRIGGERS = ", ".join(f"'{trigger}'" for trigger in Trigger)
 _SCOPES = ", ".join(f"'{scope}'" for scope in Scope)
@@ -253,48 +170,48 @@ JOB_KEYS: dict[str, Key] = {
     "run": Key(
         "run",
         "zsh code as a string, or a command and its arguments as an array",
-        _run,
+        read_run,
         run_shown,
     ),
-    "on": Key("on", f"an array of triggers: {_TRIGGERS}", _triggers),
-    "once_per": Key("once_per", f"one of {_SCOPES}", _scope),
+    "on": Key("on", f"an array of triggers: {_TRIGGERS}", read_triggers),
+    "once_per": Key("once_per", f"one of {_SCOPES}", read_scope),
     "watch": Key(
-        "watch", f"an array of 'command:NAME', 'env:NAME', globs or files, each {_PATH}", _watch
+        "watch", f"an array of 'command:NAME', 'env:NAME', globs or files, each {_PATH}", read_watch
     ),
-    "after": Key("after", "an array of ids of jobs", _ids),
-    "timeout": Key("timeout_s", f"{_DURATION}, at least 0.1 s", _bounded(parse_duration, 0.1)),
-    "idempotent": Key("idempotent", "true or false", _flag),
-    "attempts": Key("attempts", "a whole number from 1 to 100", _bounded(_whole, 1, 100)),
-    "background": Key("background", "true or false", _flag),
+    "after": Key("after", "an array of ids of jobs", read_ids),
+    "timeout": Key("timeout_s", f"{_DURATION}, at least 0.1 s", bounded(parse_duration, 0.1)),
+    "idempotent": Key("idempotent", "true or false", read_flag),
+    "attempts": Key("attempts", "a whole number from 1 to 100", bounded(read_whole, 1, 100)),
+    "background": Key("background", "true or false", read_flag),
     "output": Key("output", f"a file below your home folder: {_PATH}", read_output),
-    "empty": Key("empty", "true or false", _flag),
+    "empty": Key("empty", "true or false", read_flag),
     "check": Key("check", "'zsh' or 'init'", read_check),
-    "compile": Key("compile", "true or false", _flag),
-    "apply": Key("apply", "true or false", _flag),
-    "env": Key("env", "a table of strings, its keys names of variables", _variables, kind),
-    "description": Key("description", "a string", _text),
+    "compile": Key("compile", "true or false", read_flag),
+    "apply": Key("apply", "true or false", read_flag),
+    "env": Key("env", "a table of strings, its keys names of variables", read_variables, kind),
+    "description": Key("description", "a string", read_text),
 }
 """Every key of a job."""
 
 SETTING_KEYS: dict[str, Key] = {
-    "idle_after": Key("idle_after_s", f"{_DURATION}, at least 1 s", _bounded(parse_duration, 1)),
-    "jobs_at_once": Key("jobs_at_once", "a whole number from 1 to 64", _bounded(_whole, 1, 64)),
+    "idle_after": Key("idle_after_s", f"{_DURATION}, at least 1 s", bounded(parse_duration, 1)),
+    "jobs_at_once": Key("jobs_at_once", "a whole number from 1 to 64", bounded(read_whole, 1, 64)),
     "default_timeout": Key(
-        "default_timeout_s", f"{_DURATION}, at least 0.1 s", _bounded(parse_duration, 0.1)
+        "default_timeout_s", f"{_DURATION}, at least 0.1 s", bounded(parse_duration, 0.1)
     ),
-    "kill_grace": Key("kill_grace_s", _DURATION, _bounded(parse_duration, 0)),
-    "keep_runs": Key("keep_runs_s", f"{_DURATION}, at least 60 s", _bounded(parse_duration, 60)),
+    "kill_grace": Key("kill_grace_s", _DURATION, bounded(parse_duration, 0)),
+    "keep_runs": Key("keep_runs_s", f"{_DURATION}, at least 60 s", bounded(parse_duration, 60)),
     "output_limit": Key(
         "output_limit_bytes",
         "a size such as '1MiB', at least 32 KiB",
-        _bounded(parse_size, 32 << 10),
+        bounded(parse_size, 32 << 10),
     ),
-    "exit_after": Key("exit_after_s", f"{_DURATION}, at least 1 s", _bounded(parse_duration, 1)),
+    "exit_after": Key("exit_after_s", f"{_DURATION}, at least 1 s", bounded(parse_duration, 1)),
     "log": Key("log", _PATH, parse_path),
     "log_limit": Key(
-        "log_limit_bytes", "a size such as '10MiB', at least 4 KiB", _bounded(parse_size, 4 << 10)
+        "log_limit_bytes", "a size such as '10MiB', at least 4 KiB", bounded(parse_size, 4 << 10)
     ),
-    "log_keep": Key("log_keep", "a whole number from 1 to 100", _bounded(_whole, 1, 100)),
+    "log_keep": Key("log_keep", "a whole number from 1 to 100", bounded(read_whole, 1, 100)),
     "state_dir": Key("state_dir", _PATH, parse_path),
 }
 """Every key of config.toml."""

@@ -11,8 +11,8 @@ from functools import partial
 
 from ..ledger.lines import Line
 from ..ledger.store import Ledger
-from ..model import Rotation
 from ..rules.backoff import Backoff
+from ..settings import Rotation
 from ..telemetry.journal import Journal
 from ..telemetry.logfile import Intent, Synced
 from ..telemetry.sharedlog import PendingLine, flush

@@ -3,8 +3,7 @@
 Owns the spawner process and, for each dispatched run, a reading end of the FIFO `alive` in
 its run's folder. The runner holds the other end for its life, so its end is seen as end of
 file, also where an earlier daemon's spawner forked it. The verdict is then read from the run's
-folder alone (judging/judge.py). A spawner that dies is replaced at the next start; its runners
-live on.
+folder alone (judging/judge.py). A spawner that dies is replaced at the next start.
 """
 
 import asyncio
@@ -23,9 +22,10 @@ from ..attempts import records
 from ..errors import UnsafePath, ZdeferdError
 from ..jobs.outputs import wanted_output
 from ..judging import judge, leftovers
-from ..model import Argv, Job, Settings, Work
+from ..model import Argv, Job, Work
 from ..rules import verdicts
 from ..rules.backoff import Backoff
+from ..settings import Settings
 
 OnEnd = Callable[[int, int, verdicts.Verdict], None]
 """Called with (run, attempt, verdict) when a run's runner is gone or never came."""

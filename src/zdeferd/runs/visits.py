@@ -10,9 +10,10 @@ from functools import lru_cache
 from msgspec import structs
 
 from ..config.problems import find_cycle
+from ..config.values import is_id
 from ..errors import ConfigError
 from ..jobs import environment, outputs, script
-from ..jobs.keys import declared_job, is_id
+from ..jobs.keys import declared_job
 from ..jobs.registrations import Register
 from ..jobs.script import Equipment
 from ..ledger.packing import Asked, Declaration, DoneHere, Refusal, Report

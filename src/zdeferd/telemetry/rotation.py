@@ -11,7 +11,7 @@ Assumes that only the daemon renames these files.
 import os
 import stat
 
-from ..model import Rotation
+from ..settings import Rotation
 
 
 def rotate(path: str, rotation: Rotation) -> bool:

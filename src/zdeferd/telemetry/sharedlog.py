@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from ..crashpoints import reached
 from ..errors import LogUnavailable
-from ..model import Rotation
+from ..settings import Rotation
 from .logfile import (
     Intent,
     Settled,
