@@ -26,6 +26,7 @@ FAMILIES = (
     "registering",
     "features",
     "cached_init",
+    "publication",
     "runs",
     "storm",
     "rest",
@@ -36,6 +37,7 @@ FAMILIES = (
 TINY = dataclasses.replace(
     QUICK, shells=1, starts=2, runs=10, few_runs=3, storm_shells=2, storm_jobs=2, rest_s=0.2,
     growth_runs=(0, 100), growth_others=(1, 3), growth_samples=2,
+    readers=2, publications=3, looks=2,
 )  # fmt: skip
 
 

@@ -233,3 +233,22 @@ def test_a_new_version_of_zsh_is_a_change_and_two_in_turn_are_none(
     (home / ".local/state/zdeferd/zsh").chmod(0o500)
     if os.getuid():
         assert fingerprint(("zsh:6.0",), {}) != prints[-1]
+
+
+def test_what_is_kept_of_many_files_is_bounded_and_differs_when_they_do(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_KEPT", 2)
+    watch = (f"{tree}/a.txt", f"{tree}/*.txt", f"{tree}/lib/*")
+    (_, (one,)), (_, (two,)) = look_at(watch, {}).states
+    assert one[:2] == (f"{tree}/a.txt", "5")
+    assert two[0] == "2 files"
+    os.utime(tree / "b.txt", ns=(1, 2))
+    assert look_at(watch, {}).states[1][1] != (two,)
+
+
+def test_the_value_of_a_variable_is_not_kept() -> None:
+    kept = look_at(("env:TOKEN", "env:NONE"), {"TOKEN": "a-secret"}).states
+    assert kept[1] == ("env:NONE", (("not set",),))
+    assert kept[0][1][0][0] == "set"
+    assert "a-secret" not in repr(kept)

@@ -112,7 +112,8 @@ def _files(word: str, env: Mapping[str, str], walk: "_Walk") -> Iterator[InputFi
             yield _file(path, walk)
     else:
         yield _file(word, walk)
-        yield from _behind(word, walk)
+        if "/shims/" in word:
+            yield from _behind(word, walk)
 
 
 def _behind(program: str, walk: "_Walk") -> Iterator[InputFile]:
