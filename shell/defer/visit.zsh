@@ -46,6 +46,7 @@ _zdeferd[loaded]=1
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   local -i opened=0
   { .zdeferd-connect && opened=1 } always { (( opened )) || .zdeferd-end unanswered }
+  (( ! opened || ! $#_zdeferd_here )) || .zdeferd-here-wait
   return 0
 }
 
@@ -198,7 +199,7 @@ _zdeferd[loaded]=1
   if (( ! _zdeferd_armed && ($#_zdeferd_outbox || $#_zdeferd_queue || $#_zdeferd_done || ! $+_zdeferd[prompted]) )); then
     .zdeferd-later
   fi
-  (( ! $#_zdeferd_feature_here )) || .zdeferd-feature-arm
+  (( ! $#_zdeferd_here )) || .zdeferd-here-arm
   return 0
 }
 

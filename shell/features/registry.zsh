@@ -10,13 +10,12 @@
 # dependencies of those that have any,
 # `_zdeferd_feature_enabled` the answers (yes, no) of this session, `_zdeferd_feature_off` and
 # `_zdeferd_feature_failed` what takes no further part, `_zdeferd_feature_order` the order, empty
-# where it must be found again, `_zdeferd_feature_posted` whose deferred part is registered, `_zdeferd_feature_here` those that run in this shell, and
-# `_zdeferd_done` what is to be said of them to the daemon (the records of a message).
+# where it must be found again, and `_zdeferd_feature_posted` whose deferred part is registered.
 # `_zdeferd_feature_guards` counts the calls under way that have put a function in place of `exit`.
 
 (( ! ${+_zdeferd_features} )) || return 0
 typeset -gA _zdeferd_features _zdeferd_feature_{depends,enabled,off,failed,posted}
-typeset -ga _zdeferd_feature_names _zdeferd_feature_order _zdeferd_feature_here _zdeferd_done
+typeset -ga _zdeferd_feature_names _zdeferd_feature_order
 typeset -gi _zdeferd_feature_guards
 typeset -g _zdeferd_feature_exit
 typeset -ga ZSH_FEATURE_REGISTRY_NAMES
@@ -215,9 +214,8 @@ zf::feature::enabled() {
     (( ! $+_zdeferd_feature_posted[$1] )) || return 0
   _zdeferd_feature_posted[$1]=$values[7]
   if [[ $values[7] == here ]]; then
-    _zdeferd_feature_here+=($1)
-    (( $+functions[.zdeferd-feature-arm] )) || builtin source $_zdeferd_root/features/here.zsh
-    (( _zdeferd_armed && ! $+_zdeferd[given_up] )) || .zdeferd-feature-arm  # else a visit's end does it
+    builtin source $_zdeferd_root/live/here.zsh
+    .zdeferd-here-push ${1//_/-} 0 '' '' zdeferd-feature-here $1
     return 0
   fi
   zf::defer::register ${1//_/-} feature_${1}_postprompt postprompt "$values[5]"
@@ -247,7 +245,8 @@ zf::feature::enabled() {
   fi
   [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
   _zdeferd_feature_off[$1]=1 _zdeferd_feature_enabled[$1]=no ZSH_FEATURE_STATUS[$1]=skipped
-  _zdeferd_feature_order=() _zdeferd_feature_here=(${_zdeferd_feature_here:#$1})
+  _zdeferd_feature_order=()
+  (( ! $#_zdeferd_here )) || _zdeferd_here=("${(@)_zdeferd_here:#*$'\0'zdeferd-feature-here$'\0'$1}")
   _zdeferd_queue=("${(@)_zdeferd_queue:#defer$'\0'${1//_/-}$'\0'feature_${1}_postprompt$'\0'*}")  # not sent yet
 }
 

@@ -64,6 +64,9 @@ def test_every_function_begins_with_the_prologue() -> None:
     for name, lines in functions.items():
         if name == "zdefer":
             assert lines[0] == 'if [[ "${1-}" != eval ]]; then'  # the options are the shell's
+        elif name == "zdeferd-here-kick":
+            assert lines[0] == "_zdeferd_under=$_"
+            assert PROLOGUE.fullmatch(lines[1]), name
         elif name in HOT:
             assert lines[0].startswith("builtin trap - DEBUG ZERR")
         elif name not in INNER:
@@ -79,7 +82,7 @@ def test_what_zsh_calls_by_itself_puts_the_traps_away() -> None:
 
 def test_functions_are_short_and_named_by_the_rules() -> None:
     for name, lines in bodies().items():
-        assert re.match(r"\.?zdeferd[-_]|zdefer$|zf::", name)
+        assert re.match(r"\.?zdeferd[-_]|zdefer$|zf::|zsh-defer$", name)
         assert len(lines) <= 50, name
 
 

@@ -21,7 +21,7 @@ _RENAMED = {
     "block_in": "block_in_512b",
     "block_out": "block_out_512b",
 }
-_HEADS = ("RUN", "JOB", "STATE", "RC", "QUEUED", "WALL", "CPU", "PEAK", "BEHIND")
+_HEADS = ("RUN", "JOB", "STATE", "RC", "QUEUED", "WALL", "CPU", "PEAK", "PLACE", "BEHIND")
 _RIGHT = frozenset({0, 3, 5, 6, 7})
 BEHIND = (
     "behind: processes that outlived the job's main process and were ended;"
@@ -38,6 +38,7 @@ def document(row: RunRow) -> dict[str, object]:
     made: dict[str, object] = {
         _RENAMED.get(key, key): value for key, value in row.items() if key != "sink"
     }
+    made["place"] = place(row)
     made["after"] = row["after"].split()
     made["cancelling"] = bool(row["cancelling"])
     made.setdefault("found", None)
@@ -55,6 +56,11 @@ def word(row: RunRow) -> str:
     if row["cancelling"]:
         return "cancelling"
     return "running" if row["state"] == "dispatched" else "waiting"
+
+
+def place(row: RunRow) -> str:
+    """Return `here` for what a shell has done itself, else `away`."""
+    return "here" if row["key"].startswith("here:") else "away"
 
 
 def wall_ms(row: RunRow, now: float) -> float | None:
@@ -101,6 +107,7 @@ def _cells(row: RunRow, now: float, style: Style) -> list[str]:
         duration(wall_ms(row, now)),
         duration(cpu_ms(row)),
         kib(row["max_rss_kib"]) if ran and row["max_rss_kib"] else "",
+        "here" if place(row) == "here" else "",
         f"{row['ended_behind']} ended" if row["ended_behind"] else "",
     ]
 
