@@ -1,9 +1,6 @@
-# While code of the user's runs on our call, `exit` by that name ends that code alone, unless it is called
-# in a subshell. A function of the user's with that name is back afterwards. Sourced at the first such
-# call, under the plugin's sticky options.
-#
-# `_zdeferd_level` ($ZSH_SUBSHELL) and `_zdeferd_rc` are set by the caller of such code, which clears the
-# error. `_zdeferd_here_guards` counts the calls under way.
+# While a command of the queue runs, `exit` by that name ends that command alone, unless it is called
+# in a subshell. A function of the user's with that name is back afterwards. (Those of features, in
+# features/registry.zsh, are for start-up, which pays for each file that it reads.)
 
 typeset -g _zdeferd_here_exit
 
