@@ -29,11 +29,16 @@ zf::segment::end _zsh_perf_segment_end() {
     builtin trap - DEBUG ZERR
     local now=${(%)_zdeferd_clock} begun=${_zdeferd_segments[$1]-}
     [[ -z $2$3$_zdeferd_torn$PERF_SAMPLE_CONTEXT && $now > $begun && $begun == <->\ [a-z_]# &&
-      ${ZSH_LOG_STRUCTURED-} != 1 && -f $PERF_SEGMENT_LOG && ! -h $PERF_SEGMENT_LOG ]] ||
-      { .zdeferd-close "$@"; return 0 }
+      -f $PERF_SEGMENT_LOG && ! -h $PERF_SEGMENT_LOG && ( ${ZSH_LOG_STRUCTURED-} != 1 ||
+      $_zdeferd_sidecar[1] == $PERF_SEGMENT_LOG:$PERF_SEGMENT_JSON_LOG &&
+      -f $_zdeferd_sidecar[2] && ! -h $_zdeferd_sidecar[2] ) ]] || { .zdeferd-close "$@"; return 0 }
     _zdeferd_segments+=("$1" -)
-    builtin print -r -- "SEGMENT name=$1 ms=$(( (now - $begun[1,19]) / 1000000 )) phase=$begun[21,-1] sample=unknown" \
-      2>/dev/null >>$PERF_SEGMENT_LOG || .zdeferd-torn
+    {
+      builtin print -r -- "SEGMENT name=$1 ms=$(( (now - $begun[1,19]) / 1000000 )) phase=$begun[21,-1] sample=unknown" \
+        >>$PERF_SEGMENT_LOG || .zdeferd-torn
+      [[ ${ZSH_LOG_STRUCTURED-} != 1 ]] ||
+        builtin print -r -- "{\"type\":\"segment\",\"name\":\"$1\",\"ms\":$(( (now - $begun[1,19]) / 1000000 )),\"phase\":\"$begun[21,-1]\",\"sample\":\"unknown\",\"ts\":$now[1,-7]}" >>$_zdeferd_sidecar[2] || .zdeferd-torn
+    } 2>/dev/null
   }
 }
 
