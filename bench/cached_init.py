@@ -1,7 +1,7 @@
-"""Cached init: the output of a slow command, sourced at each start without running it.
+"""Cached init: the output of slow commands, sourced at each start without running them.
 
-Timed inside zsh, one fresh shell a sample, everything warm. The text is the output
-of a real tool: some forty lines of functions. `zdefer eval` joins as soon as the shim has it.
+Timed inside zsh, one fresh shell a sample, everything warm, the contestants in turn. Each text is
+like the output of a real tool: some forty functions. The commands take 20 ms to print them.
 """
 
 import subprocess
@@ -11,63 +11,86 @@ from support.pty import ZSH
 
 from .contestants import EVALCACHE, PROLOGUE, US
 from .screen import number_from
-from .stage import SOURCE, Stage
+from .stage import Stage
 from .values import Figure
 
 SOURCED, EVALUATED = "source FILE", 'eval "$(command)"'
-LINES = 40
+LINES, SEVERAL = 40, 10
 
 
 def measure(stage: Stage) -> list[Figure]:
-    """Return the one figure."""
-    figure = Figure(
-        "cached-init",
-        "Cached init",
-        "ms",
-        f"{LINES} functions of a tool that takes 20 ms to print them, in .zshrc",
-        skipped=stage.peers.missing(EVALCACHE),
-    )
-    ways = _ways(stage)
-    if not has_eval():
-        figure.skipped[US] = "`zdefer eval` does not exist yet"
-    homes = {name: _home(stage, *words) for name, words in ways.items()}
+    """Return the figures: one init, and several."""
+    return [
+        _figure(stage, "cached-init", "Cached init", 1, 0.2),
+        _figure(stage, "cached-inits", "Ten cached inits", SEVERAL, 2.0),
+    ]
+
+
+def _figure(stage: Stage, name: str, title: str, number: int, goal_ms: float) -> Figure:
+    what = f"{number} times {LINES} functions that a command takes 20 ms to print, in .zshrc"
+    skipped = stage.peers.missing(EVALCACHE)
+    figure = Figure(name, title, "ms", what, skipped=skipped)
+    ways = _ways(stage, number)
+    homes = {way: _home(stage, number, *words) for way, words in ways.items()}
     for env, out in homes.values():
         number_from(env, out)
-    samples: dict[str, list[float]] = {name: [] for name in homes}
-    for name in stage.rounds(list(homes), stage.size.register_rounds):
-        samples[name].append(number_from(*homes[name]))
-    for name, values in samples.items():
-        figure.add(name, values)
-    figure.goal("over `source`, p50, ms", figure.p50(US) - figure.p50(SOURCED), 0.2)
-    return [figure]
+    samples: dict[str, list[float]] = {way: [] for way in homes}
+    for way in stage.rounds(list(homes), stage.size.register_rounds):
+        samples[way].append(number_from(*homes[way]))
+    for way, values in samples.items():
+        figure.add(way, values)
+    figure.goal("over `source`, p50, ms", figure.p50(US) - figure.p50(SOURCED), goal_ms)
+    return figure
 
 
-def has_eval() -> bool:
-    """Whether the shim has the verb yet."""
-    return "(eval)" in (SOURCE.parent / "shell/functions/zdefer").read_text()
+def _ways(stage: Stage, number: int) -> dict[str, tuple[str, str]]:
+    """Return for each contestant the lines before the clock starts, and the timed lines."""
+    tools = [_tool(stage, index) for index in range(number)]
 
+    def lines(form: str) -> str:
+        return "\n".join(
+            form.format(tool=tool, plain=f"{tool}.zsh", name=tool.name) for tool in tools
+        )
 
-def _ways(stage: Stage) -> dict[str, tuple[str, str]]:
-    """Return for each contestant the lines before the clock starts, and the timed line."""
-    tool = stage.root / "tool"
-    text = "\n".join(f"tool{number}() {{ print {number} }}" for number in range(LINES))
-    plain = stage.root / "tool.zsh"
-    plain.write_text(text + "\n")
-    subprocess.run([ZSH, "-fc", 'zcompile -R -- "$1"', "zsh", str(plain)], check=True)
-    tool.write_text(f'#!{ZSH} -f\n{PROLOGUE}{stage.burn(20)}\nprint -r -- "$(<{plain})"\n')
-    tool.chmod(0o755)
-    ways = {SOURCED: ("", f"source {plain}"), EVALUATED: ("", f'eval "$({tool})"')}
+    ways = {
+        SOURCED: ("", lines("source {plain}")),
+        EVALUATED: ("", lines('eval "$({tool})"')),
+        US: (f"source {stage.shim}/zdeferd.plugin.zsh", lines("zdefer eval -n {name} {tool}")),
+    }
     if EVALCACHE in stage.peers.plugins:
-        ways[EVALCACHE] = (f"source {stage.peers.plugins[EVALCACHE]}", f"_evalcache {tool}")
-    if has_eval():
-        ways[US] = (f"source {stage.shim}/zdeferd.plugin.zsh", f"zdefer eval tool -- {tool}")
+        ways[EVALCACHE] = (f"source {stage.peers.plugins[EVALCACHE]}", lines("_evalcache {tool}"))
     return ways
 
 
-def _home(stage: Stage, before: str, timed: str) -> tuple[dict[str, str], Path]:
+def _tool(stage: Stage, index: int) -> Path:
+    """Make the program and, beside it, a compiled file of what it prints."""
+    tool = stage.root / f"tool{index}"
+    text = "\n".join(f"tool{index}-{line}() {{ print {line} }}" for line in range(LINES))
+    plain = Path(f"{tool}.zsh")
+    plain.write_text(text + "\n")
+    _compile(plain)
+    tool.write_text(f'#!{ZSH} -f\n{PROLOGUE}{stage.burn(20)}\nprint -r -- "$(<{plain})"\n')
+    tool.chmod(0o755)
+    return tool
+
+
+def _compile(file: Path) -> None:
+    subprocess.run([ZSH, "-fc", 'zcompile -UR -- "$1"', "zsh", str(file)], check=True)
+
+
+def _home(stage: Stage, number: int, before: str, timed: str) -> tuple[dict[str, str], Path]:
+    """Make a home with the lines in .zshrc and the caches as the daemon leaves them."""
     home, env = stage.home()
+    folder = home / ".cache/zdeferd/init"
+    folder.mkdir(mode=0o700, parents=True)
+    for index in range(number):
+        cache = folder / f"tool{index}.zsh"
+        cache.write_bytes((stage.root / f"tool{index}.zsh").read_bytes())
+        cache.chmod(0o600)
+        _compile(cache)
     (home / ".zshrc").write_text(
         f"{PROLOGUE}zmodload zsh/datetime\n{before}\ntypeset -F 9 t=$EPOCHREALTIME\n{timed}\n"
-        f"print $(( (EPOCHREALTIME - t) * 1000 )) >{home}/out\n(( $+functions[tool1] )) && exit\n"
+        f"print $(( (EPOCHREALTIME - t) * 1000 )) >{home}/out\n"
+        f"(( $+functions[tool{number - 1}-1] )) && exit\n"
     )
     return env, home / "out"

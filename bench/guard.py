@@ -4,11 +4,12 @@
 
 Counts the cost of the prompt's path (the plugin sourced, ten registrations, its precmd;
 less a zsh that does nothing), of twenty features (the layer sourced, registrations, the
-three phases; less the same functions called by hand) and of a claim (from the frames of
-a visit to its commit; the difference between many and few in one process). Instructions
-come from valgrind's callgrind, system calls from strace. Each is compared, as a ratio,
-with the committed baseline; more than `LIMIT` fails. Counts depend on the versions of zsh, Python,
-SQLite and libc: where those differ from the baseline's, the guard reports and judges not.
+three phases; less the same functions called by hand), of ten `zdefer eval` beside ten
+`source`, and of a claim (from the frames of a visit to its commit; the difference between
+many and few in one process). Instructions come from valgrind's callgrind, system calls
+from strace. Each is compared, as a ratio, with the committed baseline; more than `LIMIT`
+fails. Counts depend on the versions of zsh, Python, SQLite and libc: where
+those differ from the baseline's, the guard reports and judges not.
 """
 
 import argparse
@@ -160,6 +161,26 @@ def _over(path: str, floor: str, scratch: Path) -> dict[str, float]:
     }
 
 
+def _eval_path(scratch: Path) -> dict[str, float]:
+    """Count what ten `zdefer eval` with their caches cost more than ten `source`."""
+    shim = compiled(Path(share("shell")), scratch / "eval-shim")
+    folder = scratch / ".cache/zdeferd/init"
+    folder.mkdir(mode=0o700, parents=True)
+    names = [f"tool{number}" for number in range(JOBS)]
+    for name in names:
+        (folder / f"{name}.zsh").write_text(f"{name}() {{ : }}\n")
+        (folder / f"{name}.zsh").chmod(0o600)
+    env = {"PATH": os.environ["PATH"], "HOME": str(scratch), "LANG": "C.UTF-8", "TERM": "xterm"}
+
+    def words(form: str) -> list[str]:
+        lines = "; ".join(form.format(name=name) for name in names)
+        code = f"source {shim}/zdeferd.plugin.zsh; {lines}; (( $+functions[tool9] )); exit"
+        return [ZSH, "-d", "-f", "-i", "-c", code]
+
+    evals, sources = words("zdefer eval -n {name} none"), words(f"source {folder}/{{name}}.zsh")
+    return {unit: count(evals, env) - count(sources, env) for unit, count in COUNTERS.items()}
+
+
 # --- a claim -------------------------------------------------------------------
 
 
@@ -245,6 +266,7 @@ COUNTERS: dict[str, Callable[[Sequence[str], Mapping[str, str]], float]] = {
 PATHS: dict[str, Callable[[Path], dict[str, float]]] = {
     "prompt path": _prompt_path,
     "feature path": _feature_path,
+    "eval path": _eval_path,
     "claim": _claim,
 }
 
