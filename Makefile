@@ -37,7 +37,7 @@ lint: setup ## format, lint, types, and the syntax of the shell code
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/zdeferctl lint zsh zdeferd.plugin.zsh shell
-	@for file in zdeferd.plugin.zsh shell/*.zsh shell/defer/* shell/functions/* shell/features/*.zsh shell/features/functions/* shell/features/shipped/*; do zsh -f -n "$$file" || exit 1; done
+	@for file in zdeferd.plugin.zsh shell/*.zsh shell/defer/* shell/functions/* shell/features/*.zsh shell/features/functions/* shell/features/shipped/* shell/live/*; do zsh -f -n "$$file" || exit 1; done
 
 pytest: setup ## the tests alone; one file: make pytest ARGS=tests/wire/test_messages.py
 	$(BIN)/pytest $(ARGS)

@@ -75,7 +75,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     on: tuple[Trigger, ...] = (Trigger.POSTPROMPT,)
     once_per: Scope = Scope.SHELL
     watch: tuple[str, ...] = ()
-    """For scope change: paths, globs, `command:NAME`, or `env:NAME`."""
+    """For scope change: paths, globs, `command:NAME`, `env:NAME`, or `fpath:FOLDER`."""
     after: tuple[str, ...] = ()
     timeout_s: float | None = None
     """None: the setting `default_timeout`."""

@@ -184,7 +184,17 @@ def test_help_names_every_verb_and_option(home: Path) -> None:
     status, printed, _ = zsh("zdefer help", home)
     assert status == 0
     for word in (
-        *("add", "idle", "help", "--on", "--once-per", "--watch", "--after", "--timeout"),
+        *(
+            "add",
+            "compinit",
+            "idle",
+            "help",
+            "--on",
+            "--once-per",
+            "--watch",
+            "--after",
+            "--timeout",
+        ),
         *("--background", "--output", "--empty", "--check", "--compile", "--apply"),
     ):
         assert word in printed

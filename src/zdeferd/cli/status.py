@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .. import __version__
+from ..doctor.completion import dumps_of, insecure_troubles
 from ..ledger.reading import View, reading
 from ..machine.lock import daemon_pid, daemon_version
 from ..view.health import DAY_S, Trouble, troubles
@@ -59,14 +60,14 @@ def perform(call: Call) -> int:
     """Print the status; -> 0."""
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
-        status = _look(paths, view, call.now)
+        status = _look(paths, view, call)
     # The cost of running jobs takes psutil, which takes 30 ms; the table has no room for it.
     document = _document(status, paths) if call.args.json else {}
     return call.answer(document, lambda style: _text(status, paths, call, style))
 
 
-def _look(paths: Paths, view: View, now: float) -> Status:
-    pid = daemon_pid(paths.lock)
+def _look(paths: Paths, view: View, call: Call) -> Status:
+    now, pid = call.now, daemon_pid(paths.lock)
     return Status(
         pid=pid,
         daemon_version=daemon_version(paths.lock, pid) if pid else "",
@@ -75,7 +76,7 @@ def _look(paths: Paths, view: View, now: float) -> Status:
         outcomes=view.outcomes(now - DAY_S),
         failed=_still_declared(view.failed_runs(now - DAY_S), paths, view),
         shells=view.shells(),
-        troubles=troubles(paths, view, now),
+        troubles=troubles(paths, view, now) + insecure_troubles(dumps_of(call.env)),
     )
 
 

@@ -6,12 +6,13 @@ code is 1 where there is no such job, or its declaration is refused.
 
 from __future__ import annotations
 
+from ..doctor.completion import insecure_troubles
 from ..ledger.reading import reading
 from ..view.facts import gather
 from ..view.render import Style, home_short, printable, wrapped
 from ..view.target import job_id
 from ..view.where import find_paths
-from ..view.why import WhyCode, why
+from ..view.why import WhyCode, WhyFacts, why
 from .codes import DONE, NO
 
 TYPE_CHECKING = False
@@ -34,10 +35,11 @@ def perform(call: Call) -> int:
     with reading(paths.ledger) as view:
         facts = gather(call.args.job, call.now, call.env, paths, view)
     answer = why(facts)
+    sentence = " ".join((answer.sentence, *_insecure(facts)))
     document = {
         "job": facts.id,
         "code": str(answer.code),
-        "sentence": answer.sentence,
+        "sentence": sentence,
         "run": answer.run,
         "changed": list(facts.changed),
         "missing": facts.missing or None,
@@ -45,7 +47,14 @@ def perform(call: Call) -> int:
     }
 
     def text(style: Style) -> str:
-        sentence = home_short(answer.sentence, paths.home)
-        return wrapped(f"{style.bold(facts.id)} {printable(sentence)}", call.columns)
+        said = printable(home_short(sentence, paths.home))
+        return wrapped(f"{style.bold(facts.id)} {said}", call.columns)
 
     return call.answer(document, text, NO if answer.code in _NO_ANSWER else DONE)
+
+
+def _insecure(facts: WhyFacts) -> list[str]:
+    """Return a sentence for each path that a dump of completion leaves out."""
+    if facts.job is None or not facts.id.startswith("compinit-"):
+        return []
+    return [f"Note: {trouble}." for trouble in insecure_troubles([facts.job.output])]

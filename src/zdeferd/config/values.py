@@ -77,6 +77,8 @@ def _watched(word: str, home: str) -> str:
         return f"env:{next(iter(read_variables({name: ''}, home)))}"
     if colon and scheme == "zsh" and re.fullmatch(r"[\w.-]{1,40}", name):
         return word
+    if colon and scheme == "fpath":
+        return f"fpath:{parse_path(name, home)}"
     if not (colon and scheme == "command"):
         return parse_path(word, home)
     if not name or "/" in name:

@@ -23,6 +23,7 @@ from ..telemetry.logfile import discards, open_log
 from ..view.health import log_troubles, refused_by_shells, state_troubles
 from ..view.jobs import tally
 from ..view.render import count
+from .completion import dumps_of, insecure_troubles
 from .findings import Check, Finding, Level, Scene, refused
 
 
@@ -109,6 +110,12 @@ def check_configuration(scene: Scene) -> Iterator[Finding]:
     yield Finding(Level.OK, "jobs", f"{jobs} in {scene.paths.jobs_dir}")
 
 
+def check_completion(scene: Scene) -> Iterator[Finding]:
+    """Check what the dumps of `zdefer compinit` leave out."""
+    for trouble in insecure_troubles(dumps_of(scene.env)):
+        yield Finding(Level.WARN, "completion", *trouble)
+
+
 # --- what install put in place -------------------------------------------------
 
 
@@ -191,6 +198,7 @@ CHECKS: tuple[Check, ...] = (
     check_service,
     check_shim,
     check_configuration,
+    check_completion,
     check_state,
     check_log,
 )

@@ -4,7 +4,8 @@ Of each file: its real path, size, modification time (ns) and inode. A time in w
 from an archive, a store of packages or a file system without fractions, and may stay the same when
 the content changes: of such a file the content counts too, as far as MOST_READ_IN_ALL goes. A
 glob is the files that it matches now, `command:NAME` the program in the shell's PATH,
-behind all symlinks and shims, `env:NAME` the value of a variable. A missing file is a state.
+behind all symlinks and shims, `env:NAME` the value of a variable, `fpath:FOLDER` a folder as
+compinit sees it. A missing file is a state.
 
 Blocks on the file system, on a dead mount for ever: runs/looks.py has it done by another
 thread. A glob that goes on for too long, or through too many files, raises Unseen. `**` goes
@@ -23,6 +24,7 @@ from collections.abc import Iterator, Mapping
 
 from ..errors import ZdeferdError
 from ..inputs import InputFile, Inputs
+from .completions import folder_states, own_functions
 from .environment import absolute_folders
 from .shims import behind, zsh_versions
 
@@ -103,6 +105,10 @@ def _files(word: str, env: Mapping[str, str], walk: "_Walk") -> Iterator[InputFi
         yield from _behind(found or "", walk)
     elif colon and scheme == "env":
         yield ("set", env[name]) if name in env else ("not set",)
+    elif colon and scheme == "fpath":
+        yield from folder_states(name)
+        for path in sorted(walk.matches(own) if (own := own_functions(name)) else ()):
+            yield _file(path, walk)
     elif colon and scheme == "definition":
         return  # the word itself counts
     elif colon and scheme == "zsh":

@@ -165,6 +165,7 @@ _DURATION = "a duration such as '20s', '5m', '2h', '90d', or a number of seconds
 _TRIGGERS = ", ".join(f"'{trigger}'" for trigger in Trigger)
 _SCOPES = ", ".join(f"'{scope}'" for scope in Scope)
 _PATH = "an absolute path, or one that begins with ~/ or $HOME/"
+_WATCHED = f"an array of 'command:NAME', 'env:NAME', 'fpath:FOLDER', globs or files, each {_PATH}"
 
 JOB_KEYS: dict[str, Key] = {
     "run": Key(
@@ -175,9 +176,7 @@ JOB_KEYS: dict[str, Key] = {
     ),
     "on": Key("on", f"an array of triggers: {_TRIGGERS}", read_triggers),
     "once_per": Key("once_per", f"one of {_SCOPES}", read_scope),
-    "watch": Key(
-        "watch", f"an array of 'command:NAME', 'env:NAME', globs or files, each {_PATH}", read_watch
-    ),
+    "watch": Key("watch", _WATCHED, read_watch),
     "after": Key("after", "an array of ids of jobs", read_ids),
     "timeout": Key("timeout_s", f"{_DURATION}, at least 0.1 s", bounded(parse_duration, 0.1)),
     "idempotent": Key("idempotent", "true or false", read_flag),
