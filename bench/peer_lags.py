@@ -5,9 +5,9 @@
 ZSH_BENCH is its script, HOME a folder with a .zshrc whose prompt shows the current folder or the
 host. Both measure an interactive shell outside of a git repository. Each round measures with both,
 in the other order than the round before; each waits as long as the patience for a quiet machine.
-A row is of the turns in which others used least of the machine, half of them. zsh-bench gives 0
-for a prompt that its `script` read together with its mark for the start; such values, under half
-a millisecond, are left out and counted.
+A row is of the turns in which others used least of the machine, half of them, and ends with the
+median of the rounds' differences. zsh-bench gives 0 for a prompt that its `script` read together
+with its mark for the start; such values, under half a millisecond, are left out and counted.
 """
 
 import argparse
@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for which in (0, 1) if at % 2 else (1, 0):
                 turns[which].append(_turn(measures[which], args.patience))
         for name in LAGS:
-            print(_row(f"{Path(home).name} {name}", name, *map(_quieter, turns)))
+            row = _row(f"{Path(home).name} {name}", name, *map(_quieter, turns))
+            print(f"{row}; rounds {_ratio(name, *turns):+.1f} %")
     return 0
 
 
@@ -79,6 +80,16 @@ def _turn(measure: Callable[[], Lags], patience_s: float) -> Turn:
     lags = measure()
     used = [after - before for before, after in zip(began, _processor_s(), strict=True)]
     return Turn(lags, (used[0] - used[1]) / (time.monotonic() - at))
+
+
+def _ratio(name: str, ours: Sequence[Turn], theirs: Sequence[Turn]) -> float:
+    """Return by how much percent the medians of a round differ, the median over rounds."""
+    rounds = [
+        (median(one.lags[name]), usable)
+        for one, other in zip(ours, theirs, strict=True)
+        if (usable := [ms for ms in other.lags[name] if ms >= LEAST_MS])
+    ]
+    return median(100 * (here / median(there) - 1) for here, there in rounds) if rounds else 0.0
 
 
 def _quieter(turns: list[Turn]) -> list[Turn]:
