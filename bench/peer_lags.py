@@ -110,7 +110,9 @@ def _env(home: str) -> dict[str, str]:
 
 
 def _capture(home: str, starts: int) -> Lags:
-    captured = capture(Plan(starts, segments=False), _env(home), lambda _line: None)
+    # A folder without a repository, as zsh-bench has.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, contextlib.chdir(folder):
+        captured = capture(Plan(starts, segments=False), _env(home), lambda _line: None)
     return {name: [one[name] for one in captured.lags if name in one] for name in LAGS}
 
 

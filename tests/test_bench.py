@@ -5,7 +5,9 @@ import importlib
 import json
 import math
 import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import psutil
 import pytest
 
 from bench import __main__ as program
-from bench import contestants, peer_lags, peers, pictures, plot, report, verdicts
+from bench import contestants, one_start, peer_lags, peers, pictures, plot, report, verdicts
 from bench.stage import QUICK, Stage
 from bench.typing_lag import shown
 from bench.values import Figure, figure_of, quantile, summary
@@ -228,3 +230,17 @@ def test_the_drawings_of_the_pages_are_in_the_documents() -> None:
         assert picture.tag == "{http://www.w3.org/2000/svg}svg"
         assert "prefers-color-scheme:dark" in "".join(picture.itertext())
         assert f"(performance/{name}.svg)" in page
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("script"), reason="no script of util-linux here"
+)
+def test_one_start_is_measured_by_two_rulers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".zshrc").write_text("zmodload zsh/zselect; zselect -t 20; PROMPT='%1~> '\n")
+    assert one_start.main([str(tmp_path), "--starts", "2"]) == 0
+    found = re.search(r"by capture ([0-9.]+), by script ([0-9.]+) ms", capsys.readouterr().out)
+    assert found
+    ours, theirs = map(float, found.groups())
+    assert 200 < ours < theirs + 200 < 10_000
