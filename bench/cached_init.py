@@ -27,7 +27,9 @@ def measure(stage: Stage) -> list[Figure]:
 
 
 def _figure(stage: Stage, name: str, title: str, number: int, goal_ms: float) -> Figure:
-    what = f"{number} times {LINES} functions that a command takes 20 ms to print, in .zshrc"
+    what = f"{LINES} functions that a command takes 20 ms to print, in .zshrc"
+    if number > 1:
+        what += f"; {number} such commands"
     skipped = stage.peers.missing(EVALCACHE)
     figure = Figure(name, title, "ms", what, skipped=skipped)
     ways = _ways(stage, number)

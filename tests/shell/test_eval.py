@@ -1,6 +1,7 @@
 """`zdefer eval` in the shell: what runs, in whose scope, with which status, and what is queued."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -213,13 +214,38 @@ def test_what_the_visit_says(home: Path, peer: Peer, start: Start) -> None:
     )
     shell.prompt()
     first, second = peer.take().jobs
-    name = f"{program} init --x".lower().replace("/", "-").replace(".", "-").replace(" ", "-")
+    name = re.sub("[^a-z0-9-]", "-", f"{program} init --x".lower())
     assert first.id == f"eval-{name[:59]}"
     assert first.call == (program, "init", "--x")
     assert (first.once_per, first.check, first.compile) == ("change", "init", "true")
+    assert first.timeout == "30s"
     assert first.output == f"{home}/.cache/zdeferd/init/{name[:64]}.zsh"
     assert first.watch[0] == program
     assert first.watch[1].startswith("zsh:")
     assert (second.id, second.call) == ("eval-one", ("true",))
     assert second.watch[:1] + second.watch[2:] == ("command:true", "/a", "env:HOME")
     assert second.env == (f"HOME={home}",)
+
+
+def test_a_compiled_file_of_another_zsh_is_not_used(home: Path) -> None:
+    path = cached(home, "print compiled")
+    subprocess.run(["zsh", "-fc", 'zcompile -U -R "$1"', "zsh", path], check=True, timeout=60)
+    compiled = path.with_name("x.zsh.zwc")
+    path.write_text("print text")
+    after = path.stat().st_mtime_ns + 5_000_000_000
+    os.utime(compiled, ns=(after, after))
+    assert zsh(home, "zdefer eval -n x none") == ("compiled\n", "")
+    version = zsh(home, "print -rn $ZSH_VERSION")[0].encode()
+    data = compiled.read_bytes()
+    assert version in data[:64]
+    compiled.write_bytes(data.replace(version, b"4" + version[1:]))
+    os.utime(compiled, ns=(after, after))
+    assert zsh(home, "zdefer eval -n x none") == ("text\n", "")
+
+
+def test_the_version_that_a_shim_goes_by_is_watched(home: Path, peer: Peer, start: Start) -> None:
+    shell = start("zdefer eval -n x true", before="PYENV_VERSION=3.11")
+    shell.prompt()
+    [job] = peer.take().jobs
+    assert "env:PYENV_VERSION" in job.watch
+    assert "PYENV_VERSION=3.11" in job.env
