@@ -13,7 +13,8 @@ _zdeferd[exchange]=1
   builtin emulate -L zsh -o warn_create_global
   local chunk frame
   local -i flags
-  builtin sysread -i $_zdeferd[fd] -t 0 -s 16384 chunk || return 1
+  # 4: nothing is there, as the timer's turn (zdeferd-tick) has read it
+  builtin sysread -i $_zdeferd[fd] -t 0 -s 16384 chunk || return $(( $? != 4 ))
   _zdeferd[input]+=$chunk
   (( (_zdeferd[heard] += $#chunk) <= 16384 )) || return 1  # no daemon of ours says so much
   if [[ $_zdeferd[phase] == greeting ]]; then
@@ -27,9 +28,9 @@ _zdeferd[exchange]=1
     if (( flags & 4 )); then
       .zdeferd-command || return 1
     else
-      [[ $_zdeferd[phase] == answer ]] || return 1
+      [[ $_zdeferd[phase] == (answer|waiting) ]] || return 1
       _zdeferd[answer]+=$frame$'\0'
-      (( $#_zdeferd[answer] <= 1024 )) || return 1
+      (( $#_zdeferd[answer] <= 8192 )) || return 1
       (( flags & 1 )) || .zdeferd-answer || return 1
     fi
   done
@@ -56,13 +57,16 @@ _zdeferd[exchange]=1
   _zdeferd[input]=${_zdeferd[input][start+size+1,-1]}
 }
 
-# READY opens the way for messages. Of the others only ERROR matters: it ends the visit.
+# READY opens the way for messages. Of the others ERROR matters, which ends the visit, and PING to a
+# shell that waits.
 .zdeferd-command() {
   builtin emulate -L zsh -o warn_create_global
   if [[ $_zdeferd[phase] == handshake ]]; then
     [[ $frame == $'\5READY'* ]] || return 1
     _zdeferd[phase]=answer _zdeferd[answer]=
     [[ -z $_zdeferd[prepared] ]] || .zdeferd-send
+  elif [[ $_zdeferd[phase] == waiting && $frame == $'\4PING'* ]]; then
+    .zdeferd-pong
   else
     [[ $frame != $'\5ERROR'* ]]
   fi
@@ -105,6 +109,10 @@ _zdeferd[exchange]=1
   builtin emulate -L zsh -o warn_create_global
   local -a answer=("${(@ps:\0:)_zdeferd[answer]}")
   _zdeferd[answer]=
+  if (( $+_zdeferd_applied )) && [[ $answer[1] == (apply|over) ]]; then
+    .zdeferd-told "${(@)answer}"
+    return 0
+  fi
   (( $#_zdeferd_outbox )) || return 1  # to what?
   case $answer[1] in
     (ok) [[ $answer[2] == seq=$(( _zdeferd[seq] - $#_zdeferd_outbox + 1 )) ]] || return 1 ;;
@@ -117,6 +125,10 @@ _zdeferd[exchange]=1
     return
   fi
   _zdeferd[piece]=0
+  if [[ ${answer[3]-} == (wait|over)=* ]] &&
+    { (( $+_zdeferd_applied )) || builtin source $_zdeferd_root/live/apply.zsh 2>/dev/null }; then
+    .zdeferd-note "${(@)answer[3,-1]}"
+  fi
   shift _zdeferd_outbox
   if (( $#_zdeferd_outbox || ! $#_zdeferd_queue )); then
     .zdeferd-send
@@ -132,8 +144,9 @@ _zdeferd[exchange]=1
   local -a ready
   local -i written=0
   if (( ! $#_zdeferd_outbox )); then
-    .zdeferd-end answered
+    (( $#_zdeferd_awaited )) || .zdeferd-end answered
     .zdeferd-soon .zdeferd-settle
+    (( ! $#_zdeferd_awaited )) || .zdeferd-wait
     return 0
   fi
   local message=$_zdeferd_outbox[1]

@@ -59,7 +59,7 @@ typeset -g _zdeferd_any=$'[^\0]#\0'  # a pattern: one word of a job, and the NUL
     _zdeferd_events=(postprompt) _zdeferd[prompted]=1
   [[ -z ${_zdeferd[idle]-} ]] || { _zdeferd_events+=(idle) && _zdeferd[idle]= }
   (( ! $#_zdeferd_done )) || { _zdeferd_events+=($_zdeferd_done) && _zdeferd_done=() }
-  (( $#_zdeferd_events )) || return 0
+  (( $#_zdeferd_events || $#_zdeferd_awaited )) || return 0
   [[ -n ${_zdeferd[nonce]-} ]] || _zdeferd[nonce]=$$-${(%):-%D{%s.%9.}}
   .zdeferd-surroundings
   .zdeferd-compose 1 $#_zdeferd_queue $_zdeferd_events
@@ -82,7 +82,8 @@ typeset -g _zdeferd_any=$'[^\0]#\0'  # a pattern: one word of a job, and the NUL
 # Queues a message with the jobs from the $1th to the $2th, and the records in $3...
 .zdeferd-compose() {
   local -a _zdeferd_frames=(hello protocol=2 nonce=$_zdeferd[nonce] seq=$(( _zdeferd[seq] + 1 ))
-    version=$_zdeferd_version context "environment=$_zdeferd_environment")
+    version=$_zdeferd_version context "environment=$_zdeferd_environment"
+    apply=$_zdeferd_born${(j::)_zdeferd_awaited/#/$'\0'})
   local -a _zdeferd_jobs=("${(@)_zdeferd_queue[$1,$2]}") _zdeferd_calls _zdeferd_names
   local -a _zdeferd_modules _zdeferd_exported _zdeferd_math
   local -aU _zdeferd_words

@@ -14,7 +14,7 @@
 #
 # None of them waits for anybody else, and a key that is there comes first. A turn that does not
 # finish (Ctrl-C, an error) ends the visit, and what was not answered is sent again at a later
-# prompt, three times at most.
+# prompt, three times at most. Where the daemon is to tell of an output, the visit goes on (live/apply.zsh).
 #
 # All functions are defined, or marked for autoloading, inside the plugin's `emulate -c`,
 # and so carry its options with them ("sticky" emulation, zshbuiltins(1)): zsh switches
@@ -39,6 +39,7 @@ typeset -g _zdeferd_greeting=$'\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL'${(pl:48::\0:):-
 # READY: a command frame of 28 bytes with one property, Socket-Type.
 _zdeferd_greeting+=$'\4\x1c\5READY\x0bSocket-Type\0\0\0\6DEALER'
 builtin autoload -Uz $_zdeferd_root/functions/zdeferd-{absent,doubt,socket}
+typeset -ga _zdeferd_awaited
 _zdeferd[loaded]=1
 
 # Always 0: errexit may be on outside.
@@ -54,6 +55,7 @@ _zdeferd[loaded]=1
   builtin emulate -L zsh -o warn_create_global
   local REPLY socket
   local -i fd
+  [[ -z ${_zdeferd[fd]-} ]] || { .zdeferd-end waiting; _zdeferd_armed=1 }
   .zdeferd-freeze
   if [[ ! -O $HOME ]]; then  # `sudo -s`: this home and its daemon are somebody else's
     _zdeferd[given_up]=1
@@ -175,7 +177,7 @@ _zdeferd[loaded]=1
   (( $+_zdeferd[exchange] )) || builtin source $_zdeferd_root/defer/exchange.zsh 2>/dev/null
 }
 
-# Ends the visit; $1 is `answered` or `unanswered`. What is left waits for a prompt.
+# Ends the visit; $1 is `answered`, `unanswered` or `waiting`. What is left waits for a prompt.
 .zdeferd-end() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   local -i fd=${_zdeferd[fd]:--1}
@@ -185,9 +187,13 @@ _zdeferd[loaded]=1
   fi 2>/dev/null
   .zdeferd-unhook precmd_functions .zdeferd-precmd
   .zdeferd-unhook preexec_functions .zdeferd-preexec
-  _zdeferd[fd]= _zdeferd[phase]= _zdeferd[input]= _zdeferd[answer]= _zdeferd[idle]=
+  local phase=$_zdeferd[phase]
+  [[ $phase == waiting ]] || _zdeferd[idle]=
+  _zdeferd[fd]= _zdeferd[phase]= _zdeferd[input]= _zdeferd[answer]=
   _zdeferd[yielded]=0
-  if [[ $1 == answered ]]; then
+  if [[ $1 != answered && $phase == waiting ]]; then
+    :  # it has its answer
+  elif [[ $1 == answered ]]; then
     _zdeferd[tries]=0
     unset '_zdeferd[given_up]'
   elif (( $+_zdeferd[started] && SECONDS - ${_zdeferd[started]:-0} < 10 )); then
@@ -196,7 +202,8 @@ _zdeferd[loaded]=1
     _zdeferd[given_up]=1
   fi
   _zdeferd_armed=$+_zdeferd[given_up]
-  if (( ! _zdeferd_armed && ($#_zdeferd_outbox || $#_zdeferd_queue || $#_zdeferd_done || ! $+_zdeferd[prompted]) )); then
+  if (( ! _zdeferd_armed && ($#_zdeferd_outbox || $#_zdeferd_queue || $#_zdeferd_done ||
+    $#_zdeferd_awaited || ! $+_zdeferd[prompted]) )); then
     .zdeferd-later
   fi
   (( ! $#_zdeferd_here )) || .zdeferd-here-arm

@@ -53,7 +53,7 @@ typeset -gA _zdeferd_shown
     .zdeferd-here-later
     return 1
   fi
-  if [[ -n ${_zdeferd[fd]-} && $_zdeferd[phase] != starting ]]; then
+  if [[ -n ${_zdeferd[fd]-} && $_zdeferd[phase] != (starting|waiting) ]]; then
     (( SECONDS < ${_zdeferd[patience]:-0} )) || .zdeferd-end unanswered
     return 1
   fi
@@ -101,6 +101,7 @@ typeset -gA _zdeferd_shown
   local -i fd=-1
   local REPLY
   _zdeferd_here[$1]=()
+  [[ $_zdeferd[phase] != waiting ]] || .zdeferd-end waiting  # another visit waits, behind the last command
   _zdeferd_turn=command _zdeferd_words=("${(@)one[5,-1]}")
   [[ $one[4] != c* ]] || _zdeferd_words=(builtin eval "$one[5]")
   _zdeferd_tty=${TTY:-/dev/null} _zdeferd_out=$_zdeferd_tty

@@ -79,11 +79,12 @@ def test_what_was_published_meanwhile_is_told_at_once(home: Path, daemon: Daemon
         assert later.ask(ask(home, "n1", "slow=2", seq=3))[2:] == [b"over=slow"]
 
 
+@pytest.mark.parametrize("step", ["seen", "decided", "committed"])
 def test_a_daemon_that_ends_before_it_has_said_so_says_so_when_asked(
-    home: Path, daemon: Daemon
+    home: Path, daemon: Daemon, step: str
 ) -> None:
     tally = home / "tally"
-    daemon.env["ZDEFERD_CRASH_AT"] = f"daemon.end-committed:1:9:{tally}"
+    daemon.env["ZDEFERD_CRASH_AT"] = f"daemon.end-{step}:1:9:{tally}"
     gate = with_output(daemon)
     with peers(daemon, 1) as (shell,):
         assert shell.ask(ask(home, "n1"))[2:] == [b"wait=slow:1"]

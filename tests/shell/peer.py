@@ -22,13 +22,14 @@ Frames = list[bytes]
 class Peer:
     """A bound ROUTER. `take` waits for one visit's message and answers it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, heartbeat_ms: int = 0) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = path
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.setsockopt(zmq.LINGER, 0)
         self._router.setsockopt(zmq.BACKLOG, 4096)
+        self._router.setsockopt(zmq.HEARTBEAT_IVL, heartbeat_ms)
         self._router.bind(f"ipc://{path}")
 
     def __enter__(self) -> Self:

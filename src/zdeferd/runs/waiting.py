@@ -33,7 +33,8 @@ def expected(ledger: Ledger, report: Report, facts: Facts) -> list[Expected]:
     if report.asked is None:
         return []
     jobs = list(_asked_for(ledger, report, report.asked, facts))[:MOST_OUTPUTS]
-    found = [_expected(ledger, job, report, report.asked, facts) for job in jobs]
+    live = ledger.live_runs() if jobs else []
+    found = [_expected(ledger, job, live, report, report.asked, facts) for job in jobs]
     return [one for one in found if one.published or one.waits]
 
 
@@ -47,11 +48,13 @@ def _asked_for(ledger: Ledger, report: Report, asked: Asked, facts: Facts) -> It
             yield job
 
 
-def _expected(ledger: Ledger, job: Job, report: Report, asked: Asked, facts: Facts) -> Expected:
+def _expected(
+    ledger: Ledger, job: Job, live: Iterable[Run], report: Report, asked: Asked, facts: Facts
+) -> Expected:
     last, ended_at = ledger.last_published(job.id)
     since = asked.runs.get(job.id)
     counts = ended_at >= asked.since if since is None else last >= since
-    is_live = any(run.job == job.id and run.id > last for run in ledger.live_runs())
+    is_live = any(run.job == job.id and run.id > last for run in live)
     return Expected(
         job=job.id,
         path=expanded(job.output, {**report.env, **job.env}),

@@ -1,0 +1,75 @@
+"""The shells that wait, without a daemon: what each is told at the end of a run."""
+
+from zdeferd.model import Expected, Run, Sink, Trigger
+from zdeferd.runs.live import LiveRuns
+from zdeferd.runs.waiting import MOST_SHELLS, Caller, Waiting
+
+Said = list[list[bytes]]
+
+
+def run(number: int, job: str = "a") -> Run:
+    return Run(
+        id=number,
+        job=job,
+        key=f"run:{number}",
+        trigger=Trigger.POSTPROMPT,
+        batch=None,
+        sink=Sink(log="/log"),
+        claimed_at=0.0,
+    )
+
+
+def live(*runs: Run) -> LiveRuns:
+    made = LiveRuns()
+    made.add(runs, [])
+    return made
+
+
+def hold(waiting: Waiting, nonce: str, since: int = 1, job: str = "a", published: int = 0) -> Said:
+    said: Said = []
+    caller = Caller(lambda _: None, tell=said.append)
+    waiting.take(nonce, caller, [Expected(job, "/made\udcff", since, published)])
+    return said
+
+
+def apply(number: int) -> list[bytes]:
+    return [b"apply", b"id=a", b"run=%d" % number, b"path=/made\xff"]
+
+
+OVER = [b"over", b"id=a"]
+
+
+def test_a_shell_waits_on_while_another_run_of_the_job_is_left() -> None:
+    waiting, other = Waiting(), run(9, "b")
+    said = hold(waiting, "n1", published=1)
+    assert said == [apply(1)]
+    waiting.ended(run(2), False, live(run(3), other))
+    waiting.ended(other, True, live(run(3)))
+    assert said == [apply(1)]
+    waiting.ended(run(3), True, live(run(4)))
+    waiting.ended(run(4), True, live())
+    waiting.ended(run(5), True, live())
+    assert said == [apply(1), apply(3), apply(4), OVER]
+
+
+def test_a_run_before_the_one_it_waits_for_does_not_count() -> None:
+    waiting = Waiting()
+    said = hold(waiting, "n1", since=5)
+    waiting.ended(run(4), True, live(run(5)))
+    assert said == []
+    waiting.ended(run(5), False, live())
+    assert said == [OVER]
+
+
+def test_the_last_visit_of_a_shell_counts() -> None:
+    waiting = Waiting()
+    before, after = hold(waiting, "n1"), hold(waiting, "n1")
+    waiting.ended(run(1), True, live())
+    assert (before, after) == ([], [apply(1), OVER])
+
+
+def test_of_too_many_shells_the_oldest_is_not_held() -> None:
+    waiting = Waiting()
+    said = [hold(waiting, f"n{number}") for number in range(MOST_SHELLS + 1)]
+    waiting.ended(run(1), True, live())
+    assert [len(words) for words in said] == [0] + [2] * MOST_SHELLS
