@@ -190,6 +190,12 @@ class Run(Struct, frozen=True, kw_only=True):
     """The most process starts it may have."""
     shell: str = ""
     """The nonce of the shell it was claimed for; empty for `zdeferctl run`."""
+    retry: int = 0
+    """So many failed runs of its claim came before it."""
+    retry_at: float = 0.0
+    """It does not start before; 0: at its turn."""
+    retry_of: int | None = None
+    """The run whose work it repeats."""
 
 
 class Cost(Struct, frozen=True, kw_only=True):

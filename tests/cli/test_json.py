@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from support.daemon import Daemon
 from support.documented import DOCS, documented, keys
 from support.user import NOW, User, call, claim, daemon_script, end, job
 
@@ -11,7 +12,7 @@ from zdeferd.cli import VERBS
 from zdeferd.cli.call import JSON_SCHEMA_VERSION
 from zdeferd.view.why import WhyCode
 
-PAGES = ("cli-json.md", "cli-json-setup.md")
+PAGES = ("cli-json.md", "cli-json-steering.md", "cli-json-setup.md")
 DATA = Path(__file__).parents[1] / "data"
 ALWAYS = {"schema_version", "verb"}
 RUNS = {"status": "live_runs[]", "runs": "runs[]", "show": "run", "jobs": "jobs[].last_run"}
@@ -79,6 +80,19 @@ def test_keys_are_documented(words: tuple[str, ...]) -> None:
     assert {key.split(".")[0].removesuffix("[]") for key in expected} == set(answer)
 
 
+AS = {"disable": "enable", "resume": "pause"}
+"""Verbs whose document is that of another."""
+STEERING = ("disable", "build"), ("enable", "build"), ("pause",), ("resume", "idle")
+
+
+def test_keys_of_the_verbs_that_steer_are_documented(user: User, daemon: Daemon) -> None:
+    user.job_file('[build]\nrun = "true"\n')
+    daemon.start()
+    for words in (*STEERING, ("forget", "build", "--yes")):
+        found = set(keys(call(*words, "--json").document, {})) - ALWAYS
+        assert found == section(f"`{AS.get(words[0], words[0])}`"), words
+
+
 def test_a_run_is_documented(user: User) -> None:
     ledger = user.ledger()
     end(ledger, claim(ledger, "build"))
@@ -87,9 +101,13 @@ def test_a_run_is_documented(user: User) -> None:
 
 
 def test_every_verb_has_its_section_in_order() -> None:
-    text = "".join((DOCS / page).read_text() for page in PAGES)
-    headings = re.findall(r"^## `(\w+)`$", text, re.MULTILINE)
-    assert headings == list(VERBS)
+    place = list(VERBS).index
+    found = []
+    for page in PAGES:
+        headings = re.findall(r"^## `(\w+)`$", (DOCS / page).read_text(), re.MULTILINE)
+        assert headings == sorted(headings, key=place), page
+        found += headings
+    assert sorted(found, key=place) == list(VERBS)
 
 
 def test_the_schema_version_and_the_codes_are_documented() -> None:

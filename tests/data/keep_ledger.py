@@ -25,6 +25,7 @@ from zdeferd.crashpoints import VARIABLE  # noqa: E402
 from zdeferd.judging import judge  # noqa: E402
 from zdeferd.ledger.database import SCHEMA_VERSION  # noqa: E402
 from zdeferd.machine.boot import boot_id  # noqa: E402
+from zdeferd.model import Trigger  # noqa: E402
 from zdeferd.processes import tree  # noqa: E402
 from zdeferd.rules import verdicts  # noqa: E402
 from zdeferd.wire import control  # noqa: E402
@@ -104,6 +105,9 @@ class History:
         self.say(visit("n2", 1, idle, budget, event=b"idle", on="idle"))
         self.daemon.wait_for("SELECT count(*) FROM runs WHERE outcome = 'missed'", 1)
         self.ask(control.RunJob(job="daily"))
+        self.ask(control.Switch(job="daily", enabled=False))
+        self.ask(control.Pause(lanes=[Trigger.IDLE]))
+        self.ask(control.Resume(lanes=[Trigger.IDLE]))
         self.say(visit("n3", 1, {"daily": "true", "waits": "true"}, env(), event=b"", on="idle"))
         self.daemon.wait_for("SELECT count(*) FROM runs WHERE state != 'ended'", 0)
         self.daemon.wait_for("SELECT count(*) FROM lines", 0)

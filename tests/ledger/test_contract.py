@@ -216,10 +216,58 @@ def test_a_run_through_its_life(ledger: Ledger) -> None:
     assert ledger.work(one.id) == WORK
     assert ledger.ended_run(one.id) is None
     ledger.dispatch(one.id, "boot", 3.0)
-    ledger.end_run(one.id, State.DISPATCHED, ending(Outcome.FAILED))
-    assert ledger.ended_run(one.id) == ("failed", 1)
+    ledger.end_run(one.id, State.DISPATCHED, ending(Outcome.SUCCEEDED))
+    assert ledger.ended_run(one.id) == ("succeeded", 0)
     with pytest.raises(LedgerError):
         ledger.work(one.id)
+
+
+def failed(ledger: Ledger, **fields: Any) -> Run:
+    """A run that has failed."""
+    one = claimed(ledger, **fields)
+    ledger.dispatch(one.id, "boot", 2.0)
+    ledger.end_run(one.id, State.DISPATCHED, ending(Outcome.FAILED))
+    return one
+
+
+def test_of_each_job_the_latest_run_that_did_not_succeed_can_be_repeated(ledger: Ledger) -> None:
+    first, other = failed(ledger, key="boot:1"), failed(ledger, job="b")
+    assert ledger.repeatable(first.id) == (first.trigger, first.after, first.attempts, WORK)
+    second = failed(ledger, key="boot:2")
+    live = claimed(ledger, key="boot:3")
+    here = failed(ledger, job="c", key="here:n:1:1")
+    found = {run.id for run in (first, other, second, live, here) if ledger.repeatable(run.id)}
+    assert found == {other.id, second.id}
+    assert ledger.work(live.id) == WORK, "what is to run is kept"
+
+
+def test_what_is_switched_off_stays_so_until_it_is_switched_on(ledger: Ledger) -> None:
+    assert (ledger.disable("a", 1.0), ledger.disable("a", 2.0)) == (True, False)
+    assert ledger.disabled() == {"a"}
+    assert (ledger.enable("a"), ledger.enable("a")) == (True, False)
+    assert ledger.disabled() == set()
+    assert (ledger.pause(Trigger.IDLE, 1.0), ledger.pause(Trigger.IDLE, 2.0)) == (True, False)
+    assert ledger.paused() == {Trigger.IDLE}
+    assert (ledger.resume(Trigger.IDLE), ledger.resume(Trigger.IDLE)) == (True, False)
+    assert ledger.paused() == set()
+    assert ledger.pause(Trigger.IDLE, 3.0), "and off again"
+
+
+def test_a_job_that_is_forgotten_leaves_nothing_of_its_own(ledger: Ledger) -> None:
+    gone, kept = failed(ledger), failed(ledger, job="b")
+    ledger.save_fingerprint("a", "f", 3)
+    ledger.declare_job(JOB, "n", 1.0)
+    ledger.register("n", Trigger.IDLE, JOB)
+    assert ledger.runs_of("a") == ([], [gone.id])
+    ledger.forget("a")
+    assert ledger.runs_of("a") == ([], [])
+    assert ledger.runs_of("b") == ([], [kept.id])
+    assert not ledger.is_claimed("a", "ever")
+    assert ledger.is_claimed("b", "ever")
+    assert ledger.fingerprint("a") == ("", 0)
+    assert ledger.declared_job("a") is None
+    assert ledger.registrations(Trigger.IDLE) == []
+    assert _or_error(ledger.work, gone.id) is not WORK
 
 
 Made = Callable[[Ledger, int], None]

@@ -61,6 +61,16 @@ def test_a_run_asked_for_by_hand_does_not_wait_in_the_idle_lane() -> None:
     assert started(picture([by_hand], [idle(1)], [batch(9)])) == [5]
 
 
+def test_a_paused_lane_starts_nothing_and_holds_up_no_other() -> None:
+    waiting = [idle(1), run(5)]
+    both = picture(waiting, batches=[batch(9)], paused={Trigger.IDLE})
+    assert started(both) == [5]
+    assert started(replace(both, paused={Trigger.POSTPROMPT})) == [1]
+    assert decide(replace(both, paused=set(Trigger)), NOW).wake_at is None
+    spent = batch(9, sink=Sink(log="/log", idle_budget_ms=1), spent_ms=2)
+    assert decide(picture([idle(1)], batches=[spent], paused={Trigger.IDLE}), NOW).miss == ()
+
+
 def test_after_waits_for_earlier_runs_and_for_its_own_batch() -> None:
     later_in_batch = [run(1, after=("folder",)), run(2, "folder")]
     assert started(picture(later_in_batch)) == [2]

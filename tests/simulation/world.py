@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from random import Random
 
 from zdeferd.model import Job
+from zdeferd.runs.asked import RunAsked
 from zdeferd.wire import messages
 
 from .disk import FILE, FOLDER, Node
@@ -149,7 +150,7 @@ class World(Machine):
     def run_by_hand(self, job: str) -> None:
         if self.daemon is not None and self.daemon not in self.active:
             self.note("zdeferctl", f"run {job}")
-            self.daemon.dispatcher.claim_by_hand(job, {"HOME": "/home"})
+            self.daemon.dispatcher.ask(RunAsked, job, {"HOME": "/home"})
 
     def cancel(self, index: int) -> None:
         live = self.ledger.live_runs()

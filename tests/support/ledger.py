@@ -9,7 +9,7 @@ the same random statements to both.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, NamedTuple, cast
 
 from msgspec.structs import replace
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from zdeferd.errors import LedgerError, WrongTransition
 from zdeferd.ledger.lines import Line
 from zdeferd.ledger.packing import Shell
+from zdeferd.ledger.standing import Repeatable, RunsOf
 from zdeferd.ledger.store import Ledger, Registration
 from zdeferd.machine.processes import may_live
 from zdeferd.model import Batch, BatchTotals, Ending, Job, Outcome, Run, Sink, State, Trigger, Work
@@ -73,6 +74,8 @@ class Tables(NamedTuple):
     runs: dict[int, RunRow]
     payloads: dict[int, Work]
     lines: dict[int, LineRow]
+    disabled: dict[str, float]
+    lanes: dict[Trigger, float | None]
     last: dict[str, int]
     """The highest id that was ever given, by table."""
 
@@ -89,7 +92,9 @@ class MemoryLedger:
     """The store, without a file."""
 
     def __init__(self) -> None:
-        self.tables = Tables({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {"runs": 0, "lines": 0})
+        self.tables = Tables(
+            {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {"runs": 0, "lines": 0}
+        )
         self._in_transaction = False
 
     @contextmanager
@@ -270,7 +275,12 @@ class MemoryLedger:
     def end_run(self, run: int, before: State, ending: Ending) -> None:
         self._change(run, lifecycle.end(before, ending.outcome))
         self.tables.runs[run] = self.tables.runs[run]._replace(ending=ending)
-        self.tables.payloads.pop(run, None)
+        if ending.outcome is Outcome.SUCCEEDED:
+            self.tables.payloads.pop(run, None)
+            return
+        for other in self.runs_of(self.tables.runs[run].run.job).ended:
+            if other != run:
+                self.tables.payloads.pop(other, None)
 
     def _change(self, run: int, to: lifecycle.Change, **fields: Any) -> None:
         row = self.tables.runs.get(run)
@@ -291,6 +301,55 @@ class MemoryLedger:
         row = self.tables.runs.get(run)
         ending = row.ending if row else None
         return (ending.outcome, ending.rc) if ending else None
+
+    # what a user decides
+
+    def disable(self, job: str, now: float) -> bool:
+        return self.tables.disabled.setdefault(job, now) == now
+
+    def enable(self, job: str) -> bool:
+        return self.tables.disabled.pop(job, None) is not None
+
+    def disabled(self) -> frozenset[str]:
+        return frozenset(self.tables.disabled)
+
+    def pause(self, lane: Trigger, now: float) -> bool:
+        if self.tables.lanes.get(lane) is not None:
+            return False
+        self.tables.lanes[lane] = now
+        return True
+
+    def resume(self, lane: Trigger) -> bool:
+        if self.tables.lanes.get(lane) is None:
+            return False
+        self.tables.lanes[lane] = None
+        return True
+
+    def paused(self) -> frozenset[Trigger]:
+        return frozenset(lane for lane, at in self.tables.lanes.items() if at is not None)
+
+    def repeatable(self, run: int) -> Repeatable | None:
+        row, work = self.tables.runs.get(run), self.tables.payloads.get(run)
+        if row is None or work is None or row.ending is None or row.run.key.startswith("here:"):
+            return None
+        return Repeatable(row.run.trigger, row.run.after, row.run.attempts, work)
+
+    def runs_of(self, job: str) -> RunsOf:
+        rows = sorted(row.run.id for row in self.tables.runs.values() if row.run.job == job)
+        ended = [run for run in rows if self.tables.runs[run].ending is not None]
+        return RunsOf([run for run in rows if run not in ended], ended)
+
+    def forget(self, job: str) -> None:
+        for run in chain(*self.runs_of(job)):
+            del self.tables.runs[run]
+            self.tables.payloads.pop(run, None)
+        for claim in [claim for claim in self.tables.claims if claim[0] == job]:
+            del self.tables.claims[claim]
+        for table in (self.tables.fingerprints, self.tables.inputs, self.tables.jobs):
+            table.pop(job, None)
+        for number, (registration, _) in list(self.tables.registrations.items()):
+            if registration.job.id == job:
+                del self.tables.registrations[number]
 
     # telemetry lines
 
@@ -336,6 +395,7 @@ class MemoryLedger:
         runs = [run for run, row in rows if row.ending and row.ending.ended_at < before][:500]
         for run in runs:
             del tables.runs[run]
+            tables.payloads.pop(run, None)
         self._prune_shells(before, boot)
         self.prune_claims(before, boot)
         in_use = {row.run.batch for row in tables.runs.values()}

@@ -6,7 +6,9 @@ import pytest
 from support.user import SINK, job
 
 from zdeferd.model import Batch, Code, Job, Run, Scope, Trigger
-from zdeferd.view.why import Live, Past, WhyCode, WhyFacts, ordinal, why
+from zdeferd.view.render import ordinal
+from zdeferd.view.runs import Past
+from zdeferd.view.why import Live, WhyCode, WhyFacts, why
 
 NOW = 1_700_000_000.0
 PAST = Past(run=7, at=NOW - 60, outcome="succeeded", rc=0)
@@ -47,6 +49,22 @@ TABLE: list[tuple[dict[str, Any], WhyCode, str]] = [
         {"live": live(ahead=runs("a", "b", "c", "d", "e"))},
         WhyCode.WAITS_FOR_TURN,
         "behind a (run 1), b (run 2), c (run 3) and 2 more",
+    ),
+    (
+        {"live": live(paused=True, lane=Trigger.IDLE)},
+        WhyCode.PAUSED,
+        "waits in the idle lane, which is paused; go on with `zdeferctl resume idle`.",
+    ),
+    (
+        {"live": live(retry=2, retry_at=NOW + 90)},
+        WhyCode.WAITS_TO_RETRY,
+        "failed 2 times and is tried again at ",
+    ),
+    ({"live": live(retry=2, retry_at=NOW)}, WhyCode.NEXT, "is next"),
+    (
+        {"job": a_job(), "disabled_at": NOW - 60, "spent": PAST},
+        WhyCode.DISABLED,
+        "`zdeferctl enable build` lets events claim it.",
     ),
     (
         {"live": live(waits_for=runs("folder")[0])},

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zdeferd.errors import WireError
+from zdeferd.model import Trigger
 from zdeferd.wire import control
 
 
@@ -15,6 +16,11 @@ from zdeferd.wire import control
         control.RunJob(job="x", env={"A": "b"}),
         control.CancelRun(run=3),
         control.AwaitRun(run=4),
+        control.Switch(job="x", enabled=False),
+        control.Pause(lanes=[Trigger.IDLE]),
+        control.Resume(lanes=[Trigger.IDLE, Trigger.POSTPROMPT]),
+        control.RetryRun(run=5),
+        control.Forget(job="x", force=True),
         control.Reload(),
         control.Stop(),
     ],

@@ -19,8 +19,8 @@ from ..ledger.reading import reading
 from ..view.facts import gather
 from ..view.jobs import declared
 from ..view.render import Style, ago, count, duration, octets, printable, table, wrapped
+from ..view.runs import ended
 from ..view.where import find_paths
-from ..view.why import ended
 from ..wire import control
 from ..wire.client import Client
 from .codes import DONE, NO

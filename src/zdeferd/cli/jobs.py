@@ -40,6 +40,7 @@ def perform(call: Call) -> int:
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
         found, loaded = declared(view, paths)
+        disabled = view.disabled()
         last = {row["job"]: row for row in as_found(view.last_runs().values(), paths)}
     if call.args.ids:
         for item in found.values():
@@ -50,7 +51,10 @@ def perform(call: Call) -> int:
         if not found:
             folder = home_short(paths.jobs_dir, paths.home)
             return f"no jobs yet; put a file into {folder} or see `zdefer help`"
-        rows = [_cells(item, last.get(item.id), call.now, style) for item in found.values()]
+        rows = [
+            _cells(item, last.get(item.id), item.id in disabled, call.now, style)
+            for item in found.values()
+        ]
         notes = [home_short(note, paths.home) for note in _refusals(found.values())]
         if loaded.problems:
             notes.append(f"{tally(loaded.problems, paths)}; zdeferctl check")
@@ -58,7 +62,10 @@ def perform(call: Call) -> int:
         marked = [wrapped(f"{mark} {printable(note)}", call.columns, 2) for note in notes]
         return "\n".join([_table(rows, call.columns, style), *([""] if marked else []), *marked])
 
-    documents = [_document(item, last.get(item.id)) for item in found.values()]
+    documents = [
+        _document(item, last.get(item.id)) | {"enabled": item.id not in disabled}
+        for item in found.values()
+    ]
     return call.answer({"jobs": documents, "problems": [str(p) for p in loaded.problems]}, text)
 
 
@@ -76,16 +83,22 @@ def _document(item: Declared, last: RunRow | None) -> dict[str, object]:
     }
 
 
-def _cells(item: Declared, last: RunRow | None, now: float, style: Style) -> list[str]:
+def _cells(item: Declared, last: RunRow | None, off: bool, now: float, style: Style) -> list[str]:
     job = item.job
     return [
         style.bold(printable(item.id)),
-        ", ".join(job.on) if job else style.paint("refused", "red"),
+        _on(item, off, style),
         str(job.once_per) if job else "",
         printable(os.path.basename(item.source).removesuffix(".toml")),
         last_words(last, now, style),
         printable(job.description) if job else "",
     ]
+
+
+def _on(item: Declared, off: bool, style: Style) -> str:
+    if item.job is None:
+        return style.paint("refused", "red")
+    return style.paint("disabled", "yellow") if off else ", ".join(item.job.on)
 
 
 def _table(rows: list[list[str]], columns: int | None, style: Style) -> str:

@@ -44,19 +44,24 @@ def perform(call: Call) -> int:
     with Client(paths.socket) as client:
         claimed = _claim(client, call, paths)
         assert isinstance(claimed, control.RunClaimed)
-        run = claimed.run
-        if claimed.ledger:  # the daemon's state folder need not be the one of this shell
-            paths = paths._replace(ledger=os.fsdecode(claimed.ledger))
-        if call.args.no_wait:
-            document = {"run": {"run": run, "job": call.args.job}}
-            return call.answer(document, lambda _: f"run {run} of {call.args.job} is queued")
-        try:
-            client.ask(control.AwaitRun(run=run), None, _progress(call, paths, run))
-        except (NoDaemon, RequestRefused):  # it died, or it is leaving
-            raise NoDaemon(f"the daemon has gone: run {run} goes on", _later(run)) from None
-        except KeyboardInterrupt:
-            call.failed(f"no longer waiting: run {run} goes on; {_later(run)}", INTERRUPTED)
-            return INTERRUPTED
+        return follow(call, client, claimed, call.args.job)
+
+
+def follow(call: Call, client: Client, claimed: control.RunClaimed, job: str) -> int:
+    """Wait for the end of a claimed run, unless --no-wait, and print it; -> the exit code."""
+    paths, run = find_paths(call.env), claimed.run
+    if claimed.ledger:  # the daemon's state folder need not be the one of this shell
+        paths = paths._replace(ledger=os.fsdecode(claimed.ledger))
+    if call.args.no_wait:
+        document = {"run": {"run": run, "job": job}}
+        return call.answer(document, lambda _: f"run {run} of {job} is queued")
+    try:
+        client.ask(control.AwaitRun(run=run), None, _progress(call, paths, run))
+    except (NoDaemon, RequestRefused):  # it died, or it is leaving
+        raise NoDaemon(f"the daemon has gone: run {run} goes on", _later(run)) from None
+    except KeyboardInterrupt:
+        call.failed(f"no longer waiting: run {run} goes on; {_later(run)}", INTERRUPTED)
+        return INTERRUPTED
     return tell(call, paths, run)
 
 

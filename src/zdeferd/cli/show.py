@@ -100,15 +100,25 @@ def _pairs(row: RunRow, now: float, style: Style) -> list[tuple[str, str]]:
         ("job", style.bold(row["job"])),
         ("state", style.state(word(row)) + rc),
         ("scope key", row["key"]),
-        ("trigger", row["trigger"] if row["batch"] is not None else "zdeferctl run"),
+        ("trigger", row["trigger"] if row["batch"] or row["retry"] else "zdeferctl run"),
         ("shell", row["shell"]),
         ("after", row["after"]),
+        ("retry", _retry(row, now)),
         ("refused", printable(row["refusal"] or "")),
         ("attempt", f"{row['attempt']} of {row['attempts']}" if row["attempts"] > 1 else ""),
         ("queued", clock(row["claimed_at"], now)),
         ("started", clock(row["started_at"] or row["dispatched_at"], now)),
         ("ended", clock(row["ended_at"], now)),
     ]
+
+
+def _retry(row: RunRow, now: float) -> str:
+    """Return which retry it is, of which run, and when it starts; empty: it is none."""
+    if row["retry_of"] is None:
+        return ""
+    number = f"number {row['retry']}, " if row["retry"] else ""
+    waits = row["state"] == "claimed" and row["retry_at"] > now
+    return f"{number}of run {row['retry_of']}" + f", at {clock(row['retry_at'], now)}" * waits
 
 
 def _cost(row: RunRow, now: float) -> list[tuple[str, str]]:

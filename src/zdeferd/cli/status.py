@@ -15,7 +15,7 @@ from ..ledger.reading import View, reading
 from ..machine.lock import daemon_pid, daemon_version
 from ..view.health import DAY_S, Trouble, troubles
 from ..view.live import as_found, cost_document, live_cost
-from ..view.render import Style, ago, count, fields, home_short, printable, wrapped
+from ..view.render import Style, ago, clock, count, fields, home_short, printable, wrapped
 from ..view.runs import document as run_document
 from ..view.runs import runs_table, word
 from ..view.where import find_paths
@@ -49,6 +49,10 @@ class Status(NamedTuple):
     failed: list[RunRow]
     """Runs of the last 24 hours that failed, of declared jobs that have not succeeded since."""
     shells: ShellsRow
+    paused: dict[str, float]
+    """Lanes in which nothing starts, each with the instant since when."""
+    disabled: dict[str, float]
+    """Jobs that no event claims, likewise."""
     troubles: list[Trouble]
 
 
@@ -76,6 +80,8 @@ def _look(paths: Paths, view: View, call: Call) -> Status:
         outcomes=view.outcomes(now - DAY_S),
         failed=_still_declared(view.failed_runs(now - DAY_S), paths, view),
         shells=view.shells(),
+        paused=view.paused(),
+        disabled=view.disabled(),
         troubles=troubles(paths, view, now) + insecure_troubles(dumps_of(call.env)),
     )
 
@@ -109,6 +115,8 @@ def _document(status: Status, paths: Paths) -> Document:
         "shells": status.shells["shells"],
         "last_visit_at_s": status.shells["seen_at"],
         "last_prompt_at_s": status.shells["prompted_at"],
+        "paused": status.paused,
+        "disabled": status.disabled,
         "problems": [str(trouble) for trouble in status.troubles],
     }
 
@@ -124,6 +132,8 @@ def _text(status: Status, paths: Paths, call: Call, style: Style) -> str:
     pairs = [
         ("daemon", _daemon(status, style)),
         ("now", _tally([word(row) for row in status.live])),
+        ("paused", _paused(status.paused, call.now)),
+        ("disabled", _names(list(status.disabled))),
         ("24 hours", _outcomes(status.outcomes, style)),
         ("shells", _shells(status.shells, call.now)),
         ("socket", short(paths.socket)),
@@ -146,6 +156,17 @@ def _daemon(status: Status, style: Style) -> str:
     says = f"pid {status.pid}" if status.pid else "starting"
     version = f", version {status.daemon_version}" if status.daemon_version else ""
     return f"{style.paint('running', 'green')}, {says}{version}"
+
+
+def _paused(lanes: dict[str, float], now: float) -> str:
+    """Return the lanes in which nothing starts; empty: there is none."""
+    shown = ", ".join(f"{lane} lane since {clock(at, now)}" for lane, at in lanes.items())
+    return f"{shown}; zdeferctl resume" if lanes else ""
+
+
+def _names(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _failed(runs: list[RunRow]) -> list[str]:

@@ -9,6 +9,8 @@ from .. import __version__
 from ..errors import RequestRefused
 from ..jobs import environment
 from ..jobs.files import Configuration
+from ..model import Trigger
+from ..runs.asked import ForgetAsked, PauseAsked, RetryAsked, RunAsked, SwitchAsked
 from ..runs.dispatcher import Dispatcher
 from ..telemetry.journal import Journal
 from ..wire import control, messages
@@ -36,6 +38,11 @@ class Requests:
             control.RunJob: self._run,
             control.CancelRun: self._cancel,
             control.AwaitRun: self._await,
+            control.Switch: self._switch,
+            control.Pause: self._pause,
+            control.Resume: self._resume,
+            control.RetryRun: self._retry,
+            control.Forget: self._forget,
             control.Reload: self._reload,
             control.Stop: self._stop,
         }
@@ -61,9 +68,9 @@ class Requests:
         if problem := self._configuration.refusal(request.job):
             raise RequestRefused(f"job is refused: {request.job}: {problem}", "mend it first")
         # The claim is made whether or not the caller waits for the reply.
-        claimed = await asyncio.shield(self._dispatcher.claim_by_hand(request.job, env))
+        claimed = await asyncio.shield(self._dispatcher.ask(RunAsked, request.job, env))
         if claimed is None:
-            raise RequestRefused(f"no such job: {request.job}", "`zdeferctl jobs` lists them")
+            raise _no_such_job(request.job)
         return control.RunClaimed(run=claimed.id, ledger=self._ledger)
 
     async def _cancel(self, request: control.CancelRun) -> control.Done:
@@ -84,6 +91,57 @@ class Requests:
             raise RequestRefused(f"no such run: {request.run}", "`zdeferctl runs` lists them")
         return control.Done(outcome=row[0], rc=row[1])
 
+    async def _switch(self, request: control.Switch) -> control.Changed:
+        self._dispatcher.reload(only_if_changed=True)
+        asked = self._dispatcher.ask(SwitchAsked, request.job, request.enabled)
+        if (changed := await asyncio.shield(asked)) is None:
+            raise _no_such_job(request.job)
+        return control.Changed(names=[request.job] if changed else [])
+
+    async def _pause(self, request: control.Pause) -> control.Changed:
+        return await self._lanes(request.lanes, paused=True)
+
+    async def _resume(self, request: control.Resume) -> control.Changed:
+        return await self._lanes(request.lanes, paused=False)
+
+    async def _lanes(self, lanes: list[Trigger], paused: bool) -> control.Changed:
+        asked = self._dispatcher.ask(PauseAsked, tuple(lanes), paused)
+        return control.Changed(names=[lane.value for lane in await asyncio.shield(asked)])
+
+    async def _retry(self, request: control.RetryRun) -> control.RunClaimed:
+        claimed = await asyncio.shield(self._dispatcher.ask(RetryAsked, request.run))
+        if claimed is None:
+            live = self._dispatcher.endings.when_ended(request.run) is not None
+            why = "it has not ended" if live else "its work is not kept"
+            raise RequestRefused(
+                f"cannot retry run {request.run}: {why}",
+                "of each job the latest run that did not succeed can be retried;"
+                " `zdeferctl run JOB` runs a job as it is declared now",
+            )
+        return control.RunClaimed(run=claimed.id, ledger=self._ledger)
+
+    async def _forget(self, request: control.Forget) -> control.Forgotten:
+        if request.force:
+            await self._dispatcher.endings.cancel_all(request.job)
+        removed: frozenset[int] = frozenset()
+        while True:
+            found = await asyncio.shield(self._dispatcher.ask(ForgetAsked, request.job, removed))
+            if found.live:
+                runs = ", ".join(map(str, found.live))
+                raise RequestRefused(
+                    f"{request.job} has runs that have not ended: {runs}",
+                    "`--force` cancels them first",
+                )
+            if removed.issuperset(found.ended):
+                return control.Forgotten(runs=len(found.ended))
+            try:
+                await self._dispatcher.endings.remove(found.ended)
+            except OSError as error:
+                raise RequestRefused(
+                    f"cannot remove a run's files: {error.filename}: {error.strerror}"
+                ) from None
+            removed = frozenset(found.ended)
+
     async def _reload(self, _: control.Reload) -> control.Reloaded:
         self._dispatcher.reload()
         loaded = self._configuration
@@ -94,3 +152,7 @@ class Requests:
     async def _stop(self, _: control.Stop) -> control.Done:
         self._dispatcher.stop()
         return control.Done()
+
+
+def _no_such_job(job: str) -> RequestRefused:
+    return RequestRefused(f"no such job: {job}", "`zdeferctl jobs` lists them")

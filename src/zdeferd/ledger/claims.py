@@ -64,6 +64,26 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
     return run
 
 
+def claim_again(ledger: Ledger, run: int, facts: Facts) -> Run | None:
+    """Claim a run that repeats the work of `run`, as `claim_by_hand`; None: that is not kept."""
+    found = ledger.repeatable(run)
+    if found is None:
+        return None
+    again = Run(
+        id=ledger.next_run(),
+        job=found.work.job.id,
+        key=request_key(uuid.uuid4().hex),
+        trigger=found.trigger,
+        batch=None,
+        sink=projection.sink(found.work.env, facts.default_log),
+        claimed_at=facts.now,
+        after=found.after,
+        attempts=found.attempts,
+        retry_of=run,
+    )
+    return again if take(ledger, again, found.work) else None
+
+
 def _declare(ledger: Ledger, report: Report, facts: Facts, claimed: Claimed) -> list[Job]:
     """Record what the visit declares; return the jobs that its own postprompt makes due.
 
@@ -106,6 +126,8 @@ def _postprompt(
     jobs = [job for job in facts.jobs.values() if first and Trigger.POSTPROMPT in job.on]
     jobs += [registration.job for registration in registered]
     jobs += declared
+    disabled = ledger.disabled()
+    jobs = [job for job in jobs if job.id not in disabled]
     batch = ledger.new_batch(Trigger.POSTPROMPT, shell.nonce, shell.sink, facts.now)
     for job in jobs:
         claimed.runs += claim(ledger, job, shell, due(ledger, job, shell, facts), batch, facts)
@@ -134,6 +156,8 @@ def take_late(ledger: Ledger, nonce: str, facts: Facts) -> Claimed:
     late = [one for one in _registered(ledger, shell, facts) if one.job.once_per is Scope.CHANGE]
     jobs = [job for job in watching.values() if Trigger.POSTPROMPT in job.on]
     jobs += [registration.job for registration in late]
+    disabled = ledger.disabled()
+    jobs = [job for job in jobs if job.id not in disabled]
     found = [(job, how) for job in jobs if (how := due_now(ledger, job, shell, facts))]
     if found:
         batch = ledger.new_batch(Trigger.POSTPROMPT, shell.nonce, shell.sink, facts.now)
@@ -205,14 +229,16 @@ def _idle_candidates(
     ledger: Ledger, facts: Facts, caller: Shell | None
 ) -> Iterable[tuple[Shell, Job]]:
     """Yield the idle jobs of the files, for the caller or the last shell; then registrations."""
-    of_files = [job for job in facts.jobs.values() if Trigger.IDLE in job.on]
+    disabled = ledger.disabled()
+    idle = (job for job in facts.jobs.values() if Trigger.IDLE in job.on)
+    of_files = [job for job in idle if job.id not in disabled]
     last = (caller or _last_shell(ledger, facts.boot)) if of_files else None
     if last is not None:
         for job in of_files:
             yield last, job
     for registration in ledger.registrations(Trigger.IDLE):
         shell = ledger.shell(registration.shell)
-        if shell is not None:
+        if shell is not None and registration.job.id not in disabled:
             yield shell, registration.job
 
 

@@ -94,14 +94,17 @@ CREATE TABLE runs (
     ended_behind INTEGER,                  -- processes that outlived the main one and were ended
     command TEXT,                          -- JSON text: what it runs, on one line
     timeout_s REAL,                        -- NULL: the setting
-    refusal TEXT                           -- why its output was not published
+    refusal TEXT,                          -- why its output was not published
+    retry INTEGER NOT NULL DEFAULT 0,      -- so many failed runs of its claim came before it
+    retry_at REAL NOT NULL DEFAULT 0,      -- it does not start before
+    retry_of INTEGER                       -- the run whose work it repeats
 );
 CREATE INDEX runs_live ON runs (id) WHERE state != 'ended';
 CREATE INDEX runs_job ON runs (job, id);
 CREATE INDEX runs_batch ON runs (batch) WHERE batch IS NOT NULL;
 CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
 
--- `payloads`: what a live run executes. Deleted at its end.
+-- `payloads`: what a live run executes, and what the last run of a job did that did not succeed.
 CREATE TABLE payloads (
     run  INTEGER PRIMARY KEY,
     work TEXT NOT NULL                     -- JSON Work
@@ -119,6 +122,18 @@ CREATE TABLE lines (
     problem TEXT,                          -- why it is still here
     due_at REAL NOT NULL
 );
+
+-- `disabled`: jobs that no event claims.
+CREATE TABLE disabled (
+    job   TEXT PRIMARY KEY,
+    since REAL NOT NULL
+) WITHOUT ROWID;
+
+-- `lanes`: the lanes that have been paused at least once. While one is paused, no run of it starts.
+CREATE TABLE lanes (
+    lane      TEXT PRIMARY KEY,            -- postprompt, idle
+    paused_at REAL                         -- NULL: it goes on
+) WITHOUT ROWID;
 
 -- name: to_schema_2
 -- What tells a file that was emptied and has grown again; the device told nothing after a reboot.
@@ -145,6 +160,21 @@ ALTER TABLE runs ADD COLUMN refusal TEXT;
 -- What each watched input was at the last claim, and which of them had changed.
 ALTER TABLE fingerprints ADD COLUMN inputs TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE fingerprints ADD COLUMN cause TEXT NOT NULL DEFAULT '';
+
+-- name: to_schema_7
+-- What a user switched off, and runs that repeat the work of a failed one.
+CREATE TABLE disabled (
+    job   TEXT PRIMARY KEY,
+    since REAL NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE lanes (
+    lane      TEXT PRIMARY KEY,            -- postprompt, idle
+    paused_at REAL                         -- NULL: it goes on
+) WITHOUT ROWID;
+ALTER TABLE runs ADD COLUMN retry INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN retry_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN retry_of INTEGER;
 
 -- name: save_shell
 INSERT INTO shells (nonce, seq, seen_at, prompted, env, sink, boot, pid, begun)
@@ -253,9 +283,9 @@ SELECT seq + 1 FROM sqlite_sequence WHERE name = 'runs';
 
 -- name: insert_run
 INSERT INTO runs (id, job, key, trigger, shell, batch, sink, after, attempts, claimed_at, state,
-    command, timeout_s)
+    command, timeout_s, retry, retry_at, retry_of)
 VALUES (:id, :job, :key, :trigger, :shell, :batch, :sink, :after, :attempts, :now, :state,
-    :command, :timeout_s);
+    :command, :timeout_s, :retry, :retry_at, :retry_of);
 
 -- name: begin_run_numbers
 INSERT INTO sqlite_sequence (name, seq)
@@ -272,7 +302,7 @@ SELECT work FROM payloads WHERE run = :run;
 
 -- name: live_runs
 SELECT id, job, key, trigger, shell, batch, sink, after, attempts, claimed_at, state,
-       cancelling, attempt, boot
+       cancelling, attempt, boot, retry, retry_at, retry_of
 FROM runs WHERE state != 'ended' ORDER BY id;
 
 -- name: dispatch
@@ -300,6 +330,17 @@ WHERE id = :id AND state = :before;
 -- name: drop_payload
 DELETE FROM payloads WHERE run = :run;
 
+-- name: drop_older_payloads
+-- Of the runs of a job that have ended the latest one that did not succeed can be repeated.
+DELETE FROM payloads WHERE run IN (
+    SELECT older.id FROM payloads JOIN runs AS older ON older.id = payloads.run
+    WHERE older.id != :run AND older.state = 'ended'
+    AND older.job = (SELECT job FROM runs WHERE id = :run));
+
+-- name: repeatable
+SELECT runs.id, job, trigger, after, attempts, work FROM runs JOIN payloads ON run = runs.id
+WHERE runs.id = :run AND state = 'ended' AND key NOT LIKE 'here:%';
+
 -- name: last_published
 -- The latest run of a job that succeeded, and so has published; what a shell did itself is none.
 SELECT id, ended_at FROM runs
@@ -307,6 +348,46 @@ WHERE job = :job AND outcome = 'succeeded' AND key NOT LIKE 'here:%' ORDER BY id
 
 -- name: ended_run
 SELECT outcome, rc FROM runs WHERE id = :id AND state = 'ended';
+
+-- name: disable
+INSERT OR IGNORE INTO disabled (job, since) VALUES (:job, :now);
+
+-- name: enable
+DELETE FROM disabled WHERE job = :job;
+
+-- name: disabled
+SELECT job FROM disabled;
+
+-- name: pause
+INSERT INTO lanes (lane, paused_at) VALUES (:lane, :now)
+ON CONFLICT (lane) DO UPDATE SET paused_at = :now WHERE paused_at IS NULL;
+
+-- name: resume
+UPDATE lanes SET paused_at = NULL WHERE lane = :lane AND paused_at IS NOT NULL;
+
+-- name: paused
+SELECT lane FROM lanes WHERE paused_at IS NOT NULL;
+
+-- name: runs_of
+SELECT id, state FROM runs WHERE job = :job ORDER BY id;
+
+-- name: forget_payloads
+DELETE FROM payloads WHERE run IN (SELECT id FROM runs WHERE job = :job);
+
+-- name: forget_runs
+DELETE FROM runs WHERE job = :job;
+
+-- name: forget_claims
+DELETE FROM claims WHERE job = :job;
+
+-- name: forget_fingerprint
+DELETE FROM fingerprints WHERE job = :job;
+
+-- name: forget_registrations
+DELETE FROM registrations WHERE job = :job;
+
+-- name: forget_declaration
+DELETE FROM jobs WHERE id = :job;
 
 -- name: add_line
 INSERT INTO lines (path, text, run, due_at) VALUES (:path, :text, :run, :now);

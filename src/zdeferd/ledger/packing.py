@@ -7,7 +7,7 @@ also readable in the ledger with any SQLite tool.
 
 import json
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar
 
 import msgspec
 
@@ -18,6 +18,71 @@ T = TypeVar("T")
 COMMAND_LIMIT = 1000
 """Characters of its command that a run keeps."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class RunRow(TypedDict):
+    """A row of `runs`; a column that is None is not known yet, or never was."""
+
+    id: int
+    job: str
+    key: str
+    trigger: str
+    shell: str
+    batch: int | None
+    after: str
+    """Ids of jobs, joined by a space."""
+    attempts: int
+    claimed_at: float
+    state: str
+    cancelling: int
+    attempt: int
+    boot: str
+    dispatched_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    outcome: str | None
+    rc: int | None
+    wall_ms: int | None
+    cpu_user_ms: int | None
+    cpu_system_ms: int | None
+    max_rss_kib: int | None
+    block_in: int | None
+    block_out: int | None
+    switches_voluntary: int | None
+    switches_involuntary: int | None
+    output_bytes: int | None
+    output_dropped_bytes: int | None
+    ended_behind: int | None
+    refusal: str | None
+    retry: int
+    """So many failed runs of its claim came before it."""
+    retry_at: float
+    """It does not start before; 0: at its turn."""
+    retry_of: int | None
+    """The run whose work it repeats."""
+    sink: NotRequired[str]
+    """Of a live run: its Sink as JSON."""
+    found: NotRequired[str]
+    """The verdict of its folder, where no daemon follows it (view/live.py)."""
+
+
+class DeclarationRow(TypedDict):
+    """A row of `jobs`: the last declaration of a job by a shell."""
+
+    id: str
+    definition: str
+    """The Job as JSON; empty where there is none."""
+    declared_at: float
+    shell: str
+    refused: str | None
+
+
+class ShellsRow(TypedDict):
+    """All shells together: their number, the last visit, the last with a prompt."""
+
+    shells: int
+    seen_at: float | None
+    prompted_at: float | None
 
 
 class Shell(NamedTuple):
@@ -161,6 +226,9 @@ def run_of(row: Any) -> Run:
         cancelling=bool(row["cancelling"]),
         attempts=row["attempts"],
         shell=row["shell"],
+        retry=row["retry"],
+        retry_at=row["retry_at"],
+        retry_of=row["retry_of"],
     )
 
 

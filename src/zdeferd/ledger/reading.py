@@ -22,66 +22,13 @@ from .database import SCHEMA_VERSION, connect_to_read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NotRequired, TypedDict
+    from typing import Any
+
+    from .packing import DeclarationRow as DeclarationRow
+    from .packing import RunRow as RunRow
+    from .packing import ShellsRow as ShellsRow
 
     Row = dict[str, Any]
-
-    class RunRow(TypedDict):
-        """A row of `runs`; a column that is None is not known yet, or never was."""
-
-        id: int
-        job: str
-        key: str
-        trigger: str
-        shell: str
-        batch: int | None
-        after: str
-        """Ids of jobs, joined by a space."""
-        attempts: int
-        claimed_at: float
-        state: str
-        cancelling: int
-        attempt: int
-        boot: str
-        dispatched_at: float | None
-        started_at: float | None
-        ended_at: float | None
-        outcome: str | None
-        rc: int | None
-        wall_ms: int | None
-        cpu_user_ms: int | None
-        cpu_system_ms: int | None
-        max_rss_kib: int | None
-        block_in: int | None
-        block_out: int | None
-        switches_voluntary: int | None
-        switches_involuntary: int | None
-        output_bytes: int | None
-        output_dropped_bytes: int | None
-        ended_behind: int | None
-        refusal: str | None
-        sink: NotRequired[str]
-        """Of a live run: its Sink as JSON."""
-        found: NotRequired[str]
-        """The verdict of its folder, where no daemon follows it (view/live.py)."""
-
-    class DeclarationRow(TypedDict):
-        """A row of `jobs`: the last declaration of a job by a shell."""
-
-        id: str
-        definition: str
-        """The Job as JSON; empty where there is none."""
-        declared_at: float
-        shell: str
-        refused: str | None
-
-    class ShellsRow(TypedDict):
-        """All shells together: their number, the last visit, the last with a prompt."""
-
-        shells: int
-        seen_at: float | None
-        prompted_at: float | None
-
 
 _LIVE = "state != 'ended'"
 _RUN = (
@@ -99,7 +46,10 @@ class View:
         self._connection = connection
         since_4 = "ended_behind" if schema >= 4 else "NULL AS ended_behind"
         since_5 = "refusal" if schema >= 5 else "NULL AS refusal"
-        self._run = f"{_RUN}, {since_4}, {since_5}"
+        since_7 = "retry, retry_at, retry_of"
+        since_7 = since_7 if schema >= 7 else "0 AS retry, 0.0 AS retry_at, NULL AS retry_of"
+        self._run = f"{_RUN}, {since_4}, {since_5}, {since_7}"
+        self._has_standing = schema >= 7
 
     @property
     def exists(self) -> bool:
@@ -202,6 +152,17 @@ class View:
         """Return the last fingerprint of a job of scope change, its generation, inputs, cause."""
         row: Row | None = self._row("SELECT * FROM fingerprints WHERE job = ?", (job,))
         return row and {"inputs": "[]", "cause": ""} | row
+
+    def disabled(self) -> dict[str, float]:
+        """Return the jobs that are disabled, each with the instant since when."""
+        rows = self._rows("SELECT * FROM disabled") if self._has_standing else []
+        return {row["job"]: row["since"] for row in rows}
+
+    def paused(self) -> dict[str, float]:
+        """Return the lanes that are paused, each with the instant since when."""
+        sql = "SELECT * FROM lanes WHERE paused_at IS NOT NULL ORDER BY lane"
+        rows = self._rows(sql) if self._has_standing else []
+        return {row["lane"]: row["paused_at"] for row in rows}
 
     def open_batches(self) -> list[Row]:
         """Return the batches that have not ended: id, trigger, sink (JSON)."""

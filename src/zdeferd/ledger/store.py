@@ -11,12 +11,11 @@ import msgspec
 
 from ..errors import LedgerError, WrongTransition
 from ..machine.processes import Process, may_live
-from ..model import Batch, BatchTotals, Ending, Job, Run, Scope, Sink, State, Trigger, Work
+from ..model import Batch, BatchTotals, Ending, Job, Outcome, Run, Scope, Sink, State, Trigger, Work
 from ..rules import lifecycle
 from ..rules.changes import Last
 from ..rules.lifecycle import RunEvent
 from ..rules.scopes import scope_key
-from .lines import LineStore
 from .packing import (
     Shell,
     batch_of,
@@ -27,6 +26,7 @@ from .packing import (
     shell_of,
     unpack,
 )
+from .standing import StandingStore
 
 
 class Registration(NamedTuple):
@@ -37,7 +37,7 @@ class Registration(NamedTuple):
     job: Job
 
 
-class Ledger(LineStore):
+class Ledger(StandingStore):
     """The store. Every method runs one statement, or a few that belong together."""
 
     # shells and what they declared
@@ -137,6 +137,9 @@ class Ledger(LineStore):
             state=lifecycle.FIRST,
             command=pack_command(work.job),
             timeout_s=work.job.timeout_s,
+            retry=run.retry,
+            retry_at=run.retry_at,
+            retry_of=run.retry_of,
         )
         self._run("insert_payload", run=run.id, work=pack_work(work))
 
@@ -224,7 +227,10 @@ class Ledger(LineStore):
         values = msgspec.structs.asdict(ending) | msgspec.structs.asdict(ending.cost)
         del values["cost"]
         self._change("end_run", run, lifecycle.end(before, ending.outcome), **values)
-        self._run("drop_payload", run=run)
+        if ending.outcome is Outcome.SUCCEEDED:
+            self._run("drop_payload", run=run)
+        else:
+            self._run("drop_older_payloads", run=run)
 
     def _change(self, statement: str, run: int, to: lifecycle.Change, **values: object) -> None:
         changed = self._run(statement, id=run, before=to.before, state=to.after, **values)
@@ -251,6 +257,7 @@ class Ledger(LineStore):
         runs = [row["id"] for row in self._run("prunable_runs", before=before)]
         for run in runs:
             self._run("prune_run", id=run)
+            self._run("drop_payload", run=run)
         self._prune_shells(before, boot)
         self.prune_claims(before, boot)
         self._run("prune_registrations")

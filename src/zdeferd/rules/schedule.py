@@ -25,6 +25,8 @@ class Picture(Struct, frozen=True, kw_only=True):
     batches: Mapping[int, Batch]
     """Batches that have not ended."""
     jobs_at_once: int
+    paused: Container[Trigger] = frozenset()
+    """Lanes in which nothing starts."""
     idle_at: float | None = None
     """The earliest instant at which the user can have been quiet for long enough, as
     far as the last look at the ttys tells; None: no idle job waits."""
@@ -92,6 +94,7 @@ def _starts(picture: Picture, now: float) -> tuple[tuple[Run, ...], tuple[Run, .
             break
         if (
             free.setdefault(lane(run), picture.jobs_at_once) <= 0
+            or lane(run) in picture.paused
             or waits_for(run, picture) is not None
         ):
             continue

@@ -123,33 +123,6 @@ class SeenLate(Arrival[Claimed]):
 
 
 @dataclass(frozen=True)
-class RunAsked(Arrival[Run | None]):
-    """A run that `zdeferctl run` asks for."""
-
-    job: str
-    env: dict[str, str]
-    facts: Facts
-    live: LiveRuns
-    claimed: asyncio.Future[Run | None]
-    """Gets the run; None where no such job is declared."""
-
-    def record(self, ledger: Ledger) -> Run | None:
-        """Claim the run, under a key of its own."""
-        job = self.facts.jobs.get(self.job) or ledger.declared_job(self.job)
-        return claims.claim_by_hand(ledger, job, self.env, self.facts) if job else None
-
-    def applied(self, result: Run | None) -> None:
-        """Add the run to the picture and give it to the caller."""
-        if result is not None:
-            self.live.add([result], [])
-        self.claimed.set_result(result)
-
-    def failed(self, error: Exception) -> None:
-        """Give the error to the caller."""
-        self.claimed.set_exception(error)
-
-
-@dataclass(frozen=True)
 class CancelAsked(Arrival[None]):
     """A cancellation that `zdeferctl cancel` asks for.
 

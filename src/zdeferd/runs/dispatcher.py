@@ -29,7 +29,8 @@ from ..rules import schedule
 from ..telemetry.journal import Journal
 from ..wire.messages import Visit
 from . import visits
-from .arrivals import Parts, Pruning, RunAsked, SeenLate, VisitArrived
+from .arrivals import Parts, Pruning, SeenLate, VisitArrived
+from .asked import Asked
 from .endings import Endings
 from .executor import Executor
 from .idle import IdleWatch
@@ -115,11 +116,11 @@ class Dispatcher:
             self._parts.inbox.put(SeenLate(nonce, facts, self._parts.live))
         self.wake()  # idle jobs may be due too
 
-    def claim_by_hand(self, job_id: str, env: dict[str, str]) -> asyncio.Future[Run | None]:
-        """Claim a run of a job now; None where no such job is declared."""
-        claimed: asyncio.Future[Run | None] = self._parts.loop.create_future()
-        self._parts.inbox.put(RunAsked(job_id, env, self._facts(), self._parts.live, claimed))
-        return claimed
+    def ask(self, kind: Callable[..., Asked[T]], *what: Any) -> asyncio.Future[T]:
+        """Queue a request of asked.py; the future gets what its record returned."""
+        answer: asyncio.Future[T] = self._parts.loop.create_future()
+        self._parts.inbox.put(kind(self._facts(), self._parts, answer, *what))
+        return answer
 
     def reload(self, only_if_changed: bool = False) -> None:
         """Read the configuration again; what is bad in it leaves the last good in force."""
@@ -188,6 +189,7 @@ class Dispatcher:
         """Read the picture that the last daemon left; adopt what it had dispatched."""
         live = self._parts.live
         live.add(*await self.read(lambda ledger: (ledger.live_runs(), ledger.open_batches())))
+        live.paused = set(await self.read(lambda ledger: ledger.paused()))
         for run in live.running.values():
             reached("daemon.recovering")
             self.endings.adopt(run)
@@ -270,6 +272,7 @@ class Dispatcher:
             running=live.running,
             batches=live.batches,
             jobs_at_once=configuration.settings.jobs_at_once,
+            paused=live.paused,
             idle_at=idle.look_at,
             day_ends_at=idle.day_ends_at(configuration.jobs.values()),
             hold_until=live.hold_until(now),

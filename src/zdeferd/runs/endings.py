@@ -67,6 +67,19 @@ class Endings:
         """Ask for the end of a run; nothing happens where it is not live."""
         self._parts.inbox.put(CancelAsked(run, self))
 
+    async def cancel_all(self, job: str) -> None:
+        """Cancel the live runs of `job`; return when all have ended."""
+        runs = [run.id for run in self._parts.live.all_of(job)]
+        ended = [self.when_ended(run) for run in runs]
+        for run in reversed(runs):  # none that waits starts meanwhile
+            self.cancel(run)
+        await asyncio.gather(*(one for one in ended if one is not None))
+
+    async def remove(self, runs: Iterable[int]) -> None:
+        """Remove the folders of runs that have ended, in a thread; what is not there is passed."""
+        folders = [self._parts.executor.folder(run) for run in runs]
+        await self._parts.loop.run_in_executor(None, lambda: [*map(judge.remove, folders)])
+
     def when_ended(self, run: int) -> asyncio.Future[Ending] | None:
         """Return a future that is done when the run has ended; None where it is not live."""
         return self._parts.awaited.when_ended(run) if run in self._parts.live else None

@@ -16,7 +16,7 @@ from itertools import chain
 from msgspec.structs import replace
 
 from ..errors import RequestRefused
-from ..model import Batch, Ending, Run, State
+from ..model import Batch, Ending, Run, State, Trigger
 from ..rules.backoff import Backoff
 from ..rules.lifecycle import RunEvent, step
 
@@ -33,6 +33,8 @@ class LiveRuns:
         """Dispatched, or settling."""
         self.settling: set[int] = set()
         self.batches: dict[int, Batch] = {}
+        self.paused: set[Trigger] = set()
+        """Lanes in which nothing starts."""
         self.put_offs: dict[int, int] = {}
         """How often each run that waits has failed to start."""
         self._hold_until = 0.0
@@ -43,7 +45,12 @@ class LiveRuns:
 
     def of(self, job: str) -> bool:
         """Tell whether a run of `job` has not ended."""
-        return any(run.job == job for run in chain(self.waiting.values(), self.running.values()))
+        return bool(self.all_of(job))
+
+    def all_of(self, job: str) -> list[Run]:
+        """Return the runs of `job` that have not ended."""
+        live = chain(self.waiting.values(), self.running.values())
+        return [run for run in live if run.job == job]
 
     def add(self, runs: Iterable[Run], batches: Iterable[Batch]) -> None:
         """Add what was claimed, or what the ledger held at the start of the daemon."""

@@ -18,9 +18,9 @@ from ..model import Batch, Scope, Sink, State, Trigger, inputs_of
 from ..rules import changes, schedule, scopes
 from .jobs import Declared, declared
 from .live import as_found
-from .runs import word
+from .runs import Past, word
 from .target import nearest
-from .why import Live, Past, WhyFacts
+from .why import Live, WhyFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: Vie
         refused_at=item.declared_at,
         nearest=nearest(job, [*jobs, *view.job_ids()]),
         live=_live(as_found(view.live_runs(), paths), view, job, loaded),
+        disabled_at=view.disabled().get(job),
         spent=None if item.job is None else _spent(view, item.job, day, env, inputs),
         unseen=unseen,
         changed=changed,
@@ -209,6 +210,9 @@ def _live(rows: list[RunRow], view: View, name: str, loaded: Loaded) -> Live | N
         waits_for=schedule.waits_for(run, picture),
         ahead=schedule.ahead(run, picture),
         lane=schedule.lane(run),
+        paused=schedule.lane(run) in picture.paused,
+        retry=run.retry,
+        retry_at=run.retry_at,
     )
 
 
@@ -224,4 +228,5 @@ def _picture(rows: list[RunRow], view: View, loaded: Loaded) -> schedule.Picture
         running={run.id: run for run in runs if run.state is State.DISPATCHED},
         batches={batch.id: batch for batch in batches},
         jobs_at_once=loaded.settings.jobs_at_once,
+        paused=frozenset(map(Trigger, view.paused())),
     )

@@ -214,3 +214,10 @@ def home_short(text: str, home: str) -> str:
 def cut(text: str, columns: int) -> str:
     """Return at most so many columns of a plain text."""
     return text if len(text) <= columns else text[: columns - 1].rstrip() + "…"
+
+
+def ordinal(number: int) -> str:
+    """Return 1st, 2nd, 3rd, 4th … 11th."""
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}" + {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

@@ -6,7 +6,9 @@ epoch), block counts in `_512b` (units of 512 bytes). docs/cli-json.md lists the
 
 from __future__ import annotations
 
-from .render import Style, ago, clock, duration, kib, table
+from typing import NamedTuple
+
+from .render import Style, ago, clock, count, duration, kib, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ _RENAMED = {
     "dispatched_at": "dispatched_at_s",
     "started_at": "started_at_s",
     "ended_at": "ended_at_s",
+    "retry_at": "retry_at_s",
     "block_in": "block_in_512b",
     "block_out": "block_out_512b",
 }
@@ -33,6 +36,19 @@ _NOTES = {
 }
 
 
+class Past(NamedTuple):
+    """A run that has ended, or a claim whose run the ledger has forgotten."""
+
+    run: int
+    at: float
+    outcome: str = ""
+    rc: int | None = None
+    ended_behind: int = 0
+    """Processes that outlived its main process and were ended."""
+    refusal: str | None = None
+    """Why its output was not published."""
+
+
 def document(row: RunRow) -> dict[str, object]:
     """Return a row of `runs` as its JSON document."""
     made: dict[str, object] = {
@@ -41,6 +57,7 @@ def document(row: RunRow) -> dict[str, object]:
     made["place"] = place(row)
     made["after"] = row["after"].split()
     made["cancelling"] = bool(row["cancelling"])
+    made["retry_at_s"] = row["retry_at"] or None
     made.setdefault("found", None)
     return made
 
@@ -119,3 +136,15 @@ def last_words(row: RunRow | None, now: float, style: Style) -> str:
     if row["ended_at"] is None:
         return style.state(word(row))
     return f"{style.state(word(row))} {style.dim(ago(row['ended_at'], now))}"
+
+
+def ended(past: Past, now: float) -> str:
+    """Return the words for a past run: `run 12 at 09:14:03 (succeeded)`."""
+    words = past.outcome.replace("_", " ")
+    if past.rc is not None and past.outcome == "failed":
+        words += f", rc {past.rc}"
+    if past.ended_behind:
+        words += f", {count(past.ended_behind, 'process', 'processes')} ended behind it"
+    if past.refusal:
+        words += f", its output was refused: {past.refusal}"
+    return f"run {past.run} at {clock(past.at, now)}" + (f" ({words})" if words else "")

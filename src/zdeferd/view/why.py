@@ -11,9 +11,10 @@ from enum import StrEnum
 from msgspec import Struct
 
 from ..jobs.script import remarks
-from ..model import Batch, Code, Job, Outcome, Run, Scope, Trigger
+from ..model import Batch, Code, Job, Run, Scope, Trigger
 from ..rules.changes import listed
-from .render import clock, count, duration
+from .render import clock, count, duration, ordinal
+from .runs import Past, ended
 
 
 class WhyCode(StrEnum):
@@ -22,6 +23,9 @@ class WhyCode(StrEnum):
     RUNNING = "running"
     CANCELLING = "cancelling"
     NEXT = "next"
+    PAUSED = "paused"
+    DISABLED = "disabled"
+    WAITS_TO_RETRY = "waits_to_retry"
     WAITS_FOR_TURN = "waits_for_turn"
     WAITS_FOR_JOB = "waits_for_job"
     WAITS_FOR_IDLE = "waits_for_idle"
@@ -50,19 +54,12 @@ class Live(Struct, frozen=True, kw_only=True):
     ahead: tuple[Run, ...] = ()
     """The runs before it in its lane, running ones first."""
     lane: Trigger = Trigger.POSTPROMPT
-
-
-class Past(Struct, frozen=True, kw_only=True):
-    """A run that has ended, or a claim whose run the ledger has forgotten."""
-
-    run: int
-    at: float
-    outcome: str = ""
-    rc: int | None = None
-    ended_behind: int = 0
-    """Processes that outlived its main process and were ended."""
-    refusal: str | None = None
-    """Why its output was not published."""
+    paused: bool = False
+    """True where nothing starts in its lane."""
+    retry: int = 0
+    """So many failed runs of its claim came before it."""
+    retry_at: float = 0.0
+    """It does not start before."""
 
 
 class WhyFacts(Struct, frozen=True, kw_only=True):
@@ -85,6 +82,8 @@ class WhyFacts(Struct, frozen=True, kw_only=True):
     nearest: str | None = None
     """The id that was probably meant."""
     live: Live | None = None
+    disabled_at: float | None = None
+    """Since when it is disabled; None: it is not."""
     spent: Past | None = None
     """The run that holds the claim on the scope as it is now."""
     unseen: str | None = None
@@ -153,6 +152,10 @@ def _answer(facts: WhyFacts) -> Answer:
         return _live(facts, facts.live)
     if facts.job is None:
         return _undeclared(facts)
+    if facts.disabled_at is not None:
+        since = clock(facts.disabled_at, facts.now)
+        sentence = f"is disabled since {since}; `zdeferctl enable {facts.id}` lets events claim it."
+        return Answer(WhyCode.DISABLED, sentence)
     if facts.unseen is not None:
         sentence = f"waits alone: what it watches cannot be looked at ({facts.unseen})."
         return Answer(WhyCode.WAITS_FOR_LOOK, sentence)
@@ -177,9 +180,21 @@ def _says(facts: WhyFacts, live: Live, age: str) -> tuple[WhyCode, str]:
     if not facts.daemon:
         later = "is queued and starts when the daemon is back, which does not run now"
         return WhyCode.WAITS_FOR_DAEMON, f"{later}; {START}"
+    if live.paused:
+        lane = f"{live.lane} lane, which is paused"
+        return WhyCode.PAUSED, f"waits in the {lane}; go on with `zdeferctl resume {live.lane}`"
+    if live.retry_at > facts.now:
+        return WhyCode.WAITS_TO_RETRY, _retry(facts, live)
     if live.waits_for is not None:
         return WhyCode.WAITS_FOR_JOB, f"waits for {_named(live.waits_for)} to end; queued {age} ago"
     return _turn(live, age)
+
+
+def _retry(facts: WhyFacts, live: Live) -> str:
+    """Return which retry waits, and until when."""
+    at, wait = clock(live.retry_at, facts.now), duration((live.retry_at - facts.now) * 1000)
+    by_hand = f"try now with `zdeferctl run {facts.id}`"
+    return f"failed {count(live.retry, 'time')} and is tried again at {at}, in {wait}; {by_hand}"
 
 
 def _turn(live: Live, age: str) -> tuple[WhyCode, str]:
@@ -276,22 +291,3 @@ def _next_shell(facts: WhyFacts, waits: str) -> Answer:
     reached = facts.daemon or facts.activated
     tail = "." if reached else f"; the daemon does not run: {START}."
     return Answer(WhyCode.WAITS_FOR_PROMPT, f"{waits}; {then}{tail}", run)
-
-
-def ended(past: Past, now: float) -> str:
-    """Return the words for a past run: `run 12 at 09:14:03 (succeeded)`."""
-    words = past.outcome.replace("_", " ")
-    if past.rc is not None and past.outcome == Outcome.FAILED:
-        words += f", rc {past.rc}"
-    if past.ended_behind:
-        words += f", {count(past.ended_behind, 'process', 'processes')} ended behind it"
-    if past.refusal:
-        words += f", its output was refused: {past.refusal}"
-    return f"run {past.run} at {clock(past.at, now)}" + (f" ({words})" if words else "")
-
-
-def ordinal(number: int) -> str:
-    """Return 1st, 2nd, 3rd, 4th … 11th."""
-    if number % 100 in (11, 12, 13):
-        return f"{number}th"
-    return f"{number}" + {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

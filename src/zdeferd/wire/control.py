@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import WireError
+from ..model import Trigger
 
 
 class Ping(Struct, frozen=True, tag="ping", tag_field="verb"):
@@ -34,6 +35,39 @@ class AwaitRun(Struct, frozen=True, tag="await", tag_field="verb"):
     run: int
 
 
+class Switch(Struct, frozen=True, tag="switch", tag_field="verb"):
+    """Lets events claim a job, or pass it over: -> Changed, with the job where that is new."""
+
+    job: str
+    enabled: bool
+
+
+class Pause(Struct, frozen=True, tag="pause", tag_field="verb"):
+    """Starts no run of these lanes until they are resumed: -> Changed, with the lanes."""
+
+    lanes: list[Trigger]
+
+
+class Resume(Struct, frozen=True, tag="resume", tag_field="verb"):
+    """Starts runs of these lanes again: -> Changed, with the lanes."""
+
+    lanes: list[Trigger]
+
+
+class RetryRun(Struct, frozen=True, tag="retry", tag_field="verb"):
+    """Runs the work of a run that has ended once more: -> RunClaimed."""
+
+    run: int
+
+
+class Forget(Struct, frozen=True, tag="forget", tag_field="verb"):
+    """Deletes a job's runs, claims and files: -> Forgotten."""
+
+    job: str
+    force: bool = False
+    """Its live runs are cancelled first."""
+
+
 class Reload(Struct, frozen=True, tag="reload", tag_field="verb"):
     """Reads the configuration again: -> Reloaded."""
 
@@ -42,7 +76,19 @@ class Stop(Struct, frozen=True, tag="stop", tag_field="verb"):
     """Ends the daemon; running jobs go on, the next daemon adopts them: -> Done."""
 
 
-Request = Ping | RunJob | CancelRun | AwaitRun | Reload | Stop
+Request = (
+    Ping
+    | RunJob
+    | CancelRun
+    | AwaitRun
+    | Switch
+    | Pause
+    | Resume
+    | RetryRun
+    | Forget
+    | Reload
+    | Stop
+)
 
 
 class Pong(Struct, frozen=True, tag="pong", tag_field="reply"):
@@ -73,6 +119,18 @@ class Done(Struct, frozen=True, tag="done", tag_field="reply"):
     rc: int | None = None
 
 
+class Changed(Struct, frozen=True, tag="changed", tag_field="reply"):
+    """Names what a request has changed; the rest of what it named was so already."""
+
+    names: list[str]
+
+
+class Forgotten(Struct, frozen=True, tag="forgotten", tag_field="reply"):
+    """Counts what a request has deleted."""
+
+    runs: int
+
+
 class Reloaded(Struct, frozen=True, tag="reloaded", tag_field="reply"):
     """Describes the configuration in force now."""
 
@@ -80,7 +138,7 @@ class Reloaded(Struct, frozen=True, tag="reloaded", tag_field="reply"):
     problems: list[str]
 
 
-Reply = Pong | RunClaimed | Done | Reloaded
+Reply = Pong | RunClaimed | Done | Changed | Forgotten | Reloaded
 
 _request: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 _reply: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)

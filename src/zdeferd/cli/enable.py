@@ -1,0 +1,42 @@
+"""Let events claim jobs again that `disable` switched off.
+
+What came due meanwhile is not made up for. A job of scope boot, day, change or ever is due
+from the next shell on, where its scope is not spent.
+"""
+
+from __future__ import annotations
+
+from ..view.target import job_id
+from ..view.where import find_paths
+from ..wire import control
+from ..wire.client import Client
+from .codes import DONE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from .call import Call
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name jobs."""
+    parser.add_argument("jobs", metavar="JOB", nargs="+", type=job_id, help="a job's id")
+
+
+def perform(call: Call) -> int:
+    """Enable the jobs; -> 0, also where they were enabled."""
+    return switch(call, enabled=True)
+
+
+def switch(call: Call, enabled: bool) -> int:
+    """Enable or disable the jobs that the call names, and print which of them were so; -> 0."""
+    made = []
+    with Client(find_paths(call.env).socket) as client:
+        for job in call.args.jobs:
+            changed = client.ask(control.Switch(job=job, enabled=enabled))
+            assert isinstance(changed, control.Changed)
+            made.append({"job": job, "enabled": enabled, "changed": bool(changed.names)})
+    word = "enabled" if enabled else "disabled"
+    lines = [f"{one['job']}: {'' if one['changed'] else 'already '}{word}" for one in made]
+    return call.answer({"jobs": made}, lambda _: "\n".join(lines), DONE)

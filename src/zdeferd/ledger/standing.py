@@ -1,0 +1,75 @@
+"""The part of the store that keeps what a user decides.
+
+That is: which jobs are disabled, which lanes are paused, what is repeated or forgotten.
+"""
+
+from typing import NamedTuple
+
+from ..model import State, Trigger, Work
+from .lines import LineStore
+from .packing import unpack
+
+
+class Repeatable(NamedTuple):
+    """A run that has ended and whose work is kept."""
+
+    trigger: Trigger
+    after: tuple[str, ...]
+    attempts: int
+    work: Work
+
+
+class RunsOf(NamedTuple):
+    """The runs of one job."""
+
+    live: list[int]
+    ended: list[int]
+
+
+class StandingStore(LineStore):
+    """What stays as it is until the user says otherwise, whatever ends meanwhile."""
+
+    def disable(self, job: str, now: float) -> bool:
+        """Record that no event claims `job`; False where it was disabled already."""
+        return self._run("disable", job=job, now=now).rowcount == 1
+
+    def enable(self, job: str) -> bool:
+        """Let events claim `job` again; False where it was not disabled."""
+        return self._run("enable", job=job).rowcount == 1
+
+    def disabled(self) -> frozenset[str]:
+        """Return the jobs that are disabled."""
+        return frozenset(row["job"] for row in self._run("disabled"))
+
+    def pause(self, lane: Trigger, now: float) -> bool:
+        """Record that no run of `lane` starts; False where it was paused already."""
+        return self._run("pause", lane=lane, now=now).rowcount == 1
+
+    def resume(self, lane: Trigger) -> bool:
+        """Let runs of `lane` start again; False where it was not paused."""
+        return self._run("resume", lane=lane).rowcount == 1
+
+    def paused(self) -> frozenset[Trigger]:
+        """Return the lanes that are paused."""
+        return frozenset(Trigger(row["lane"]) for row in self._run("paused"))
+
+    def repeatable(self, run: int) -> Repeatable | None:
+        """Return a run that can be repeated; None where it lives, or its work is not kept."""
+        row = self._one("repeatable", run=run)
+        if row is None:
+            return None
+        work = unpack(row["work"], Work)
+        return Repeatable(
+            Trigger(row["trigger"]), tuple(row["after"].split()), row["attempts"], work
+        )
+
+    def runs_of(self, job: str) -> RunsOf:
+        """Return the runs of `job`, in the order of their claims."""
+        rows = self._run("runs_of", job=job).fetchall()
+        live = [row["id"] for row in rows if row["state"] != State.ENDED]
+        return RunsOf(live, [row["id"] for row in rows if row["state"] == State.ENDED])
+
+    def forget(self, job: str) -> None:
+        """Delete the runs of `job`, its claims, registrations, inputs and declaration."""
+        for what in ("payloads", "runs", "claims", "fingerprint", "registrations", "declaration"):
+            self._run(f"forget_{what}", job=job)
