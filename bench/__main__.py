@@ -31,6 +31,7 @@ FAMILIES = (
     "segments",
     "features",
     "cached_init",
+    "compinit",
     "publication",
     "handover",
     "runs",

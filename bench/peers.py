@@ -70,7 +70,7 @@ def compiled(source: Path, target: Path) -> Path:
     ignored = shutil.ignore_patterns(".git", "*.zwc", "docs", "*test*")
     shutil.copytree(source, target, ignore=ignored)
     for file in sorted(target.rglob("*")):
-        if file.is_file() and (file.suffix == ".zsh" or "functions" in file.parts):
+        if file.is_file() and (file.suffix == ".zsh" or {"functions", "live"} & set(file.parts)):
             subprocess.run([ZSH, "-fc", 'zcompile -UR -- "$1"', "zsh", str(file)], check=True)
     return target
 

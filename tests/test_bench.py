@@ -28,6 +28,7 @@ FAMILIES = (
     "registering",
     "features",
     "cached_init",
+    "compinit",
     "publication",
     "runs",
     "storm",

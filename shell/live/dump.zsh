@@ -56,14 +56,15 @@ for one in $maps; do print -r -- "(( ! \$+_zdeferd$one )) || $one+=(\"\${(@kv)_z
 # A key that is bound stays, as where compinit looks for itself. bindkey only prints: into the file of
 # a here-string, which has no name any more. It is not cut first, which some file systems take 5 ms for.
 if [[ -n $keys ]]; then
-  print -r -- 'typeset _zdeferd_key _zdeferd_widget _zdeferd_keys
+  print -r -- 'typeset _zdeferd_key _zdeferd_widget _zdeferd_text
+typeset -a _zdeferd_bound
 {
-  for _zdeferd_key in '$keys'; do builtin bindkey $_zdeferd_key; done >>/dev/fd/3
-  _zdeferd_keys="$(</dev/fd/3)"
+  for _zdeferd_key in'$keys'; do builtin bindkey $_zdeferd_key; done >>/dev/fd/3
+  _zdeferd_text="$(</dev/fd/3)"
 } 2>/dev/null 3<<<""
-[[ -n $_zdeferd_keys ]] || _zdeferd_keys="$(builtin bindkey)"
-for _zdeferd_key _zdeferd_widget in '$bindings'; do
-  [[ $_zdeferd_keys == *\"$_zdeferd_key\"" "* && $_zdeferd_keys != *\"$_zdeferd_key\"" undefined-key"* ]] ||
+_zdeferd_bound=(${${(f)${_zdeferd_text:-$(builtin bindkey)}}:#* undefined-key})
+for _zdeferd_key _zdeferd_widget in'$bindings'; do
+  (( $#_zdeferd_bound )) && [[ -n ${(M)_zdeferd_bound:#\"${(b)_zdeferd_key}\" *} ]] ||
     bindkey $_zdeferd_key $_zdeferd_widget
 done'
 fi

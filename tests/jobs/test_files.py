@@ -202,6 +202,8 @@ BAD_KEYS = [
     ("watch = ['command:']\nonce_per = 'change'", "watch: found ['command:']; expected"),
     ("watch = ['command:/x']\nonce_per = 'change'", "watch: found ['command:/x']; expected"),
     ("watch = ['env:A']\nonce_per = 'change'", None),
+    ("watch = ['fpath:~/x']\nonce_per = 'change'", None),
+    ("watch = ['fpath:x']\nonce_per = 'change'", "watch: found ['fpath:x']; expected"),
     ("watch = ['env:']\nonce_per = 'change'", "watch: found ['env:']; expected"),
     ("watch = ['env:1']\nonce_per = 'change'", "watch: found ['env:1']; expected"),
     ("watch = []\nonce_per = 'change'", "watch: found []; expected something to watch"),

@@ -21,7 +21,7 @@ def seen(home: Path, word: str, path: str = "") -> str:
 
 @pytest.fixture
 def tree(home: Path) -> Path:
-    for name in ("a.txt", "b.txt", "bin/tool", "lib/tool-1", "lib/.hidden"):
+    for name in ("a.txt", "b.txt", "bin/tool", "lib/tool-1", "lib/.hidden", "functions/_own"):
         path = home / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(name)
@@ -43,6 +43,13 @@ CHANGES: list[tuple[str, Callable[[Path], object]]] = [
     ("command:tool", lambda home: os.utime(home / "bin/tool", ns=(1, 2))),
     ("command:tool", lambda home: (home / "bin/tool").chmod(0o644)),
     ("command:none", lambda home: (home / "bin/tool").rename(home / "bin/none")),
+    ("fpath:~/lib", lambda home: (home / "lib/_new").touch()),
+    ("fpath:~/lib", lambda home: (home / "lib/tool-1").unlink()),
+    ("fpath:~/lib", lambda home: (home / "lib").chmod(0o777)),
+    ("fpath:~/lib", lambda home: home.chmod(0o770)),
+    ("fpath:~/lib", lambda home: (home / "lib.zwc").touch()),
+    ("fpath:~/none", lambda home: (home / "none").mkdir()),
+    ("fpath:~/functions", lambda home: os.utime(home / "functions/_own", ns=(1, 2))),
 ]
 
 
@@ -52,6 +59,15 @@ def test_a_change_is_seen(tree: Path, word: str, change: Callable[[Path], object
     assert seen(tree, word) == before
     change(tree)
     assert seen(tree, word) != before
+
+
+def test_of_a_folder_of_fpath_other_names_count_only_by_coming_and_going(tree: Path) -> None:
+    (tree / "functions/_own~").touch()
+    (tree / "functions/README").touch()
+    before = seen(tree, "fpath:~/functions")
+    os.utime(tree / "functions/README", ns=(1, 2))
+    (tree / "beside").touch()
+    assert seen(tree, "fpath:~/functions") == before
 
 
 def test_other_files_do_not_count(tree: Path) -> None:
