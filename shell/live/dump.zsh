@@ -64,7 +64,7 @@ typeset -a _zdeferd_bound
 } 2>/dev/null 3<<<""
 _zdeferd_bound=(${${(f)${_zdeferd_text:-$(builtin bindkey)}}:#* undefined-key})
 for _zdeferd_key _zdeferd_widget in'$bindings'; do
-  (( $#_zdeferd_bound )) && [[ -n ${(M)_zdeferd_bound:#\"${(b)_zdeferd_key}\" *} ]] ||
+  (( $#_zdeferd_bound )) && [[ -n ${(M)_zdeferd_bound:#\"$_zdeferd_key\" *} ]] ||
     bindkey $_zdeferd_key $_zdeferd_widget
 done'
 fi
