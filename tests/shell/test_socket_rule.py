@@ -30,6 +30,8 @@ ENVIRONMENTS: list[dict[str, str]] = [
     {"HOME": "/home/ü\udcff*[x]", "LANG": "C.UTF-8"},
     {"HOME": "/", "ZDEFERD_SOCKET": "/a//b/../c"},
 ]
+LOADED = f"source {PLUGIN}; autoload -Uz $_zdeferd_root/functions/zdeferd-socket"
+"""As defer/visit.zsh has it in the first visit."""
 PLATFORMS = {"linux": "linux-gnu", "darwin": "darwin23.0"}
 
 
@@ -37,7 +39,7 @@ PLATFORMS = {"linux": "linux-gnu", "darwin": "darwin23.0"}
 @pytest.mark.parametrize("number", range(len(ENVIRONMENTS)))
 def test_the_shim_finds_the_socket_that_python_finds(number: int, platform: str) -> None:
     env = ENVIRONMENTS[number] | {"PATH": os.environ["PATH"]}
-    code = f"source {PLUGIN}; OSTYPE={PLATFORMS[platform]}; zdeferd-socket; print -rn -- $REPLY"
+    code = f"{LOADED}; OSTYPE={PLATFORMS[platform]}; zdeferd-socket; print -rn -- $REPLY"
     if "HOME" not in env:
         code = f"unset HOME; {code}"
     found = subprocess.run(["zsh", "-fc", code], env=env, capture_output=True, check=True)
@@ -46,7 +48,7 @@ def test_the_shim_finds_the_socket_that_python_finds(number: int, platform: str)
 
 
 def test_a_parameter_that_is_not_exported_is_not_seen_by_either() -> None:
-    code = f"source {PLUGIN}; ZDEFERD_SOCKET=/x XDG_RUNTIME_DIR=/y; zdeferd-socket; print $REPLY"
+    code = f"{LOADED}; ZDEFERD_SOCKET=/x XDG_RUNTIME_DIR=/y; zdeferd-socket; print $REPLY"
     env = {"HOME": "/home/u", "PATH": os.environ["PATH"]}
     found = subprocess.run(
         ["zsh", "-fc", code], env=env, capture_output=True, check=True, text=True
@@ -55,7 +57,7 @@ def test_a_parameter_that_is_not_exported_is_not_seen_by_either() -> None:
 
 
 def found_by_the_shim(env: dict[str, str]) -> str:
-    code = f"source {PLUGIN}; zdeferd-socket; print -rn -- $REPLY"
+    code = f"{LOADED}; zdeferd-socket; print -rn -- $REPLY"
     found = subprocess.run(
         ["zsh", "-fc", code],
         env=env | {"PATH": os.environ["PATH"]},
@@ -134,7 +136,7 @@ def test_the_pointer_of_somebody_else_leads_nobody(home: Path, given: str) -> No
 )
 def test_the_shim_finds_the_state_folder_that_python_finds(env: dict[str, str]) -> None:
     visit = PLUGIN.parent / "defer/visit.zsh"
-    code = f"source {PLUGIN}; source {visit}; .zdeferd-state; print -rn -- $REPLY"
+    code = f"{LOADED}; source {visit}; .zdeferd-state; print -rn -- $REPLY"
     found = subprocess.run(
         ["zsh", "-fc", code],
         env=env | {"PATH": os.environ["PATH"]},
