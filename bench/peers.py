@@ -1,7 +1,7 @@
 """Finds the peers that are measured beside zdeferd.
 
 zsh plugins come from the folder that `PEERS=` names, one sub-folder each as their
-repositories are called (zsh-defer, zsh-async, evalcache); zsh-async also travels inside
+repositories are called (zsh-defer, zsh-async, evalcache, zinit); zsh-async also travels inside
 the npm package `pure-prompt`. Programs come from the PATH (`tsp`, `nq`, `systemd-run`),
 supervisor and circus from an environment of the suite's own. Whatever is absent is left
 out and named, with what would bring it. Plugins are copied into the run's own folder and
@@ -24,6 +24,7 @@ PLUGINS = {
     "zsh-defer": "zsh-defer.plugin.zsh",
     "zsh-async": "async.zsh",
     "evalcache": "evalcache.plugin.zsh",
+    "zinit": "zinit.zsh",
 }
 PROGRAMS = {"tsp": "task-spooler", "nq": "nq", "systemd-run": "systemd"}
 SUPERVISORS = {"supervisord": "supervisor", "circusd": "circus"}

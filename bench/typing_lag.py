@@ -41,7 +41,8 @@ def measure(stage: Stage) -> list[Figure]:
     homes = {name: _home(stage, name) for name in names}
     lags: dict[str, list[float]] = {name: [] for name in names}
     for name in stage.rounds(names, stage.size.typing_rounds):
-        lags[name] += _session(stage, name, *homes[name])
+        pauses = [stage.order.uniform(*EVERY_S) for _ in range(stage.size.keys)]
+        lags[name] += session(*homes[name], pauses, 0 if name == FLOOR else JOBS)
     for name in names:
         figure.add(name, lags[name])
     row = figure.row(US)
@@ -59,19 +60,21 @@ def _home(stage: Stage, name: str) -> tuple[dict[str, str], Path]:
     return env, home / "done"
 
 
-def _session(stage: Stage, name: str, env: dict[str, str], done: Path) -> list[float]:
-    """The lag of each key, in milliseconds."""
+def session(env: dict[str, str], done: Path, pauses: list[float], jobs: int) -> list[float]:
+    """The lag of each key, in milliseconds: keys with these pauses behind them, in one shell.
+
+    Returns when that many jobs have added their byte to `done`.
+    """
     with Screen(env) as screen:
         screen.see()
-        pauses = [stage.order.uniform(*EVERY_S) for _ in range(stage.size.keys)]
         gc.disable()
         try:
             lags = _type(screen, pauses)
         finally:
             gc.enable()
         screen.write(b"\x15")
-        if name != FLOOR:
-            settled(done, JOBS)
+        if jobs:
+            settled(done, jobs)
     done.unlink(missing_ok=True)
     return lags
 
