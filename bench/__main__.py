@@ -112,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     what = "Measure zdeferd beside what it replaces."
     parser = argparse.ArgumentParser(prog="bench", description=what)
     parser.add_argument("--quick", action="store_true", help="tiny counts; for its own health")
-    parser.add_argument("--peers", metavar="FOLDER", help="zsh-defer, zsh-async, evalcache, zinit in it")
+    parser.add_argument(
+        "--peers", metavar="FOLDER", help="zsh-defer, zsh-async, evalcache, zinit in it"
+    )
     parser.add_argument("--no-fetch", action="store_true", help="install no peer from a registry")
     parser.add_argument("--no-write", action="store_true", help="print only")
     parser.add_argument("family", nargs="*", choices=[[], *FAMILIES], help="default: all")

@@ -42,7 +42,9 @@ def _figure(stage: Stage, name: str, work: tuple[int, float], how: str) -> Figur
     skipped = stage.peers.missing(ZSH_DEFER)
     if "zinit" in stage.peers.absent:
         skipped[ZINIT] = stage.peers.absent["zinit"]
-    return Figure(name, title, "ms", f"key to echo, {how} from the first prompt on", skipped=skipped)
+    return Figure(
+        name, title, "ms", f"key to echo, {how} from the first prompt on", skipped=skipped
+    )
 
 
 def _fill(
