@@ -10,7 +10,8 @@ import pytest
 from support.terminal import Terminal
 from support.user import User, call, claim, ctl_script, end
 
-from zdeferd.cli import VERBS, verb_parser
+from zdeferd.cli import VERBS
+from zdeferd.cli.parsers import verb_parser
 
 ROOT = Path(__file__).parents[2]
 COMPLETION = ROOT / "shell/functions/_zdeferctl"

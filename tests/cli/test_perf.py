@@ -10,7 +10,7 @@ import pytest
 from support.terminal import Terminal
 from support.user import User, call, ctl_script
 
-from zdeferd.cli import verb_parser
+from zdeferd.cli.parsers import verb_parser
 from zdeferd.cli.perf import SUBVERBS
 
 ROOT = Path(__file__).parents[2]

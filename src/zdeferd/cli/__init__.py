@@ -17,18 +17,15 @@ import sys
 from .. import __version__
 from ..errors import NoDaemon, ZdeferdError
 from ..jobs.environment import absolute_folders
-from .codes import DONE, INTERRUPTED, NO, NO_DAEMON, USAGE, USAGE_CODES
+from .codes import DONE, INTERRUPTED, NO, NO_DAEMON, USAGE
+from .parsers import verb_parser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
     from types import ModuleType
-    from typing import NoReturn
 
     from .call import Call
-
-HELP_COLUMNS = 78
 
 VERBS = {
     "status": "is zdeferd running, what runs now, what waits, what is wrong",
@@ -62,6 +59,9 @@ VERBS = {
     "demo": "watch it work: private daemon, real shells, example jobs",
 }
 """Every verb and its line of help, in the order of `zdeferctl --help`."""
+
+ALIASES = {"logs": "log", "ls": "jobs"}
+"""Other names of verbs, as other programs have them."""
 
 READS = frozenset(
     {"status", "jobs", "runs", "show", "log", "why", "check", "deps", "telemetry", "lint"}
@@ -126,6 +126,7 @@ def _code(words: list[str]) -> int:
 
 
 def _run(words: list[str]) -> int:
+    words = [ALIASES.get(words[0], words[0]), *words[1:]] if words else words
     if not words or words[0] not in VERBS:
         return _no_verb(words)
     verb, module, rest = _find(words)
@@ -173,40 +174,12 @@ def _load(verb: str) -> ModuleType:
     return import_module(f"{__name__}.{verb}")
 
 
-def verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
-    """Return the argument parser of one verb; its help is the module's docstring."""
-    import argparse
-    from textwrap import fill
-
-    from ..view.render import printable
-
-    paragraphs = (module.__doc__ or "").strip().split("\n\n")
-    text = "\n\n".join(fill(" ".join(p.split()), HELP_COLUMNS) for p in paragraphs)
-
-    class Parser(argparse.ArgumentParser):
-        """Prints usage errors as all other errors of this program."""
-
-        def error(self, message: str) -> NoReturn:
-            said = printable(message)  # an argument of several lines makes one line
-            print(f"zdeferctl: {said}; see `zdeferctl {verb} --help`", file=sys.stderr)
-            raise SystemExit(USAGE_CODES.get(verb.split()[0], USAGE))
-
-    parser = Parser(
-        prog=f"zdeferctl {verb}",
-        description=text,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead")
-    module.configure(parser)
-    return parser
-
-
 def _no_verb(words: list[str]) -> int:
     first = words[0] if words else ""
     if first in ("-h", "--help", "help"):
-        if first == "help" and len(words) > 1 and words[1] in VERBS:
-            verb_parser(words[1], _load(words[1])).print_help()
+        asked = ALIASES.get(words[1], words[1]) if first == "help" and len(words) > 1 else ""
+        if asked in VERBS:
+            verb_parser(asked, _load(asked)).print_help()
         else:
             print(usage())
         return DONE
@@ -227,11 +200,13 @@ def _no_verb(words: list[str]) -> int:
 def usage() -> str:
     """Return the text of `zdeferctl --help`."""
     verbs = "\n".join(f"  {verb:<10} {line}" for verb, line in VERBS.items())
+    also = ", ".join(f"{alias} is {verb}" for alias, verb in ALIASES.items())
     return (
         "usage: zdeferctl VERB [options]\n\n"
         "Ask and steer zdeferd, which runs the deferred work of your zsh shells.\n\n"
         f"{verbs}\n\n"
-        "`zdeferctl VERB --help` says more; every verb takes --json.\n"
+        "`zdeferctl VERB --help` says more, with examples; every verb takes --json.\n"
+        f"Other names: {also}.\n"
         "Exit codes: 0 done, 1 the answer is no or the job failed, 2 usage, 3 no daemon.\n"
         "  -h, --help     this help\n"
         "  -V, --version  the version"

@@ -3,6 +3,12 @@
 SAVED is what each shell saves: the wall time of the command's last good run, less the time
 in which zsh sources the cache, which `list` measures in a `zsh -f` of its own. `refresh` runs the
 commands now and waits; `clear` removes caches, and the next shell has its daemon make them.
+
+Examples:
+
+zdeferctl cache
+
+zdeferctl cache refresh starship
 """
 
 from __future__ import annotations

@@ -3,6 +3,12 @@
 A job's id stands for all its runs that wait or run. The whole process tree gets a TERM,
 some grace, then a KILL. Returns when all have ended. A cancelled run has spent its
 claim: `zdeferctl run` runs the job again.
+
+Examples:
+
+zdeferctl cancel 26 27
+
+zdeferctl cancel updates-waiting
 """
 
 from __future__ import annotations

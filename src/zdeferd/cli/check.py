@@ -2,6 +2,10 @@
 
 Reads the files itself; no daemon is needed. Each problem names the file, the line
 and the key, what was found and what was expected.
+
+Examples:
+
+zdeferctl check
 """
 
 from __future__ import annotations

@@ -2,6 +2,12 @@
 
 Below each job are those that come after it. `--json` and `--dot` have the layout of
 `zf::deps::export`; the kind of every node is `job`, that of every edge `after`.
+
+Examples:
+
+zdeferctl deps
+
+zdeferctl deps --dot
 """
 
 from __future__ import annotations

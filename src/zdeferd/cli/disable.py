@@ -2,6 +2,10 @@
 
 A run that waits or runs goes on; `zdeferctl cancel JOB` ends it. `zdeferctl run JOB` runs a
 disabled job all the same. It survives restarts and a change of the job's declaration.
+
+Examples:
+
+zdeferctl disable updates-waiting
 """
 
 from __future__ import annotations

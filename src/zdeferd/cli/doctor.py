@@ -2,6 +2,10 @@
 
 Each finding is ok, warn or bad, and comes with what to do. The exit code is 1 where
 anything is bad.
+
+Examples:
+
+zdeferctl doctor
 """
 
 from __future__ import annotations

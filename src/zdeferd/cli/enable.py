@@ -2,6 +2,10 @@
 
 What came due meanwhile is not made up for. A job of scope boot, day, change or ever is due
 from the next shell on, where its scope is not spent.
+
+Examples:
+
+zdeferctl enable updates-waiting
 """
 
 from __future__ import annotations

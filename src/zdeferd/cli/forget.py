@@ -2,6 +2,12 @@
 
 A job of a file stays declared, and may be due again at the next prompt. Refused while a run of
 it waits or runs; --force cancels those first. On a terminal it asks before it deletes.
+
+Examples:
+
+zdeferctl forget updates-waiting
+
+zdeferctl forget updates-waiting --force --yes
 """
 
 from __future__ import annotations

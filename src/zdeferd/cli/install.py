@@ -5,6 +5,12 @@ manager answers, a marker that lets a shell start zdeferd after its prompt. The 
 goes to ~/.local/share/zdeferd/shell; one line in .zshrc loads it, and --zshrc writes
 that line for you, once, with a backup beside the file. Where that file cannot be written
 all else is done and the line is printed. Makes the folders of settings and jobs, too.
+
+Examples:
+
+zdeferctl install --zshrc
+
+zdeferctl install --dry-run --verbose
 """
 
 from __future__ import annotations

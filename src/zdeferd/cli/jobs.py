@@ -2,6 +2,12 @@
 
 A job of a shell is known from its first declaration on. `zdeferctl why JOB` says
 what a job waits for.
+
+Examples:
+
+zdeferctl jobs
+
+zdeferctl jobs --json
 """
 
 from __future__ import annotations

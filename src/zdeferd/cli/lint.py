@@ -4,6 +4,12 @@
 files without a suffix that are zsh, but not `tests/`, `backups/` and `.ARCHIVE/`. Exit codes:
 0 clean, 1 findings or no zsh file at all, 2 usage, or a path that is not there or cannot be read:
 only regular files of at most 8 MiB are.
+
+Examples:
+
+zdeferctl lint zsh ~/.zshrc ~/.config/zsh
+
+zdeferctl lint zsh ~/.zshrc --rule raw-log
 """
 
 from __future__ import annotations

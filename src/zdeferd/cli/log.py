@@ -6,6 +6,10 @@ Into a file or a pipe it goes byte for byte. On a terminal control characters ar
 With a job's id, the output of its latest run that has started. With -f go on as it grows, until the
 run has ended. Output is bounded (setting `output_limit`): the head and the last part
 are kept, a marker line stands for the middle.
+
+Examples:
+
+zdeferctl log 26 -f
 """
 
 from __future__ import annotations

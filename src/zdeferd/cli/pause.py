@@ -2,6 +2,12 @@
 
 The lane `idle` has the runs of idle batches, `postprompt` has all others. What runs goes on,
 and what comes due is claimed and waits. A pause survives restarts.
+
+Examples:
+
+zdeferctl pause
+
+zdeferctl pause idle
 """
 
 from __future__ import annotations

@@ -2,6 +2,10 @@
 
 It does so by itself at the next first prompt of a shell. Bad files and keys are
 refused and listed; the other jobs and the last good settings stay in force.
+
+Examples:
+
+zdeferctl reload
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
 """Stop the daemon, where one runs, and start it: after an upgrade, for instance.
 
 Running jobs go on, and the new daemon takes them over. Returns when it answers.
+
+Examples:
+
+zdeferctl restart
 """
 
 from __future__ import annotations

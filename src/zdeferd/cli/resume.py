@@ -1,4 +1,9 @@
-"""Start runs again in a lane that `pause` stopped, or in all of them."""
+"""Start runs again in a lane that `pause` stopped, or in all of them.
+
+Examples:
+
+zdeferctl resume
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,12 @@
 The work is as it was claimed then: command, environment, options. The run gets a claim of its
 own, as with `run JOB`, which runs the job as it is declared now. The work is kept of each job's
 latest run that did not succeed. The exit code is 0 where the run succeeded, else 1.
+
+Examples:
+
+zdeferctl retry updates-waiting
+
+zdeferctl retry 26 --no-wait
 """
 
 from __future__ import annotations

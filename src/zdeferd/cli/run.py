@@ -3,6 +3,12 @@
 The run gets a claim of its own, so the job's next turn by itself is not spent. It
 runs in the daemon, with this shell's environment cut to the allow-list; Ctrl-C ends
 the waiting, not the run. The exit code is 0 where the job succeeded, else 1.
+
+Examples:
+
+zdeferctl run updates-waiting
+
+zdeferctl run updates-waiting --no-wait
 """
 
 from __future__ import annotations

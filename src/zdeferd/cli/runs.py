@@ -2,6 +2,10 @@
 
 WALL is the time from start to end (so far, for a running one), CPU is user and
 system time of the whole process tree, PEAK the memory of its largest process.
+
+Examples:
+
+zdeferctl runs updates-waiting -n 5
 """
 
 from __future__ import annotations

@@ -2,6 +2,12 @@
 
 Peak memory is of the largest single process and has a floor of the runner's own
 size (about 10 MiB). Block counts are units of 512 bytes that reached a device.
+
+Examples:
+
+zdeferctl show updates-waiting
+
+zdeferctl show 26
 """
 
 from __future__ import annotations

@@ -4,6 +4,10 @@ With systemd its socket is opened, too, and the daemon leaves and returns by its
 from then on. Without a service manager it goes to the background (`zdeferd --detach`), and shells
 start it again from then on, if `zdeferctl stop` had ended that.
 Returns when it answers; one that runs already is left alone.
+
+Examples:
+
+zdeferctl start
 """
 
 from __future__ import annotations

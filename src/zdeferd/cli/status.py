@@ -3,6 +3,10 @@
 Reads the ledger, never the daemon: it answers at once, with or without one.
 A service that starts zdeferd on demand lets it exit when there is nothing to do,
 so `not running` is no failure and the exit code is 0 either way.
+
+Examples:
+
+zdeferctl status
 """
 
 from __future__ import annotations

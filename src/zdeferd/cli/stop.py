@@ -3,6 +3,10 @@
 Where a service keeps it alive the service is stopped, so that it stays away until
 `zdeferctl start` or the next login. Elsewhere it is asked to leave, and shells start
 none until `zdeferctl start`. Returns when it has left; nothing to stop is exit code 3.
+
+Examples:
+
+zdeferctl stop
 """
 
 from __future__ import annotations

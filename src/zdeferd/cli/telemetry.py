@@ -4,6 +4,10 @@
 keys of its type, all and no others, and values that are timings, static names or enumerations.
 Each deviation is a warning that names the line and the key, never the value. Exit codes:
 0 it holds, or it does not and --strict is not given; 3 a deviation; 2 unreadable; 1 usage.
+
+Examples:
+
+zdeferctl telemetry check perf.jsonl --strict
 """
 
 from __future__ import annotations

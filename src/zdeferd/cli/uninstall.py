@@ -3,6 +3,12 @@
 Settings, jobs, the ledger and the logs stay; with --purge the ledger, the runs'
 output and the logs in the state folder go as well. A line that you wrote into .zshrc
 yourself is yours to take out.
+
+Examples:
+
+zdeferctl uninstall --dry-run
+
+zdeferctl uninstall --purge
 """
 
 from __future__ import annotations

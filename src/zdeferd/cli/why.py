@@ -2,6 +2,10 @@
 
 Reads the ledger, the job files and the ttys; the daemon is not asked. The exit
 code is 1 where there is no such job, or its declaration is refused.
+
+Examples:
+
+zdeferctl why updates-waiting
 """
 
 from __future__ import annotations

@@ -4,6 +4,10 @@ Makes a private home in /tmp with the example jobs, starts a private daemon, ope
 five real zsh at once, and shows when each prompt came up, that each job ran once for
 its scope although five shells asked for it, what it cost, and the lines of the shared
 log. Ends every process that it started, also after Ctrl-C.
+
+Examples:
+
+zdeferctl demo
 """
 
 from __future__ import annotations

@@ -1,6 +1,12 @@
 """Say whether enforcement has been earned: the criteria A1 to A8, and why each holds or not.
 
 zdeferctl perf ready --readme README.md
+
+Examples:
+
+zdeferctl perf ready
+
+zdeferctl perf ready --readme README.md
 """
 
 from __future__ import annotations

@@ -1,6 +1,12 @@
 """Show the last run that counted, the streak of OK runs, and whether enforcement is on.
 
 zdeferctl perf status --json
+
+Examples:
+
+zdeferctl perf status
+
+zdeferctl perf status --json
 """
 
 from __future__ import annotations

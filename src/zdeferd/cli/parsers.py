@@ -1,0 +1,59 @@
+"""Makes the argument parser of a verb; its help is the docstring of the verb's module.
+
+The paragraphs of the docstring are the description. Behind the word `Examples:` each paragraph
+that begins with `zdeferctl` is one example; the help lists them at its end.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from .codes import USAGE, USAGE_CODES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from types import ModuleType
+    from typing import NoReturn
+
+HELP_COLUMNS = 78
+_EXAMPLES = "Examples:"
+
+
+def verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
+    """Return the argument parser of one verb."""
+    import argparse
+    from textwrap import fill
+
+    from ..view.render import printable
+
+    paragraphs, examples = told(module)
+
+    class Parser(argparse.ArgumentParser):
+        """Prints usage errors as all other errors of this program."""
+
+        def error(self, message: str) -> NoReturn:
+            said = printable(message)  # an argument of several lines makes one line
+            print(f"zdeferctl: {said}; see `zdeferctl {verb} --help`", file=sys.stderr)
+            raise SystemExit(USAGE_CODES.get(verb.split()[0], USAGE))
+
+    parser = Parser(
+        prog=f"zdeferctl {verb}",
+        description="\n\n".join(fill(text, HELP_COLUMNS) for text in paragraphs),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead")
+    module.configure(parser)
+    listed = "\n".join(["examples:", *(f"  {example}" for example in examples)])
+    parser.epilog = "\n\n".join(filter(None, [parser.epilog, listed]))
+    return parser
+
+
+def told(module: ModuleType) -> tuple[list[str], list[str]]:
+    """Return the paragraphs and the examples of a verb's docstring."""
+    text = (module.__doc__ or "").strip()
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    examples = [text for text in paragraphs if text.startswith("zdeferctl ")]
+    described = [text.removesuffix(_EXAMPLES).strip() for text in paragraphs]
+    return [text for text in described if text and text not in examples], examples
