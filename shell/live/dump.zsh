@@ -32,7 +32,7 @@ if [[ ! -s $work/dump ]]; then
   print -ru2 -- "zdefer: compinit: it has made no dump of: $given"
   exit 1
 fi
-lines=("${(@f)$(<$work/dump)}")
+{ lines=("${(@f)$(<$work/dump)}") }  # bare, `zsh -n` would read a file
 keys= bindings=
 for one in ${(M)lines:#bindkey \'*}; do
   key=${(qq)${one#bindkey \'}%\' *}
