@@ -2,6 +2,7 @@
 
 import re
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from support.daemon import Daemon
 from support.pty import PROMPT
 from support.terminal import Terminal
 
+EXAMPLE = Path(__file__).parents[2] / "examples/zshrc/live-shell.zsh"
 WAIT = "zmodload zsh/zselect; while [[ ! -e {go} ]]; do zselect -t 1; done"
 LAST = "zdefer here -n last ': >$HOME/last'"
 """The queue's last command, by which a test sees that all have run."""
@@ -354,3 +356,37 @@ def test_zsh_defer_refuses(home: Path) -> None:
         assert (status, out) == (1, ""), line
         assert errors.startswith(f"zsh-defer: {said}"), line
         assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", sorted({*HOSTILE} - {"functions"}))
+def test_it_queues_and_runs_under(name: str, home: Path, start: Start) -> None:
+    """The options are in force where the plugin is loaded and the command queued, too."""
+    code = "zdefer here 'X=\"a b\"'\nzdefer here -n two -t 0 -- typeset Y=$'c\\td'\n"
+    shell = start(
+        f"{code}zdefer here --zsh-defer\nzsh-defer -c 'Z=e'\n{LAST}", before=HOSTILE[name]
+    )
+    settled(shell, home)
+    shell.line('print -r -- "<$X|$Y|$Z>"')
+    shell.expect(r"<a b\|c\s+d\|e>\n")
+
+
+def test_what_is_typed_ahead_comes_first(home: Path, start: Start) -> None:
+    wait = f"zmodload zsh/zselect; while [[ ! -e {home}/go ]]; do zselect -t 1; done"
+    shell = start(f"zdefer here 'X=here'\n{LAST}\n: >{home}/begun; {wait}")
+    wait_until((home / "begun").exists, ".zshrc waits")
+    shell.type("print -r -- o''ne:$X\rprint -r -- t''wo:$X\rprint -r -- ha")
+    (home / "go").touch()
+    shell.expect("one:\n")
+    shell.expect("two:\n")
+    settled(shell, home)
+    shell.type("lf:$X\r")
+    shell.expect("half:here\n")
+
+
+def test_the_example_is_accepted(home: Path) -> None:
+    """With programs that print nothing and files that are not there, no line is refused."""
+    text = EXAMPLE.read_text()
+    assert subprocess.run(["zsh", "-fn", EXAMPLE], check=False).returncode == 0
+    calls = [line for line in text.splitlines() if re.match(r"zdefer (here|add) ", line)]
+    assert len(calls) > 3
+    assert zsh("\n".join(calls), home) == (0, "", "")
