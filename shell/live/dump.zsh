@@ -15,7 +15,9 @@ if [[ $version != $ZSH_VERSION ]]; then
   exit 1
 fi
 given=("${(@)fpath}")
-work=$(umask 077 && mktemp -d) || exit
+zmodload zsh/files  # mkdir, mv (of compdump) and rm are not always on the PATH
+work=${TMPDIR:-/tmp}/zdeferd-compinit.$$.$RANDOM
+mkdir -m 700 -- $work || exit
 trap 'rm -rf -- $work' EXIT
 autoload -Uz compinit compaudit
 left_out=()

@@ -44,6 +44,12 @@ def test_five_prompts_came_up(found: dict[str, Any]) -> None:
     assert all(ms > 0 for ms in found["prompts_ms"])
 
 
+def test_the_second_act_has_a_first_prompt_in_a_quarter_of_the_time(found: dict[str, Any]) -> None:
+    act = found["second_act"]
+    assert len(act["before_ms"]) == len(act["after_ms"]) == 5
+    assert 0 < act["ratio"] <= 0.25
+
+
 def test_it_fits_into_80_columns(found: dict[str, Any]) -> None:
     assert [line for line in demo.text(found, PLAIN).splitlines() if len(line) > 80] == []
 

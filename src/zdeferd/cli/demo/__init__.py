@@ -3,7 +3,8 @@
 Makes a private home in /tmp with the example jobs, starts a private daemon, opens
 five real zsh at once, and shows when each prompt came up, that each job ran once for
 its scope although five shells asked for it, what it cost, and the lines of the shared
-log. Ends every process that it started, also after Ctrl-C.
+log. Then one .zshrc as it was, and with zdefer: both first prompts. Ends every process
+that it started, also after Ctrl-C.
 
 Examples:
 
@@ -22,6 +23,7 @@ from ...ledger.reading import reading
 from ...view.render import Style, duration, kib, table
 from ...view.runs import cpu_ms, wall_ms
 from ...view.visible import Visible
+from . import start
 from .stage import Stage
 
 TYPE_CHECKING = False
@@ -85,7 +87,10 @@ def _play(stage: Stage, call: Call) -> Document:
     stage.shells[0].type("zdefer idle")  # as a screen lock would
     _wait(stage, lambda: _ended(stage) >= due + len(idle), "the idle jobs")
     _wait(stage, lambda: any(line.startswith("IDLE:SUMMARY") for line in _log(stage)), "the log")
-    return _document(stage, expected, daemon_ms, opened_at)
+    found = _document(stage, expected, daemon_ms, opened_at)
+    stage.close_shells()
+    call.progress("second act: one .zshrc, as it was and with zdefer")
+    return found | {"second_act": start.play(stage, PROMPT)}
 
 
 def _furnish(stage: Stage) -> None:
@@ -94,6 +99,7 @@ def _furnish(stage: Stage) -> None:
     plugin = f"{stage.home}/.zsh/plugins/zdeferd/zdeferd.plugin.zsh"
     stage.write(".zshrc", ZSHRC.format(prompt=PROMPT, plugin=plugin))
     stage.write(".zsh_history", HISTORY)
+    start.furnish(stage, PROMPT, plugin)
     stage.copy(share("examples", "jobs.d"), ".config/zdeferd/jobs.d")
     if not shutil.which("git"):
         return  # dotfiles-maintenance then finds no repository
@@ -213,6 +219,8 @@ def text(found: Document, style: Style) -> str:
             "",
             style.dim("The shared log:"),
             *found["log"],
+            "",
+            *start.text(found["second_act"], style),
             "",
             style.dim(f"{duration(found['elapsed_ms'])} in all. Nothing was left behind."),
         ]

@@ -98,9 +98,9 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def write(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str, mode: int = 0o600) -> None:
         """Write a file in the home, with its folders."""
-        carry_out(Write(f"{self.home}/{name}", text.encode(), 0o600))
+        carry_out(Write(f"{self.home}/{name}", text.encode(), mode))
 
     def copy(self, source: str, name: str) -> None:
         """Copy a folder's text files, with the mode of a new private file."""
@@ -146,9 +146,17 @@ class Stage:
             said = log.read().strip().splitlines()
         raise ZdeferdError(f"demo: zdeferd did not start: {said[-1] if said else 'no word'}")
 
-    def open_shells(self, count: int, prompt: str) -> None:
-        """Start `count` zsh at once."""
-        self.shells += [Shell(self.env, prompt) for _ in range(count)]
+    def open_shells(self, count: int, prompt: str, **more: str) -> list[Shell]:
+        """Start `count` zsh at once, with `more` in their environment; return them."""
+        opened = [Shell(self.env | more, prompt) for _ in range(count)]
+        self.shells += opened
+        return opened
+
+    def close_shells(self) -> None:
+        """Kill all shells."""
+        for shell in self.shells:
+            shell.close()
+        self.shells = []
 
     def watch(self, limit_s: float) -> Iterator[None]:
         """Read the terminals until the limit; yield at least ten times a second."""
@@ -162,9 +170,7 @@ class Stage:
 
     def close(self) -> None:
         """End all processes, then remove the home."""
-        for shell in self.shells:
-            shell.close()
-        self.shells = []
+        self.close_shells()
         self._stop_daemon()
         if os.path.isdir(self.paths.runs):
             for run in os.listdir(self.paths.runs):
