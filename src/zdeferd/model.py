@@ -67,6 +67,15 @@ class Code(Struct, frozen=True, tag="code", tag_field="kind"):
     source: str
 
 
+class Retry(Struct, frozen=True):
+    """How a job that fails is tried again."""
+
+    attempts: int = 3
+    """At most this many runs, the first one included."""
+    backoff_s: float = 30.0
+    """The wait before the second run; doubled before each further one."""
+
+
 class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A named unit of deferred work, as declared in a file or by a shell."""
 
@@ -82,6 +91,8 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     idempotent: bool = False
     attempts: int = 1
     """At most this many process starts; above 1 only for an idempotent job."""
+    retry: Retry | None = None
+    """None: a job that fails is not tried again."""
     background: bool = False
     """Processes that outlive the main process go on."""
     output: str = ""

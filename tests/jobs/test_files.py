@@ -12,7 +12,7 @@ from zdeferd.jobs import files as config
 from zdeferd.jobs.files import Loaded
 from zdeferd.jobs.keys import JOB_KEYS, SETTING_KEYS, declared_job
 from zdeferd.machine.paths import locate
-from zdeferd.model import Argv, Code, Job, Scope, Trigger
+from zdeferd.model import Argv, Code, Job, Retry, Scope, Trigger
 from zdeferd.settings import Settings
 
 
@@ -179,6 +179,21 @@ def test_jobs_come_in_order_of_files_and_places(files: Files) -> None:
     assert list(files.load().jobs) == ["z", "b", "a"]
 
 
+@pytest.mark.parametrize(
+    ("text", "retry"),
+    [
+        ("{ attempts = 5, backoff = '1m' }", Retry(5, 60.0)),
+        ("{ attempts = 2 }", Retry(2, 30.0)),
+        ("{ backoff = 0.5 }", Retry(3, 0.5)),
+        ("'4:2m'", Retry(4, 120.0)),
+        ("'4'", Retry(4, 30.0)),
+    ],
+)
+def test_how_a_job_is_tried_again(files: Files, text: str, retry: Retry) -> None:
+    files.jobs(f"[a]\nrun = 'x'\nretry = {text}\n")
+    assert files.load().jobs["a"].retry == retry
+
+
 def test_idempotent_alone_means_three_attempts(files: Files) -> None:
     files.jobs("[a]\nrun = 'x'\nidempotent = true")
     assert files.load().jobs["a"].attempts == 3
@@ -217,6 +232,11 @@ BAD_KEYS = [
     ("attempts = 2", "attempts: found 2; expected idempotent = true beside it"),
     ("attempts = 0", "attempts: found 0; expected a whole number from 1 to 100"),
     ("attempts = true", "attempts: found true; expected"),
+    ("retry = {}", "retry: found a table; expected { attempts = 3, backoff = '30s' }: 1 to 100"),
+    ("retry = { attempts = 0 }", "retry: found a table in which attempts is an integer; expected"),
+    ("retry = { tries = 3 }", "retry: found a table in which tries is an integer; expected"),
+    ("retry = { backoff = '2h' }", "retry: found a table; expected"),
+    ("retry = 3", "retry: found 3; expected"),
     ("env = { 'A B' = '1' }", "env: found a table; expected a table of strings, its keys names"),
     ("env = { A = 1 }", "env: found a table in which A is an integer; expected a table of strings"),
     ("description = 1", "description: found 1; expected a string"),

@@ -61,6 +61,31 @@ def test_a_run_asked_for_by_hand_does_not_wait_in_the_idle_lane() -> None:
     assert started(picture([by_hand], [idle(1)], [batch(9)])) == [5]
 
 
+def retries(number: int, at: float, **fields: Any) -> Run:
+    return run(number, batch=None, retry=1, retry_at=at, **fields)
+
+
+def test_a_retry_starts_at_its_instant_and_holds_up_no_other() -> None:
+    early = picture([retries(1, NOW + 30), run(5)], retries={1})
+    decision = decide(early, NOW)
+    assert ([r.id for r in decision.dispatch], decision.wake_at) == ([5], NOW + 30)
+    assert started(early, NOW + 30) == [1]
+    behind = picture([retries(1, NOW + 30), run(5, after=("job-1",))], retries={1})
+    assert started(behind) == [5], "what comes after a job does not wait for its retry"
+    assert schedule.ahead(run(5), early) == ()
+
+
+def test_a_retry_stays_in_the_lane_of_its_trigger() -> None:
+    waiting = [retries(1, NOW, trigger=Trigger.IDLE), run(5)]
+    assert started(picture(waiting, retries={1})) == [1, 5]
+    assert started(picture(waiting, [idle(0)], [batch(9)], retries={1})) == [5]
+
+
+def test_a_retry_does_not_wait_longer_than_an_hour_when_the_clock_is_set_back() -> None:
+    assert started(picture([retries(1, NOW)], retries={1}), NOW - 3600) == []
+    assert started(picture([retries(1, NOW)], retries={1}), NOW - 3601) == [1]
+
+
 def test_a_paused_lane_starts_nothing_and_holds_up_no_other() -> None:
     waiting = [idle(1), run(5)]
     both = picture(waiting, batches=[batch(9)], paused={Trigger.IDLE})

@@ -13,6 +13,7 @@ import pytest
 from shell.conftest import PLUGIN
 
 from zdeferd.config import units
+from zdeferd.config import values as values_of_keys
 from zdeferd.config.values import is_id
 from zdeferd.jobs import registrations, script
 from zdeferd.model import Scope, Trigger
@@ -127,6 +128,30 @@ def test_the_units_of_a_duration() -> None:
     assert accepted('zdeferd-check --timeout "$value"', values) == set(filter(right, values))
 
 
+def test_the_values_of_a_retry() -> None:
+    values = ["1", "3", "99", "100", "101", "0", "03", "", "x", "-1", "3:", ":3s", "3:30s", "3:1h"]
+    values += [
+        "3:61m",
+        "3:99ms",
+        "3:0.1",
+        "3:1.5m",
+        "3:1y",
+        "3:30s:1",
+        "3 :30s",
+        "2:3600",
+        "2:3601",
+    ]
+
+    def right(value: str) -> bool:
+        try:
+            values_of_keys.read_retry(value, "")
+        except ValueError:
+            return False
+        return True
+
+    assert accepted('zdeferd-check --retry "$value"', values) == set(filter(right, values))
+
+
 def queued(call: str) -> registrations.Register:
     """The job that Python reads from what `call` queues."""
     (words,) = zsh(f"f() {{ : }}; {call}; print -rn -- ${{(pj:\\1:)_zdeferd_queue}}").split("\1")
@@ -146,7 +171,7 @@ def test_the_fields_of_a_job() -> None:
         id="job", call=("f; g",), once_per="day"
     )
     whole = (
-        "--on idle --once-per change --watch /a --watch /b --after x --timeout 5s"
+        "--on idle --once-per change --watch /a --watch /b --after x --timeout 5s --retry 3:1m"
         " --env HOME -f f --output /o/_x --check zsh --empty --compile --apply"
     )
     assert queued(f"zdefer add job {whole} -- f a") == registrations.Register(
@@ -157,6 +182,7 @@ def test_the_fields_of_a_job() -> None:
         watch=("/a", "/b"),
         after=("x",),
         timeout="5s",
+        retry="3:1m",
         output="/o/_x",
         check="zsh",
         empty="true",

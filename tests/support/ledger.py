@@ -439,4 +439,4 @@ class MemoryLedger:
             return seen is not None and value != str(seen[1])
         if scope in ("shell", "here"):
             return value.partition(":")[0] not in self.tables.shells
-        return scope == "run" or (scope == "boot" and value != boot)
+        return scope in ("run", "retry") or (scope == "boot" and value != boot)

@@ -20,7 +20,7 @@ from ..errors import NoDaemon, RequestRefused
 from ..jobs.environment import cut_env
 from ..ledger.reading import reading
 from ..view.jobs import declared
-from ..view.render import Style, duration, home_short, kib
+from ..view.render import Style, clock, duration, home_short, kib
 from ..view.runs import cpu_ms, document, wall_ms, word
 from ..view.target import find_run, job_id
 from ..view.where import find_paths
@@ -112,8 +112,18 @@ def tell(call: Call, paths: Paths, run: int) -> int:
     """Print a run that has ended, with its cost; -> 0 where it succeeded, else 1."""
     with reading(paths.ledger) as view:
         row = find_run(view, run)
+        again = next((one for one in view.live_runs() if one["retry_of"] == run), None)
     code = DONE if row["outcome"] == "succeeded" else NO
-    return call.answer({"run": document(row)}, lambda style: _line(row, style), code)
+    return call.answer(
+        {"run": document(row)}, lambda style: _line(row, style) + _again(again, call.now), code
+    )
+
+
+def _again(row: RunRow | None, now: float) -> str:
+    """Return a line that says when the job is tried again; empty: it is not."""
+    if row is None:
+        return ""
+    return f"\ntried again at {clock(row['retry_at'], now)} as run {row['id']}"
 
 
 def _line(row: RunRow, style: Style) -> str:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..model import ID_PATTERN, Argv, Code, Scope, Trigger
-from .units import parse_path
+from ..model import ID_PATTERN, Argv, Code, Retry, Scope, Trigger
+from .units import parse_duration, parse_path
 
 Number = TypeVar("Number", int, float)
 
@@ -116,3 +116,23 @@ def bounded(
 def read_whole(value: object) -> int:
     """Return the whole number."""
     return msgspec.convert(value, int)
+
+
+def read_retry(value: object, home: str) -> Retry:
+    """Return how a job is tried again: of a table, or of `ATTEMPTS[:BACKOFF]`."""
+    if isinstance(value, str):
+        words = re.fullmatch(r"([1-9][0-9]{0,2})(?::(.+))?", value, re.ASCII)
+        if words is None:
+            raise ValueError("not a number of runs, and a wait")
+        value = {"attempts": int(words[1])} | ({"backoff": words[2]} if words[2] else {})
+    table = msgspec.convert(value, dict[str, object])
+    if not table or table.keys() - _RETRY.keys():
+        raise ValueError("not the keys of a retry")
+    return Retry(**{_RETRY[name][0]: _RETRY[name][1](table[name], home) for name in table})
+
+
+_RETRY: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
+    "attempts": ("attempts", bounded(read_whole, 1, 100)),
+    "backoff": ("backoff_s", bounded(parse_duration, 0.1, 3600)),
+}
+"""The keys of a retry: the field, and the reader of its value."""

@@ -18,6 +18,7 @@ from ..config.values import (
     is_id,
     read_flag,
     read_ids,
+    read_retry,
     read_run,
     read_scope,
     read_text,
@@ -31,7 +32,7 @@ from .outputs import beside_output, read_check, read_output, with_check
 
 RETRIES = 3
 """Attempts of a job with `idempotent` and without `attempts`."""
-LATER = frozenset({"when", "retries"})
+LATER = frozenset({"when"})
 """Keys of a job that are reserved for a later version."""
 ID_EXPECTED = "an id: lower-case letters, digits and `-`, not `-` first, at most 64"
 
@@ -72,6 +73,7 @@ def declared_job(
     after: Iterable[str] = (),
     watch: Iterable[str] = (),
     timeout: str = "",
+    retry: str = "",
     background: bool = False,
     output: str = "",
     check: str = "",
@@ -93,7 +95,7 @@ def declared_job(
         "env": dict(env or {}),
         "description": description,
     }
-    given = {"timeout": timeout, "output": output, "check": check}
+    given = {"timeout": timeout, "retry": retry, "output": output, "check": check}
     table |= {name: value for name, value in given.items() if value}
     table |= dict.fromkeys(flags, True)
     if not is_id(id):
@@ -181,6 +183,11 @@ JOB_KEYS: dict[str, Key] = {
     "timeout": Key("timeout_s", f"{_DURATION}, at least 0.1 s", bounded(parse_duration, 0.1)),
     "idempotent": Key("idempotent", "true or false", read_flag),
     "attempts": Key("attempts", "a whole number from 1 to 100", bounded(read_whole, 1, 100)),
+    "retry": Key(
+        "retry",
+        "{ attempts = 3, backoff = '30s' }: 1 to 100 runs, 0.1 s to 1 h before the second",
+        read_retry,
+    ),
     "background": Key("background", "true or false", read_flag),
     "output": Key("output", f"a file below your home folder: {_PATH}", read_output),
     "empty": Key("empty", "true or false", read_flag),

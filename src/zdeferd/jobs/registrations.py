@@ -30,7 +30,9 @@ from ..errors import WireError
 from .outputs import FLAGS
 from .script import Array, quote
 
-SINGLE = frozenset({"id", "on", "once_per", "timeout", "background", "output", "check", *FLAGS})
+SINGLE = frozenset(
+    {"id", "on", "once_per", "timeout", "retry", "background", "output", "check", *FLAGS}
+)
 REPEATED = {"after": "after", "watch": "watch", "env": "env", "function": "functions"}
 """Fields of `add` that may come more than once -> of a Register."""
 _ARRAYS = frozenset({"array", "association"})
@@ -79,6 +81,8 @@ class Register(Struct, frozen=True):
     apply: Literal["", "true"] = ""
     background: Literal["", "true"] = ""
     """`true`: what outlives its main process is left alone."""
+    retry: str = ""
+    """`ATTEMPTS[:BACKOFF]`."""
 
 
 @lru_cache(maxsize=8)

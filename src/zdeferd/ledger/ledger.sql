@@ -41,7 +41,7 @@ CREATE TABLE registrations (
 -- never come back, whatever is kept of the run.
 CREATE TABLE claims (
     job        TEXT NOT NULL,
-    key        TEXT NOT NULL,              -- shell:… boot:… day:… change:N ever run:… here:…
+    key        TEXT NOT NULL,              -- shell:… boot:… day:… change:N ever run:… here:… retry:…
     run        INTEGER NOT NULL,
     claimed_at REAL NOT NULL,
     PRIMARY KEY (job, key)
@@ -429,9 +429,9 @@ AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.batch = batches.id);
 -- name: prune_claims
 -- Keys (rules/scopes.py) that can never come back; those of `ever` stay. A shell is open as long
 -- as it has a row. A date can come back with another time zone or a clock that is set: the last 32
--- stay. A generation comes once. A key of `run` is made at random.
+-- stay. A generation comes once. A key of `run` is made at random, a run is tried again once.
 DELETE FROM claims WHERE claimed_at < :before AND (
-    key LIKE 'run:%'
+    key LIKE 'run:%' OR key LIKE 'retry:%'
     OR (key LIKE 'boot:%' AND key != :boot)
     OR (key LIKE 'shell:%' AND NOT EXISTS
         (SELECT 1 FROM shells WHERE nonce = substr(claims.key, 7)))

@@ -20,7 +20,9 @@ from ..model import (
     Trigger,
     Work,
 )
-from ..rules.scopes import aside_key, change_key, here_key
+from ..rules.backoff import retry_wait_s
+from ..rules.lifecycle import TRIED_AGAIN
+from ..rules.scopes import aside_key, change_key, here_key, retry_key
 from ..telemetry import projection
 from .packing import DoneHere, Report
 from .store import Ledger
@@ -57,6 +59,33 @@ def end(ledger: Ledger, run: Run, ending: Ending) -> Batch | None:
     _add(ledger, lines, run.id, ending.ended_at)
     batch = ledger.batch(run.batch) if run.batch is not None else None
     return None if batch is None or close_batch(ledger, batch, ending.ended_at) else batch
+
+
+def try_again(ledger: Ledger, run: Run, ending: Ending) -> Run | None:
+    """Claim the next run of a job with `retry`, where `run` has failed; None: no more is due."""
+    if ending.outcome not in TRIED_AGAIN or run.cancelling or run.job in ledger.disabled():
+        return None
+    found = ledger.repeatable(run.id)
+    retry = found.work.job.retry if found else None
+    if found is None or retry is None or run.retry + 1 >= retry.attempts:
+        return None
+    wait_s = retry_wait_s(retry.backoff_s, run.retry + 1, run.id)
+    again = structs.replace(
+        run,
+        id=ledger.next_run(),
+        key=retry_key(run.id),
+        batch=None,  # a batch does not wait for it
+        claimed_at=ending.ended_at,
+        state=State.CLAIMED,
+        attempt=1,
+        boot="",
+        retry=run.retry + 1,
+        retry_at=ending.ended_at + wait_s,
+        retry_of=run.id,
+    )
+    ledger.claim(again.job, again.key, again.id, again.claimed_at)
+    ledger.add_run(again, found.work)
+    return again
 
 
 def _set_aside(ledger: Ledger, run: Run) -> None:

@@ -58,6 +58,10 @@ OUTCOMES: dict[RunEvent, frozenset[Outcome]] = {
 """The outcomes that each ending event can bring."""
 
 
+TRIED_AGAIN = frozenset({Outcome.FAILED, Outcome.TIMED_OUT})
+"""The outcomes after which a job with `retry` is claimed once more, as a run of its own."""
+
+
 class Change(NamedTuple):
     """One change of a run's state."""
 

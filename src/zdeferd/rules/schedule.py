@@ -7,12 +7,13 @@ it or in its own batch. Cycles inside a batch are refused at declaration, so no 
 wait for each other. Idle batches that share a log take turns.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from itertools import chain
 
 from msgspec import Struct
 
-from ..model import Batch, Run, Trigger
+from ..model import Batch, Run, State, Trigger
+from .backoff import RETRY_LONGEST_S
 
 
 class Picture(Struct, frozen=True, kw_only=True):
@@ -25,6 +26,8 @@ class Picture(Struct, frozen=True, kw_only=True):
     batches: Mapping[int, Batch]
     """Batches that have not ended."""
     jobs_at_once: int
+    retries: Collection[int] = ()
+    """Waiting runs that have an instant to start at."""
     paused: Container[Trigger] = frozenset()
     """Lanes in which nothing starts."""
     idle_at: float | None = None
@@ -54,8 +57,19 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 def lane(run: Run) -> Trigger:
-    """Return the lane of `run`: idle for an idle batch only, never for `zdeferctl run`."""
-    return run.trigger if run.batch is not None else Trigger.POSTPROMPT
+    """Return the lane of `run`: idle for an idle batch only, never for `zdeferctl run`.
+
+    A run that tries again stays in the lane of its trigger.
+    """
+    return run.trigger if run.batch is not None or run.retry else Trigger.POSTPROMPT
+
+
+def is_early(run: Run, now: float) -> bool:
+    """Tell whether `run` tries again what failed, and the instant for that has not come.
+
+    One that is further away than the longest wait was computed before the clock was set back.
+    """
+    return now < run.retry_at <= now + RETRY_LONGEST_S
 
 
 def decide(picture: Picture, now: float) -> Decision:
@@ -66,6 +80,8 @@ def decide(picture: Picture, now: float) -> Decision:
     instants = [picture.idle_at, picture.day_ends_at]
     if picture.waiting and picture.hold_until > now:
         instants.append(picture.hold_until)
+    retries = (picture.waiting[run] for run in picture.retries)
+    instants += (run.retry_at for run in retries if is_early(run, now))
     if leave:
         instants.append(picture.leave_at)
     return Decision(
@@ -95,6 +111,7 @@ def _starts(picture: Picture, now: float) -> tuple[tuple[Run, ...], tuple[Run, .
         if (
             free.setdefault(lane(run), picture.jobs_at_once) <= 0
             or lane(run) in picture.paused
+            or is_early(run, now)
             or waits_for(run, picture) is not None
         ):
             continue
@@ -107,8 +124,9 @@ def _starts(picture: Picture, now: float) -> tuple[tuple[Run, ...], tuple[Run, .
 
 
 def _lanes(picture: Picture) -> list[Trigger]:
-    """Return the lanes in which a run may wait; a run in the idle lane has an open batch."""
+    """Return the lanes in which a run may wait: in the idle lane of an open batch, or to retry."""
     triggers = {batch.trigger for batch in picture.batches.values()}
+    triggers |= {picture.waiting[run].trigger for run in picture.retries}
     return [Trigger.POSTPROMPT, *({Trigger.IDLE} & triggers)]
 
 
@@ -116,7 +134,7 @@ def waits_for(run: Run, picture: Picture) -> Run | Batch | None:
     """Return a run or an earlier idle batch that must end before `run`; None: its turn is all."""
     if run.after:
         for other in chain(picture.running.values(), picture.waiting.values()):
-            if other.job in run.after and _precedes(other, run):
+            if other.job in run.after and _precedes(other, run) and not _retries(other):
                 return other
     if lane(run) is Trigger.IDLE:
         return _earlier_batch(run, picture.batches.values())
@@ -129,9 +147,15 @@ def ahead(run: Run, picture: Picture) -> tuple[Run, ...]:
     Empty where the lane has room for `run`.
     """
     running = [other for other in picture.running.values() if lane(other) is lane(run)]
-    waiting = [other for other in picture.waiting.values() if lane(other) is lane(run)]
+    queue = (other for other in picture.waiting.values() if not _retries(other))
+    waiting = [other for other in queue if lane(other) is lane(run)]
     before = (*running, *(other for other in waiting if other.id < run.id))
     return before if len(before) >= picture.jobs_at_once else ()
+
+
+def _retries(run: Run) -> bool:
+    """Tell whether `run` waits to try again; no other run waits for that."""
+    return run.retry > 0 and run.state is State.CLAIMED
 
 
 def _precedes(other: Run, run: Run) -> bool:

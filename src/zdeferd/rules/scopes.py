@@ -34,6 +34,11 @@ def here_key(nonce: str, seq: int, number: int) -> str:
     return f"here:{nonce}:{seq}:{number}"
 
 
+def retry_key(run: int) -> str:
+    """Return the key of the run that tries again what `run` failed to do."""
+    return f"retry:{run}"
+
+
 def request_key(name: str) -> str:
     """Return the key of one run that a user asked for by hand; `name` is used once."""
     return f"run:{name}"

@@ -202,23 +202,26 @@ class RunTakenOver(Arrival[None]):
 
 
 @dataclass(frozen=True)
-class RunEnded(Arrival[Batch | None]):
-    """The end of a run."""
+class RunEnded(Arrival[tuple[Batch | None, Run | None]]):
+    """The end of a run, and the beginning of the one that tries again what failed."""
 
     run: Run
     ending: Ending
     parts: Parts
     has_happened = True
 
-    def record(self, ledger: Ledger) -> Batch | None:
-        """Record the outcome and its lines; the batch of the run, None where that has ended."""
-        return outcomes.end(ledger, self.run, self.ending)
+    def record(self, ledger: Ledger) -> tuple[Batch | None, Run | None]:
+        """Record the outcome and its lines; its batch (None: that has ended), and the next run."""
+        batch = outcomes.end(ledger, self.run, self.ending)
+        return batch, outcomes.try_again(ledger, self.run, self.ending)
 
-    def applied(self, result: Batch | None) -> None:
+    def applied(self, result: tuple[Batch | None, Run | None]) -> None:
         """Remove the run from the picture and its files from the disk; answer who waits."""
         reached("daemon.end-committed")
         live, succeeded = self.parts.live, self.ending.outcome is Outcome.SUCCEEDED
-        live.ended(self.run, result)
+        batch, again = result
+        live.ended(self.run, batch)
+        live.add([again] if again else [], [])
         self.parts.waiting.ended(self.run, succeeded, live)
         try:
             self.parts.executor.discard(self.run.id)

@@ -272,6 +272,7 @@ class Dispatcher:
             running=live.running,
             batches=live.batches,
             jobs_at_once=configuration.settings.jobs_at_once,
+            retries=live.retries,
             paused=live.paused,
             idle_at=idle.look_at,
             day_ends_at=idle.day_ends_at(configuration.jobs.values()),

@@ -35,6 +35,8 @@ class LiveRuns:
         self.batches: dict[int, Batch] = {}
         self.paused: set[Trigger] = set()
         """Lanes in which nothing starts."""
+        self.retries: set[int] = set()
+        """Waiting runs that have an instant to start at."""
         self.put_offs: dict[int, int] = {}
         """How often each run that waits has failed to start."""
         self._hold_until = 0.0
@@ -56,12 +58,15 @@ class LiveRuns:
         """Add what was claimed, or what the ledger held at the start of the daemon."""
         for run in runs:
             (self.waiting if run.state is State.CLAIMED else self.running)[run.id] = run
+            if run.retry_at and run.state is State.CLAIMED:
+                self.retries.add(run.id)
         for batch in batches:
             self.batches[batch.id] = batch
 
     def dispatched(self, run: Run, boot: str) -> None:
         """Note that the decision to start `run` is durable."""
         del self.waiting[run.id]
+        self.retries.discard(run.id)
         self.running[run.id] = replace(run, state=step(run.state, RunEvent.DISPATCH), boot=boot)
 
     def hold_until(self, now: float) -> float:
@@ -84,6 +89,7 @@ class LiveRuns:
     def settle(self, run: Run) -> None:
         """Set `run` aside: how it ended is known and being recorded."""
         self.waiting.pop(run.id, None)
+        self.retries.discard(run.id)
         self.running[run.id] = run
         self.settling.add(run.id)
 

@@ -109,6 +109,7 @@ def _job_of(record: Register, functions: tuple[tuple[str, str], ...], context: S
         after=record.after,
         watch=record.watch,
         timeout=record.timeout,
+        retry=record.retry,
         background=record.background == "true",
         output=record.output,
         check=record.check,

@@ -85,6 +85,7 @@ def document(job: Job) -> dict[str, object]:
         "timeout_s": job.timeout_s,
         "idempotent": job.idempotent,
         "attempts": job.attempts,
+        "retry": _retry(job),
         "background": job.background,
         "output": job.output or None,
         "empty": job.empty,
@@ -95,3 +96,9 @@ def document(job: Job) -> dict[str, object]:
         "description": job.description,
         "source": job.source,
     }
+
+
+def _retry(job: Job) -> dict[str, object] | None:
+    if job.retry is None:
+        return None
+    return {"attempts": job.retry.attempts, "backoff_s": job.retry.backoff_s}
