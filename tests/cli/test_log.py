@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.daemon import Daemon
+from support.daemon import Daemon, attempts
 from support.terminal import Terminal
 from support.user import SOURCE, User, call, claim, ctl_script, end
 
@@ -128,3 +128,65 @@ def test_following_without_a_daemon(user: User) -> None:
     result = call("log", str(run), "-f")
     assert result.code == 1
     assert "run waits and no daemon runs" in result.err
+
+
+def three_runs(user: User) -> list[int]:
+    """Three runs of `build`: one that ended, a newer one, and one that waits."""
+    ledger = user.ledger()
+    runs = [claim(ledger, "build", key) for key in ("a", "b", "c")]
+    for run in runs[:2]:
+        end(ledger, run)
+        folder = user.state / f"runs/{run}"
+        folder.mkdir(parents=True)
+        (folder / "output").write_text(f"one {run}\ntwo {run}\n")
+    return runs
+
+
+def test_the_last_lines(user: User) -> None:
+    text = b"".join(b"%d %s\n" % (n, b"x" * 99) for n in range(2000))  # several blocks
+    run = with_output(user, text + b"\nlast")
+    lines = (text + b"\nlast").decode().splitlines(keepends=True)
+    for number in (0, 1, 2, 3, 700, 2001, 2002, 5000):
+        expected = "".join(lines[-number:]) if number else ""
+        assert call("log", str(run), "-n", str(number)).out == expected
+    assert call("log", "build", "--lines", "2", "--json").document["output"] == "\nlast"
+    assert call("log", "build", "-n", "x").err.startswith("zdeferctl: argument -n/--lines: ")
+
+
+def test_lines_of_an_output_that_is_empty(user: User) -> None:
+    assert call("log", str(with_output(user, b"")), "-n", "3").out == ""
+    (user.state / "runs/1/output").write_bytes(b"\n\n")
+    assert call("log", "1", "-n", "1").out == "\n"
+
+
+def test_all_outputs_since(user: User) -> None:
+    one, two, _ = three_runs(user)
+    heads = [f"==> run {run} of build, 2023-11-14 22:13, succeeded <==\n" for run in (one, two)]
+    shown = call("log", "build", "--since", "2023-11-14", "-n", "1").out
+    assert shown == f"{heads[0]}two {one}\n\n{heads[1]}two {two}\n"
+    runs = call("log", "build", "--since", "2023-11-14", "--json").document["runs"]
+    assert [run["output"] for run in runs] == [f"one {run}\ntwo {run}\n" for run in (one, two)]
+    assert call("log", "build", "--since", "today") == (0, "", "")
+    assert "no such job: biuld; did you mean build?" in call("log", "biuld", "--since", "1h").err
+
+
+def test_since_does_not_go_with_a_run_or_following(user: User) -> None:
+    three_runs(user)
+    beside = call("log", "1", "--since", "1h")
+    assert (beside.code, beside.err) == (2, "zdeferctl: --since: beside a run: 1; name a job\n")
+    assert "-f and --since; leave one out" in call("log", "build", "-f", "--since", "1h").err
+
+
+def test_following_from_the_last_lines(user: User, daemon: Daemon) -> None:
+    fifo = user.root / "go"
+    os.mkfifo(fifo)
+    daemon.write_jobs(f"[slow]\nrun = 'print -l one two; read <{fifo}; print three'\n")
+    daemon.start()
+    call("run", "slow", "--no-wait")
+    output = user.state / "runs/1/output"
+    assert any(output.exists() and output.read_text() == "one\ntwo\n" for _ in attempts())
+    following = user.begin("log", "slow", "-f", "-n", "1")
+    assert following.stdout is not None
+    assert following.stdout.readline() == "two\n"
+    fifo.write_text("on\n")
+    assert following.communicate(timeout=20)[0] == "three\n"

@@ -3,6 +3,7 @@
 import pytest
 from support.user import User, call, claim, end
 
+from zdeferd.cli.runs import FIELDS
 from zdeferd.model import Outcome
 
 
@@ -89,3 +90,72 @@ def test_bad_limit_is_a_usage_error(user: User, n: str) -> None:
     result = call("runs", "-n", n)
     assert result.code == 2
     assert result.err.startswith("zdeferctl: argument -n/--limit: ")
+
+
+@pytest.mark.usefixtures("three")
+def test_several_outcomes() -> None:
+    def runs(outcomes: str) -> list[int]:
+        return [
+            run["run"] for run in call("runs", "--json", "--outcome", outcomes).document["runs"]
+        ]
+
+    assert runs("failed,succeeded") == [2, 1]
+    assert runs("timed_out,failed") == [2]
+    assert call("runs", "--outcome", "timed_out,missed").out == "no run timed out or missed\n"
+    wrong = call("runs", "--outcome", "failed,lost")
+    assert wrong.code == 2
+    assert "not an outcome: lost; expected succeeded, failed" in wrong.err
+
+
+def test_since(user: User) -> None:
+    ledger = user.ledger()
+    end(ledger, claim(ledger, "old"))
+    live = claim(ledger, "lives")
+    shown = call("runs", "--since", "2d", "--json").document["runs"]
+    assert [run["run"] for run in shown] == [live]
+    at_its_end = [call("runs", "--since", text, "--json").document["runs"] for text in BOUNDS]
+    assert [len(runs) for runs in at_its_end] == [2, 1]
+    assert call("runs", "old", "--since", "today").out == "no runs of old since then\n"
+    wrong = call("runs", "--since", "tomorrow")
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+    assert "argument --since: not a time: tomorrow; expected such as 2h" in wrong.err
+
+
+BOUNDS = ("2023-11-14 22:13:21", "2023-11-14 22:13:22")
+"""The instant at which `end` lets a run end, in UTC, and one second later."""
+
+
+@pytest.mark.usefixtures("three")
+def test_format() -> None:
+    assert call("runs", "--format", r"{run}\t{job:>5}|{rc:3}|{wall_ms:.1f}").out.splitlines() == [
+        "3\t good|   |",
+        "2\t  bad|  3|1000.0",
+        "1\t good|  0|1000.0",
+    ]
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        ("{nothing}", 2, "--format: unknown field: 'nothing'; `zdeferctl runs --help` lists"),
+        ("{}", 2, "--format: unknown field: ''"),
+        ("{job.__class__}", 2, "--format: unknown field: 'job.__class__'"),
+        ("{job!r}", 2, "--format: no conversion is known: !r"),
+        ("{job", 2, "--format: expected '}' before end of string"),
+        ("{wall_ms:{run}}", 2, "--format: not a format of a value: {run}"),
+        ("{job:d}", 1, "--format: Unknown format code 'd' for object of type 'str': d"),
+    ],
+)
+def test_a_format_that_is_wrong_is_one_line(text: str, code: int, said: str) -> None:
+    wrong = call("runs", "--format", text)
+    assert (wrong.code, wrong.out, wrong.err.count("\n")) == (code, "", 1)
+    assert wrong.err.startswith(f"zdeferctl: {said}")
+
+
+@pytest.mark.usefixtures("three")
+def test_help_lists_the_fields_of_a_run() -> None:
+    assert set(FIELDS) == set(call("runs", "--json").document["runs"][0])
+    assert call("runs", "--format", "{run}", "--json").code == 2
+    listed = call("runs", "--help").out.split("fields:\n")[1].split("\n\n")[0]
+    assert tuple(listed.replace("\n", " ").replace(" ", "").split(",")) == FIELDS

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.daemon import Daemon
+from support.documented import documented, keys
 from support.user import SINK, User, call, claim, end, job
 
 from zdeferd import __version__
@@ -116,7 +117,8 @@ def test_the_jobs_that_failed_are_named_until_they_succeed(user: User) -> None:
     failed(ledger, "well", Outcome.SUCCEEDED, 0)
     user.job_file("[build]\nrun = 'x'\n[slow]\nrun = 'x'\n")
     text = call("status").out
-    assert f"! 2 jobs failed: slow (timed out), build (rc 3); zdeferctl log {slow}\n" in text
+    more = f"zdeferctl log {slow}, zdeferctl runs --outcome failed,timed_out"
+    assert f"! 2 jobs failed: slow (timed out), build (rc 3); {more}\n" in text
     runs = call("status", "--json").document["failed_runs"]
     assert [(run["job"], run["rc"]) for run in runs] == [("slow", 124), ("build", 3)]
     failed(ledger, "build", Outcome.CANCELLED, 143, "run:1")
@@ -245,3 +247,43 @@ def test_imports_only_what_is_quick(user: User) -> None:
     assert user.python(probe).out.endswith("[]\n")
     shutil.copytree(EXAMPLES, user.config / "jobs.d", dirs_exist_ok=True)
     assert "['msgspec']" in user.python(probe).out
+
+
+def test_the_command_that_it_names_lists_what_failed(user: User) -> None:
+    failed(user.ledger(), "build", Outcome.FAILED, 3)
+    user.job_file("[build]\nrun = 'x'\n")
+    line = call("status").out.splitlines()[-1]
+    command = line.rpartition(", zdeferctl ")[2]
+    assert "build" in call(*command.split()).out
+
+
+def test_one_job(user: User) -> None:
+    user.job_file("[build]\nrun = 'make'\ndescription = 'the documents'\nonce_per = 'day'\n")
+    ledger = user.ledger()
+    run = failed(ledger, "build", Outcome.FAILED, 3)
+    folder = user.state / f"runs/{run}"
+    folder.mkdir(parents=True)
+    (folder / "output").write_bytes(b"".join(b"line %d\n" % n for n in range(30)) + b"\x1b[2J")
+    result = call("status", "build")
+    assert result.code == 0
+    assert result.out.startswith("build ")
+    assert "about     the documents\n" in result.out
+    assert "once per  day\n" in result.out
+    assert result.out.endswith("line 28\nline 29\n^[[2J\n")
+    assert "line 20\n" not in result.out
+    document = call("status", "build", "--json").document
+    assert document["runs"][0]["run"] == run
+    assert document["declared"]["description"] == "the documents"
+    listed = documented("cli-json.md", "One job's status")
+    listed |= {f"runs[].{key}" for key in documented("cli-json.md", "A run")} | {"runs[].after[]"}
+    (listed_job,) = call("jobs", "--json").document["jobs"]
+    assert document.pop("declared").items() <= listed_job.items()
+    document["declared"] = None
+    assert set(keys(document, {})) <= listed | {"schema_version", "verb"}
+
+
+def test_a_job_that_nobody_declared(user: User) -> None:
+    user.ledger()
+    result = call("status", "nothing")
+    assert result.code == 1
+    assert "nothing " in result.out

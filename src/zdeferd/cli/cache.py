@@ -113,7 +113,7 @@ def _caches(call: Call, paths: Paths, view: View) -> dict[str, Cache]:
 
 def _cache(job: Job, call: Call, paths: Paths, view: View) -> Cache:
     name = os.path.basename(job.output).removesuffix(_ENDING)
-    good = view.runs(job.id, "succeeded", 1)
+    good = view.runs(job.id, ["succeeded"], 1)
     facts = gather(job.id, call.now, call.env, paths, view)
     return Cache(name, job.output, _stat(job.output), facts, good[0] if good else None)
 

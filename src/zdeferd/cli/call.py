@@ -46,19 +46,19 @@ class Call:
         self._end_live()
         if self.args.json and layout:
             print(layout(document), end="")
-        elif self.args.json:
-            self._print_json(document)
-        else:
-            shown = text(self.style)
-            if shown:
-                print(safe(shown, self.style.colour))
+        elif shown := self.rendered(document, text):
+            print(shown)
         return code
+
+    def rendered(self, document: Document, text: Callable[[Style], str]) -> str:
+        """Return what `answer` prints."""
+        return self._json(document) if self.args.json else safe(text(self.style), self.style.colour)
 
     def failed(self, message: str, code: int) -> None:
         """Print a failure to standard error, and with `--json` as a document too."""
         self._end_live()
         if self.args.json:
-            self._print_json({"error": message, "exit_code": code})
+            print(self._json({"error": message, "exit_code": code}))
         print(wrapped(f"zdeferctl: {safe(message)}", _columns(sys.stderr)), file=sys.stderr)
 
     def warn(self, message: str) -> None:
@@ -93,11 +93,11 @@ class Call:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             self._is_live = False
 
-    def _print_json(self, document: Document) -> None:
+    def _json(self, document: Document) -> str:
         import json
 
         head = {"schema_version": JSON_SCHEMA_VERSION, "verb": self.verb}
-        print(json.dumps({**head, **document}, indent=2, ensure_ascii=True))
+        return json.dumps({**head, **document}, indent=2, ensure_ascii=True)
 
 
 def _columns(stream: TextIO) -> int | None:

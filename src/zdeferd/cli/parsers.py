@@ -57,3 +57,34 @@ def told(module: ModuleType) -> tuple[list[str], list[str]]:
     examples = [text for text in paragraphs if text.startswith("zdeferctl ")]
     described = [text.removesuffix(_EXAMPLES).strip() for text in paragraphs]
     return [text for text in described if text and text not in examples], examples
+
+
+# --- values of options ---------------------------------------------------------
+
+
+def positive(text: str) -> int:
+    """Return a whole number above 0, for argparse."""
+    from argparse import ArgumentTypeError
+
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 31):
+        raise ArgumentTypeError(f"not a whole number above 0: {text}")
+    return int(text)
+
+
+def whole(text: str) -> int:
+    """Return a whole number from 0, for argparse."""
+    return 0 if text == "0" else positive(text)
+
+
+def instant(text: str) -> float:
+    """Return the instant that a text such as `2h` or `yesterday` means now, for argparse."""
+    import time
+    from argparse import ArgumentTypeError
+
+    from ..config.units import parse_instant
+
+    try:
+        return parse_instant(text, time.time())
+    except ValueError:
+        expected = "2h, 3d, today, yesterday, 14:30, 2026-11-22 or 2026-11-22 14:30"
+        raise ArgumentTypeError(f"not a time: {text}; expected such as {expected}") from None

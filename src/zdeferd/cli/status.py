@@ -4,9 +4,17 @@ Reads the ledger, never the daemon: it answers at once, with or without one.
 A service that starts zdeferd on demand lets it exit when there is nothing to do,
 so `not running` is no failure and the exit code is 0 either way.
 
+With JOB: what it is, what it waits for, its latest runs and the end of the latest output. Exit
+code 1: there is no such job, or it is refused. --watch prints the answer again on each change,
+until Ctrl-C.
+
 Examples:
 
 zdeferctl status
+
+zdeferctl status updates-waiting
+
+zdeferctl status --watch
 """
 
 from __future__ import annotations
@@ -22,11 +30,13 @@ from ..view.live import as_found, cost_document, live_cost
 from ..view.render import Style, ago, clock, count, fields, home_short, printable, wrapped
 from ..view.runs import document as run_document
 from ..view.runs import runs_table, word
+from ..view.target import job_id
 from ..view.where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from ..ledger.reading import RunRow, ShellsRow
     from ..machine.paths import Paths
@@ -61,17 +71,32 @@ class Status(NamedTuple):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add no options."""
+    """Add the job and --watch."""
+    parser.add_argument("job", metavar="JOB", nargs="?", type=job_id, help="of this job alone")
+    told = "print it again on each change, until Ctrl-C"
+    parser.add_argument("--watch", action="store_true", help=told)
 
 
 def perform(call: Call) -> int:
-    """Print the status; -> 0."""
+    """Print the status; -> 0, or 1 for an unknown or refused job."""
     paths = find_paths(call.env)
+    if call.args.job is not None:
+        from .status_job import perform as perform_job
+
+        return perform_job(call, paths)
+    if call.args.watch:
+        from .redraw import redraw
+
+        return redraw(call, paths, lambda: _answer(call, paths))
+    return call.answer(*_answer(call, paths))
+
+
+def _answer(call: Call, paths: Paths) -> tuple[Document, Callable[[Style], str]]:
     with reading(paths.ledger) as view:
         status = _look(paths, view, call)
     # The cost of running jobs takes psutil, which takes 30 ms; the table has no room for it.
     document = _document(status, paths) if call.args.json else {}
-    return call.answer(document, lambda style: _text(status, paths, call, style))
+    return document, lambda style: _text(status, paths, call, style)
 
 
 def _look(paths: Paths, view: View, call: Call) -> Status:
@@ -179,7 +204,9 @@ def _failed(runs: list[RunRow]) -> list[str]:
         return []
     words = ", ".join(f"{row['job']} ({_ending(row)})" for row in runs[:MOST_NAMED])
     more = f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
-    return [f"{count(len(runs), 'job')} failed: {words}{more}; zdeferctl log {runs[0]['id']}"]
+    kinds = ",".join(sorted({str(row["outcome"]) for row in runs}))
+    shown = f"zdeferctl log {runs[0]['id']}, zdeferctl runs --outcome {kinds}"
+    return [f"{count(len(runs), 'job')} failed: {words}{more}; {shown}"]
 
 
 def _ending(row: RunRow) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ..errors import LedgerError, LedgerLocked, LedgerNewer
@@ -61,14 +61,25 @@ class View:
         return self._rows(f"SELECT {self._run}, sink FROM runs WHERE {_LIVE} ORDER BY id")
 
     def runs(
-        self, job: str | None = None, outcome: str | None = None, limit: int = 20
+        self,
+        job: str | None = None,
+        outcomes: Sequence[str] = (),
+        limit: int = 20,
+        since: float | None = None,
     ) -> list[RunRow]:
-        """Return the newest `limit` runs, newest first."""
+        """Return the newest `limit` runs, newest first; -1: all.
+
+        `outcomes`: only those that ended in one of these ways. `since`: only those that had not
+        ended before that instant.
+        """
+        ended_so = {f"outcome_{at}": outcome for at, outcome in enumerate(outcomes)}
+        listed = ", ".join(f":{name}" for name in ended_so)
         return self._rows(
             f"SELECT {self._run} FROM runs WHERE (:job IS NULL OR job = :job)"
-            " AND (:outcome IS NULL OR outcome = :outcome)"
+            + (f" AND outcome IN ({listed})" if outcomes else "")
+            + " AND (:since IS NULL OR ended_at IS NULL OR ended_at >= :since)"
             " ORDER BY id DESC LIMIT :limit",
-            {"job": job, "outcome": outcome, "limit": limit},
+            {"job": job, "limit": limit, "since": since, **ended_so},
         )
 
     def run(self, run_id: int) -> RunRow | None:

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-_MODIFY, _ATTRIB, _MOVED_TO, _CREATE, _DELETE = 0x2, 0x4, 0x80, 0x100, 0x200
+_MODIFY, _ATTRIB, CLOSED, _MOVED_TO, _CREATE, _DELETE = 0x2, 0x4, 0x8, 0x80, 0x100, 0x200
 _DELETE_SELF, _MOVE_SELF = 0x400, 0x800
 CONTENT = _MODIFY | _MOVED_TO | _CREATE | _DELETE | _DELETE_SELF
-"""inotify(7): new content; of a folder also that of the files in it."""
+"""inotify(7): new content; of a folder also that of the files in it.
+
+CLOSED: a file that was open for writing was closed, also by the end of its process.
+"""
 MOVED = _DELETE_SELF | _MOVE_SELF
 """The path leads to another file now, or to none."""
 UNLINKED = MOVED | _ATTRIB
@@ -78,8 +81,8 @@ class Kqueue:
         self._queue = kq.kqueue()
         self._open: dict[str, int] = {}
 
-    def look_at(self, paths: Iterable[str]) -> None:
-        """Watch these paths; one that is watched already stays as it is."""
+    def look_at(self, paths: Iterable[str], _events: int = CONTENT) -> None:
+        """Watch these paths for all that kqueue reports; one that is watched stays as it is."""
         kq = self._kq
         what = kq.KQ_NOTE_WRITE | kq.KQ_NOTE_EXTEND | kq.KQ_NOTE_DELETE | kq.KQ_NOTE_RENAME
         for path in set(paths) - self._open.keys():
