@@ -61,6 +61,37 @@ def test_a_run_asked_for_by_hand_does_not_wait_in_the_idle_lane() -> None:
     assert started(picture([by_hand], [idle(1)], [batch(9)])) == [5]
 
 
+def test_a_job_that_gave_up_its_place_does_not_count() -> None:
+    waiting, running = [run(2), run(3)], [run(1)]
+    assert started(picture(waiting, running, given_up={1})) == [2]
+    assert started(picture(waiting, running, given_up={9})) == []
+    again = picture(waiting, [run(0), run(1)], given_up={0})
+    assert started(again) == [], "the lane is full again"
+
+
+def test_the_running_jobs_are_looked_at_while_a_run_waits_for_a_place_alone() -> None:
+    crowded = picture([run(2)], [run(1)], places_at=NOW + 5)
+    decision = decide(crowded, NOW)
+    assert (decision.crowded, decision.look_at_places, decision.wake_at) == (True, False, NOW + 5)
+    assert decide(crowded, NOW + 5).look_at_places
+    for alone in (
+        picture([], [run(1)], places_at=NOW),
+        picture([run(2, after=("job-1",))], [run(1)], places_at=NOW),
+        picture([run(2)], [run(1)], places_at=NOW, paused={Trigger.POSTPROMPT}),
+        picture([retries(2, NOW + 9)], [run(1)], places_at=NOW, retries={2}),
+    ):
+        decision = decide(alone, NOW)
+        assert (decision.crowded, decision.look_at_places) == (False, False)
+
+
+def test_what_uses_no_cpu() -> None:
+    before = schedule.Use(5.0)
+    assert schedule.is_quiet(before, schedule.Use(5.01))
+    assert not schedule.is_quiet(before, schedule.Use(5.2))
+    assert not schedule.is_quiet(before, schedule.Use(4.0)), "a process that was at work has ended"
+    assert not schedule.is_quiet(before, schedule.Use(5.0, ready=1)), "on a busy machine"
+
+
 def retries(number: int, at: float, **fields: Any) -> Run:
     return run(number, batch=None, retry=1, retry_at=at, **fields)
 

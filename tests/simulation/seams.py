@@ -13,7 +13,7 @@ from zdeferd.attempts import publish, records, runner
 from zdeferd.judging import judge
 from zdeferd.ledger import claims
 from zdeferd.machine import files
-from zdeferd.runs import executor, looks
+from zdeferd.runs import executor, live, looks
 from zdeferd.telemetry import logfile, sharedlog
 
 from .loop import running
@@ -40,6 +40,7 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
         (looks, "first_missing"): machine.first_missing,
         (looks, "Thread"): _AtOnce,
         (looks, "time"): clock,
+        (live, "live_cost"): machine.live_cost,
         (executor, "os"): calls,
         (records, "os"): calls,
         (records, "open"): calls.open_python,

@@ -81,6 +81,8 @@ class Stage:
         self.spawners: list[away.Spawner] = []
         self.runners: list[away.Runner] = []
         self.job_processes: list[away.Job] = []
+        self.began: dict[int, float] = {}
+        """When the job of each run was started last, on the clock that stands still in suspend."""
         self.shells: list[Shell] = []
         self.wire: list[Message] = []
         self.config_version = 0

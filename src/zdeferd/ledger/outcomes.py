@@ -4,6 +4,8 @@ Each function belongs inside one ledger transaction, so that a line exists exact
 where the fact that it reports does: the telemetry is a projection of the ledger.
 """
 
+from collections.abc import Sequence
+
 from msgspec import structs
 
 from ..model import (
@@ -47,6 +49,13 @@ def begin(ledger: Ledger, run: Run, boot: str, now: float) -> None:
     if ledger.start_batch(run.batch, now):
         tasks = ledger.batch_totals(run.batch).tasks
         _add(ledger, projection.idle_start_lines(run.sink, tasks, now), None, now)
+
+
+def begin_all(ledger: Ledger, runs: Sequence[Run], boot: str, now: float) -> list[Work]:
+    """As `begin`, for each run; return what each is to execute."""
+    for run in runs:
+        begin(ledger, run, boot, now)
+    return [ledger.work(run.id) for run in runs]
 
 
 def end(ledger: Ledger, run: Run, ending: Ending) -> Batch | None:

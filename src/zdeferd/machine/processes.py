@@ -69,6 +69,8 @@ class LiveCost(NamedTuple):
     memory_bytes: int
     """The sum of resident sizes; a page that processes share counts in each."""
     processes: int
+    ready: int = 0
+    """Of them those that run, or wait for a processor."""
 
 
 def live_cost(runner: int, started_at: float) -> LiveCost | None:
@@ -86,19 +88,28 @@ def live_cost(runner: int, started_at: float) -> LiveCost | None:
         looks = [look for process in top.children(recursive=True) if (look := _look(process))]
     except psutil.Error:
         return None
-    cpu_s = reaped.children_user + reaped.children_system + sum(cpu for cpu, _ in looks)
-    return LiveCost(cpu_s, sum(size for _, size in looks), len(looks))
+    cpu_s = reaped.children_user + reaped.children_system
+    cpu_s += sum(look.cpu_s for look in looks)
+    return LiveCost(
+        cpu_s,
+        sum(look.memory_bytes for look in looks),
+        len(looks),
+        sum(look.ready for look in looks),
+    )
 
 
-def _look(process: psutil.Process) -> tuple[float, int] | None:
-    """Return CPU seconds and resident bytes of one process; None: it has gone or is not ours."""
+def _look(process: psutil.Process) -> LiveCost | None:
+    """Return the cost of one process; None: it has gone or is not ours."""
     import psutil
 
     try:
-        times, memory = process.cpu_times(), process.memory_info()
+        with process.oneshot():
+            times, memory = process.cpu_times(), process.memory_info()
+            ready = process.status() == psutil.STATUS_RUNNING
     except psutil.Error:
         return None
-    return sum((times.user, times.system, times.children_user, times.children_system)), memory.rss
+    cpu_s = times.user + times.system + times.children_user + times.children_system
+    return LiveCost(cpu_s, memory.rss, 1, int(ready))
 
 
 def named(pid: int) -> str:

@@ -2,18 +2,29 @@
 
 There are two lanes, one for idle batches and one for all other runs, so that an idle job
 never delays a postprompt job. Each lane runs at most `jobs_at_once` jobs, first in first
-out by claim. A run waits for live runs of the jobs in its `after` that were claimed before
-it or in its own batch. Cycles inside a batch are refused at declaration, so no two runs
-wait for each other. Idle batches that share a log take turns.
+out by claim; a job that used no CPU for a while does not count. A run waits for live runs of
+the jobs in its `after` that were claimed before it or in its own batch. Cycles inside a batch
+are refused at declaration, so no two runs wait for each other. Idle batches that share a log
+take turns.
 """
 
 from collections.abc import Collection, Container, Iterable, Mapping
 from itertools import chain
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from ..model import Batch, Run, State, Trigger
 from .backoff import RETRY_LONGEST_S
+
+NO_CPU_S = 0.03
+"""The kernel counts in hundredths of a second: up to three between two looks are nothing."""
+LOOK_EVERY_S = 10.0
+"""A job that used no CPU for so long gives up its place."""
+FIRST_LOOK_S = 2.0
+"""The first look, after a run has begun to wait for a place."""
+MOST_GIVEN_UP = 16
+"""So many runs at most have given up their places at a time."""
 
 
 class Picture(Struct, frozen=True, kw_only=True):
@@ -28,6 +39,10 @@ class Picture(Struct, frozen=True, kw_only=True):
     jobs_at_once: int
     retries: Collection[int] = ()
     """Waiting runs that have an instant to start at."""
+    given_up: Container[int] = frozenset()
+    """Running runs that have given up their place in the lane, because they use no CPU."""
+    places_at: float | None = None
+    """When to look next at what the running runs use; None: that is not known yet."""
     paused: Container[Trigger] = frozenset()
     """Lanes in which nothing starts."""
     idle_at: float | None = None
@@ -51,6 +66,10 @@ class Decision(Struct, frozen=True, kw_only=True):
     look_at_ttys: bool = False
     """`idle_at` has come: look, then fire the idle trigger or move `idle_at`."""
     new_day: bool = False
+    crowded: bool = False
+    """A run waits for a place in its lane, and for nothing else."""
+    look_at_places: bool = False
+    """`places_at` has come while it is crowded: look which running runs use no CPU."""
     leave: bool = False
     wake_at: float | None = None
     """The next instant at which something could become true."""
@@ -74,7 +93,7 @@ def is_early(run: Run, now: float) -> bool:
 
 def decide(picture: Picture, now: float) -> Decision:
     """Return what to do at `now` (seconds since the epoch)."""
-    dispatch, miss = _starts(picture, now)
+    dispatch, miss, crowded = _starts(picture, now)
     leave = picture.leave_at is not None and not (picture.waiting or picture.running)
     leave = leave and picture.idle_at is None
     instants = [picture.idle_at, picture.day_ends_at]
@@ -82,6 +101,8 @@ def decide(picture: Picture, now: float) -> Decision:
         instants.append(picture.hold_until)
     retries = (picture.waiting[run] for run in picture.retries)
     instants += (run.retry_at for run in retries if is_early(run, now))
+    if crowded:
+        instants.append(picture.places_at)
     if leave:
         instants.append(picture.leave_at)
     return Decision(
@@ -89,6 +110,8 @@ def decide(picture: Picture, now: float) -> Decision:
         miss=miss,
         look_at_ttys=_has_come(picture.idle_at, now),
         new_day=_has_come(picture.day_ends_at, now),
+        crowded=crowded,
+        look_at_places=crowded and _has_come(picture.places_at, now),
         leave=leave and _has_come(picture.leave_at, now),
         wake_at=min((at for at in instants if at is not None and at > now), default=None),
     )
@@ -98,29 +121,52 @@ def _has_come(instant: float | None, now: float) -> bool:
     return instant is not None and instant <= now
 
 
-def _starts(picture: Picture, now: float) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
-    """Return the runs to start and those to leave out, lanes filled first in first out."""
+def _starts(picture: Picture, now: float) -> tuple[tuple[Run, ...], tuple[Run, ...], bool]:
+    """Return the runs to start, those to leave out, and whether one waits for a place alone.
+
+    The lanes are filled first in first out.
+    """
     free = dict.fromkeys(_lanes(picture), picture.jobs_at_once)
+    crowded = False
     for run in picture.running.values():
-        free[lane(run)] = free.get(lane(run), picture.jobs_at_once) - 1
+        if run.id not in picture.given_up:
+            free[lane(run)] = free.get(lane(run), picture.jobs_at_once) - 1
     dispatch: list[Run] = []
     miss: list[Run] = []
     for run in picture.waiting.values():
-        if max(free.values()) <= 0:
+        if crowded and max(free.values()) <= 0:
             break
-        if (
-            free.setdefault(lane(run), picture.jobs_at_once) <= 0
-            or lane(run) in picture.paused
-            or is_early(run, now)
-            or waits_for(run, picture) is not None
-        ):
+        full = free.setdefault(lane(run), picture.jobs_at_once) <= 0
+        if (full and crowded) or not _is_ready(run, picture, now):
             continue
-        if over_budget(run, picture.batches):
+        if full:
+            crowded = True
+        elif over_budget(run, picture.batches):
             miss.append(run)
         elif picture.hold_until <= now or run.id not in picture.held:
             dispatch.append(run)
             free[lane(run)] -= 1
-    return tuple(dispatch), tuple(miss)
+    return tuple(dispatch), tuple(miss), crowded
+
+
+def _is_ready(run: Run, picture: Picture, now: float) -> bool:
+    """Tell whether `run` waits for nothing but a place in its lane."""
+    stays = lane(run) in picture.paused or is_early(run, now)
+    return not stays and waits_for(run, picture) is None
+
+
+class Use(NamedTuple):
+    """The use of the CPU by a process tree, at the instant of a look."""
+
+    cpu_s: float
+    """The sum of its times so far; it falls where a process has ended unseen by its parent."""
+    ready: int = 0
+    """Processes that run, or wait for a processor: on a busy machine for a long time."""
+
+
+def is_quiet(before: Use, now: Use) -> bool:
+    """Tell whether a process tree used no CPU between two looks, and wants none."""
+    return not now.ready and abs(now.cpu_s - before.cpu_s) <= NO_CPU_S
 
 
 def _lanes(picture: Picture) -> list[Trigger]:

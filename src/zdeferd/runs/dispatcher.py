@@ -17,11 +17,10 @@ from ..crashpoints import reached
 from ..errors import LedgerError, UnsafePath
 from ..jobs.files import Configuration
 from ..ledger import outcomes
-from ..ledger.store import Ledger
 from ..machine.processes import UNKNOWN, Process
 from ..machine.quiet import Probe
 from ..machine.timers import Clock
-from ..model import Facts, Run, Work
+from ..model import Facts, Run
 from ..recording.committer import Committer, Transaction
 from ..recording.inbox import Inbox
 from ..recording.scribe import Scribe
@@ -34,7 +33,7 @@ from .asked import Asked
 from .endings import Endings
 from .executor import Executor
 from .idle import IdleWatch
-from .live import Awaited, LiveRuns
+from .live import Awaited, LiveRuns, Places
 from .looks import Looks, Seen
 from .waiting import Caller, Waiting
 
@@ -76,6 +75,7 @@ class Dispatcher:
             waiting=Waiting(),
         )
         self.endings = Endings(self._parts)
+        self._places = Places(loop, executor.folder, self._parts.inbox.arrived.set)
         self._pruning = Pruning(boot, executor)
         self._visited_at = clock.wall()
 
@@ -231,7 +231,10 @@ class Dispatcher:
                 self._parts.live.add(claimed.runs, claimed.batches)
         for run in decision.miss:
             self.endings.miss(run, now)
-        return bool(decision.dispatch or decision.look_at_ttys or decision.new_day)
+        if decision.look_at_places:
+            self._places.look(self._parts.live.running.values(), now)
+        again = self._places.crowded(decision.crowded, now) or decision.look_at_places
+        return bool(again or decision.dispatch or decision.look_at_ttys or decision.new_day)
 
     async def _survive(self, work: Awaitable[T]) -> T | None:
         """Await `work`; log a ledger that cannot be used now: it is no reason to end."""
@@ -251,7 +254,7 @@ class Dispatcher:
             self.endings.could_not_start([run.id], f"cannot make a run folder: {error}", now)
             return
         reached("daemon.dispatch-decided")
-        begin = partial(_begin, runs=runs, boot=self._parts.boot, now=now)
+        begin = partial(outcomes.begin_all, runs=runs, boot=self._parts.boot, now=now)
         try:
             works = await self._committer.transact(begin)
         except LedgerError as error:
@@ -273,6 +276,8 @@ class Dispatcher:
             batches=live.batches,
             jobs_at_once=configuration.settings.jobs_at_once,
             retries=live.retries,
+            given_up=self._places.given_up,
+            places_at=self._places.look_at,
             paused=live.paused,
             idle_at=idle.look_at,
             day_ends_at=idle.day_ends_at(configuration.jobs.values()),
@@ -288,10 +293,3 @@ class Dispatcher:
     def _leave_at(self) -> float | None:
         exit_after_s = self._parts.configuration.settings.exit_after_s
         return self._visited_at + exit_after_s if self.may_leave else None
-
-
-def _begin(ledger: Ledger, runs: Sequence[Run], boot: str, now: float) -> list[Work]:
-    """Record the start of each run; return what each is to execute."""
-    for run in runs:
-        outcomes.begin(ledger, run, boot, now)
-    return [ledger.work(run.id) for run in runs]

@@ -10,15 +10,18 @@ start that worked makes the next wait the first one again.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
 from msgspec.structs import replace
 
+from ..attempts import records
 from ..errors import RequestRefused
+from ..machine.processes import live_cost
 from ..model import Batch, Ending, Run, State, Trigger
 from ..rules.backoff import Backoff
 from ..rules.lifecycle import RunEvent, step
+from ..rules.schedule import FIRST_LOOK_S, LOOK_EVERY_S, MOST_GIVEN_UP, Use, is_quiet
 
 START_AGAIN_S = (1.0, 60.0)
 """The first and the longest wait after a process could not be started."""
@@ -124,6 +127,71 @@ class LiveRuns:
     def _sort(self) -> None:
         order = sorted(self.waiting, key=lambda run: (self.put_offs.get(run, 0), run))
         self.waiting = {run: self.waiting[run] for run in order}
+
+
+class Places:
+    """Which running runs have given up their place in the lane, by what they use of the CPU.
+
+    Looks at them in a thread, while a run waits for a place only. `changed` is called after that.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        folder: Callable[[int], str],
+        changed: Callable[[], None],
+    ) -> None:
+        self._loop, self._folder, self._changed = loop, folder, changed
+        self._seen: dict[int, Use] = {}
+        """What each running run had used at the last look."""
+        self._seen_at = 0.0
+        """When that was, on a clock that does not jump."""
+        self.given_up: set[int] = set()
+        self.look_at: float | None = None
+        """None: no run waits for a place."""
+
+    def crowded(self, is_crowded: bool, now: float) -> bool:
+        """Note whether a run waits for a place; True where that sets the instant to look."""
+        # A clock that was set back would leave the instant far ahead.
+        begins = is_crowded and not (self.look_at and self.look_at <= now + LOOK_EVERY_S)
+        if begins:
+            self.look_at = now + FIRST_LOOK_S
+        elif not is_crowded:
+            self.look_at = None
+            self._seen.clear()
+        return begins
+
+    def look(self, running: Iterable[Run], now: float) -> None:
+        """Begin a look at the running runs; the next one is due after that."""
+        self.look_at = now + LOOK_EVERY_S
+        folders = [(run.id, self._folder(run.id), run.attempt) for run in running]
+        looking = self._loop.run_in_executor(None, lambda: [*map(_used, folders)])
+        looking.add_done_callback(lambda done: self._looked(dict(done.result())))
+
+    def _looked(self, used: Mapping[int, Use | None]) -> None:
+        awake = self._loop.time()
+        if self._seen and awake - self._seen_at < LOOK_EVERY_S / 2:
+            return  # the wall clock has jumped: so little time tells nothing
+        before, self._seen_at = self._seen, awake
+        self._seen = {run: use for run, use in used.items() if use is not None}
+        self.given_up &= used.keys()
+        for run in before.keys() & self._seen.keys():
+            if not is_quiet(before[run], self._seen[run]):
+                self.given_up.discard(run)
+            elif len(self.given_up) < MOST_GIVEN_UP:
+                self.given_up.add(run)
+        self._changed()
+
+
+def _used(run: tuple[int, str, int]) -> tuple[int, Use | None]:
+    """Return the run's number and what its processes use; None: not known."""
+    number, folder, attempt = run
+    try:
+        marks = records.marks(folder, attempt)
+        cost = live_cost(marks["pid"], marks["started_at"])
+    except (OSError, KeyError):
+        return number, None
+    return number, None if cost is None else Use(cost.cpu_s, cost.ready)
 
 
 class Awaited:
