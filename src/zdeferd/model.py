@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from .conditions import Conditions
 from .inputs import Inputs
 
 ID_PATTERN = r"[a-z0-9][a-z0-9-]{0,63}"
@@ -105,6 +106,8 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The output is published compiled, too."""
     apply: bool = False
     """Shells that asked for the job source the output once it is published."""
+    when: Conditions | None = None
+    """None: a run starts at its turn."""
     env: dict[str, str] = {}
     """Added to the environment of the claiming shell."""
     description: str = ""
@@ -187,7 +190,7 @@ class Run(Struct, frozen=True, kw_only=True):
     """The scope key of its claim, such as `boot:<boot id>`."""
     trigger: Trigger
     batch: int | None
-    """None: asked for by `zdeferctl run`."""
+    """None: asked for by `zdeferctl run`, or it waits for conditions."""
     sink: Sink
     claimed_at: float
     after: tuple[str, ...] = ()
@@ -207,6 +210,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """It does not start before; 0: at its turn."""
     retry_of: int | None = None
     """The run whose work it repeats."""
+    when: Conditions | None = None
+    """Its conditions, their instants computed."""
 
 
 class Cost(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from support.user import NOW, User, call, claim, daemon_script, end, job
 
 from zdeferd.cli import VERBS
 from zdeferd.cli.call import JSON_SCHEMA_VERSION
-from zdeferd.view.why import WhyCode
+from zdeferd.view.answers import WhyCode
 
 PAGES = ("cli-json.md", "cli-json-steering.md", "cli-json-setup.md")
 DATA = Path(__file__).parents[1] / "data"
@@ -30,7 +30,8 @@ def everything(user: User, monkeypatch: pytest.MonkeyPatch) -> User:
     """A user with something of everything."""
     monkeypatch.setenv("PATH", f"{daemon_script(user).parent}:{user.env['PATH']}")
     user.job_file(
-        '[build]\nrun = "true"\nenv = { A = "b" }\n[other]\nrun = ["true"]\nafter = ["build"]\n'
+        '[build]\nrun = "true"\nenv = { A = "b" }\nwhen = { power = "ac" }\n'
+        '[other]\nrun = ["true"]\nafter = ["build"]\n'
     )
     user.job_file("[bad]\nrun = 7\n", "bad.toml")
     ledger = user.ledger()

@@ -248,7 +248,30 @@ BAD_KEYS = [
     ("compile = true", "compile: found true; expected `output` beside it"),
     ("apply = true", "apply: found true; expected `output` beside it"),
     ("output = '~/x'\ncheck = 'sh'", "check: found 'sh'; expected 'zsh' or 'init'"),
-    ("when = {}", "when: found a key that is not supported by this version"),
+    ("when = {}", "when: found {}; expected a table with one or more of quiet, power, load_below"),
+    ("when = 'ac'", "when: found a string; expected a table with one or more of quiet"),
+    ("when = { power = 'mains' }", "when.power: found 'mains'; expected 'ac' or 'battery'"),
+    ("when = { quiet = '0s' }", "when.quiet: found '0s'; expected a duration such as '30s'"),
+    ("when = { load_below = 0 }", "when.load_below: found 0; expected a number above 0"),
+    ("when = { online = false }", "when.online: found false; expected true, or no such key"),
+    (
+        "when = { not_before = '25:00' }",
+        "when.not_before: found '25:00'; expected a duration after",
+    ),
+    ("when = { wind = 1 }", "when.wind: found an unknown key; expected one of quiet, power"),
+    ("when = { deadline = 0 }", "when.deadline: found 0 s; expected a duration above 0"),
+    (
+        "when = { not_before = '2h', deadline = '1h' }",
+        "when.deadline: found 3600 s beside not_before = 7200 s; expected an instant after",
+    ),
+    (
+        "when = { not_before = '22:00', deadline = '8h' }",
+        "when.deadline: found 28800 s beside not_before = '22:00'; expected both as durations",
+    ),
+    (
+        "when = { not_before = '22:00', deadline = 22:00:00 }",
+        "when.deadline: found '22:00' beside not_before = '22:00'; expected an instant after",
+    ),
     ("timout = '20s'", "timout: found an unknown key; expected `timeout`, perhaps"),
     ("zzz = 1", "zzz: found an unknown key; expected one of run, on, once_per"),
 ]
@@ -266,7 +289,9 @@ def test_bad_key_is_refused_with_its_line(files: Files, text: str, problem: str 
         where, _, rest = found.partition(": bad.")
         lines = f"[good]\nrun = 'x'\n[bad]\n{run}{text}\n".split("\n")
         assert rest.startswith(problem)
-        assert lines[int(where.removeprefix("a.toml:")) - 1].startswith(rest.split(":")[0])
+        assert lines[int(where.removeprefix("a.toml:")) - 1].startswith(
+            rest.split(":")[0].split(".")[0]
+        )
 
 
 def test_all_problems_of_all_files_at_once(files: Files) -> None:
@@ -729,3 +754,9 @@ def test_the_name_of_an_output_asks_for_its_check(files: Files) -> None:
     lines = [f"[j{n}]\nrun = 'x'\noutput = '~/{name}'" for n, name in enumerate(outputs)]
     files.jobs("\n".join(lines))
     assert [job.check for job in files.load().jobs.values()] == list(outputs.values())
+
+
+def test_a_nested_key_is_refused_with_its_own_line(files: Files) -> None:
+    files.jobs("[a]\nrun = 'x'\n[a.when]\nquiet = '5m'\npower = 'mains'\n[a.env]\nB = 'c'\n")
+    [found] = files.problems()
+    assert found.startswith("a.toml:5: a.when.power: found 'mains'; expected 'ac' or 'battery'")

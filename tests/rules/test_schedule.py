@@ -103,7 +103,7 @@ def test_a_retry_starts_at_its_instant_and_holds_up_no_other() -> None:
     assert started(early, NOW + 30) == [1]
     behind = picture([retries(1, NOW + 30), run(5, after=("job-1",))], retries={1})
     assert started(behind) == [5], "what comes after a job does not wait for its retry"
-    assert schedule.ahead(run(5), early) == ()
+    assert schedule.ahead(run(5), early, NOW) == ()
 
 
 def test_a_retry_stays_in_the_lane_of_its_trigger() -> None:
@@ -242,7 +242,7 @@ def test_a_run_waits_for_a_run_or_for_a_batch() -> None:
 def test_runs_ahead_are_those_of_a_full_lane() -> None:
     waiting = [run(2), run(3), idle(4)]
     seen = picture(waiting, [run(1)], batches=[batch(9)])
-    assert [other.id for other in schedule.ahead(waiting[1], seen)] == [1, 2]
-    assert schedule.ahead(waiting[2], seen) == ()
+    assert [other.id for other in schedule.ahead(waiting[1], seen, NOW)] == [1, 2]
+    assert schedule.ahead(waiting[2], seen, NOW) == ()
     roomy = picture(waiting, [run(1)], batches=[batch(9)], jobs_at_once=3)
-    assert schedule.ahead(waiting[1], roomy) == ()
+    assert schedule.ahead(waiting[1], roomy, NOW) == ()

@@ -165,6 +165,7 @@ class Daemon:
             machine.boot,
             TurnedClock(machine),
             Probe(self._look, lambda: list(machine.keyboard.atimes)),
+            machine.sensors,
         )
         self.dispatcher.may_leave = machine.may_leave
         self._main = self.loop.create_task(self._serve())

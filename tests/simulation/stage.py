@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from support.ledger import as_ledger
+from support.sensors import PlayedSensors
 
 from zdeferd.inputs import Inputs
 from zdeferd.jobs.files import Loaded
@@ -88,7 +89,7 @@ class Stage:
         self.config_version = 0
         self.most_at_once = setup.settings.jobs_at_once
         self.inputs: dict[str, int] = {}
-        self.keyboard = Keyboard()
+        self.keyboard, self.sensors = Keyboard(), PlayedSensors()
         self.idle_events: set[float] = set()
         """The instants of visits that say the user is idle."""
         self._begin_well()

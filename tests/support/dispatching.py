@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from support.daemon import LIMIT_S, environment, visit
+from support.sensors import PlayedSensors
 
 from zdeferd.jobs.files import Configuration
 from zdeferd.ledger.store import Ledger
@@ -18,6 +19,7 @@ from zdeferd.recording.committer import Committer
 from zdeferd.runs.dispatcher import Dispatcher
 from zdeferd.runs.executor import Executor
 from zdeferd.runs.waiting import Caller
+from zdeferd.senses.sensors import Sensors
 from zdeferd.telemetry.journal import Journal
 from zdeferd.wire import messages
 
@@ -80,14 +82,16 @@ async def dispatching(
     settings: str = "",
     jobs: str = "",
     kind: type[Executor] = Executor,
+    sensors: Sensors | None = None,
 ) -> AsyncIterator[Bench]:
     """A dispatcher that serves until the block's end, with an executor of the given kind."""
     where = prepared(home, settings, jobs)
     loop = asyncio.get_running_loop()
     clock, committer = Clock(), Committer(Ledger(where.ledger), loop)
     executor, journal = kind(where.runs, {"nofile": (256, 256)}, loop), Journal(clock)
+    senses = probe or Probe(), sensors or PlayedSensors()
     dispatcher = Dispatcher(
-        Configuration(where), executor, committer, journal, loop, "b1", clock, probe or Probe()
+        Configuration(where), executor, committer, journal, loop, "b1", clock, *senses
     )
     armed: asyncio.Queue[float | None] = asyncio.Queue()
     serving = asyncio.ensure_future(dispatcher.serve(armed.put_nowait, lambda busy: None))

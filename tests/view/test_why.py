@@ -6,9 +6,11 @@ import pytest
 from support.user import SINK, job
 
 from zdeferd.model import Batch, Code, Job, Run, Scope, Trigger
-from zdeferd.view.render import ordinal
+from zdeferd.rules.conditions import Condition
+from zdeferd.view.answers import Live, WhyCode, WhyFacts
+from zdeferd.view.render import clock, ordinal
 from zdeferd.view.runs import Past
-from zdeferd.view.why import Live, WhyCode, WhyFacts, why
+from zdeferd.view.why import why
 
 NOW = 1_700_000_000.0
 PAST = Past(run=7, at=NOW - 60, outcome="succeeded", rc=0)
@@ -65,6 +67,29 @@ TABLE: list[tuple[dict[str, Any], WhyCode, str]] = [
         {"job": a_job(), "disabled_at": NOW - 60, "spent": PAST},
         WhyCode.DISABLED,
         "`zdeferctl enable build` lets events claim it.",
+    ),
+    (
+        {
+            "live": live(unmet=True, deadline=NOW + 60),
+            "conditions": (
+                Condition("power", "ac", "battery", False, None),
+                Condition("load_below", 1.5, 0.25, True, NOW),
+                Condition("quiet", 30.0, 12.0, False, NOW + 18),
+            ),
+        },
+        WhyCode.WAITS_FOR_CONDITION,
+        "(run 9) waits for its conditions: power ac (now battery; seen when it changes),"
+        " load below 1.5 (now 0.25: holds),"
+        f" quiet for 30.0 s (now 12.0 s; at {clock(NOW + 18, NOW)} at the earliest);"
+        f" missed at {clock(NOW + 60, NOW)}.",
+    ),
+    (
+        {
+            "job": a_job(),
+            "conditions": (Condition("online", "online", "offline", False, None),),
+        },
+        WhyCode.WAITS_FOR_PROMPT,
+        "Its conditions: online (now offline; seen when it changes).",
     ),
     (
         {"live": live(waits_for=runs("folder")[0])},

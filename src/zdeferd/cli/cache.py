@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..ledger.reading import RunRow, View
     from ..machine.paths import Paths
     from ..model import Job
-    from ..view.why import WhyFacts
+    from ..view.answers import WhyFacts
     from .call import Call
 
 _SOURCE = (

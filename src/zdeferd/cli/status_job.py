@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..ledger.reading import reading
+from ..view.answers import WhyCode
 from ..view.facts import gather
 from ..view.jobs import declared
 from ..view.jobs import document as job_document
@@ -10,11 +11,11 @@ from ..view.live import as_found
 from ..view.render import Style, fields, home_short, printable, wrapped
 from ..view.runs import document as run_document
 from ..view.runs import runs_table
-from ..view.visible import Visible
-from ..view.why import WhyCode, why
+from ..view.why import why
 from .codes import DONE, NO
 from .redraw import redraw
 from .stream import open_output, skip_to_last
+from .visible import Visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from ..machine.files import open_file
-from ..view.visible import Visible
+from .visible import Visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

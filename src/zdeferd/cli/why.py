@@ -12,17 +12,19 @@ from __future__ import annotations
 
 from ..doctor.completion import insecure_troubles
 from ..ledger.reading import reading
+from ..view.answers import WhyCode, WhyFacts
 from ..view.facts import gather
 from ..view.render import Style, home_short, printable, wrapped
 from ..view.target import job_id
 from ..view.where import find_paths
-from ..view.why import WhyCode, WhyFacts, why
+from ..view.why import why
 from .codes import DONE, NO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from ..rules.conditions import Condition
     from .call import Call
 
 _NO_ANSWER = frozenset({WhyCode.UNKNOWN, WhyCode.REFUSED})
@@ -48,6 +50,7 @@ def perform(call: Call) -> int:
         "changed": list(facts.changed),
         "missing": facts.missing or None,
         "cause": facts.cause or None,
+        "conditions": [_document(one) for one in facts.conditions],
     }
 
     def text(style: Style) -> str:
@@ -55,6 +58,17 @@ def perform(call: Call) -> int:
         return wrapped(f"{style.bold(facts.id)} {said}", call.columns)
 
     return call.answer(document, text, NO if answer.code in _NO_ANSWER else DONE)
+
+
+def _document(one: Condition) -> dict[str, object]:
+    """Return a condition as its JSON document."""
+    return {
+        "condition": one.name,
+        "wanted": one.wanted,
+        "found": one.found,
+        "holds": one.holds,
+        "at_s": None if one.holds else one.at,
+    }
 
 
 def _insecure(facts: WhyFacts) -> list[str]:

@@ -32,6 +32,7 @@ from ..processes import cgroup, resources
 from ..recording.committer import Committer
 from ..runs.dispatcher import Dispatcher
 from ..runs.executor import Executor
+from ..senses.sensors import MachineSensors
 from ..telemetry.journal import Journal
 from . import places
 from .anchors import Anchors
@@ -168,6 +169,7 @@ class _Daemon:
             boot_id(),
             self._clock,
             Probe(),
+            MachineSensors(loop),
         )
 
     def _open_ledger(self) -> Ledger:

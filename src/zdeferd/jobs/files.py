@@ -46,7 +46,7 @@ class Source(NamedTuple):
 
     def located(self, table: tuple[str, ...], problem: Problem) -> Problem:
         """Return the problem of a key of `table` (empty: the file's own) with its place."""
-        keys = (*table, problem.key) if problem.key else table
+        keys = (*table, *problem.key.split(".")) if problem.key else table
         line = line_of(self.text, keys) or line_of(self.text, table)
         return problem._replace(job=".".join(table), file=self.path, line=line or 0)
 

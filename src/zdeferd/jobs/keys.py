@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..config.conditions import EXPECTED as CONDITIONS_EXPECTED
+from ..config.conditions import conditions_of_words, read_conditions
 from ..config.problems import Problem, Refused, kind, run_shown, shown
 from ..config.units import parse_duration, parse_path, parse_size
 from ..config.values import (
@@ -32,8 +34,6 @@ from .outputs import beside_output, read_check, read_output, with_check
 
 RETRIES = 3
 """Attempts of a job with `idempotent` and without `attempts`."""
-LATER = frozenset({"when"})
-"""Keys of a job that are reserved for a later version."""
 ID_EXPECTED = "an id: lower-case letters, digits and `-`, not `-` first, at most 64"
 
 
@@ -74,18 +74,19 @@ def declared_job(
     watch: Iterable[str] = (),
     timeout: str = "",
     retry: str = "",
+    when: Iterable[str] = (),  # words `KEY=VALUE`
     background: bool = False,
     output: str = "",
     check: str = "",
-    flags: Iterable[str] = (),
+    flags: Iterable[str] = (),  # what is true of `outputs.FLAGS`
     env: Mapping[str, str] | None = None,
     description: str = "",
     call: tuple[str, ...] = (),
 ) -> Job:
-    """Return the job that a shell declares; Refused has the first mistake in it.
-
-    `flags` names what is true of `outputs.FLAGS`.
-    """
+    """Return the job that a shell declares; Refused has the first mistake in it."""
+    if not is_id(id):
+        raise Refused(Problem("id", shown(id), ID_EXPECTED))
+    given = {"timeout": timeout, "retry": retry, "output": output, "check": check}
     table: dict[str, object] = {
         "on": list(on),
         "once_per": once_per,
@@ -94,12 +95,10 @@ def declared_job(
         "background": background,
         "env": dict(env or {}),
         "description": description,
+        **({"when": conditions_of_words(when)} if when else {}),
+        **{name: value for name, value in given.items() if value},
+        **dict.fromkeys(flags, True),
     }
-    given = {"timeout": timeout, "retry": retry, "output": output, "check": check}
-    table |= {name: value for name, value in given.items() if value}
-    table |= dict.fromkeys(flags, True)
-    if not is_id(id):
-        raise Refused(Problem("id", shown(id), ID_EXPECTED))
     fields, problems = _read_table(table, JOB_KEYS, "")
     for problem in [*problems, *_contradictions(fields, table)]:
         raise Refused(problem._replace(job=id))
@@ -125,14 +124,14 @@ def _read_table(
             continue
         try:
             fields[key.field] = key.read(value, home)
+        except Refused as refused:
+            problems += refused.problems
         except (ValueError, msgspec.ValidationError):
             problems.append(Problem(name, (key.found or shown)(value), key.expected))
     return fields, problems
 
 
 def _unknown(name: str, keys: Mapping[str, Key]) -> Problem:
-    if keys is JOB_KEYS and name in LATER:
-        return Problem(name, "a key that is not supported by this version", "no such key yet")
     import difflib  # slow to import, and needed for a misspelt key only
 
     near = difflib.get_close_matches(name, keys, n=1)
@@ -194,6 +193,7 @@ JOB_KEYS: dict[str, Key] = {
     "check": Key("check", "'zsh' or 'init'", read_check),
     "compile": Key("compile", "true or false", read_flag),
     "apply": Key("apply", "true or false", read_flag),
+    "when": Key("when", CONDITIONS_EXPECTED, read_conditions),
     "env": Key("env", "a table of strings, its keys names of variables", read_variables, kind),
     "description": Key("description", "a string", read_text),
 }

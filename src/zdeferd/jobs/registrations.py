@@ -10,7 +10,7 @@ NUL. The functions' has names and bodies, in turns. A job's words are joined by 
 
     defer ID FUNCTION TRIGGER DESCRIPTION...
     words add ID [--once-per SCOPE] -- CALL...
-    add id=ID on=TRIGGER once_per=SCOPE [after= watch= timeout= function= env=]... -- CALL...
+    add id=ID on=TRIGGER once_per=SCOPE [after= watch= when= timeout= function= env=]... -- CALL...
 
 Among the fields of `add`, `array=NAME` and `association=NAME` are followed by `element=VALUE` for
 each element; of an association keys and values in turns.
@@ -33,7 +33,13 @@ from .script import Array, quote
 SINGLE = frozenset(
     {"id", "on", "once_per", "timeout", "retry", "background", "output", "check", *FLAGS}
 )
-REPEATED = {"after": "after", "watch": "watch", "env": "env", "function": "functions"}
+REPEATED = {
+    "after": "after",
+    "watch": "watch",
+    "when": "when",
+    "env": "env",
+    "function": "functions",
+}
 """Fields of `add` that may come more than once -> of a Register."""
 _ARRAYS = frozenset({"array", "association"})
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -83,6 +89,8 @@ class Register(Struct, frozen=True):
     """`true`: what outlives its main process is left alone."""
     retry: str = ""
     """`ATTEMPTS[:BACKOFF]`."""
+    when: tuple[str, ...] = ()
+    """`KEY=VALUE`, of the keys of `when`."""
 
 
 @lru_cache(maxsize=8)

@@ -10,13 +10,15 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from msgspec import structs
+
 from ..errors import LedgerError
 from ..machine.processes import may_listen, may_live
 from ..model import Claimed, Facts, Job, Run, Scope, Sink, Trigger, Work
 from ..rules.scopes import request_key
 from ..telemetry import projection
 from . import outcomes
-from .due import attempts_of, claim, due, due_now, due_when_idle, take
+from .due import attempts_of, claim, due, due_now, due_when_idle, take, unconditional
 from .packing import Report, Shell
 from .store import Ledger, Registration
 
@@ -41,7 +43,7 @@ def take_visit(ledger: Ledger, report: Report, facts: Facts) -> Claimed:
 
 
 def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -> Run:
-    """Claim a run of `job` now, under a key of its own, outside every batch.
+    """Claim a run of `job` now, under a key of its own, outside every batch and all conditions.
 
     With an empty `env` it gets the environment of the shell that visited last.
     """
@@ -59,7 +61,7 @@ def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -
         after=job.after,
         attempts=attempts_of(job),
     )
-    if not take(ledger, run, Work(job=job, env=env)):
+    if not take(ledger, run, Work(job=unconditional(job), env=env)):
         raise LedgerError(f"a random key is spent: {run.key}", "internal error, please report")
     return run
 
@@ -81,7 +83,8 @@ def claim_again(ledger: Ledger, run: int, facts: Facts) -> Run | None:
         attempts=found.attempts,
         retry_of=run,
     )
-    return again if take(ledger, again, found.work) else None
+    work = structs.replace(found.work, job=unconditional(found.work.job))
+    return again if take(ledger, again, work) else None
 
 
 def _declare(ledger: Ledger, report: Report, facts: Facts, claimed: Claimed) -> list[Job]:
@@ -200,9 +203,9 @@ def _idle_batch(
             batch = batch or ledger.new_batch(Trigger.IDLE, shell.nonce, sink, facts.now)
             runs += claim(ledger, job, shell, how, batch, facts)
     claimed.runs += runs
-    if runs and batch is not None:
+    if batch is not None and any(run.batch is not None for run in runs):
         claimed.batches.append(batch)
-    elif batch is not None:  # every key was spent after all
+    elif batch is not None:  # every key was spent after all, or all wait for conditions
         ledger.end_batch(batch.id, facts.now)
 
 

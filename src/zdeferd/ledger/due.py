@@ -7,9 +7,13 @@ claim saw, or where its output is missing. The claim keeps what it saw, and why 
 import json
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from ..inputs import Inputs, States
+from ..machine.boot import clock_at
 from ..model import Batch, Facts, Job, Run, Scope, Work
 from ..rules import changes
+from ..rules.conditions import opened
 from ..rules.scopes import aside_key, change_key, scope_key
 from .packing import Shell, unpack
 from .store import Ledger
@@ -70,23 +74,37 @@ def claim(
     """Return the run in a list; an empty list where it is not due or its key is spent."""
     if found is None:
         return []
+    job = _opened(job, facts.now)
     run = Run(
         id=ledger.next_run(),
         job=job.id,
         key=found.key,
         trigger=batch.trigger,
-        batch=batch.id,
+        batch=batch.id if job.when is None else None,
         sink=shell.sink,
         claimed_at=facts.now,
         after=job.after,
         attempts=attempts_of(job),
         shell=shell.nonce,
+        when=job.when,
     )
     if not take(ledger, run, Work(job=job, env=shell.env)):
         return []
     if found.generation:
         _keep(ledger, job, found)
     return [run]
+
+
+def _opened(job: Job, now: float) -> Job:
+    """Return the job with the instants of its conditions, where it has any."""
+    if job.when is None:
+        return job
+    return replace(job, when=opened(job.when, now, clock_at))
+
+
+def unconditional(job: Job) -> Job:
+    """Return the job without its conditions, for a run that a user asks for."""
+    return job if job.when is None else replace(job, when=None)
 
 
 def _keep(ledger: Ledger, job: Job, found: Due) -> None:

@@ -301,8 +301,10 @@ INSERT INTO payloads (run, work) VALUES (:run, :work);
 SELECT work FROM payloads WHERE run = :run;
 
 -- name: live_runs
+-- The payload is read only where its job may have conditions.
 SELECT id, job, key, trigger, shell, batch, sink, after, attempts, claimed_at, state,
-       cancelling, attempt, boot, retry, retry_at, retry_of
+       cancelling, attempt, boot, retry, retry_at, retry_of,
+       (SELECT work FROM payloads WHERE run = runs.id AND instr(work, '"when":')) AS conditioned
 FROM runs WHERE state != 'ended' ORDER BY id;
 
 -- name: dispatch

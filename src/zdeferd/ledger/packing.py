@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar
 
 import msgspec
 
+from ..conditions import Conditions
 from ..machine.processes import UNKNOWN, Process
 from ..model import Batch, Job, Run, Sink, State, Trigger, Work, command_of
 
@@ -62,6 +63,8 @@ class RunRow(TypedDict):
     """The run whose work it repeats."""
     sink: NotRequired[str]
     """Of a live run: its Sink as JSON."""
+    conditioned: NotRequired[str | None]
+    """Of a live run with conditions: its Work as JSON."""
     found: NotRequired[str]
     """The verdict of its folder, where no daemon follows it (view/live.py)."""
 
@@ -229,7 +232,13 @@ def run_of(row: Any) -> Run:
         retry=row["retry"],
         retry_at=row["retry_at"],
         retry_of=row["retry_of"],
+        when=_conditions_of(row["conditioned"]),
     )
+
+
+def _conditions_of(work: str | None) -> Conditions | None:
+    """Return the conditions of what a run executes; None: it has none."""
+    return unpack(work, Work).job.when if work else None
 
 
 def shell_of(row: Any) -> Shell:

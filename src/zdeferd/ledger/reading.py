@@ -57,8 +57,13 @@ class View:
         return self._connection is not None
 
     def live_runs(self) -> list[RunRow]:
-        """Return the runs that have not ended, in the order of their claims; `sink` is JSON."""
-        return self._rows(f"SELECT {self._run}, sink FROM runs WHERE {_LIVE} ORDER BY id")
+        """Return the runs that have not ended, in the order of their claims.
+
+        `sink` is JSON; so is `conditioned`, the payload of a run that may have conditions.
+        """
+        payload = "SELECT work FROM payloads WHERE run = runs.id AND instr(work, '\"when\":')"
+        columns = f"{self._run}, sink, ({payload}) AS conditioned"
+        return self._rows(f"SELECT {columns} FROM runs WHERE {_LIVE} ORDER BY id")
 
     def runs(
         self,

@@ -21,6 +21,14 @@ def local_day(now: float) -> str:
     return time.strftime("%Y-%m-%d", time.localtime(now))
 
 
+def clock_at(now: float, time_of_day: str, days: int = 0) -> float:
+    """Return the instant of a local time of day (`HH:MM`), `days` after the date of `now`."""
+    time.tzset()
+    date = time.localtime(now)
+    hour, minute = map(int, time_of_day.split(":"))
+    return time.mktime((*date[:2], date.tm_mday + days, hour, minute, 0, 0, 0, -1))
+
+
 def day_in(now: float, zone: str | None) -> str:
     """Return what `local_day` returns in a process whose `TZ` is `zone`; None: it has none.
 

@@ -5,17 +5,20 @@ never delays a postprompt job. Each lane runs at most `jobs_at_once` jobs, first
 out by claim; a job that used no CPU for a while does not count. A run waits for live runs of
 the jobs in its `after` that were claimed before it or in its own batch. Cycles inside a batch
 are refused at declaration, so no two runs wait for each other. Idle batches that share a log
-take turns.
+take turns. A run with conditions belongs to no batch, and while they do not hold it holds up no
+other run in its lane.
 """
 
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from ..model import Batch, Run, State, Trigger
+from . import conditions
 from .backoff import RETRY_LONGEST_S
+from .conditions import Condition, Senses
 
 NO_CPU_S = 0.03
 """The kernel counts in hundredths of a second: up to three between two looks are nothing."""
@@ -45,6 +48,10 @@ class Picture(Struct, frozen=True, kw_only=True):
     """When to look next at what the running runs use; None: that is not known yet."""
     paused: Container[Trigger] = frozenset()
     """Lanes in which nothing starts."""
+    conditioned: Mapping[int, Run] = {}
+    """Those of `waiting` that have conditions."""
+    senses: Senses = Senses()
+    """The values that conditions depend on."""
     idle_at: float | None = None
     """The earliest instant at which the user can have been quiet for long enough, as
     far as the last look at the ttys tells; None: no idle job waits."""
@@ -62,7 +69,7 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     dispatch: tuple[Run, ...] = ()
     miss: tuple[Run, ...] = ()
-    """Runs that never start: their batch is past its budget."""
+    """Runs that never start: past a budget or a deadline, or a later run does the same."""
     look_at_ttys: bool = False
     """`idle_at` has come: look, then fire the idle trigger or move `idle_at`."""
     new_day: bool = False
@@ -76,11 +83,12 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 def lane(run: Run) -> Trigger:
-    """Return the lane of `run`: idle for an idle batch only, never for `zdeferctl run`.
+    """Return the lane of `run`: that of its trigger, but never idle for `zdeferctl run`.
 
-    A run that tries again stays in the lane of its trigger.
+    A run that tries again, or that has conditions, has no batch.
     """
-    return run.trigger if run.batch is not None or run.retry else Trigger.POSTPROMPT
+    by_trigger = run.batch is not None or run.retry or run.when is not None
+    return run.trigger if by_trigger else Trigger.POSTPROMPT
 
 
 def is_early(run: Run, now: float) -> bool:
@@ -93,10 +101,12 @@ def is_early(run: Run, now: float) -> bool:
 
 def decide(picture: Picture, now: float) -> Decision:
     """Return what to do at `now` (seconds since the epoch)."""
-    dispatch, miss, crowded = _starts(picture, now)
+    waits = unmet(picture, now)
+    in_vain = conditions.in_vain(picture.conditioned.values(), now)
+    dispatch, miss, crowded = _starts(picture, now, waits.keys() | {run.id for run in in_vain})
     leave = picture.leave_at is not None and not (picture.waiting or picture.running)
     leave = leave and picture.idle_at is None
-    instants = [picture.idle_at, picture.day_ends_at]
+    instants = [picture.idle_at, picture.day_ends_at, *_of_conditions(picture, waits, now)]
     if picture.waiting and picture.hold_until > now:
         instants.append(picture.hold_until)
     retries = (picture.waiting[run] for run in picture.retries)
@@ -107,7 +117,7 @@ def decide(picture: Picture, now: float) -> Decision:
         instants.append(picture.leave_at)
     return Decision(
         dispatch=dispatch,
-        miss=miss,
+        miss=(*miss, *in_vain),
         look_at_ttys=_has_come(picture.idle_at, now),
         new_day=_has_come(picture.day_ends_at, now),
         crowded=crowded,
@@ -121,10 +131,37 @@ def _has_come(instant: float | None, now: float) -> bool:
     return instant is not None and instant <= now
 
 
-def _starts(picture: Picture, now: float) -> tuple[tuple[Run, ...], tuple[Run, ...], bool]:
+def unmet(picture: Picture, now: float) -> dict[int, list[Condition]]:
+    """Return the conditions that do not hold, of each run that has some."""
+    found = (
+        (run.id, conditions.unmet(run.when, picture.senses, now))
+        for run in picture.conditioned.values()
+        if run.when is not None
+    )
+    return {run: those for run, those in found if those}
+
+
+def held_by_conditions(picture: Picture, now: float) -> list[Run]:
+    """Return the waiting runs that nothing but their conditions and their turn can hold up."""
+    return [run for run in picture.conditioned.values() if _is_ready(run, picture, now)]
+
+
+def _of_conditions(
+    picture: Picture, waits: Mapping[int, list[Condition]], now: float
+) -> Iterator[float | None]:
+    """Yield the instants at which a condition can hold, or a deadline passes."""
+    for run in picture.conditioned.values():
+        yield None if run.when is None else run.when.closes_at
+    for run in held_by_conditions(picture, now):
+        yield conditions.next_look(waits.get(run.id, ()))
+
+
+def _starts(
+    picture: Picture, now: float, waits: Container[int]
+) -> tuple[tuple[Run, ...], tuple[Run, ...], bool]:
     """Return the runs to start, those to leave out, and whether one waits for a place alone.
 
-    The lanes are filled first in first out.
+    The lanes are filled first in first out. `waits`: runs whose conditions do not hold.
     """
     free = dict.fromkeys(_lanes(picture), picture.jobs_at_once)
     crowded = False
@@ -137,7 +174,7 @@ def _starts(picture: Picture, now: float) -> tuple[tuple[Run, ...], tuple[Run, .
         if crowded and max(free.values()) <= 0:
             break
         full = free.setdefault(lane(run), picture.jobs_at_once) <= 0
-        if (full and crowded) or not _is_ready(run, picture, now):
+        if (full and crowded) or run.id in waits or not _is_ready(run, picture, now):
             continue
         if full:
             crowded = True
@@ -170,9 +207,10 @@ def is_quiet(before: Use, now: Use) -> bool:
 
 
 def _lanes(picture: Picture) -> list[Trigger]:
-    """Return the lanes in which a run may wait: in the idle lane of an open batch, or to retry."""
+    """Return the lanes in which a run may wait; in the idle one also without an open batch."""
     triggers = {batch.trigger for batch in picture.batches.values()}
     triggers |= {picture.waiting[run].trigger for run in picture.retries}
+    triggers.update(map(lane, picture.conditioned.values()))
     return [Trigger.POSTPROMPT, *({Trigger.IDLE} & triggers)]
 
 
@@ -187,14 +225,15 @@ def waits_for(run: Run, picture: Picture) -> Run | Batch | None:
     return None
 
 
-def ahead(run: Run, picture: Picture) -> tuple[Run, ...]:
+def ahead(run: Run, picture: Picture, now: float) -> tuple[Run, ...]:
     """Return the runs that hold up a waiting `run` in its lane, running ones first.
 
     Empty where the lane has room for `run`.
     """
+    waits = unmet(picture, now)
     running = [other for other in picture.running.values() if lane(other) is lane(run)]
     queue = (other for other in picture.waiting.values() if not _retries(other))
-    waiting = [other for other in queue if lane(other) is lane(run)]
+    waiting = (other for other in queue if lane(other) is lane(run) and other.id not in waits)
     before = (*running, *(other for other in waiting if other.id < run.id))
     return before if len(before) >= picture.jobs_at_once else ()
 

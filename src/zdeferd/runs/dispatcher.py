@@ -13,6 +13,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from ..crashpoints import reached
 from ..errors import LedgerError, UnsafePath
 from ..jobs.files import Configuration
@@ -25,6 +27,8 @@ from ..recording.committer import Committer, Transaction
 from ..recording.inbox import Inbox
 from ..recording.scribe import Scribe
 from ..rules import schedule
+from ..senses.sensors import Sensors
+from ..senses.watch import Watch
 from ..telemetry.journal import Journal
 from ..wire.messages import Visit
 from . import visits
@@ -53,6 +57,7 @@ class Dispatcher:
         boot: str,
         clock: Clock,
         probe: Probe,
+        sensors: Sensors,
     ) -> None:
         self.stopping = asyncio.Event()
         self.may_leave = False
@@ -74,6 +79,7 @@ class Dispatcher:
             awaited=Awaited(loop),
             waiting=Waiting(),
         )
+        self._watch = Watch(sensors, self._parts.idle.quiet_since, self._parts.inbox.arrived.set)
         self.endings = Endings(self._parts)
         self._places = Places(loop, executor.folder, self._parts.inbox.arrived.set)
         self._pruning = Pruning(boot, executor)
@@ -172,7 +178,7 @@ class Dispatcher:
         while not self.stopping.is_set():
             inbox.arrived.clear()
             wake_at = await self._settle()
-            busy(bool(live.waiting or live.running))
+            busy(bool(live.running) or len(live.waiting) > len(live.conditioned))
             arm(wake_at)
             if not inbox and not self.stopping.is_set():
                 await inbox.arrived.wait()
@@ -182,6 +188,7 @@ class Dispatcher:
         reached("daemon.leaving")
         await asyncio.gather(*self._looking, return_exceptions=True)
         await self._take_in()
+        self._watch.close()
         self._parts.awaited.refuse("the daemon is leaving; the run goes on without it")
         await self._scribe.close()
 
@@ -270,19 +277,14 @@ class Dispatcher:
 
     def _picture(self, now: float) -> schedule.Picture:
         live, idle, configuration = self._parts.live, self._parts.idle, self._parts.configuration
-        return schedule.Picture(
-            waiting=live.waiting,
-            running=live.running,
-            batches=live.batches,
-            jobs_at_once=configuration.settings.jobs_at_once,
-            retries=live.retries,
+        picture = live.picture(configuration.settings.jobs_at_once, now)
+        return structs.replace(
+            picture,
+            senses=self._watch.look(schedule.held_by_conditions(picture, now), now),
             given_up=self._places.given_up,
             places_at=self._places.look_at,
-            paused=live.paused,
             idle_at=idle.look_at,
             day_ends_at=idle.day_ends_at(configuration.jobs.values()),
-            hold_until=live.hold_until(now),
-            held=live.put_offs,
             leave_at=self._leave_at(),
         )
 

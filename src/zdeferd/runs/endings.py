@@ -53,7 +53,7 @@ class Endings:
             self.cancel_now(run.id)
 
     def miss(self, run: Run, now: float) -> None:
-        """End a run that waits: its batch spent its budget before its turn came."""
+        """End a run that waits: its batch spent its budget, its conditions did not hold in time."""
         self._end(run, RunEvent.MISS, verdicts.not_again(run, Outcome.MISSED, now))
 
     def could_not_start(self, runs: Iterable[int], reason: str, now: float) -> None:

@@ -85,5 +85,9 @@ class IdleWatch:
         tomorrow = date.fromisoformat(local_day(self._clock.wall())) + timedelta(days=1)
         return datetime.combine(tomorrow, datetime.min.time()).timestamp()
 
+    def quiet_since(self) -> float:
+        """Return the last instant at which a key may have been pressed."""
+        return self._probe.last_activity(self._shells) + TTY_RESOLUTION_S
+
     def _quiet_at(self, idle_after_s: float) -> float:
-        return self._probe.last_activity(self._shells) + TTY_RESOLUTION_S + idle_after_s
+        return self.quiet_since() + idle_after_s

@@ -21,7 +21,7 @@ from ..machine.processes import live_cost
 from ..model import Batch, Ending, Run, State, Trigger
 from ..rules.backoff import Backoff
 from ..rules.lifecycle import RunEvent, step
-from ..rules.schedule import FIRST_LOOK_S, LOOK_EVERY_S, MOST_GIVEN_UP, Use, is_quiet
+from ..rules.schedule import FIRST_LOOK_S, LOOK_EVERY_S, MOST_GIVEN_UP, Picture, Use, is_quiet
 
 START_AGAIN_S = (1.0, 60.0)
 """The first and the longest wait after a process could not be started."""
@@ -42,6 +42,8 @@ class LiveRuns:
         """Waiting runs that have an instant to start at."""
         self.put_offs: dict[int, int] = {}
         """How often each run that waits has failed to start."""
+        self._conditions = False
+        """True where a waiting run may have conditions: mostly none has, and none is looked at."""
         self._hold_until = 0.0
         self._backoff = Backoff(*START_AGAIN_S)
 
@@ -57,9 +59,33 @@ class LiveRuns:
         live = chain(self.waiting.values(), self.running.values())
         return [run for run in live if run.job == job]
 
+    @property
+    def conditioned(self) -> dict[int, Run]:
+        """The waiting runs that have conditions."""
+        if not self._conditions:
+            return {}
+        found = {run.id: run for run in self.waiting.values() if run.when is not None}
+        self._conditions = bool(found)
+        return found
+
+    def picture(self, jobs_at_once: int, now: float) -> Picture:
+        """Return the part of the picture for a decision that is known here."""
+        return Picture(
+            waiting=self.waiting,
+            conditioned=self.conditioned,
+            running=self.running,
+            batches=self.batches,
+            jobs_at_once=jobs_at_once,
+            retries=self.retries,
+            paused=self.paused,
+            hold_until=self.hold_until(now),
+            held=self.put_offs,
+        )
+
     def add(self, runs: Iterable[Run], batches: Iterable[Batch]) -> None:
         """Add what was claimed, or what the ledger held at the start of the daemon."""
         for run in runs:
+            self._conditions |= run.when is not None
             (self.waiting if run.state is State.CLAIMED else self.running)[run.id] = run
             if run.retry_at and run.state is State.CLAIMED:
                 self.retries.add(run.id)
@@ -121,6 +147,7 @@ class LiveRuns:
         asked = self.running.pop(run.id)
         waiting = replace(run, cancelling=asked.cancelling)
         self.waiting[run.id] = waiting
+        self._conditions |= run.when is not None
         self._sort()
         return waiting
 

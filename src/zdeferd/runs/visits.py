@@ -110,6 +110,7 @@ def _job_of(record: Register, functions: tuple[tuple[str, str], ...], context: S
         watch=record.watch,
         timeout=record.timeout,
         retry=record.retry,
+        when=record.when,
         background=record.background == "true",
         output=record.output,
         check=record.check,

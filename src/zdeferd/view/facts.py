@@ -11,16 +11,16 @@ import threading
 from ..inputs import Inputs, States
 from ..ledger.packing import run_of, unpack
 from ..ledger.reading import View
-from ..machine.boot import boot_id, day_in
+from ..machine.boot import boot_id, clock_at, day_in
 from ..machine.lock import daemon_pid
 from ..machine.paths import daemon_zone
 from ..model import Batch, Scope, Sink, State, Trigger, inputs_of
-from ..rules import changes, schedule, scopes
+from ..rules import changes, conditions, schedule, scopes
+from .answers import Live, WhyFacts
 from .jobs import Declared, declared
 from .live import as_found
 from .runs import Past, word
 from .target import nearest
-from .why import Live, WhyFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from ..jobs.files import Loaded
     from ..ledger.reading import Row, RunRow
     from ..machine.paths import Paths
-    from ..model import Job
+    from ..model import Job, Run
+    from ..rules.conditions import Condition
 
 LOOK_S = 6.0
 """A little longer than the limit of a look that goes through too many files."""
@@ -43,6 +44,7 @@ def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: Vie
     inputs, unseen = _inputs(item.job, env, now)
     changed, cause = _claimed(view, item.job, inputs)
     day = day_in(now, daemon_zone(paths.pointer, env))
+    live = as_found(view.live_runs(), paths)
     idle = item.job is not None and Trigger.IDLE in item.job.on
     return WhyFacts(
         id=job,
@@ -54,7 +56,7 @@ def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: Vie
         refused=item.refused,
         refused_at=item.declared_at,
         nearest=nearest(job, [*jobs, *view.job_ids()]),
-        live=_live(as_found(view.live_runs(), paths), view, job, loaded),
+        live=_live(live, view, job, loaded, now),
         disabled_at=view.disabled().get(job),
         spent=None if item.job is None else _spent(view, item.job, day, env, inputs),
         unseen=unseen,
@@ -66,6 +68,7 @@ def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: Vie
         registered=frozenset(Trigger(r["trigger"]) for r in view.registrations(job)),
         prompted_at=view.shells()["prompted_at"],
         quiet_s=_quiet_s() if idle else None,
+        conditions=_conditions(item.job, [run_of(row) for row in live if row["job"] == job], now),
         idle_after_s=loaded.settings.idle_after_s,
     )
 
@@ -84,6 +87,21 @@ def _quiet_s() -> float:
     from ..machine.quiet import Probe
 
     return Probe().quiet_s([process_of(os.getpid())])  # its terminal may be another user's
+
+
+def _conditions(job: Job | None, runs: list[Run], now: float) -> tuple[Condition, ...]:
+    """Return the conditions of a job's first live run, or of one that were claimed at `now`."""
+    if runs:
+        when = runs[0].when
+    else:
+        when = None if job is None else job.when and conditions.opened(job.when, now, clock_at)
+    return () if when is None else tuple(conditions.conditions(when, _senses(now), now))
+
+
+def _senses(now: float) -> conditions.Senses:
+    from ..senses.present import senses
+
+    return senses(now, _quiet_s())
 
 
 def _past(row: RunRow) -> Past:
@@ -195,11 +213,11 @@ def _last(view: View, job: Job) -> changes.Last | None:
 # --- the run that has not ended ------------------------------------------------
 
 
-def _live(rows: list[RunRow], view: View, name: str, loaded: Loaded) -> Live | None:
+def _live(rows: list[RunRow], view: View, name: str, loaded: Loaded, now: float) -> Live | None:
     row = next((row for row in rows if row["job"] == name), None)
     if row is None:
         return None
-    picture = _picture(rows, view, loaded)
+    picture = _picture(rows, view, loaded, now)
     run = picture.waiting.get(row["id"]) or picture.running[row["id"]]
     return Live(
         run=run.id,
@@ -208,7 +226,9 @@ def _live(rows: list[RunRow], view: View, name: str, loaded: Loaded) -> Live | N
         since=row["dispatched_at"] or row["claimed_at"],
         cancelling=run.cancelling,
         waits_for=schedule.waits_for(run, picture),
-        ahead=schedule.ahead(run, picture),
+        ahead=schedule.ahead(run, picture, now),
+        unmet=run.id in schedule.unmet(picture, now),
+        deadline=run.when.closes_at if run.when else None,
         lane=schedule.lane(run),
         paused=schedule.lane(run) in picture.paused,
         retry=run.retry,
@@ -216,15 +236,19 @@ def _live(rows: list[RunRow], view: View, name: str, loaded: Loaded) -> Live | N
     )
 
 
-def _picture(rows: list[RunRow], view: View, loaded: Loaded) -> schedule.Picture:
+def _picture(rows: list[RunRow], view: View, loaded: Loaded, now: float) -> schedule.Picture:
     """Return the picture that the daemon decides from, as the ledger has it."""
     runs = [run_of(row) for row in rows]
     batches = [
         Batch(id=row["id"], trigger=Trigger(row["trigger"]), sink=unpack(row["sink"], Sink))
         for row in view.open_batches()
     ]
+    waiting = {run.id: run for run in runs if run.state is State.CLAIMED}
+    conditioned = {run.id: run for run in waiting.values() if run.when is not None}
     return schedule.Picture(
-        waiting={run.id: run for run in runs if run.state is State.CLAIMED},
+        waiting=waiting,
+        conditioned=conditioned,
+        senses=_senses(now) if conditioned else conditions.Senses(),
         running={run.id: run for run in runs if run.state is State.DISPATCHED},
         batches={batch.id: batch for batch in batches},
         jobs_at_once=loaded.settings.jobs_at_once,

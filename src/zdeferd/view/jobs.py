@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ..conditions import Conditions
 from ..config.problems import Problem, in_order
 from ..jobs.files import Loaded, load
 from ..ledger.packing import unpack
@@ -71,6 +72,18 @@ def of_shell(row: DeclarationRow) -> Declared:
     return Declared(row["id"], job, refused, row["declared_at"])
 
 
+def conditions_document(when: Conditions) -> dict[str, object]:
+    """Return conditions as their JSON document, under the keys of docs/conditions.md with units."""
+    return {
+        "quiet_s": when.quiet_s,
+        "power": when.power,
+        "load_below": when.load_below,
+        "online": when.online or None,
+        "not_before": when.not_before,
+        "deadline": when.deadline,
+    }
+
+
 def document(job: Job) -> dict[str, object]:
     """Return a job as its JSON document, under the keys of docs/jobs.md with units."""
     run = {"code": job.run.source} if isinstance(job.run, Code) else {"argv": list(job.run.words)}
@@ -92,6 +105,7 @@ def document(job: Job) -> dict[str, object]:
         "check": job.check or None,
         "compile": job.compile,
         "apply": job.apply,
+        "when": None if job.when is None else conditions_document(job.when),
         "env": sorted(job.env),
         "description": job.description,
         "source": job.source,

@@ -30,6 +30,8 @@ BEHIND = (
     "behind: processes that outlived the job's main process and were ended;"
     " `background = true` or `zdefer add --background` leaves them alone"
 )
+_INNER = ("sink", "conditioned")
+"""Columns that hold JSON for the program alone."""
 _NOTES = {
     "ended": "ended, not recorded yet: the next daemon does that",
     "vanished": "vanished: its process has gone without a record; the next daemon records that",
@@ -52,7 +54,7 @@ class Past(NamedTuple):
 def document(row: RunRow) -> dict[str, object]:
     """Return a row of `runs` as its JSON document."""
     made: dict[str, object] = {
-        _RENAMED.get(key, key): value for key, value in row.items() if key != "sink"
+        _RENAMED.get(key, key): value for key, value in row.items() if key not in _INNER
     }
     made["place"] = place(row)
     made["after"] = row["after"].split()

@@ -6,114 +6,13 @@ matter to the user: what happens right now, is the job declared at all, has its 
 been spent, and only then what it waits for.
 """
 
-from enum import StrEnum
-
-from msgspec import Struct
-
 from ..jobs.script import remarks
 from ..model import Batch, Code, Job, Run, Scope, Trigger
 from ..rules.changes import listed
+from ..rules.conditions import said
+from .answers import Answer, Live, WhyCode, WhyFacts
 from .render import clock, count, duration, ordinal
 from .runs import Past, ended
-
-
-class WhyCode(StrEnum):
-    """The kinds of answer; `zdeferctl why --json` has them as `code`."""
-
-    RUNNING = "running"
-    CANCELLING = "cancelling"
-    NEXT = "next"
-    PAUSED = "paused"
-    DISABLED = "disabled"
-    WAITS_TO_RETRY = "waits_to_retry"
-    WAITS_FOR_TURN = "waits_for_turn"
-    WAITS_FOR_JOB = "waits_for_job"
-    WAITS_FOR_IDLE = "waits_for_idle"
-    WAITS_FOR_LOOK = "waits_for_look"
-    WAITS_FOR_PROMPT = "waits_for_prompt"
-    WAITS_FOR_DAEMON = "waits_for_daemon"
-    ALREADY_RAN = "already_ran"
-    INPUTS_UNCHANGED = "inputs_unchanged"
-    REFUSED = "refused"
-    UNDECLARED = "undeclared"
-    UNKNOWN = "unknown"
-
-
-class Live(Struct, frozen=True, kw_only=True):
-    """The job's run that has not ended."""
-
-    run: int
-    running: bool
-    since: float
-    """When it was dispatched, or else claimed."""
-    ended: bool = False
-    """True where it ended while no daemon ran; the next one records that."""
-    cancelling: bool = False
-    waits_for: Run | Batch | None = None
-    """A run of a job that it comes after, or an earlier idle batch."""
-    ahead: tuple[Run, ...] = ()
-    """The runs before it in its lane, running ones first."""
-    lane: Trigger = Trigger.POSTPROMPT
-    paused: bool = False
-    """True where nothing starts in its lane."""
-    retry: int = 0
-    """So many failed runs of its claim came before it."""
-    retry_at: float = 0.0
-    """It does not start before."""
-
-
-class WhyFacts(Struct, frozen=True, kw_only=True):
-    """The facts that the answer depends on."""
-
-    id: str
-    now: float
-    daemon: bool
-    """True while a daemon runs."""
-    activated: bool = False
-    """True where a visit would start one."""
-    job: Job | None = None
-    """The declaration in force."""
-    source: str = "shell"
-    """The file that declares it, or `shell`."""
-    refused: str | None = None
-    """Why that declaration was not taken, or a shell's beside a file's job."""
-    refused_at: float | None = None
-    """When a shell made the declaration that was refused."""
-    nearest: str | None = None
-    """The id that was probably meant."""
-    live: Live | None = None
-    disabled_at: float | None = None
-    """Since when it is disabled; None: it is not."""
-    spent: Past | None = None
-    """The run that holds the claim on the scope as it is now."""
-    unseen: str | None = None
-    """Why what it watches cannot be looked at."""
-    changed: tuple[str, ...] = ()
-    """The inputs that differ now from what the last claim saw."""
-    missing: str = ""
-    """The path of its output, where that is not there."""
-    cause: str = ""
-    """Why the last claim of scope change was made."""
-    this_shell: bool = False
-    """Scope shell: `spent` is about the shell that asks; else about the last one seen."""
-    last: Past | None = None
-    """The latest run, whatever its scope key."""
-    registered: frozenset[Trigger] = frozenset()
-    """Triggers that a shell's registration of this job waits for."""
-    prompted_at: float | None = None
-    """When a shell last showed its first prompt, as far as the ledger knows."""
-    quiet_s: float | None = None
-    """How long the user has been quiet; None: not known."""
-    idle_after_s: float = 60.0
-
-
-class Answer(Struct, frozen=True):
-    """The answer: its kind, its sentence, and the run it speaks of."""
-
-    code: WhyCode
-    sentence: str
-    run: int | None = None
-
 
 START = "start it with `zdeferctl start`"
 
@@ -136,6 +35,8 @@ def _with_changes(answer: Answer, facts: WhyFacts) -> Answer:
     more = f" Changed since its last claim: {listed(facts.changed)}." if facts.changed else ""
     more += f" Its output is missing: {facts.missing}." if facts.missing else ""
     more += f" Its last claim was made because {facts.cause}." if facts.cause else ""
+    if facts.conditions and facts.live is None:
+        more += f" Its conditions: {_conditions(facts)}."
     return Answer(answer.code, answer.sentence + more, answer.run)
 
 
@@ -187,7 +88,23 @@ def _says(facts: WhyFacts, live: Live, age: str) -> tuple[WhyCode, str]:
         return WhyCode.WAITS_TO_RETRY, _retry(facts, live)
     if live.waits_for is not None:
         return WhyCode.WAITS_FOR_JOB, f"waits for {_named(live.waits_for)} to end; queued {age} ago"
+    if live.unmet:
+        until = "" if live.deadline is None else f"; missed at {clock(live.deadline, facts.now)}"
+        says = f"waits for its conditions: {_conditions(facts)}{until}"
+        return WhyCode.WAITS_FOR_CONDITION, says
     return _turn(live, age)
+
+
+def _conditions(facts: WhyFacts) -> str:
+    """Return the conditions in words: what each asks for, its value now, when it can hold."""
+
+    def seconds(wanted: float) -> str:
+        return duration(wanted * 1000)
+
+    def at(instant: float) -> str:
+        return clock(instant, facts.now)
+
+    return ", ".join(said(one, seconds, at) for one in facts.conditions)
 
 
 def _retry(facts: WhyFacts, live: Live) -> str:

@@ -22,7 +22,7 @@ from ...install.share import share
 from ...ledger.reading import reading
 from ...view.render import Style, duration, kib, table
 from ...view.runs import cpu_ms, wall_ms
-from ...view.visible import Visible
+from ..visible import Visible
 from . import start
 from .stage import Stage
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zdeferd.cli.visible import Visible
 from zdeferd.view.render import safe
-from zdeferd.view.visible import Visible
 
 NAMES = {
     "\x1b]0;title\x07": "^[]0;title^G",

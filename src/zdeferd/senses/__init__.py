@@ -1,0 +1,1 @@
+"""What do conditions depend on, and when has it changed?"""
