@@ -1,11 +1,13 @@
 """`zdeferctl run`: claims, waits, tells; Ctrl-C leaves the run going."""
 
+import os
+import re
 import signal
 import sys
 
 from support.daemon import Daemon
 from support.terminal import Terminal
-from support.user import SOURCE, User, call, wait_for_file
+from support.user import SOURCE, User, call, ctl_script, wait_for_file
 
 
 def test_a_job_that_succeeds(user: User, daemon: Daemon) -> None:
@@ -14,7 +16,7 @@ def test_a_job_that_succeeds(user: User, daemon: Daemon) -> None:
     for _ in range(2):  # by hand it runs whatever its scope says
         result = call("run", "good")
         assert result.code == 0
-        assert result.out.startswith("good succeeded in ")
+        assert result.out.startswith("hello\ngood succeeded in ")
     run = call("run", "good", "--json").document["run"]
     assert run["outcome"] == "succeeded"
     assert run["wall_ms"] >= 0
@@ -137,3 +139,76 @@ def test_progress_on_a_terminal(user: User, daemon: Daemon) -> None:
         shell.expect(r"run 1 of slow: running [1-9]")
         fifo.write_text("on\n")
         shell.expect("slow succeeded in ")
+
+
+def test_output_is_shown_as_it_comes(user: User, daemon: Daemon) -> None:
+    fifo = user.root / "go"
+    os.mkfifo(fifo)
+    daemon.write_jobs(f"[slow]\nrun = 'print one; read <{fifo}; print -n two'\n")
+    daemon.start()
+    running = user.begin("run", "slow")
+    assert running.stdout is not None
+    assert running.stdout.readline() == "one\n"
+    fifo.write_text("on\n")
+    out, err = running.communicate(timeout=20)
+    assert out.startswith("two\nslow succeeded in ")
+    assert (err, running.returncode) == ("", 0)
+
+
+def test_control_characters_are_marks_on_a_terminal(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs("[odd]\nrun = 'print -n \"\\e[2Jx\"'\n")
+    daemon.start()
+    with Terminal(user.root, f"PATH={ctl_script(user).parent}:$PATH\n") as shell:
+        shell.prompt()
+        shell.run("zdeferctl run odd")
+        assert re.search(r"\^\[\[2Jx\r?\n.*odd succeeded in ", shell.screen)
+
+
+def test_quiet_shows_no_output(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs('[good]\nrun = "print hello"\n')
+    daemon.start()
+    assert call("run", "good", "-q").out.startswith("good succeeded in ")
+    assert call("run", "good", "--json").document["run"]["outcome"] == "succeeded"
+
+
+def test_several_jobs_in_order(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs('[bad]\nrun = "print no; false"\n[good]\nrun = "print yes"\n')
+    daemon.start()
+    result = call("run", "bad", "good")
+    assert result.code == 1
+    told = re.fullmatch(
+        r"no\nbad failed \(rc 1\) in .*\nits output: zdeferctl log 1\nyes\ngood succeeded .*\n",
+        result.out,
+    )
+    assert told, result.out
+    runs = call("run", "good", "good", "--json").document["runs"]
+    assert [(run["run"], run["outcome"]) for run in runs] == [(3, "succeeded"), (4, "succeeded")]
+    assert call("run", "good", "bad", "--no-wait").out.splitlines() == [
+        "run 5 of good is queued",
+        "run 6 of bad is queued",
+    ]
+    daemon.wait_until_done(6)
+
+
+def test_of_several_jobs_one_is_unknown(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs('[good]\nrun = "true"\n')
+    daemon.start()
+    result = call("run", "good", "nothing")
+    assert result.code == 1
+    assert re.match(r"zdeferctl: no such job: nothing; .*; run 1 goes on\n", result.err)
+    daemon.wait_until_done(1)
+
+
+def test_ctrl_c_leaves_several_runs_going(user: User, daemon: Daemon) -> None:
+    fifo = daemon.start_gated()
+    waiting = user.begin("run", "slow", "slow")
+    daemon.wait_for("SELECT count(*) FROM runs", 2)
+    wait_for_file(user.state / "runs/1/started.1")
+    waiting.send_signal(signal.SIGINT)
+    _, err = waiting.communicate(timeout=20)
+    assert waiting.returncode == 130
+    assert "no longer waiting: runs 1, 2 go on; see `zdeferctl status`" in err
+    assert "`zdeferctl cancel 1 2`" in err
+    assert call("cancel", "2").code == 0
+    fifo.write_text("on\n")
+    daemon.wait_until_done(2)

@@ -43,7 +43,7 @@ class Call:
         layout: Callable[[Document], str] | None = None,
     ) -> int:
         """Print the document or the text; -> `code`. `layout` is a document's own format."""
-        self._end_live()
+        self.end_live()
         if self.args.json and layout:
             print(layout(document), end="")
         elif shown := self.rendered(document, text):
@@ -56,14 +56,14 @@ class Call:
 
     def failed(self, message: str, code: int) -> None:
         """Print a failure to standard error, and with `--json` as a document too."""
-        self._end_live()
+        self.end_live()
         if self.args.json:
             print(self._json({"error": message, "exit_code": code}))
         print(wrapped(f"zdeferctl: {safe(message)}", _columns(sys.stderr)), file=sys.stderr)
 
     def warn(self, message: str) -> None:
         """Print a warning to standard error; the verb goes on."""
-        self._end_live()
+        self.end_live()
         print(f"zdeferctl: {safe(message)}", file=sys.stderr)
 
     @property
@@ -79,7 +79,7 @@ class Call:
     def progress(self, line: str) -> None:
         """Print a line of progress, on a terminal only."""
         if self.watched:
-            self._end_live()
+            self.end_live()
             print(safe(line), file=sys.stderr, flush=True)
 
     def live(self, line: str) -> None:
@@ -88,7 +88,8 @@ class Call:
             print(f"\r\x1b[K{safe(line)}", end="", file=sys.stderr, flush=True)
             self._is_live = True
 
-    def _end_live(self) -> None:
+    def end_live(self) -> None:
+        """Take the line of `live` off the terminal, where there is one."""
         if self._is_live:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             self._is_live = False

@@ -18,7 +18,7 @@ from ..view.target import find_run, latest_run, run_or_job
 from ..view.where import find_paths
 from ..wire import control
 from ..wire.client import Client
-from .run import follow
+from .run import Claim, follow, how_to_wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the run and --no-wait."""
+    """Add the run, --quiet and --no-wait."""
     parser.add_argument(
         "target", metavar="RUN|JOB", type=run_or_job, help="a run's number, or a job: its latest"
     )
-    parser.add_argument("--no-wait", action="store_true", help="say the run's number and leave")
+    how_to_wait(parser)
 
 
 def perform(call: Call) -> int:
@@ -43,4 +43,4 @@ def perform(call: Call) -> int:
     with Client(paths.socket) as client:
         claimed = client.ask(control.RetryRun(run=row["id"]))
         assert isinstance(claimed, control.RunClaimed)
-        return follow(call, client, claimed, row["job"])
+        return follow(call, client, [Claim(row["job"], claimed.run, claimed.ledger)])

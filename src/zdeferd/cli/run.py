@@ -1,12 +1,16 @@
-"""Run a job now, whatever its scope says, and wait for its end.
+"""Run jobs now, whatever their scopes say, show what they write, and wait for their ends.
 
-The run gets a claim of its own, so the job's next turn by itself is not spent. It
+Each run gets a claim of its own, so the job's next turn by itself is not spent. It
 runs in the daemon, with this shell's environment cut to the allow-list; Ctrl-C ends
-the waiting, not the run. The exit code is 0 where the job succeeded, else 1.
+the waiting, not the run. Several jobs run in the order given, and their outputs are shown one
+after the other. With --json the outputs are not shown. The exit code is 0 where each job
+succeeded, else 1.
 
 Examples:
 
 zdeferctl run updates-waiting
+
+zdeferctl run history-backup plugin-zcompile
 
 zdeferctl run updates-waiting --no-wait
 """
@@ -15,6 +19,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import NamedTuple
 
 from ..errors import NoDaemon, RequestRefused
 from ..jobs.environment import cut_env
@@ -27,53 +32,127 @@ from ..view.where import find_paths
 from ..wire import control
 from ..wire.client import Client
 from .codes import DONE, INTERRUPTED, NO
+from .stream import Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ..ledger.reading import RunRow
     from ..machine.paths import Paths
+    from ..view.render import Document
     from .call import Call
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the job and --no-wait."""
-    parser.add_argument("job", metavar="JOB", type=job_id, help="its id, as `jobs` lists it")
-    parser.add_argument("--no-wait", action="store_true", help="say the run's number and leave")
+    """Add the jobs, --quiet and --no-wait."""
+    parser.add_argument(
+        "jobs", metavar="JOB", nargs="+", type=job_id, help="its id, as `jobs` lists it"
+    )
+    how_to_wait(parser)
+
+
+def how_to_wait(parser: argparse.ArgumentParser) -> None:
+    """Add --quiet and --no-wait."""
+    add = parser.add_argument
+    add("-q", "--quiet", action="store_true", help="do not show what it writes")
+    add("--no-wait", action="store_true", help="say the run's number and leave")
 
 
 def perform(call: Call) -> int:
-    """Claim a run, wait for its end and print it; -> 0 where it succeeded, else 1."""
+    """Claim the runs, wait for their ends and print them; -> 0 where all succeeded, else 1."""
     paths = find_paths(call.env)
+    claims: list[Claim] = []
     with Client(paths.socket) as client:
-        claimed = _claim(client, call, paths)
-        assert isinstance(claimed, control.RunClaimed)
-        return follow(call, client, claimed, call.args.job)
+        for job in call.args.jobs:
+            try:
+                claimed = _claim(client, call, paths, job)
+            except RequestRefused as error:
+                if not claims:
+                    raise
+                raise RequestRefused(f"{error.found}; {_go_on(claims)}", error.remedy) from None
+            assert isinstance(claimed, control.RunClaimed)
+            claims.append(Claim(job, claimed.run, claimed.ledger))
+        return follow(call, client, claims)
 
 
-def follow(call: Call, client: Client, claimed: control.RunClaimed, job: str) -> int:
-    """Wait for the end of a claimed run, unless --no-wait, and print it; -> the exit code."""
-    paths, run = find_paths(call.env), claimed.run
-    if claimed.ledger:  # the daemon's state folder need not be the one of this shell
-        paths = paths._replace(ledger=os.fsdecode(claimed.ledger))
+class Claim(NamedTuple):
+    """A run that a request made."""
+
+    job: str
+    run: int
+    ledger: bytes
+    """The path of the ledger that has the run; empty: that of this user's paths."""
+
+
+def follow(call: Call, client: Client, claims: list[Claim]) -> int:
+    """Wait for the ends of claimed runs, unless --no-wait, and print them; -> the exit code."""
     if call.args.no_wait:
-        document = {"run": {"run": run, "job": job}}
-        return call.answer(document, lambda _: f"run {run} of {job} is queued")
+        return _queued(call, claims)
+    rows: list[RunRow] = []
+    for at, claim in enumerate(claims):
+        paths = _paths_of(claim, find_paths(call.env))
+        try:
+            _await(call, client, paths, claim)
+        except (NoDaemon, RequestRefused):  # it died, or it is leaving
+            said = f"the daemon has gone: {_go_on(claims[at:])}"
+            raise NoDaemon(said, _later(claims[at:])) from None
+        except KeyboardInterrupt:
+            left = claims[at:]
+            call.failed(f"no longer waiting: {_go_on(left)}; {_later(left)}", INTERRUPTED)
+            return INTERRUPTED
+        rows.append(tell(call, paths, claim.run))
+    code = DONE if all(row["outcome"] == "succeeded" for row in rows) else NO
+    if call.args.json:
+        call.answer(_documents([document(row) for row in rows]), str)
+    return code
+
+
+def _paths_of(claim: Claim, paths: Paths) -> Paths:
+    """Return the paths with the run: the daemon's state folder need not be this shell's."""
+    ledger = os.fsdecode(claim.ledger) or paths.ledger
+    return paths._replace(ledger=ledger, runs=f"{os.path.dirname(ledger)}/runs")
+
+
+def _await(call: Call, client: Client, paths: Paths, claim: Claim) -> None:
+    """Wait for the end of a run, and show its output as it comes."""
+    if call.args.json or call.args.quiet:
+        client.ask(control.AwaitRun(run=claim.run), None, _progress(call, paths, claim.run))
+        return
+    tail = Tail(f"{paths.runs}/{claim.run}", call)
     try:
-        client.ask(control.AwaitRun(run=run), None, _progress(call, paths, run))
-    except (NoDaemon, RequestRefused):  # it died, or it is leaving
-        raise NoDaemon(f"the daemon has gone: run {run} goes on", _later(run)) from None
-    except KeyboardInterrupt:
-        call.failed(f"no longer waiting: run {run} goes on; {_later(run)}", INTERRUPTED)
-        return INTERRUPTED
-    return tell(call, paths, run)
+        tick = _progress(call, paths, claim.run, tail)
+        client.ask(control.AwaitRun(run=claim.run), None, tick, tail)
+    finally:
+        tail.close()
 
 
-def _claim(client: Client, call: Call, paths: Paths) -> control.Reply:
+def _queued(call: Call, claims: list[Claim]) -> int:
+    runs = [{"run": claim.run, "job": claim.job} for claim in claims]
+    said = "\n".join(f"run {claim.run} of {claim.job} is queued" for claim in claims)
+    return call.answer(_documents(runs), lambda _: said)
+
+
+def _documents(runs: Sequence[Document]) -> Document:
+    """Return one run under `run`, several under `runs`."""
+    return {"run": runs[0]} if len(runs) == 1 else {"runs": runs}
+
+
+def _go_on(claims: list[Claim]) -> str:
+    numbers = ", ".join(str(claim.run) for claim in claims)
+    return f"run {numbers} goes on" if len(claims) == 1 else f"runs {numbers} go on"
+
+
+def _later(claims: list[Claim]) -> str:
+    numbers = " ".join(str(claim.run) for claim in claims)
+    if len(claims) == 1:
+        return f"see `zdeferctl show {numbers}`, end it with `zdeferctl cancel {numbers}`"
+    return f"see `zdeferctl status`, end them with `zdeferctl cancel {numbers}`"
+
+
+def _claim(client: Client, call: Call, paths: Paths, job: str) -> control.Reply:
     """Return the daemon's claim; RequestRefused says why a refused job is not known to it."""
-    job = call.args.job
     try:
         return client.ask(control.RunJob(job=job, env=cut_env(call.env)))
     except RequestRefused:
@@ -85,12 +164,16 @@ def _claim(client: Client, call: Call, paths: Paths) -> control.Reply:
         raise RequestRefused(f"job is refused: {job}: {why}", "mend it first") from None
 
 
-def _progress(call: Call, paths: Paths, run: int) -> Callable[[], None] | None:
+def _progress(
+    call: Call, paths: Paths, run: int, tail: Tail | None = None
+) -> Callable[[], None] | None:
     """Return a function that keeps one line up to date; None: no terminal shows it."""
     if not call.watched:
         return None
 
     def show() -> None:
+        if tail is not None and tail.is_line_open:
+            return
         with reading(paths.ledger) as view:
             row = view.run(run)
         if row is None or row["ended_at"] is not None:
@@ -101,22 +184,17 @@ def _progress(call: Call, paths: Paths, run: int) -> Callable[[], None] | None:
     return show
 
 
-def _later(run: int) -> str:
-    return f"see `zdeferctl show {run}`, end it with `zdeferctl cancel {run}`"
-
-
 # --- how it ended --------------------------------------------------------------
 
 
-def tell(call: Call, paths: Paths, run: int) -> int:
-    """Print a run that has ended, with its cost; -> 0 where it succeeded, else 1."""
+def tell(call: Call, paths: Paths, run: int) -> RunRow:
+    """Return a run that has ended, and print it with its cost, unless --json."""
     with reading(paths.ledger) as view:
         row = find_run(view, run)
         again = next((one for one in view.live_runs() if one["retry_of"] == run), None)
-    code = DONE if row["outcome"] == "succeeded" else NO
-    return call.answer(
-        {"run": document(row)}, lambda style: _line(row, style) + _again(again, call.now), code
-    )
+    if not call.args.json:
+        call.answer({}, lambda style: _line(row, style) + _again(again, call.now))
+    return row
 
 
 def _again(row: RunRow | None, now: float) -> str:

@@ -6,6 +6,7 @@ import os
 import sys
 
 from ..machine.files import open_file
+from ..machine.filewatch import file_watch
 from .visible import Visible
 
 TYPE_CHECKING = False
@@ -66,6 +67,45 @@ def pour(file: BinaryIO, sink: Raw) -> int:
         sink.write(block)
         total += len(block)
     return total
+
+
+class Tail:
+    """Copies the output of a run to standard output as it grows."""
+
+    def __init__(self, folder: str, call: Call) -> None:
+        self._folder, self._call, self._sink = folder, call, sink_for(call)
+        self._watch = file_watch()
+        self._file: BinaryIO | None = None
+        self.is_line_open = False
+        """True where the last byte that was copied is no newline."""
+
+    def fileno(self) -> int:
+        """Return the descriptor, which is readable once there may be more."""
+        return self._watch.fileno()
+
+    def copy(self) -> None:
+        """Copy what has come. Never waits."""
+        path = f"{self._folder}/output"
+        self._watch.clear()
+        self._watch.look_at((os.path.dirname(self._folder), self._folder, path))
+        if self._file is None and os.path.exists(path):
+            self._file = open_output(path)
+        while self._file is not None and (block := self._file.read(BLOCK_BYTES)):
+            self._call.end_live()
+            self._sink.write(block)
+            self.is_line_open = not block.endswith(b"\n")
+
+    def close(self) -> None:
+        """Copy the rest, end its line, and close the file."""
+        try:
+            self.copy()
+            self._sink.end()
+            if self.is_line_open:
+                self._sink.write(b"\n")
+        finally:
+            self._watch.close()
+            if self._file is not None:
+                self._file.close()
 
 
 def skip_to_last(file: BinaryIO, lines: int) -> None:

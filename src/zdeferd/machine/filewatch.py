@@ -95,9 +95,17 @@ class Kqueue:
             event = kq.kevent(descriptor, kq.KQ_FILTER_VNODE, flags, what)
             self._queue.control([event], 0, 0)
 
+    def fileno(self) -> int:
+        """Return the descriptor, which is readable once something has changed."""
+        return int(self._queue.fileno())
+
     def wait(self) -> None:
         """Return after the next change."""
         self._queue.control(None, 16, None)
+
+    def clear(self) -> None:
+        """Take the changes up to now out of the queue. Never waits."""
+        self._queue.control(None, 16, 0)
 
     def close(self) -> None:
         """End every watch."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from math import inf
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -26,6 +26,16 @@ TICK_S = 1.0
 
 _GONE = zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 _HEARTBEAT_MS = 5000
+
+
+class Beside(Protocol):
+    """Something else to attend to during the wait for a reply."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable once there is something to do."""
+
+    def copy(self) -> None:
+        """Do it. Called at the start, too."""
 
 
 class Client:
@@ -48,15 +58,16 @@ class Client:
         request: control.Request,
         timeout_s: float | None = ANSWER_S,
         tick: Callable[[], None] | None = None,
+        beside: Beside | None = None,
     ) -> control.Reply:
         """Send a request and return the reply; RequestRefused, or NoDaemon if none comes.
 
         `timeout_s` None: wait for as long as the daemon lives. `tick` is called at the
-        start and in each second of the wait.
+        start and in each second of the wait, and behind `beside.copy`.
         """
         self._socket.send_multipart(control.encode_request(request))
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        if not self._answered(deadline, tick):
+        if not self._answered(deadline, tick, beside):
             raise NoDaemon(
                 f"the daemon does not answer: {self._path} (waited {timeout_s:g} s)",
                 "`zdeferctl doctor` says more",
@@ -81,12 +92,21 @@ class Client:
     ) -> None:
         self.close()
 
-    def _answered(self, deadline: float | None, tick: Callable[[], None] | None) -> bool:
+    def _answered(
+        self,
+        deadline: float | None,
+        tick: Callable[[], None] | None,
+        beside: Beside | None,
+    ) -> bool:
         """Wait for the answer; False at the deadline, NoDaemon where the peer is gone."""
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._monitor, zmq.POLLIN)
+        if beside is not None:
+            poller.register(beside.fileno(), zmq.POLLIN)
         while True:
+            if beside is not None:
+                beside.copy()
             if tick is not None:
                 tick()
             left_s = inf if deadline is None else max(0.0, deadline - time.monotonic())
