@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from shell.conftest import PLUGIN
 
-from zdeferd.config import units
+from zdeferd.config import conditions, units
 from zdeferd.config import values as values_of_keys
+from zdeferd.config.problems import Refused
 from zdeferd.config.values import is_id
 from zdeferd.jobs import registrations, script
 from zdeferd.model import Scope, Trigger
@@ -152,6 +153,24 @@ def test_the_values_of_a_retry() -> None:
     assert accepted('zdeferd-check --retry "$value"', values) == set(filter(right, values))
 
 
+def test_the_words_of_conditions() -> None:
+    values = [f"quiet={one}" for one in ("1s", "0.9s", "5m", "0", "1001ms", "x", "")]
+    values += [f"load_below={one}" for one in ("1", "0.5", "0", "0.0", "-1", "1s", "")]
+    moments = ("0", "10m", "9:05", "09:05", "24:00", "23:59", "12:60", "0s", "1.5h", "x", "")
+    values += [f"{key}={one}" for key in ("not_before", "deadline") for one in moments]
+    values += ["power=ac", "power=battery", "power=mains", "online", "online=true", "online=false"]
+    values += ["", "quiet", "power", "wind=1"]
+
+    def right(value: str) -> bool:
+        try:
+            conditions.read_conditions(conditions.conditions_of_words([value]), "")
+        except Refused:
+            return False
+        return True
+
+    assert accepted('zdeferd-check --when "$value"', values) == set(filter(right, values))
+
+
 def queued(call: str) -> registrations.Register:
     """The job that Python reads from what `call` queues."""
     (words,) = zsh(f"f() {{ : }}; {call}; print -rn -- ${{(pj:\\1:)_zdeferd_queue}}").split("\1")
@@ -172,6 +191,7 @@ def test_the_fields_of_a_job() -> None:
     )
     whole = (
         "--on idle --once-per change --watch /a --watch /b --after x --timeout 5s --retry 3:1m"
+        " --when power=ac --when online"
         " --env HOME -f f --output /o/_x --check zsh --empty --compile --apply"
     )
     assert queued(f"zdefer add job {whole} -- f a") == registrations.Register(
@@ -183,6 +203,7 @@ def test_the_fields_of_a_job() -> None:
         after=("x",),
         timeout="5s",
         retry="3:1m",
+        when=("power=ac", "online"),
         output="/o/_x",
         check="zsh",
         empty="true",

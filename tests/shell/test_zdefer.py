@@ -32,6 +32,9 @@ ACCEPTED = {
     "zdefer add a --once-per=day -- f": ["add", "id=a", "on=postprompt", "once_per=day", "--"],
     "zdefer add a --timeout 100ms -- f": ["timeout=100ms"],
     "zdefer add a --retry 3:30s -- f": ["retry=3:30s"],
+    "zdefer add a --when power=ac --when=quiet=5m --when online -- f": [
+        *("when=power=ac", "when=quiet=5m", "when=online")
+    ],
     "zdefer add a --timeout 2w -- f": ["timeout=2w"],
     "zdefer add a --background --timeout 2w -- f": ["background=true", "timeout=2w"],
     "zdefer add a --timeout 2w --background -- f": ["background=true", "timeout=2w"],
@@ -110,6 +113,10 @@ REFUSED = {
     "zdefer add a --timeout 0s -- f": (1, "at least 0.1s"),
     "zdefer add a --timeout 99ms -- f": (1, "bad value for --timeout: 99ms"),
     "zdefer add a --retry 0 -- f": (1, "bad value for --retry: 0; use the number of runs"),
+    "zdefer add a --when power=mains -- f": (
+        1,
+        "bad value for --when: 'power=mains'; use quiet=5m",
+    ),
     "zdefer add a --timeout 20 s -- f": (2, "`--' is missing before: s"),
     "zdefer add a --timeout 9999999999999s -- f": (1, "bad value for --timeout"),
     "zdefer add a --timeout '' -- f": (1, "bad value for --timeout: ''"),
