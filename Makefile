@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 KILLS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint pytest bench guard verdicts gate pictures newcomer soak powercut simulate flood format clean
+.PHONY: help setup demo test lint pytest bench guard verdicts gate pictures newcomer dist bump soak powercut simulate flood format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,14 @@ gate: setup ## examples/ci/perf-gate on a sample configuration: passes, and fail
 newcomer: setup ## a fresh user, pipx, the first job of the README; root, Debian
 	@tools/need-wheels
 	$(BIN)/pytest tests/newcomer
+
+dist: setup ## build wheel and sdist into dist/, and try the wheel as a fresh user
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist
+	@tools/try-wheel dist/zdeferd-*.whl "$(PYTHON)"
+
+bump: ## set the version in all places: make bump VERSION=0.2.0
+	@$(PYTHON) tools/bump.py $(VERSION)
 
 REPETITIONS ?= 50
 TRACES ?= 10
