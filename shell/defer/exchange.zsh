@@ -129,6 +129,9 @@ _zdeferd[exchange]=1
     { (( $+_zdeferd_applied )) || builtin source $_zdeferd_root/live/apply.zsh 2>/dev/null }; then
     .zdeferd-note "${(@)answer[3,-1]}"
   fi
+  if [[ ${answer[-2]} == notice=* ]]; then  # behind the last frame an empty word is left
+    builtin zle -M "${(@F)${(@M)answer:#notice=*}#notice=}"
+  fi
   shift _zdeferd_outbox
   if (( $#_zdeferd_outbox || ! $#_zdeferd_queue )); then
     .zdeferd-send

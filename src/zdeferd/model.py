@@ -286,3 +286,5 @@ class Claimed:
     """`id: reason` of each refused declaration."""
     expected: list[Expected] = field(default_factory=list)
     """The outputs that the shell is to source."""
+    notices: list[str] = field(default_factory=list)
+    """Lines about failures that the shell is to show."""

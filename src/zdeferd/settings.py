@@ -22,6 +22,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """`deferred.log` and its sidecar are rotated when they have reached this size."""
     log_keep: int = 5
     """So many older ones are kept of each."""
+    notify: str | tuple[str, ...] = "off"
+    """How the user is told that a job failed: `off`, `prompt`, `desktop`, or a command."""
     state_dir: str = ""
     """Empty: `$XDG_STATE_HOME/zdeferd`."""
 

@@ -65,7 +65,7 @@ class History:
         (HOME / "watched").write_text("one")
         self.daemon = Daemon(HOME, PATH="/usr/bin:/bin")
         self.daemon.write_jobs(JOBS)
-        self.daemon.write_settings('jobs_at_once = 1\nidle_after = "365d"\n')
+        self.daemon.write_settings('jobs_at_once = 1\nidle_after = "365d"\nnotify = "prompt"\n')
 
     def say(self, *frames: list[bytes]) -> None:
         """Visits, each answered before the next."""

@@ -180,6 +180,22 @@ def test_jobs_come_in_order_of_files_and_places(files: Files) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "notify"), [("'prompt'", "prompt"), ("['/bin/tell', '-x']", ("/bin/tell", "-x"))]
+)
+def test_how_a_user_is_told(files: Files, text: str, notify: object) -> None:
+    files.settings(f"notify = {text}\n")
+    assert files.load().settings.notify == notify
+
+
+@pytest.mark.parametrize("text", ["'loud'", "[]", "['']", "true", "[1]"])
+def test_a_way_to_tell_that_is_none(files: Files, text: str) -> None:
+    files.settings(f"notify = {text}\n")
+    assert files.load().settings.notify == "off"
+    [problem] = files.problems()
+    assert "expected 'off', 'prompt', 'desktop', or a command" in problem
+
+
+@pytest.mark.parametrize(
     ("text", "retry"),
     [
         ("{ attempts = 5, backoff = '1m' }", Retry(5, 60.0)),

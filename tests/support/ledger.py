@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from zdeferd.errors import LedgerError, WrongTransition
 from zdeferd.ledger.lines import Line
 from zdeferd.ledger.packing import Shell
-from zdeferd.ledger.standing import Repeatable, RunsOf
+from zdeferd.ledger.standing import Failure, Repeatable, RunsOf
 from zdeferd.ledger.store import Ledger, Registration
 from zdeferd.machine.processes import may_live
 from zdeferd.model import Batch, BatchTotals, Ending, Job, Outcome, Run, Sink, State, Trigger, Work
@@ -76,6 +76,7 @@ class Tables(NamedTuple):
     lines: dict[int, LineRow]
     disabled: dict[str, float]
     lanes: dict[Trigger, float | None]
+    notices: dict[str, tuple[str, int, bool]]
     last: dict[str, int]
     """The highest id that was ever given, by table."""
 
@@ -93,7 +94,7 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self.tables = Tables(
-            {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {"runs": 0, "lines": 0}
+            {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {"runs": 0, "lines": 0}
         )
         self._in_transaction = False
 
@@ -345,11 +346,30 @@ class MemoryLedger:
             self.tables.payloads.pop(run, None)
         for claim in [claim for claim in self.tables.claims if claim[0] == job]:
             del self.tables.claims[claim]
-        for table in (self.tables.fingerprints, self.tables.inputs, self.tables.jobs):
+        tables: Any = (self.tables.fingerprints, self.tables.inputs, self.tables.jobs)
+        for table in (*tables, self.tables.notices):
             table.pop(job, None)
         for number, (registration, _) in list(self.tables.registrations.items()):
             if registration.job.id == job:
                 del self.tables.registrations[number]
+
+    def notice(self, job: str, day: str, run: int, told: bool) -> bool:
+        if job in self.tables.notices and self.tables.notices[job][0] == day:
+            return False
+        self.tables.notices[job] = (day, run, told)
+        return True
+
+    def take_notices(self) -> list[Failure]:
+        found = []
+        for job, (day, run, told) in sorted(self.tables.notices.items(), key=lambda one: one[1][1]):
+            self.tables.notices[job] = (day, run, True)
+            row = self.tables.runs.get(run)
+            rows = self.tables.runs.values()
+            later = [r.ending for r in rows if r.run.job == job and r.run.id > run and r.ending]
+            mended = any(ending.outcome is Outcome.SUCCEEDED for ending in later)
+            if not told and row and row.ending and not mended:
+                found.append(Failure(job, run, row.ending.outcome, row.ending.rc))
+        return found
 
     # telemetry lines
 
@@ -407,12 +427,18 @@ class MemoryLedger:
         for number, (registration, _) in list(tables.registrations.items()):
             if registration.shell not in tables.shells:
                 del tables.registrations[number]
+        self._prune_notices()
         wanted = {row.run.job for row in tables.runs.values()}
         wanted |= {registration.job.id for registration, _ in tables.registrations.values()}
         for job, row in list(tables.jobs.items()):
             if row.declared_at < before and job not in wanted:
                 del tables.jobs[job]
         return runs
+
+    def _prune_notices(self) -> None:
+        for job, (_, run, _) in list(self.tables.notices.items()):
+            if run not in self.tables.runs:
+                del self.tables.notices[job]
 
     def _prune_shells(self, before: float, boot: str) -> None:
         table = self.tables.shells

@@ -14,6 +14,7 @@ import msgspec
 from ..model import ID_PATTERN, Argv, Code, Retry, Scope, Trigger
 from .units import parse_duration, parse_path
 
+NOTIFY = ("off", "prompt", "desktop")
 Number = TypeVar("Number", int, float)
 
 
@@ -116,6 +117,18 @@ def bounded(
 def read_whole(value: object) -> int:
     """Return the whole number."""
     return msgspec.convert(value, int)
+
+
+def read_notify(value: object, _home: str) -> str | tuple[str, ...]:
+    """Return the way by which a user is told of a failure; ValueError where it is none."""
+    if isinstance(value, str):
+        if value not in NOTIFY:
+            raise ValueError("not a way to tell")
+        return value
+    words = read_texts(value)
+    if not words or not words[0]:
+        raise ValueError("no command")
+    return words
 
 
 def read_retry(value: object, home: str) -> Retry:

@@ -37,6 +37,7 @@ from ..telemetry.journal import Journal
 from . import places
 from .anchors import Anchors
 from .detach import detach
+from .notices import Notices
 from .notify import Notifier, inherited_socket
 from .reception import Reception
 from .requests import Requests
@@ -132,6 +133,7 @@ class _Daemon:
         committer = Committer(ledger, loop)
         notifier = Notifier(os.environ, loop)
         self._executor = Executor(self._paths.runs, before, loop, cgroup.delegated())
+        self._notices = Notices(self._configuration, self._journal, loop, os.environ)
         self._dispatcher = self._make_dispatcher(committer, loop)
         self._dispatcher.say_problems()
         self._listen_to_signals(loop)
@@ -144,6 +146,7 @@ class _Daemon:
         self._journal.say(f"{__version__} serves {self._paths.socket}")
         await self._dispatcher.serve(alarm.arm, notifier.busy)
         self._anchors.close()
+        self._notices.close()
         if self._lost is None:
             notifier.stopping()
         await self._finish()
@@ -170,6 +173,7 @@ class _Daemon:
             self._clock,
             Probe(),
             MachineSensors(loop),
+            self._notices.tell,
         )
 
     def _open_ledger(self) -> Ledger:

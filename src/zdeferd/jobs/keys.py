@@ -20,6 +20,7 @@ from ..config.values import (
     is_id,
     read_flag,
     read_ids,
+    read_notify,
     read_retry,
     read_run,
     read_scope,
@@ -218,6 +219,11 @@ SETTING_KEYS: dict[str, Key] = {
         "log_limit_bytes", "a size such as '10MiB', at least 4 KiB", bounded(parse_size, 4 << 10)
     ),
     "log_keep": Key("log_keep", "a whole number from 1 to 100", bounded(read_whole, 1, 100)),
+    "notify": Key(
+        "notify",
+        "'off', 'prompt', 'desktop', or a command and its arguments as an array",
+        read_notify,
+    ),
     "state_dir": Key("state_dir", _PATH, parse_path),
 }
 """Every key of config.toml."""

@@ -15,7 +15,7 @@ from ..errors import LedgerError, LedgerNewer, UnsafePath
 from ..machine.files import open_file
 from ..machine.paths import check_private_file
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """`PRAGMA user_version`; a ledger with a larger one is refused untouched."""
 
 

@@ -135,6 +135,14 @@ CREATE TABLE lanes (
     paused_at REAL                         -- NULL: it goes on
 ) WITHOUT ROWID;
 
+-- `notices`: the last failure of a job of which the user is told: one a job and day.
+CREATE TABLE notices (
+    job  TEXT PRIMARY KEY,
+    day  TEXT NOT NULL,                    -- the local date
+    run  INTEGER NOT NULL,
+    told INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
 -- name: to_schema_2
 -- What tells a file that was emptied and has grown again; the device told nothing after a reboot.
 ALTER TABLE lines ADD COLUMN before INTEGER;
@@ -175,6 +183,15 @@ CREATE TABLE lanes (
 ALTER TABLE runs ADD COLUMN retry INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN retry_at REAL NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN retry_of INTEGER;
+
+-- name: to_schema_8
+-- The failures of which the user is told.
+CREATE TABLE notices (
+    job  TEXT PRIMARY KEY,
+    day  TEXT NOT NULL,                    -- the local date
+    run  INTEGER NOT NULL,
+    told INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
 
 -- name: save_shell
 INSERT INTO shells (nonce, seq, seen_at, prompted, env, sink, boot, pid, begun)
@@ -369,6 +386,26 @@ UPDATE lanes SET paused_at = NULL WHERE lane = :lane AND paused_at IS NOT NULL;
 
 -- name: paused
 SELECT lane FROM lanes WHERE paused_at IS NOT NULL;
+
+-- name: notice
+INSERT INTO notices (job, day, run, told) VALUES (:job, :day, :run, :told)
+ON CONFLICT (job) DO UPDATE SET day = :day, run = :run, told = :told WHERE day != :day;
+
+-- name: pending_notices
+-- Not of a job that has succeeded since.
+SELECT runs.job, runs.id, outcome, rc FROM notices JOIN runs ON runs.id = notices.run
+WHERE told = 0 AND NOT EXISTS (SELECT 1 FROM runs AS later WHERE later.job = notices.job
+    AND later.id > notices.run AND later.outcome = 'succeeded')
+ORDER BY runs.id;
+
+-- name: told_notices
+UPDATE notices SET told = 1 WHERE told = 0;
+
+-- name: prune_notices
+DELETE FROM notices WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = notices.run);
+
+-- name: forget_notices
+DELETE FROM notices WHERE job = :job;
 
 -- name: runs_of
 SELECT id, state FROM runs WHERE job = :job ORDER BY id;

@@ -27,12 +27,15 @@ from ..rules.lifecycle import TRIED_AGAIN
 from ..rules.scopes import aside_key, change_key, here_key, retry_key
 from ..telemetry import projection
 from .packing import DoneHere, Report
+from .standing import Failure
 from .store import Ledger
 
 NOT_FOUND = 127
 """The exit code of a shell that does not find a command."""
 SHARED = (Scope.BOOT, Scope.DAY, Scope.CHANGE, Scope.EVER)
 """Scopes whose span several shells share."""
+FAILURES = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.ABANDONED)
+"""The outcomes of which a user can be told."""
 DONE_HERE = "# done in the shell"
 """The command of a run that a shell has done itself."""
 
@@ -95,6 +98,17 @@ def try_again(ledger: Ledger, run: Run, ending: Ending) -> Run | None:
     ledger.claim(again.job, again.key, again.id, again.claimed_at)
     ledger.add_run(again, found.work)
     return again
+
+
+def notice(ledger: Ledger, run: Run, ending: Ending, day: str, at_prompt: bool) -> Failure | None:
+    """Return the failure of which the user is told now, or at a prompt; None: of none.
+
+    `day` is the local date: at most one message a job and day.
+    """
+    if ending.outcome not in FAILURES:
+        return None
+    new = ledger.notice(run.job, day, run.id, told=not at_prompt)
+    return Failure(run.job, run.id, ending.outcome, ending.rc) if new and not at_prompt else None
 
 
 def _set_aside(ledger: Ledger, run: Run) -> None:

@@ -5,7 +5,7 @@ That is: which jobs are disabled, which lanes are paused, what is repeated or fo
 
 from typing import NamedTuple
 
-from ..model import State, Trigger, Work
+from ..model import Outcome, State, Trigger, Work
 from .lines import LineStore
 from .packing import unpack
 
@@ -24,6 +24,21 @@ class RunsOf(NamedTuple):
 
     live: list[int]
     ended: list[int]
+
+
+class Failure(NamedTuple):
+    """The failure of a run, of which the user is told."""
+
+    job: str
+    run: int
+    outcome: str
+    rc: int | None
+
+    @property
+    def message(self) -> str:
+        """The line that the user gets; it holds nothing that a job printed."""
+        how = f"failed (rc {self.rc})" if self.outcome == Outcome.FAILED else self.outcome
+        return f"zdeferd: {self.job} {how.replace('_', ' ')}; zdeferctl log {self.run}"
 
 
 class StandingStore(LineStore):
@@ -71,5 +86,16 @@ class StandingStore(LineStore):
 
     def forget(self, job: str) -> None:
         """Delete the runs of `job`, its claims, registrations, inputs and declaration."""
-        for what in ("payloads", "runs", "claims", "fingerprint", "registrations", "declaration"):
+        for what in ("payloads", "runs", "claims", "fingerprint", "registrations", "notices"):
             self._run(f"forget_{what}", job=job)
+        self._run("forget_declaration", job=job)
+
+    def notice(self, job: str, day: str, run: int, told: bool) -> bool:
+        """Record the failure of which the user is told; False: of this job there was one today."""
+        return self._run("notice", job=job, day=day, run=run, told=told).rowcount == 1
+
+    def take_notices(self) -> list[Failure]:
+        """Return the failures of which the user is still to be told; from now on that is done."""
+        found = [Failure(*row) for row in self._run("pending_notices")]
+        self._run("told_notices")
+        return found

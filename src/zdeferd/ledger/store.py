@@ -261,6 +261,7 @@ class Ledger(StandingStore):
         self._prune_shells(before, boot)
         self.prune_claims(before, boot)
         self._run("prune_registrations")
+        self._run("prune_notices")
         for name in ("prune_batches", "prune_lines", "prune_jobs"):
             self._run(name, before=before)
         return runs

@@ -6,7 +6,7 @@ picture of the live runs. So the picture never holds what the ledger does not.
 """
 
 import asyncio
-import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -15,6 +15,7 @@ from ..jobs.files import Configuration
 from ..judging import judge
 from ..ledger import claims, outcomes
 from ..ledger.packing import Report
+from ..ledger.standing import Failure
 from ..ledger.store import Ledger
 from ..machine.timers import Clock
 from ..model import Batch, Claimed, Ending, Facts, Outcome, Run, Trigger
@@ -45,6 +46,8 @@ class Parts(NamedTuple):
     live: LiveRuns
     awaited: Awaited
     waiting: Waiting
+    tell: Callable[[Failure], None]
+    """Tells the user of a failure, by a command or on the desktop."""
 
 
 class Cancels(Protocol):
@@ -78,13 +81,16 @@ class VisitArrived(Arrival[Claimed]):
         """Claim what the visit makes due; an empty batch is closed at once."""
         claimed = claims.take_visit(ledger, self.report, self.facts)
         claimed.expected = expected(ledger, self.report, self.facts)
+        if self.report.postprompt and self.parts.configuration.settings.notify == "prompt":
+            claimed.notices = [failure.message for failure in ledger.take_notices()]
         return _left_open(ledger, claimed, self.facts)
 
     def applied(self, result: Claimed) -> None:
         """Answer the shell, then add what it claimed to the picture."""
         reached("daemon.visit-committed")
         waiting = self.parts.waiting
-        self.caller.answer(waiting.notes(self.report, result.expected))
+        notices = [f"notice={message}".encode() for message in result.notices]
+        self.caller.answer([*waiting.notes(self.report, result.expected), *notices])
         reached("daemon.visit-answered")
         waiting.take(self.report.nonce, self.caller, result.expected)
         for job in (d.job.id for d in self.report.declared if d.refused is None):
@@ -201,8 +207,19 @@ class RunTakenOver(Arrival[None]):
             self.endings.cancel_now(self.run.id)
 
 
+class Ended(NamedTuple):
+    """What the record of an end comes to."""
+
+    batch: Batch | None
+    """The batch of the run; None: that has ended."""
+    again: Run | None
+    """The run that tries again what failed."""
+    failure: Failure | None
+    """The failure of which the user is told now."""
+
+
 @dataclass(frozen=True)
-class RunEnded(Arrival[tuple[Batch | None, Run | None]]):
+class RunEnded(Arrival[Ended]):
     """The end of a run, and the beginning of the one that tries again what failed."""
 
     run: Run
@@ -210,18 +227,28 @@ class RunEnded(Arrival[tuple[Batch | None, Run | None]]):
     parts: Parts
     has_happened = True
 
-    def record(self, ledger: Ledger) -> tuple[Batch | None, Run | None]:
-        """Record the outcome and its lines; its batch (None: that has ended), and the next run."""
+    def record(self, ledger: Ledger) -> Ended:
+        """Record the outcome and its lines, the next run, and whether the user is told."""
         batch = outcomes.end(ledger, self.run, self.ending)
-        return batch, outcomes.try_again(ledger, self.run, self.ending)
+        again, notify = outcomes.try_again(ledger, self.run, self.ending), self._notify
+        if again is not None or notify == "off":
+            return Ended(batch, again, None)
+        day = self.parts.clock.today().isoformat()
+        failure = outcomes.notice(ledger, self.run, self.ending, day, notify == "prompt")
+        return Ended(batch, again, failure)
 
-    def applied(self, result: tuple[Batch | None, Run | None]) -> None:
+    @property
+    def _notify(self) -> str | tuple[str, ...]:
+        return self.parts.configuration.settings.notify
+
+    def applied(self, result: Ended) -> None:
         """Remove the run from the picture and its files from the disk; answer who waits."""
         reached("daemon.end-committed")
         live, succeeded = self.parts.live, self.ending.outcome is Outcome.SUCCEEDED
-        batch, again = result
-        live.ended(self.run, batch)
-        live.add([again] if again else [], [])
+        live.ended(self.run, result.batch)
+        live.add([result.again] if result.again else [], [])
+        if result.failure is not None:
+            self.parts.tell(result.failure)
         self.parts.waiting.ended(self.run, succeeded, live)
         try:
             self.parts.executor.discard(self.run.id)
@@ -229,24 +256,6 @@ class RunEnded(Arrival[tuple[Batch | None, Run | None]]):
             self.parts.journal.once(cannot_change(error))
         reached("daemon.discarded")
         self.parts.awaited.tell(self.run.id, self.ending)
-
-
-@dataclass(frozen=True)
-class Tidying(Arrival[list[int]]):
-    """Run folders that hold a script at the start: those of ended runs are to be tidied."""
-
-    runs: list[int]
-    folder: str
-
-    def record(self, ledger: Ledger) -> list[int]:
-        """Record nothing; return the runs that have ended."""
-        return [run for run in self.runs if ledger.ended_run(run)]
-
-    def applied(self, result: list[int]) -> None:
-        """Remove what is left of them but their output; what cannot be removed stays."""
-        for run in result:
-            with contextlib.suppress(OSError):
-                judge.tidy(f"{self.folder}/{run}")
 
 
 class Pruning(Arrival[list[int]]):

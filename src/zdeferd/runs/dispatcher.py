@@ -19,6 +19,7 @@ from ..crashpoints import reached
 from ..errors import LedgerError, UnsafePath
 from ..jobs.files import Configuration
 from ..ledger import outcomes
+from ..ledger.standing import Failure
 from ..machine.processes import UNKNOWN, Process
 from ..machine.quiet import Probe
 from ..machine.timers import Clock
@@ -58,6 +59,7 @@ class Dispatcher:
         clock: Clock,
         probe: Probe,
         sensors: Sensors,
+        tell: Callable[[Failure], None] = lambda _: None,
     ) -> None:
         self.stopping = asyncio.Event()
         self.may_leave = False
@@ -78,6 +80,7 @@ class Dispatcher:
             live=LiveRuns(),
             awaited=Awaited(loop),
             waiting=Waiting(),
+            tell=tell,
         )
         self._watch = Watch(sensors, self._parts.idle.quiet_since, self._parts.inbox.arrived.set)
         self.endings = Endings(self._parts)

@@ -6,15 +6,18 @@ picture when that is durable.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 
 from msgspec.structs import replace
 
 from ..crashpoints import reached
 from ..judging import judge
+from ..ledger.store import Ledger
 from ..model import Ending, Outcome, Run
-from ..recording.inbox import AGAIN_S
+from ..recording.inbox import AGAIN_S, Arrival
 from ..rules import lifecycle, verdicts
 from ..rules.lifecycle import RunEvent
 from .arrivals import (
@@ -24,11 +27,28 @@ from .arrivals import (
     RunEnded,
     RunRecalled,
     RunTakenOver,
-    Tidying,
 )
 from .executor import cannot_change
 
 CANNOT_START = "cannot start jobs for now"
+
+
+@dataclass(frozen=True)
+class Tidying(Arrival[list[int]]):
+    """Run folders that hold a script at the start: those of ended runs are to be tidied."""
+
+    runs: list[int]
+    folder: str
+
+    def record(self, ledger: Ledger) -> list[int]:
+        """Record nothing; return the runs that have ended."""
+        return [run for run in self.runs if ledger.ended_run(run)]
+
+    def applied(self, result: list[int]) -> None:
+        """Remove what is left of them but their output; what cannot be removed stays."""
+        for run in result:
+            with contextlib.suppress(OSError):
+                judge.tidy(f"{self.folder}/{run}")
 
 
 class Endings:
