@@ -16,6 +16,7 @@ from zdeferd.cli.parsers import verb_parser
 ROOT = Path(__file__).parents[2]
 COMPLETION = ROOT / "shell/functions/_zdeferctl"
 DOCS = ROOT / "docs"
+PAGES = ("commands.md", "commands-setup.md")
 
 
 def options_of(verb: str) -> set[str]:
@@ -43,15 +44,17 @@ def test_completion_knows_every_option(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_page_has_a_heading_for_every_verb_and_its_options(verb: str) -> None:
-    text = (DOCS / "commands.md").read_text()
+    text = "".join((DOCS / page).read_text() for page in PAGES)
     section = re.search(rf"^## `{verb}`\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
-    assert section, f"docs/commands.md has no heading for {verb}"
+    assert section, f"no page has a heading for {verb}"
     for option in options_of(verb) - {"--json"}:
         assert f"`{option}" in section[1], f"{verb}: {option} is not documented"
 
 
 def test_the_page_has_no_heading_for_other_verbs() -> None:
-    headings = re.findall(r"^## `(\w+)`$", (DOCS / "commands.md").read_text(), re.MULTILINE)
+    headings = re.findall(
+        r"^## `(\w+)`$", "".join((DOCS / page).read_text() for page in PAGES), re.MULTILINE
+    )
     assert headings == list(VERBS)
 
 

@@ -29,6 +29,10 @@ FILE_LIMIT = 1 << 20
 """Bytes; a larger file is a mistake, and all of it would be kept in memory."""
 
 
+Drafts = Mapping[str, bytes]
+_NO_DRAFTS: Drafts = {}
+
+
 class Loaded(NamedTuple):
     """A configuration in force, and what was refused when it was read."""
 
@@ -57,7 +61,7 @@ class Configuration:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._stamp = self._look()  # before the files are read, so that no change is missed
-        self._loaded = self._load(None)
+        self._loaded = load(paths)
 
     @property
     def settings(self) -> Settings:
@@ -100,24 +104,21 @@ class Configuration:
         stamp = self._look()
         if only_if_changed and stamp == self._stamp:
             return False
-        self._stamp, self._loaded = stamp, self._load(self._loaded)
+        self._stamp, self._loaded = stamp, load(self._paths, self._loaded)
         return True
 
     def _look(self) -> object:
         return stamp(self._paths)
 
-    def _load(self, previous: Loaded | None) -> Loaded:
-        return load(self._paths, previous)
 
-
-def load(paths: Paths, previous: Loaded | None = None) -> Loaded:
+def load(paths: Paths, previous: Loaded | None = None, drafts: Drafts = _NO_DRAFTS) -> Loaded:
     """Return the configuration of `paths`; missing files mean defaults and no jobs.
 
-    Mistakes in the files are in `problems`; none of them raises an error.
+    `drafts`: content by path, as if the files had it. Mistakes are in `problems`.
     """
     problems: list[Problem] = []
-    settings = _settings(paths, previous, problems)
-    jobs = _jobs(paths, previous.jobs if previous else {}, problems)
+    settings = _settings(paths, previous, problems, drafts)
+    jobs = _jobs(paths, previous.jobs if previous else {}, problems, drafts)
     return Loaded(settings, jobs, tuple(distinct(problems)))
 
 
@@ -130,10 +131,12 @@ def stamp(paths: Paths) -> tuple[object, ...]:
 # --- settings ------------------------------------------------------------------
 
 
-def _settings(paths: Paths, previous: Loaded | None, problems: list[Problem]) -> Settings:
+def _settings(
+    paths: Paths, previous: Loaded | None, problems: list[Problem], drafts: Drafts
+) -> Settings:
     before = previous.settings if previous else Settings()
     try:
-        file = _read(paths.config_file, paths.home)
+        file = _read(paths.config_file, paths.home, drafts)
     except Refused as error:
         problems += error.problems
         return before
@@ -150,7 +153,9 @@ def _settings(paths: Paths, previous: Loaded | None, problems: list[Problem]) ->
 # --- jobs ----------------------------------------------------------------------
 
 
-def _jobs(paths: Paths, previous: Mapping[str, Job], problems: list[Problem]) -> dict[str, Job]:
+def _jobs(
+    paths: Paths, previous: Mapping[str, Job], problems: list[Problem], drafts: Drafts
+) -> dict[str, Job]:
     jobs: dict[str, Job] = {}
     is_trusted = True
     try:
@@ -158,9 +163,10 @@ def _jobs(paths: Paths, previous: Mapping[str, Job], problems: list[Problem]) ->
     except Refused as error:
         problems += error.problems
         is_trusted = False  # its files are read for what else is to be mended
-    for path in _job_files(paths.jobs_dir):
+    new = drafts.keys() - {paths.config_file}
+    for path in sorted({*_job_files(paths.jobs_dir), *new}, key=os.fsencode):
         try:
-            file = _read(path, paths.home)
+            file = _read(path, paths.home, drafts)
         except Refused as error:
             problems += error.problems
             jobs |= {j.id: j for j in previous.values() if j.source == path and j.id not in jobs}
@@ -239,8 +245,10 @@ def _check_folder(folder: str, home: str) -> None:
         raise Refused(unreadable(folder, found)) from None
 
 
-def _read(path: str, home: str) -> Source | None:
+def _read(path: str, home: str, drafts: Drafts) -> Source | None:
     """Return the file, None where there is none; Refused has all that is wrong with it."""
+    if path in drafts:
+        return _parsed(path, drafts[path])
     try:
         data = _read_bytes(path)
         _check_way(path, home)
