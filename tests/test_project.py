@@ -219,7 +219,7 @@ def test_packages_modules_and_functions_are_small() -> None:
 
 
 def test_no_page_is_too_long() -> None:
-    pages = {path.name: len(path.read_text().splitlines()) for path in DOCS.glob("*.md")}
+    pages = {path.name: len(path.read_text().splitlines()) for path in DOCS.rglob("*.md")}
     assert {name: lines for name, lines in pages.items() if lines > LINES_A_PAGE} == {}
 
 
