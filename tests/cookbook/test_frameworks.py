@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 from cookbook.book import ROOT, Reader, code, source_of
-from support.daemon import Daemon
+from support.daemon import Daemon, attempts
 
 COMPLETION = "autoload -Uz compinit\ncompinit -d ~/.zcompdump-own\n"
 """How such a framework asks for completion: it finds the user's function of that name."""
@@ -172,9 +172,7 @@ def test_what_turbo_loads_declares_its_job_at_the_next_prompt(daemon: Daemon) ->
     with reader.shell() as shell:
         shell.prompt()
         daemon.wait_for("SELECT count(*) FROM shells", 1)
-        for _ in range(50):
-            if shell.ask("is:$+aliases[later]") == "is:1":
-                break
+        assert any(shell.ask("is:$+aliases[later]") == "is:1" for _ in attempts())
         shell.run("true")
         daemon.wait_for("SELECT count(*) FROM runs WHERE job = 'from-turbo'", 1)
 
