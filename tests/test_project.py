@@ -36,7 +36,10 @@ FORBIDDEN_WORDS = {
 }
 STDLIB_ONLY = ("attempts", "processes", "crashpoints", "errors", "machine.paths", "install.share")
 """These modules and packages import the standard library and each other."""
-READS = ("status", "jobs", "runs", "show", "log", "why", "check", "deps", "telemetry", "lint")
+READS = (
+    *("status", "jobs", "runs", "show", "log", "why", "simulate", "check", "deps"),
+    *("telemetry", "lint"),
+)
 """Verbs that ask no daemon."""
 NO_MSGSPEC = (
     *("ledger.reading", "machine.paths", "machine.lock"),

@@ -30,7 +30,7 @@ def everything(user: User, monkeypatch: pytest.MonkeyPatch) -> User:
     """A user with something of everything."""
     monkeypatch.setenv("PATH", f"{daemon_script(user).parent}:{user.env['PATH']}")
     user.job_file(
-        '[build]\nrun = "true"\nenv = { A = "b" }\nwhen = { power = "ac" }\n'
+        '[build]\nrun = "true"\nenv = { A = "b" }\nwhen = { power = "ac", deadline = "1h" }\n'
         '[other]\nrun = ["true"]\nafter = ["build"]\n'
     )
     user.job_file("[bad]\nrun = 7\n", "bad.toml")
@@ -51,6 +51,7 @@ ANSWERS = [
     ("show", "1"),
     ("log", "1"),
     ("why", "build"),
+    ("simulate", "--power", "battery"),
     ("cache",),
     ("check",),
     ("deps",),

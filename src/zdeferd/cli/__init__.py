@@ -34,6 +34,7 @@ VERBS = {
     "show": "all that is known of one run: command, times, outcome, cost",
     "log": "the output of a run, or of a job's latest run",
     "why": "what a job waits for, or why it will not run again",
+    "simulate": "what would run when, and why not the rest",
     "run": "run a job now and wait for its end",
     "retry": "run the work of a run that did not succeed once more",
     "cancel": "cancel runs, whether they wait or run",
@@ -68,7 +69,10 @@ ALIASES = {"logs": "log", "ls": "jobs"}
 """Other names of verbs, as other programs have them."""
 
 READS = frozenset(
-    {"status", "jobs", "runs", "show", "log", "why", "check", "deps", "telemetry", "lint"}
+    {
+        *("status", "jobs", "runs", "show", "log", "why", "simulate", "check", "deps"),
+        *("telemetry", "lint"),
+    }
 )
 """The verbs that only read: they never import ZeroMQ, directly or not."""
 

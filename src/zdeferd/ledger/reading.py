@@ -109,6 +109,14 @@ class View:
         )
         return {row["job"]: row for row in rows}
 
+    def last_good_ms(self) -> dict[str, int]:
+        """Return how long the newest run of each job took that succeeded away from a shell."""
+        rows = self._rows(
+            "SELECT job, wall_ms FROM runs WHERE id IN (SELECT max(id) FROM runs"
+            " WHERE outcome = 'succeeded' AND key NOT LIKE 'here:%' GROUP BY job)"
+        )
+        return {row["job"]: row["wall_ms"] or 0 for row in rows}
+
     def outcomes(self, since: float) -> dict[str, int]:
         """Return how many runs ended since that instant, by outcome."""
         rows = self._rows(

@@ -67,7 +67,7 @@ def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: Vie
         last=None if last is None else _past(last),
         registered=frozenset(Trigger(r["trigger"]) for r in view.registrations(job)),
         prompted_at=view.shells()["prompted_at"],
-        quiet_s=_quiet_s() if idle else None,
+        quiet_s=quiet_now_s() if idle else None,
         conditions=_conditions(item.job, [run_of(row) for row in live if row["job"] == job], now),
         idle_after_s=loaded.settings.idle_after_s,
     )
@@ -82,7 +82,8 @@ def listens(socket: str) -> bool:
         return False
 
 
-def _quiet_s() -> float:
+def quiet_now_s() -> float:
+    """Return how long the user has been quiet, in seconds."""
     from ..machine.processes import process_of
     from ..machine.quiet import Probe
 
@@ -101,7 +102,7 @@ def _conditions(job: Job | None, runs: list[Run], now: float) -> tuple[Condition
 def _senses(now: float) -> conditions.Senses:
     from ..senses.present import senses
 
-    return senses(now, _quiet_s())
+    return senses(now, quiet_now_s())
 
 
 def _past(row: RunRow) -> Past:
@@ -117,6 +118,14 @@ def _past(row: RunRow) -> Past:
 
 
 # --- the claim on the scope as it is now ---------------------------------------
+
+
+def spent_now(
+    view: View, job: Job, env: Mapping[str, str], now: float, day: str
+) -> tuple[Past | None, str | None]:
+    """Return the run that has spent the scope of `job` as it is now, or why that is not known."""
+    inputs, unseen = _inputs(job, env, now)
+    return (None if unseen else _spent(view, job, day, env, inputs)), unseen
 
 
 def _inputs(job: Job | None, env: Mapping[str, str], now: float) -> tuple[Inputs, str | None]:
@@ -217,7 +226,7 @@ def _live(rows: list[RunRow], view: View, name: str, loaded: Loaded, now: float)
     row = next((row for row in rows if row["job"] == name), None)
     if row is None:
         return None
-    picture = _picture(rows, view, loaded, now)
+    picture = picture_of(rows, view, loaded, now)
     run = picture.waiting.get(row["id"]) or picture.running[row["id"]]
     return Live(
         run=run.id,
@@ -236,7 +245,7 @@ def _live(rows: list[RunRow], view: View, name: str, loaded: Loaded, now: float)
     )
 
 
-def _picture(rows: list[RunRow], view: View, loaded: Loaded, now: float) -> schedule.Picture:
+def picture_of(rows: list[RunRow], view: View, loaded: Loaded, now: float) -> schedule.Picture:
     """Return the picture that the daemon decides from, as the ledger has it."""
     runs = [run_of(row) for row in rows]
     batches = [
