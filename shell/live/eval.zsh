@@ -1,5 +1,5 @@
-# zdefer eval where its cache is not there. Sourced at need by zdeferd-eval, and by the zsh that examines
-# what is about to become a cache (attempts/checks.py).
+# zdefer eval where its cache is not there; zdeferd-eval sources this file. attempts/checks.py has
+# .zdeferd-declares too, for what is about to become a cache: a runner has no path to this folder.
 
 # Whether the code $1 does at its top level what a function around it would change: declares parameters,
 # sets traps or local options, reads more code. In doubt 0. What zsh prints of code has the body of each

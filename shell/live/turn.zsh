@@ -5,7 +5,7 @@
 # options. In it .zdeferd-here-go picks the command, live/command.zsh runs it (a file, so that `return`
 # ends the command alone), .zdeferd-here-ended takes its status, and .zdeferd-here-status puts $? and $_
 # back. Our own lines have no output, so xtrace shows none of them; the `&&` keeps ERR_EXIT and ZERR away
-from a status that is the user's.
+# from a status that is the user's.
 #
 # The command's standard input is the terminal, opened for writing alone: it gives no key away. Its
 # output goes to a file without a name, and above the prompt when it has ended. `exit` is replaced

@@ -42,6 +42,14 @@ def test_parses(path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_what_is_read_after_the_prompt_runs_no_command() -> None:
+    code = f"""source {PLUGIN}; source {SHELL}/defer/visit.zsh; path=()
+    command_not_found_handler() {{ print -r -- "$1" }}
+    for file in {SHELL}/live/{{here,turn,guard,eval,apply,zsh-defer}}.zsh; do source $file; done"""
+    done = subprocess.run(["zsh", "-fc", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def bodies() -> dict[str, list[str]]:
     """Every function of the shim: name -> the lines of its body."""
     found = {}
