@@ -36,6 +36,10 @@ def words(*words: str) -> str:
             ("words", "add", "a", "--once-per", "boot", "--", "--"),
             Register("a", ("--",), once_per="boot"),
         ),
+        (
+            ("add", "id=a", "description=a\nb=c", "idempotent=true", "--", "x"),
+            Register("a", ("x",), description="a\nb=c", idempotent="true"),
+        ),
         (("add", "id=a", "--", "x", "--", "id=b"), Register("a", ("x", "--", "id=b"))),
         (
             (

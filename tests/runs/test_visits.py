@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from zdeferd.jobs.keys import RETRIES
 from zdeferd.jobs.registrations import Function, Register
 from zdeferd.ledger.packing import DoneHere, Refusal, Report
 from zdeferd.model import Code, Job, Scope, Sink, Trigger
@@ -52,6 +53,14 @@ def test_jobs_keep_their_order_and_have_the_values_that_were_declared() -> None:
     assert (first.id, first.on, first.once_per) == ("z", (Trigger.IDLE,), Scope.EVER)
     assert (first.after, first.timeout_s) == (("a",), 2.0)
     assert (second.watch, second.env, third.description) == (("/x",), {"K": "v"}, "why")
+
+
+def test_an_idempotent_job_of_a_shell_has_attempts_as_one_of_a_file() -> None:
+    safe = Register(id="a", call=("true",), idempotent="true")
+    plain = Register(id="b", call=("true",))
+    first, second = (declaration.job for declaration in report(safe, plain).declared)
+    assert (first.idempotent, first.attempts) == (True, RETRIES)
+    assert (second.idempotent, second.attempts) == (False, 1)
 
 
 def test_the_last_declaration_of_an_id_in_a_visit_counts() -> None:

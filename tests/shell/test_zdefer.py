@@ -38,6 +38,12 @@ ACCEPTED = {
     "zdefer add a --timeout 2w -- f": ["timeout=2w"],
     "zdefer add a --background --timeout 2w -- f": ["background=true", "timeout=2w"],
     "zdefer add a --timeout 2w --background -- f": ["background=true", "timeout=2w"],
+    "zdefer add a --idempotent --description 'two  words' -- f": [
+        *("idempotent=true", "description=two  words", "--", "f")
+    ],
+    "zdefer add a --description=a --background --description=b -- f": [
+        *("background=true", "description=b", "--", "f")
+    ],
     "zdefer add a --output x/y -- f": ["output=HOME/x/y", "--", "f"],
     "zdefer add a --output='~/x' --check zsh --compile --empty --apply -- f": [
         *("compile=true", "empty=true", "apply=true", "output=HOME/x", "check=zsh", "--", "f")
@@ -204,7 +210,16 @@ def test_help_names_every_verb_and_option(home: Path) -> None:
             "--after",
             "--timeout",
         ),
-        *("--background", "--output", "--empty", "--check", "--compile", "--apply"),
+        *(
+            "--description TEXT",
+            "--idempotent",
+            "--background",
+            "--output",
+            "--empty",
+            "--check",
+            "--compile",
+            "--apply",
+        ),
     ):
         assert word in printed
     assert "--env" in printed

@@ -79,7 +79,7 @@ def declared_job(
     background: bool = False,
     output: str = "",
     check: str = "",
-    flags: Iterable[str] = (),  # what is true of `outputs.FLAGS`
+    flags: Iterable[str] = (),  # keys that are true
     env: Mapping[str, str] | None = None,
     description: str = "",
     call: tuple[str, ...] = (),
@@ -103,7 +103,7 @@ def declared_job(
     fields, problems = _read_table(table, JOB_KEYS, "")
     for problem in [*problems, *_contradictions(fields, table)]:
         raise Refused(problem._replace(job=id))
-    return Job(id=id, run=run, call=call, **with_check(fields))
+    return Job(id=id, run=run, call=call, **with_check(_with_retries(fields)))
 
 
 def settings_from_table(

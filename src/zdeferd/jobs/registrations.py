@@ -32,6 +32,7 @@ from .script import Array, quote
 
 SINGLE = frozenset(
     {"id", "on", "once_per", "timeout", "retry", "background", "output", "check", *FLAGS}
+    | {"idempotent", "description"}
 )
 REPEATED = {
     "after": "after",
@@ -85,6 +86,8 @@ class Register(Struct, frozen=True):
     check: str = ""
     compile: Literal["", "true"] = ""
     apply: Literal["", "true"] = ""
+    idempotent: Literal["", "true"] = ""
+    """`true`: it is started again where its process vanished without a record."""
     background: Literal["", "true"] = ""
     """`true`: what outlives its main process is left alone."""
     retry: str = ""

@@ -114,7 +114,7 @@ def _job_of(record: Register, functions: tuple[tuple[str, str], ...], context: S
         background=record.background == "true",
         output=record.output,
         check=record.check,
-        flags=[name for name in outputs.FLAGS if getattr(record, name)],
+        flags=[name for name in (*outputs.FLAGS, "idempotent") if getattr(record, name)],
         env=exported | frames.as_map(record.env),
         description=record.description,
     )
