@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from zdeferd.perf.starts.page import STYLE
+from zdeferd.pictures.page import STYLE
 
 FOLDER = Path(__file__).parents[1] / "docs/performance"
 PROGRAM = Path(sys.executable).with_name("zdeferctl")

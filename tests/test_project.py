@@ -37,8 +37,8 @@ FORBIDDEN_WORDS = {
 STDLIB_ONLY = ("attempts", "processes", "crashpoints", "errors", "machine.paths", "install.share")
 """These modules and packages import the standard library and each other."""
 READS = (
-    *("status", "jobs", "runs", "show", "log", "why", "simulate", "check", "deps"),
-    *("telemetry", "lint"),
+    *("status", "jobs", "runs", "show", "log", "why", "simulate", "report"),
+    *("check", "deps", "telemetry", "lint"),
 )
 """Verbs that ask no daemon."""
 NO_MSGSPEC = (

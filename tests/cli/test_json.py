@@ -12,10 +12,16 @@ from zdeferd.cli import VERBS
 from zdeferd.cli.call import JSON_SCHEMA_VERSION
 from zdeferd.view.answers import WhyCode
 
-PAGES = ("cli-json.md", "cli-json-steering.md", "cli-json-setup.md")
+PAGES = ("cli-json.md", "cli-json-steering.md", "cli-json-pictures.md", "cli-json-setup.md")
 DATA = Path(__file__).parents[1] / "data"
 ALWAYS = {"schema_version", "verb"}
-RUNS = {"status": "live_runs[]", "runs": "runs[]", "show": "run", "jobs": "jobs[].last_run"}
+RUNS = {
+    "status": "live_runs[]",
+    "runs": "runs[]",
+    "show": "run",
+    "jobs": "jobs[].last_run",
+    "top": "ended[]",
+}
 """Where a verb's document has whole runs."""
 
 
@@ -46,6 +52,8 @@ def everything(user: User, monkeypatch: pytest.MonkeyPatch) -> User:
 
 ANSWERS = [
     ("status",),
+    ("top",),
+    ("report", "--since", "9999d"),
     ("jobs",),
     ("runs",),
     ("show", "1"),
@@ -76,7 +84,7 @@ def test_keys_are_documented(words: tuple[str, ...]) -> None:
         place = RUNS[verb]
         expected |= {f"{place}.{key}" for key in section("A run")} - {f"{place}.after"}
         expected |= {f"{place}.after[]"}
-    found = set(keys(answer, {"outcomes_24h": "<outcome>"}))
+    found = set(keys(answer, {"outcomes_24h": "<outcome>", "outcomes": "<outcome>"}))
     assert found - expected == set()
     # an example need not have everything, but it has every key of the top
     assert {key.split(".")[0].removesuffix("[]") for key in expected} == set(answer)

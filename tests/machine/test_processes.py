@@ -50,6 +50,24 @@ def test_the_cost_is_that_of_the_children(runner: subprocess.Popen[str]) -> None
     assert cost.memory_bytes > 1 << 20
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_all_that_is_below_counts(listed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the kernel's list of children, and without one by a look at each process."""
+    if not listed:
+        monkeypatch.setattr("zdeferd.machine.processes.os.path.exists", lambda path: False)
+    inner = "import subprocess; subprocess.run(['sh', '-c', 'echo ready; read line; true'])"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+    command, pipe = [sys.executable, "-c", outer], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as top:
+        assert top.stdout is not None
+        assert top.stdin is not None
+        assert top.stdout.readline() == "ready\n"
+        cost = live_cost(top.pid, time.time())
+        top.stdin.write("\n")
+    assert cost is not None
+    assert cost.processes == 2
+
+
 def test_a_younger_process_has_only_the_number(runner: subprocess.Popen[str]) -> None:
     assert live_cost(runner.pid, time.time() - 3600) is None
 

@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
 VERBS = {
     "status": "is zdeferd running, what runs now, what waits, what is wrong",
+    "top": "live: what runs and what it uses, what waits and why",
     "jobs": "every job that is declared, and how its last run ended",
     "runs": "the latest runs, newest first",
     "show": "all that is known of one run: command, times, outcome, cost",
     "log": "the output of a run, or of a job's latest run",
     "why": "what a job waits for, or why it will not run again",
     "simulate": "what would run when, and why not the rest",
+    "report": "costs by job and day, failures, time spared; as a page too",
     "run": "run a job now and wait for its end",
     "retry": "run the work of a run that did not succeed once more",
     "cancel": "cancel runs, whether they wait or run",
@@ -70,8 +72,8 @@ ALIASES = {"logs": "log", "ls": "jobs"}
 
 READS = frozenset(
     {
-        *("status", "jobs", "runs", "show", "log", "why", "simulate", "check", "deps"),
-        *("telemetry", "lint"),
+        *("status", "jobs", "runs", "show", "log", "why", "simulate"),
+        *("report", "check", "deps", "telemetry", "lint"),
     }
 )
 """The verbs that only read: they never import ZeroMQ, directly or not."""

@@ -192,6 +192,15 @@ class View:
         """Return the batches that have not ended: id, trigger, sink (JSON)."""
         return self._rows("SELECT id, trigger, sink FROM batches WHERE ended_at IS NULL")
 
+    def prompts(self, since: float) -> list[float]:
+        """Return when shells reported their first prompt, since that instant, in order."""
+        rows = self._rows(
+            "SELECT min(opened_at) AS at FROM batches WHERE trigger = 'postprompt'"
+            " GROUP BY shell HAVING at >= ? ORDER BY at",
+            (since,),
+        )
+        return [row["at"] for row in rows]
+
     def shells(self) -> ShellsRow:
         """Return `shells` (a count), `seen_at` (last visit), `prompted_at` (last with a prompt)."""
         row: ShellsRow | None = self._row(

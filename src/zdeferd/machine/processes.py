@@ -85,7 +85,7 @@ def live_cost(runner: int, started_at: float) -> LiveCost | None:
         if top.create_time() > started_at + CLOCK_SLACK_S:
             return None
         reaped = top.cpu_times()
-        looks = [look for process in top.children(recursive=True) if (look := _look(process))]
+        looks = [look for process in _below(top) if (look := _look(process))]
     except psutil.Error:
         return None
     cpu_s = reaped.children_user + reaped.children_system
@@ -96,6 +96,43 @@ def live_cost(runner: int, started_at: float) -> LiveCost | None:
         len(looks),
         sum(look.ready for look in looks),
     )
+
+
+def _below(top: psutil.Process) -> list[psutil.Process]:
+    """Return all processes below `top`.
+
+    Linux lists the children of a process: no look at each process of the machine, which grows
+    with their number.
+    """
+    import psutil
+
+    if not os.path.exists(f"/proc/{top.pid}/task/{top.pid}/children"):
+        return top.children(recursive=True)
+    found: list[psutil.Process] = []
+    for pid in _pids_below(top.pid):
+        try:
+            found.append(psutil.Process(pid))
+        except psutil.Error:
+            continue  # it has gone since
+    return found
+
+
+def _pids_below(pid: int) -> Iterator[int]:
+    for child in _children(pid):
+        yield child
+        yield from _pids_below(child)
+
+
+def _children(pid: int) -> list[int]:
+    """Return the children of all threads of a process; none where it has gone."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    except OSError:
+        return found
+    return found
 
 
 def _look(process: psutil.Process) -> LiveCost | None:

@@ -226,7 +226,34 @@ def _live(rows: list[RunRow], view: View, name: str, loaded: Loaded, now: float)
     row = next((row for row in rows if row["job"] == name), None)
     if row is None:
         return None
+    return _live_of(row, picture_of(rows, view, loaded, now), now)
+
+
+def why_live(
+    rows: list[RunRow], view: View, paths: Paths, loaded: Loaded, now: float
+) -> list[WhyFacts]:
+    """Return the facts about each of these live runs, which are all that there are."""
     picture = picture_of(rows, view, loaded, now)
+    daemon = daemon_pid(paths.lock) is not None
+    return [
+        WhyFacts(
+            id=row["job"],
+            now=now,
+            daemon=daemon,
+            live=_live_of(row, picture, now),
+            conditions=_of_run(picture.conditioned.get(row["id"]), picture, now),
+        )
+        for row in rows
+    ]
+
+
+def _of_run(run: Run | None, picture: schedule.Picture, now: float) -> tuple[Condition, ...]:
+    if run is None or run.when is None:
+        return ()
+    return tuple(conditions.conditions(run.when, picture.senses, now))
+
+
+def _live_of(row: RunRow, picture: schedule.Picture, now: float) -> Live:
     run = picture.waiting.get(row["id"]) or picture.running[row["id"]]
     return Live(
         run=run.id,

@@ -19,6 +19,8 @@ import pytest
 from zdeferd.perf.starts.page import comparison, flame, trends
 from zdeferd.perf.starts.trace import Node
 from zdeferd.perf.trend import Point, trend
+from zdeferd.pictures.costs import Costs, DayCost, JobCost
+from zdeferd.pictures.report import html
 
 CHROMIUM = shutil.which("chromium") or ""
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium here")
@@ -50,7 +52,25 @@ def blamed() -> str:
     return flame(root)
 
 
-PAGES = {"compare": compared, "trend": risen, "blame": blamed}
+def reported() -> str:
+    jobs = [
+        JobCost("tool-completions", 40, 0, 380.0, 15200, 9100, 61440, 212, 80560.0),
+        JobCost("updates-waiting", 30, 2, 1900.0, 57000, 12300, 40960, 180, 342000.0),
+    ]
+    days = [
+        DayCost(f"2026-10-{day:02}", 3, int(day == 9), 2400, 300 * (day % 7) + 200)
+        for day in range(1, 29)
+    ]
+    failures = [
+        {"job": "updates-waiting", "id": 7, "ended_at": 1e9, "outcome": "failed", "rc": 3}
+        | {"wall_ms": 1900}
+    ]
+    sums = {"succeeded": 68, "failed": 2}
+    found = Costs(1e9, 1e9 + 28 * 86400, 1e9, 240, sums, 72200, jobs, days, failures)  # type: ignore[arg-type]
+    return html(found)
+
+
+PAGES = {"compare": compared, "trend": risen, "blame": blamed, "report": reported}
 
 
 def browse(page: Path, *words: str) -> str:

@@ -1,8 +1,4 @@
-"""Draws trends, comparisons and traces as one self-contained HTML page each. Pure.
-
-The page has inline SVG and no script; it follows the reader's light or dark setting, and every mark
-has a text or a shape of its own, so that it can be read without colour.
-"""
+"""Draws trends, comparisons and traces as one self-contained HTML page each. Pure."""
 
 from __future__ import annotations
 
@@ -10,67 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from ...pictures.page import LEFT, RIGHT, WIDTH, Scale, line, page, svg, text
 from .. import samples
 from ..jsontext import decimals
 from .trace import Node
 
-WIDTH, LEFT, RIGHT = 800, 150, 30
 ROW = 70
 FLAME_ROW = 20
 LETTER = 7
-"""Pixels of a letter of the page's 12 px text."""
-STYLE = """
-:root{color-scheme:light dark;
---ink:#1c1e21;--paper:#fff;--mark:#0b62c4;--soft:#6b7280;--bar:#d7e6fb}
-@media(prefers-color-scheme:dark){
-:root{--ink:#e6e8eb;--paper:#15181c;--mark:#6cb0ff;--soft:#9aa3ad;--bar:#23405f}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);
-max-width:52rem;margin:2rem auto;padding:0 1rem}
-svg{width:100%;height:auto}text{font:12px system-ui,sans-serif;fill:var(--ink)}
-.m{fill:var(--mark)}.l{stroke:var(--mark);fill:none;stroke-width:2}
-.s{stroke:var(--soft);stroke-width:1}.b{fill:var(--bar);stroke:var(--soft);stroke-width:.5}
-table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right}
-td:first-child,th:first-child{text-align:left}
-"""
-
-
-def page(title: str, *parts: str) -> str:
-    """Return a page of these parts."""
-    name = escape(title)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
-        f"<style>{STYLE}</style></head>\n<body><h1>{name}</h1>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
-    )
-
-
-def _svg(height: float, label: str, marks: Sequence[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(label)}">'
-        + "".join(marks)
-        + "</svg>"
-    )
-
-
-def _text(x: float, y: float, said: str, anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(said)}</text>'
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "s") -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-class _Scale:
-    """Maps values to pixels; a span of nothing is drawn in the middle."""
-
-    def __init__(self, low: float, high: float, start: float, end: float) -> None:
-        pad = (high - low) * 0.05 or max(abs(high) * 0.05, 0.5)
-        self._low, self._span = low - pad, high - low + 2 * pad
-        self._start, self._end = start, end
-
-    def __call__(self, value: float) -> float:
-        return self._start + (value - self._low) / self._span * (self._end - self._start)
+"""Units of a letter of the page's 12 px text."""
 
 
 # --- comparison ----------------------------------------------------------------
@@ -80,7 +24,7 @@ def comparison(document: Mapping[str, Any], metric: str) -> str:
     """Return the page of `perf compare`: each sample, the medians, the interval."""
     groups = [document[key] for key in "ab"]
     every = [value for group in groups for value in group["values"]]
-    scale = _Scale(min(every), max(every), LEFT, WIDTH - RIGHT)
+    scale = Scale(min(every), max(every), LEFT, WIDTH - RIGHT)
     marks = []
     for at, (key, group) in enumerate(zip("AB", groups, strict=True)):
         marks += _row(at, f"{key}: {group['name']}", group["values"], scale)
@@ -91,7 +35,7 @@ def comparison(document: Mapping[str, Any], metric: str) -> str:
         f"{document['low']:+.2f} to {document['high']:+.2f}"
     )
     title = f"{metric}_ms of two configurations"
-    return page(title, f"<p><b>{escape(said)}</b></p>", _svg(3 * ROW + 30, said, marks), _NOTE)
+    return page(title, f"<p><b>{escape(said)}</b></p>", svg(3 * ROW + 30, said, marks), _NOTE)
 
 
 _NOTE = (
@@ -100,44 +44,44 @@ _NOTE = (
 )
 
 
-def _axis(y: float, scale: _Scale, low: float, high: float) -> list[str]:
+def _axis(y: float, scale: Scale, low: float, high: float) -> list[str]:
     """Return a line from the least to the largest value, with both written below it."""
     ends = ((low, "start"), (high, "end"))
     return [
-        _line(scale(low), y, scale(high), y),
-        *(_text(scale(value), y + 15, f"{decimals(value)} ms", anchor) for value, anchor in ends),
+        line(scale(low), y, scale(high), y),
+        *(text(scale(value), y + 15, f"{decimals(value)} ms", anchor) for value, anchor in ends),
     ]
 
 
 def _interval(top: float, document: Mapping[str, Any]) -> list[str]:
     """Return the interval of the difference on a scale of its own, which has 0."""
     low, high, middle = document["low"], document["high"], top + 40
-    scale = _Scale(min(0.0, low), max(0.0, high), LEFT, WIDTH - RIGHT)
-    caps = [_line(scale(ms), middle - 5, scale(ms), middle + 5, "l") for ms in (low, high)]
+    scale = Scale(min(0.0, low), max(0.0, high), LEFT, WIDTH - RIGHT)
+    caps = [line(scale(ms), middle - 5, scale(ms), middle + 5, "l") for ms in (low, high)]
     median = scale(document["diff_ms"])
     return [
-        _text(0, top + 15, "B less A"),
-        _line(scale(0.0), middle - 14, scale(0.0), middle + 14),
-        _text(scale(0.0), middle + 28, "0", "middle"),
-        _line(scale(low), middle, scale(high), middle, "l"),
+        text(0, top + 15, "B less A"),
+        line(scale(0.0), middle - 14, scale(0.0), middle + 14),
+        text(scale(0.0), middle + 28, "0", "middle"),
+        line(scale(low), middle, scale(high), middle, "l"),
         *caps,
         f'<circle class="m" cx="{median:.1f}" cy="{middle}" r="5"/>',
-        _text(median, middle - 12, f"{document['diff_ms']:+.2f} ms", "middle"),
+        text(median, middle - 12, f"{document['diff_ms']:+.2f} ms", "middle"),
     ]
 
 
-def _row(at: int, name: str, values: Sequence[float], scale: _Scale) -> list[str]:
+def _row(at: int, name: str, values: Sequence[float], scale: Scale) -> list[str]:
     top, middle = at * ROW, at * ROW + 40
     median = samples.median(values)
     shown = name if len(name) * LETTER < WIDTH // 2 else f"…{name[-50:]}"
     return [
-        _text(0, top + 15, shown),
+        text(0, top + 15, shown),
         *(
             f'<circle class="m" opacity=".5" cx="{scale(v):.1f}" cy="{middle}" r="4"/>'
             for v in values
         ),
-        _line(scale(median), middle - 14, scale(median), middle + 14, "l"),
-        _text(scale(median) + 4, middle - 16, f"{decimals(median)} ms"),
+        line(scale(median), middle - 14, scale(median), middle + 14, "l"),
+        text(scale(median) + 4, middle - 16, f"{decimals(median)} ms"),
     ]
 
 
@@ -153,25 +97,25 @@ def trends(metrics: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _trend(name: str, one: Mapping[str, Any]) -> list[str]:
     medians, highs = one["p50"], one["p95"]
-    across = _Scale(0, max(1, len(medians) - 1), LEFT, WIDTH - RIGHT)
+    across = Scale(0, max(1, len(medians) - 1), LEFT, WIDTH - RIGHT)
     first = samples.theil_sen(medians).first
     last = first + one["slope_ms_per_capture"] * (len(medians) - 1)
-    up = _Scale(min(*medians, first, last), max(*highs, first, last), 170, 20)
+    up = Scale(min(*medians, first, last), max(*highs, first, last), 170, 20)
     marks = [
-        _line(across(0), up(first), across(len(medians) - 1), up(last), "l"),
+        line(across(0), up(first), across(len(medians) - 1), up(last), "l"),
         *(_circle(across(at), up(ms), True) for at, ms in enumerate(medians)),
         *(_circle(across(at), up(ms), False) for at, ms in enumerate(highs)),
-        _text(0, up(min(medians)), f"{decimals(min(medians))} ms"),
-        _text(0, up(max(highs)), f"{decimals(max(highs))} ms"),
+        text(0, up(min(medians)), f"{decimals(min(medians))} ms"),
+        text(0, up(max(highs)), f"{decimals(max(highs))} ms"),
     ]
     if found := one["change_point"]:
         at = across(found["index"] - 0.5)
-        marks += [_line(at, 15, at, 175), _text(at + 4, 14, f"jump {found['generated_at']}")]
+        marks += [line(at, 15, at, 175), text(at + 4, 14, f"jump {found['generated_at']}")]
     said = (
         f"{one['verdict']}: {one['slope_ms_per_capture']:+.2f} ms a capture, 95 % interval "
         f"{one['slope_low']:+.2f} to {one['slope_high']:+.2f}"
     )
-    return [f"<h2>{escape(name)}</h2><p><b>{escape(said)}</b></p>", _svg(180, said, marks)]
+    return [f"<h2>{escape(name)}</h2><p><b>{escape(said)}</b></p>", svg(180, said, marks)]
 
 
 def _circle(x: float, y: float, filled: bool) -> str:
@@ -195,7 +139,7 @@ def flame(root: Node, shown: Callable[[str], str] = str, least_ms: float = 0.5) 
     return page(
         "Where a start goes",
         f"<p><b>{said}</b></p>",
-        _svg(bars.rows * FLAME_ROW, said, bars.marks),
+        svg(bars.rows * FLAME_ROW, said, bars.marks),
         note,
     )
 
@@ -228,6 +172,6 @@ class _Bars:
         return (
             f'<g><title>{escape(title)}</title><rect class="b" x="{x:.1f}" y="{y}" '
             f'width="{width:.1f}" height="{FLAME_ROW}"/>'
-            + (_text(x + 3, y + 14, said[:letters]) if letters > 3 else "")
+            + (text(x + 3, y + 14, said[:letters]) if letters > 3 else "")
             + "</g>"
         )
