@@ -74,7 +74,7 @@ def _nothing_of_the_developers() -> Iterator[None]:
 
 
 @pytest.fixture
-def user(home: Path, monkeypatch: pytest.MonkeyPatch) -> User:
+def user(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
     """A user with an empty home, and the environment that leads to it."""
     made = User(home)
     for name in list(os.environ):
@@ -82,7 +82,8 @@ def user(home: Path, monkeypatch: pytest.MonkeyPatch) -> User:
             monkeypatch.delenv(name)
     for name, value in made.env.items():
         monkeypatch.setenv(name, value)
-    return made
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The ledger's one writer: order, isolation of faults, shared commits, a clean end."""
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -39,7 +41,8 @@ async def test_what_was_queued_before_the_close_is_durable(home: Path) -> None:
     await asyncio.sleep(0)  # lets it queue up; nothing is waited for
     await committer.close()
     await last
-    assert [line.text for line in Ledger(str(home / "l")).open_lines()] == [b"last"]
+    with contextlib.closing(Ledger(str(home / "l"))) as ledger:
+        assert [line.text for line in ledger.open_lines()] == [b"last"]
 
 
 @pytest.mark.asyncio
@@ -68,5 +71,22 @@ def test_a_newer_ledger_is_refused_untouched(home: Path) -> None:
 
 def test_a_file_that_is_no_ledger_is_refused(home: Path) -> None:
     (home / "l").write_text("not a database, but long enough to be looked at " * 40)
-    with pytest.raises(LedgerError, match="cannot open the ledger"):
+    (home / "l").chmod(0o600)  # else it is refused for its mode
+    with pytest.raises(LedgerError, match=r"cannot open the ledger: .*: file is not a database"):
         Ledger(str(home / "l"))
+
+
+@pytest.mark.parametrize("version", [99, None])
+def test_a_ledger_that_is_refused_is_closed(home: Path, version: int | None) -> None:
+    path = home / "l"
+    if version is None:
+        path.write_text("not a database, but long enough to be looked at " * 40)
+    else:
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.execute(f"PRAGMA user_version = {version}")
+    path.chmod(0o600)
+    ledger = Ledger.__new__(Ledger)
+    with pytest.raises(LedgerError):
+        Ledger.__init__(ledger, str(path))
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        ledger._db.execute("SELECT 1")

@@ -44,10 +44,17 @@ class User:
         self.env = environment(root, TZ="UTC")
         for folder in (self.state, self.config / "jobs.d"):
             folder.mkdir(parents=True, mode=0o700)
+        self._opened: list[Ledger] = []
 
     def ledger(self) -> Ledger:
-        """The ledger, opened to write as the daemon would."""
-        return Ledger(str(self.state / "ledger.sqlite3"))
+        """The ledger, opened to write as the daemon would; `close` closes it."""
+        self._opened.append(Ledger(str(self.state / "ledger.sqlite3")))
+        return self._opened[-1]
+
+    def close(self) -> None:
+        """Close each ledger: since Python 3.13 one that is dropped open is a warning."""
+        for ledger in self._opened:
+            ledger.close()
 
     def job_file(self, text: str, name: str = "mine.toml") -> Path:
         """A job file with this text."""

@@ -39,7 +39,11 @@ class Database:
             """Device and inode of the file that was opened."""
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
-            self._prepare(path)
+            try:
+                self._prepare(path)
+            except (sqlite3.Error, LedgerError):
+                self._db.close()  # now: the error may be kept, and with it the connection
+                raise
         except UnsafePath as error:
             raise LedgerError(f"cannot open the ledger: {error}") from None
         except OSError as error:
