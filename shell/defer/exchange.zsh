@@ -106,7 +106,7 @@ _zdeferd[exchange]=1
 
 # A whole answer is here. `error` is final too: the message would be no better next time.
 .zdeferd-answer() {
-  builtin emulate -L zsh -o warn_create_global
+  builtin emulate -L zsh -o warn_create_global -o no_aliases  # it may read a file
   local -a answer=("${(@ps:\0:)_zdeferd[answer]}")
   _zdeferd[answer]=
   if (( $+_zdeferd_applied )) && [[ $answer[1] == (apply|over) ]]; then

@@ -188,7 +188,7 @@ typeset -g _zdeferd_any=$'[^\0]#\0'  # a pattern: one word of a job, and the NUL
   [[ $asked == 0 && $_zdeferd_pool$_zdeferd_calls == *[A-Za-z0-9_]\(* ]] || return 0
   asked=1
   {
-    builtin functions -M >/dev/fd/3
+    builtin functions -M >>/dev/fd/3
     while IFS= builtin read -r line <&3; do
       one=(${(Q)${(z)line}})
       [[ $one[2] == -M && $_zdeferd_pool$_zdeferd_calls == *$one[3]\(* ]] || continue

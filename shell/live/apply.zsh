@@ -47,7 +47,7 @@ typeset -gi _zdeferd_pings
 
 # Queues the file: once no key waits, it is sourced at the top level.
 .zdeferd-apply() {
-  builtin emulate -L zsh -o warn_create_global
+  builtin emulate -L zsh -o warn_create_global -o no_aliases
   _zdeferd_applied[$id]=$run
   builtin source $_zdeferd_root/live/here.zsh
   .zdeferd-here-push ${${:-apply-$id}[1,64]} 0 '' '' builtin source $file

@@ -62,7 +62,7 @@ fi
 
 # Reads live/turn.zsh; 1 where zsh has no `sched`.
 .zdeferd-here-load() {
-  builtin emulate -L zsh -o warn_create_global
+  builtin emulate -L zsh -o warn_create_global -o no_aliases
   {
     (( $+functions[.zdeferd-here-go] )) || builtin source $_zdeferd_root/live/turn.zsh
     builtin zmodload zsh/sched
@@ -110,7 +110,7 @@ zdeferd-here-kick() {
 
 # zdefer here: 1 for a bad value, 2 for a call that cannot be understood.
 zdeferd-here() {
-  builtin emulate -L zsh -o warn_create_global -o extended_glob && builtin trap - DEBUG ZERR
+  builtin emulate -L zsh -o warn_create_global -o extended_glob -o no_aliases && builtin trap - DEBUG ZERR
   local name seconds=0 problem REPLY
   local -aU after
   while [[ -z $problem && $1 == -?* && $1 != -- ]]; do

@@ -140,8 +140,10 @@ typeset -gA _zdeferd_shown
     _zdeferd_turn=hook
     builtin sched +0 $_zdeferd_text
   else
-    .zdeferd-here-show
-    .zdeferd-here-over
+    { .zdeferd-here-show } always {
+      TRY_BLOCK_ERROR=0 TRY_BLOCK_INTERRUPT=0  # Ctrl-C while it shows: the next one has its turn
+      .zdeferd-here-over
+    }
   fi
 }
 
@@ -171,26 +173,36 @@ typeset -gA _zdeferd_shown
 
 # Shows what the command has printed above the prompt, and draws the prompt again where that is due.
 .zdeferd-here-show() {
-  builtin emulate -L zsh -o warn_create_global -o extended_glob
-  local chunk bare flags=$_zdeferd_shown[flags]
-  local -i fd=$_zdeferd_shown[fd] count=0
-  if (( fd >= 0 )); then
-    builtin zmodload -F zsh/system +b:sysread
-    builtin sysread -i $fd -s 1 chunk  # the newline that a here-string has
-    while builtin sysread -i $fd -s 65536 chunk; do
-      # What only sets a title, or the form of the cursor, moves nothing.
-      bare=${${chunk//$'\e]'[^$'\a\e']#($'\a'|$'\e\\')}//$'\e['([0-9 ]#q|\?[0-9;]#[hl])}
-      [[ -n $bare && -z $_zdeferd_shown[lines] ]] && { builtin zle -I; _zdeferd_shown[lines]=1 }
-      builtin print -rn -- "$chunk"
-    done >$_zdeferd_tty
-    [[ -z $_zdeferd_shown[lines] || $bare == *$'\n' ]] || builtin print >$_zdeferd_tty
-    builtin exec {fd}>&-
-  fi
+  builtin emulate -L zsh -o warn_create_global
+  local flags=$_zdeferd_shown[flags]
+  local -i fd=$_zdeferd_shown[fd]
+  (( fd < 0 )) || { .zdeferd-here-print >$_zdeferd_tty } always { builtin exec {fd}>&- }
   if [[ $flags == *=* ]]; then
     .zdeferd-here-flags
   elif [[ -n $_zdeferd_shown[changed]$_zdeferd_shown[lines] ]]; then
     builtin zle reset-prompt
   fi
+}
+
+# Prints what is in the file of its caller's `fd`: 1 MiB of it, during which no key is heard.
+.zdeferd-here-print() {
+  builtin emulate -L zsh -o warn_create_global -o extended_glob
+  local chunk bare
+  local -i count=16
+  builtin zmodload -F zsh/system +b:sysread
+  builtin sysread -i $fd -s 1 chunk  # the newline that a here-string has
+  while builtin sysread -i $fd -s 65536 chunk; do
+    (( count-- )) || {
+      chunk=$'\n'"zdefer: here: $_zdeferd_shown[name]: printed more than 1 MiB;"
+      chunk+=$' the rest is not shown: send it to a file\n'
+    }
+    # What only sets a title, or the form of the cursor, moves nothing.
+    bare=${${chunk//$'\e]'[^$'\a\e']#($'\a'|$'\e\\')}//$'\e['([0-9 ]#q|\?[0-9;]#[hl])}
+    [[ -n $bare && -z $_zdeferd_shown[lines] ]] && { builtin zle -I; _zdeferd_shown[lines]=1 }
+    builtin print -rn -- "$chunk"
+    (( count >= 0 )) || break
+  done
+  [[ -z $_zdeferd_shown[lines] || $bare == *$'\n' ]] || builtin print
 }
 
 # The rest of zsh-defer's options.

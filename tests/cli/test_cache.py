@@ -1,5 +1,6 @@
 """`zdeferctl cache`: what `zdefer eval` sources, made anew or removed."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ def declare(user: User, name: str, code: str | None) -> Path:
     if code is not None:
         path.write_text(code)
         path.chmod(0o600)
+        compiled = path.with_suffix(".zsh.zwc")
+        compiled.touch(0o600)
+        os.utime(compiled, ns=(path.stat().st_mtime_ns,) * 2)
     made = job(f"eval-{name}", once_per=Scope.CHANGE, output=str(path), check="init", compile=True)
     user.ledger().declare_job(made, "shell-1", NOW)
     return path
@@ -74,6 +78,18 @@ def test_why_one_is_not_fresh(user: User) -> None:
     assert (
         states("list", "refused")["refused"][1] == "its folder can be changed by others: mode 770"
     )
+
+
+def test_what_something_else_has_changed_is_made_again(user: User) -> None:
+    path = declare(user, "tool", "f() { : }\n")
+    ledger = user.ledger()
+    end(ledger, claim(ledger, "eval-tool"))
+    assert states()["tool"] == ("fresh", None)
+    path.write_text("f() {")
+    state, reason = states()["tool"]
+    assert state == "stale"
+    assert str(reason).startswith("to be made again: ")
+    assert "what is there is not what was published" in str(reason)
 
 
 def test_clear_removes_both_files(user: User) -> None:

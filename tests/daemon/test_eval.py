@@ -63,6 +63,21 @@ def test_from_the_first_shell_to_a_newer_cache(daemon: Daemon, tool: Path) -> No
     assert (ran(daemon), runs(daemon)) == (3, [("succeeded", 0, None)] * 2)
 
 
+@pytest.mark.parametrize("damage", ["cut", "empty", "compiled"])
+def test_a_damaged_cache_is_made_again(damage: str, daemon: Daemon, tool: Path) -> None:
+    daemon.start()
+    (daemon.home / "code").write_text("version=1; f() { print one }\n")
+    cache = daemon.home / ".cache/zdeferd/init/tool-init.zsh"
+    compiled = cache.with_suffix(".zsh.zwc")
+    shell_says(daemon, tool, "$version")
+    whole = cache.read_bytes(), compiled.read_bytes()
+    damaged = compiled if damage == "compiled" else cache
+    damaged.write_bytes(b"" if damage == "empty" else damaged.read_bytes()[:20])
+    shell_says(daemon, tool, "$version")
+    assert (cache.read_bytes(), compiled.read_bytes()) == whole
+    assert ran(daemon) == 3  # for the first shell, its cache, and the cache anew
+
+
 BAD = {
     "nothing": (":", "it is empty"),
     "no zsh": ("echo 'if ('", "zsh does not accept it"),

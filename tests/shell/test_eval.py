@@ -95,6 +95,11 @@ def test_the_options_of_the_shell_are_in_force(option: str, home: Path) -> None:
     assert "on" in out
 
 
+def test_a_cache_that_cannot_be_read_is_none(home: Path) -> None:
+    cached(home, "print cached").chmod(0)
+    assert zsh(home, "zdefer eval -n x print -r 'print asked'") == ("asked\n", "")
+
+
 def test_traps_and_aliases_of_the_user_stay(home: Path) -> None:
     cached(home, "f() { : }", mode=0o600)
     line = "trap 'print bye' EXIT; alias -g source=no eval=no; zdefer eval -n x none; f; print $?"

@@ -250,6 +250,31 @@ def test_a_command_leaves_nothing_of_ours_under(
     assert told(shell, commands) == expected
 
 
+def test_aliases_of_the_names_it_uses_are_not_expanded(home: Path, start: Start) -> None:
+    aliases = "alias builtin=false local=false; alias -g name=no status=no flags=no fd=no"
+    shell = ran(start, home, "zdefer here 'print -r seen'", DEFER + "zsh-defer -c 'X=1'", aliases)
+    assert "seen\n" in shell.screen
+    assert shell.ask("$X") == "1"
+
+
+def test_of_what_a_command_prints_1_mib_is_shown(start: Start) -> None:
+    shell = start("zdefer here -n much 'print -r -- ${(l:3000000::x:)}'")
+    said = "zdefer: here: much: printed more than 1 MiB; the rest is not shown: send it to a file"
+    shell.expect(f"x\n{said}\n")
+    assert (1 << 20) - 1 <= shell.raw.count(b"x") <= (1 << 20) + 100
+
+
+def test_ctrl_c_while_output_is_shown_leaves_the_queue(home: Path, start: Start) -> None:
+    much = "zdefer here ': >~/much; print -r -- ${(l:900000::x:)}'"
+    shell = start(f"{much}\nzdefer here 'print -r -- the-end'")
+    shell.prompt()
+    wait_until((home / "much").exists, "the command has begun")
+    wait_until(lambda: asleep(shell.pid), "the terminal takes no more")
+    shell.type("\x03")
+    shell.expect("the-end\n")
+    assert shell.raw.count(b"x") < 900000
+
+
 def test_xtrace_shows_the_users_own_code_alone(home: Path, start: Start) -> None:
     shell = ran(start, home, "one() { : two }; zdefer here one", before="setopt xtrace")
     assert re.findall(r"^\+.*two$", shell.screen, re.MULTILINE) == ["+one:0> : two"]

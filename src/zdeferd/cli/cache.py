@@ -193,17 +193,17 @@ def _state(cache: Cache, call: Call) -> tuple[str, str]:
     if live:
         return "being made", ""
     if last and last.outcome != "succeeded":
-        return ("stale" if cache.found else "none"), ended(last, call.now)
+        again = f"; zdeferctl cache refresh {cache.name} tries again"
+        return ("stale" if cache.found else "none"), ended(last, call.now) + again
     if cache.found is None:
         return "none", "it is made after the next prompt"
     if cache.facts.unseen:
         return "unknown", cache.facts.unseen
     changed = ", ".join(cache.facts.changed)
-    return (
-        ("stale", f"changed: {changed}; it is made after the next prompt")
-        if changed
-        else ("fresh", "")
-    )
+    if changed or cache.facts.missing:
+        what = f"changed: {changed}" if changed else f"to be made again: {cache.facts.missing}"
+        return "stale", f"{what}; it is made after the next prompt"
+    return "fresh", ""
 
 
 def _not_read(cache: Cache) -> str:

@@ -36,17 +36,22 @@ def made_paths(job: Job, env: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def first_missing(paths: Iterable[str]) -> str:
-    """Return the first of the paths at which nothing is; empty: there is none.
+    """Return the first of the paths that has to be made again; empty: there is none.
 
-    A path that cannot be looked at is not missing: no run could publish there.
+    Nothing is there, or a file that was changed since it was published: a compiled file has the
+    time of its source. A path that cannot be looked at is not missing: no run could publish there.
     """
+    times: dict[str, int] = {}
     for path in paths:
         try:
-            os.lstat(path)
+            times[path] = os.lstat(path).st_mtime_ns
         except FileNotFoundError:
             return path
         except OSError:
             continue
+        source = path.removesuffix(".zwc")
+        if times.get(source, times[path]) != times[path]:
+            return f"{source} (what is there is not what was published)"
     return ""
 
 
