@@ -8,6 +8,7 @@ import gc
 from collections.abc import Callable
 from random import Random
 
+from zdeferd.conditions import Conditions, Power
 from zdeferd.jobs.registrations import Register
 from zdeferd.model import Code, Job, Scope, Trigger
 from zdeferd.settings import Settings
@@ -35,6 +36,7 @@ class Chance:
 
     def __init__(self, seed: int, notes: list[str] | None = None) -> None:
         self.random = Random(seed)
+        self._of_conditions = Random(f"conditions {seed}")  # so that other draws stay as they are
         self.history = History(self._setup(), self.random, notes)
         self.machine = self.history.machine
         self.history.wild = self._interrupted
@@ -87,7 +89,21 @@ class Chance:
             attempts=chance.randint(2, 3) if idempotent else 1,
             output=MADE if name in MAKING else "",
             compile=name in MAKING,
+            when=self._conditions(),
             source="/jobs.d/all.toml",
+        )
+
+    def _conditions(self) -> Conditions | None:
+        chance = self._of_conditions
+        if chance.random() < 0.85:
+            return None
+        return Conditions(
+            power=chance.choice((None, Power.AC)),
+            online=chance.random() < 0.3,
+            load_below=chance.choice((None, None, 1.0)),
+            quiet_s=chance.choice((None, None, 30.0)),
+            not_before=chance.choice((None, None, None, 60.0)),
+            deadline=chance.choice((None, None, 90.0, 7200.0)),
         )
 
     # interruptions, at a system call or between two callbacks
@@ -171,7 +187,14 @@ class Chance:
     def _change_input(self) -> None:
         self.machine.change_input(self.random.choice(("w0", "/w1")))
 
+    def _senses_change(self) -> None:
+        chance, machine = self._of_conditions, self.machine
+        machine.sense("power", chance.choice(tuple(Power)))
+        machine.sense("online", chance.random() < 0.5)
+        machine.sense("load", chance.choice((0.0, 5.0)))
+
     def _pass_time(self) -> None:
+        self._senses_change()
         self.machine.pass_time(self.random.choice((0.01, 1.0, 10.0, 70.0, 3600.0)))
 
     def _suspend(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from support.ledger import as_ledger
 
 from zdeferd.errors import LedgerError, ZdeferdError
-from zdeferd.jobs.files import Configuration, Loaded
+from zdeferd.jobs.files import Configuration
 from zdeferd.machine.quiet import Clocks, Probe
 from zdeferd.machine.timers import Clock
 from zdeferd.runs.dispatcher import Dispatcher
@@ -57,9 +57,6 @@ class TurnedConfiguration(Configuration):
 
     def _look(self) -> object:
         return self._machine.config_version
-
-    def _load(self, previous: Loaded | None) -> Loaded:
-        return self._machine.loaded()
 
 
 class TurnedJournal(Journal):
@@ -122,6 +119,12 @@ class TurnedExecutor(Executor):
     def __init__(self, machine: "Machine", loop: Loop) -> None:
         super().__init__(machine.paths.runs, {"nofile": (1024, 4096)}, loop.own)
         self.machine = machine
+
+    def make_folder(self, run: int) -> None:
+        machine = self.machine
+        found = machine.ledger.tables.runs[run].run
+        machine.check(machine.witness.may_start, found, machine.sensors.values, machine.now)
+        super().make_folder(run)
 
     def end_leftovers(self, run: int, grace_s: float) -> asyncio.Future[bool]:
         return self._loop.run_in_executor(None, self.machine.end_leftovers, self.folder(run))
@@ -220,4 +223,5 @@ class Daemon:
     def bury(self) -> None:
         """What was in memory only."""
         self.loop.bury()
+        self.machine.sensors.listening.clear()
         self.committer.queued.clear()

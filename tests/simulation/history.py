@@ -95,7 +95,8 @@ class History:
         if daemon.loop.timers or live.hold_until(machine.now) > machine.now:
             return
         at_once = machine.settings.jobs_at_once
-        machine.witness.at_rest(machine.ledger.tables, at_once, machine.busy())
+        senses = machine.sensors.values, machine.now
+        machine.witness.at_rest(machine.ledger.tables, at_once, machine.busy(), *senses)
         open_lines = [row for row in machine.ledger.tables.lines.values() if row.problem is None]
         if open_lines:
             raise Violation(Invariant.NO_WAITING_LINE, repr(open_lines[0].line.text))
@@ -111,6 +112,8 @@ class History:
         machine.full.clear()
         machine.no_processes = machine.fills_up = False
         machine.calls.short_write = -1
+        for name, value in {"power": "ac", "online": True, "load": 0.0}.items():
+            machine.sense(name, value)
         for _ in range(2):  # what a full log holds up is written by the next daemon
             machine.start_daemon()
             self._wind_down()

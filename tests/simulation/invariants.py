@@ -12,6 +12,7 @@ from typing import Any
 
 from support.ledger import Tables
 
+from zdeferd.conditions import Conditions
 from zdeferd.model import Ending, Outcome, Run, Scope, State, Trigger
 from zdeferd.rules.schedule import lane
 
@@ -99,6 +100,17 @@ class Witness:
         spent = sum(r.wall_ms for r in tables.runs.values() if r.run.batch == row.batch)
         if spent > budget:
             raise Violation(Invariant.BUDGET, f"run {run}: {spent} of {budget} ms")
+
+    def may_start(self, run: Run, senses: Mapping[str, object], now: float) -> None:
+        """The daemon has decided to start it; `senses`: power and network, as they are."""
+        when = run.when
+        if when is None:
+            return
+        powered = when.power in (None, senses["power"])
+        connected = senses["online"] or not when.online
+        in_time = when.opens_at <= now < (when.closes_at or float("inf"))
+        if not (powered and connected and in_time):
+            raise Violation(Invariant.CONDITIONS, f"run {run.id}: {when}, {senses}, {now}")
 
     def lanes(self, alive: Iterable[int], jobs_at_once: int) -> None:
         """`alive`: runs whose job and runner live, the newest included."""
@@ -199,17 +211,28 @@ class Witness:
 
     # --- at rest
 
-    def at_rest(self, tables: Tables, jobs_at_once: int, busy: Mapping[int, bool]) -> None:
+    def at_rest(
+        self,
+        tables: Tables,
+        jobs_at_once: int,
+        busy: Mapping[int, bool],
+        senses: Mapping[str, object],
+        now: float,
+    ) -> None:
         """Nothing moves, the daemon is well, and nothing but time keeps a run from starting.
 
-        `busy`: dispatched runs, and whether a runner is at work for them.
+        `busy`: dispatched runs, and whether a runner is at work for them. `senses`: the machine's.
         """
         live = [row.run for row in tables.runs.values() if row.ending is None]
         running = Counter(lane(run) for run in live if run.state is State.DISPATCHED)
         for run in live:
             if run.state is State.DISPATCHED and not busy.get(run.id):
                 raise Violation(Invariant.NOT_FORGOTTEN, f"run {run.id} has no runner")
+            if run.state is State.CLAIMED and _is_over(run, now):
+                raise Violation(Invariant.NOTHING_PENDING, f"run {run.id} is past its time")
             if run.state is not State.CLAIMED or running[lane(run)] >= jobs_at_once:
+                continue
+            if run.when is not None and _may_wait(run.when, senses):
                 continue
             if not any(_before(run, tables)) and not _waits_its_turn(run, tables):
                 raise Violation(Invariant.NOTHING_PENDING, f"run {run.id}, {run.job}")
@@ -238,6 +261,17 @@ class Witness:
                 opened += text.startswith(b"IDLE:START") - text.startswith(b"IDLE:SUMMARY")
                 if opened not in (0, 1) or (text.startswith(b"IDLE:TASK") and not opened):
                     raise Violation(Invariant.WHOLE_BATCHES, repr(text))
+
+
+def _is_over(run: Run, now: float) -> bool:
+    return run.when is not None and (run.when.closes_at or float("inf")) <= now
+
+
+def _may_wait(when: Conditions, senses: Mapping[str, object]) -> bool:
+    """Tell whether a condition can keep a run waiting; load and keys are looked at later."""
+    later = when.opens_at or when.quiet_s is not None or when.load_below is not None
+    unplugged = when.power not in (None, senses["power"])
+    return bool(later) or unplugged or (when.online and not senses["online"])
 
 
 def _before(run: Run, tables: Tables) -> Iterable[Run]:

@@ -14,9 +14,10 @@ from zdeferd.attempts import publish, records, runner
 from zdeferd.judging import judge
 from zdeferd.ledger import claims, due, outcomes
 from zdeferd.model import Scope
-from zdeferd.rules import lifecycle, schedule, verdicts
+from zdeferd.rules import conditions, lifecycle, schedule, verdicts
 from zdeferd.runs import dispatcher, idle
 from zdeferd.runs.waiting import Caller
+from zdeferd.senses import watch
 from zdeferd.telemetry import logfile, sharedlog
 
 from .calls import Calls
@@ -337,3 +338,21 @@ def every_day_is_another() -> Iterator[None]:
 
     with _instead(due, "due", newer), _instead(claims, "due", newer):
         yield
+
+
+# --- conditions
+
+
+@_breaks(Invariant.CONDITIONS)
+def conditions_that_always_hold() -> AbstractContextManager[Any]:
+    return _instead(schedule, "unmet", lambda picture, now: {})
+
+
+@_breaks(Invariant.NOTHING_PENDING)
+def a_deadline_that_passes_unseen() -> AbstractContextManager[Any]:
+    return _instead(conditions, "is_over", lambda when, now: False)
+
+
+@_breaks(Invariant.CONDITIONS, Invariant.NOTHING_PENDING, Invariant.ALARM, Invariant.RUNS_END)
+def reports_of_the_kernel_that_are_passed_over() -> AbstractContextManager[Any]:
+    return _instead(watch.Watch, "_has_changed", lambda self, name: None)

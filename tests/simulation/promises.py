@@ -29,6 +29,8 @@ class Invariant(StrEnum):
     """No job of an idle batch starts once its budget is spent."""
     QUIET = "nothing idle runs under the user's hands"
     """The idle trigger fires by itself only after enough time without a key."""
+    CONDITIONS = "a run starts only while its conditions hold"
+    """And never before or after its time."""
     ONE_OUTCOME = "one outcome a run"
     """No run ends twice."""
     TRUE_OUTCOME = "the outcome is the runner's"

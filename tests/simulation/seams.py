@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from zdeferd.attempts import publish, records, runner
+from zdeferd.jobs import files as job_files
 from zdeferd.judging import judge
 from zdeferd.ledger import claims
 from zdeferd.machine import files
@@ -35,6 +36,7 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
         Handle=lambda pid: _Handle(machine, pid),
     )
     return {
+        (job_files, "load"): machine.loaded,
         (claims, "uuid"): SimpleNamespace(uuid4=machine.new_uuid),
         (looks, "look_at"): machine.look_at,
         (looks, "first_missing"): machine.first_missing,

@@ -23,6 +23,7 @@ def test_there_is_a_mutation_for_each_floor_of_the_promise() -> None:
         "nothing is pending that could run",
         "nothing idle runs under the user's hands",
         "what it comes after has ended",
+        "a run starts only while its conditions hold",
     } <= broken
 
 

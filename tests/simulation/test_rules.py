@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from zdeferd.conditions import Conditions, Power
 from zdeferd.jobs.registrations import Register
 from zdeferd.model import Code, Job, Scope, Trigger
 from zdeferd.settings import Settings
@@ -35,10 +36,26 @@ from .world import World
 INDEX, COUNT = st.integers(0, 3), st.integers(1, 12)
 SCOPES = st.sampled_from(Scope)
 TRIGGERS = st.sampled_from(Trigger)
+CONDITIONS = st.sampled_from(
+    [
+        *[None] * 3,
+        Conditions(power=Power.AC),
+        Conditions(online=True, deadline=70.0),
+        Conditions(power=Power.AC, quiet_s=30.0, load_below=1.0),
+        Conditions(not_before=60.0),
+    ]
+)
 NAMES = ("f0", "f1", "f2")
 
 
-def _job(name: str, scope: Scope, trigger: Trigger, attempts: int, after: tuple[str, ...]) -> Job:
+def _job(
+    name: str,
+    scope: Scope,
+    trigger: Trigger,
+    attempts: int,
+    after: tuple[str, ...],
+    when: Conditions | None,
+) -> Job:
     return Job(
         id=name,
         run=Code("true"),
@@ -46,6 +63,7 @@ def _job(name: str, scope: Scope, trigger: Trigger, attempts: int, after: tuple[
         once_per=scope,
         watch=("w0",) if scope is Scope.CHANGE else (),
         after=after,
+        when=when,
         idempotent=attempts > 1,
         attempts=attempts,
         source="/jobs.d/all.toml",
@@ -57,7 +75,8 @@ def job_files(draw: st.DrawFn) -> dict[str, Job]:
     found: dict[str, Job] = {}
     for name in NAMES[: draw(st.integers(0, len(NAMES)))]:
         after = tuple(list(found)[:1]) if draw(st.booleans()) else ()
-        found[name] = _job(name, draw(SCOPES), draw(TRIGGERS), draw(st.integers(1, 2)), after)
+        drawn = draw(SCOPES), draw(TRIGGERS), draw(st.integers(1, 2))
+        found[name] = _job(name, *drawn, after, draw(CONDITIONS))
     return found
 
 
@@ -86,6 +105,11 @@ MISFORTUNES: dict[str, Callable[[World], object]] = {
     "a clock set back": lambda world: world.set_clock(-86400.0),
     "a clock set forward": lambda world: world.set_clock(3600.0),
     "a suspend": lambda world: world.suspend(3600.0),
+    "on a battery": lambda world: world.sense("power", Power.BATTERY),
+    "on mains": lambda world: world.sense("power", Power.AC),
+    "offline": lambda world: world.sense("online", False),
+    "online": lambda world: world.sense("online", True),
+    "a load": lambda world: world.sense("load", 5.0),
     "a rotated log": lambda world: world.rotate(),
     "a lost message": lambda world: world.lose(0),
 }

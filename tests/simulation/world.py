@@ -172,6 +172,12 @@ class World(Machine):
         self.inputs[name] = self.inputs.get(name, 0) + 1
         self.note("user", f"changes {name}")
 
+    def sense(self, name: str, value: object) -> None:
+        """Power, network or load change."""
+        if self.sensors.values[name] != value:
+            self.note("machine", f"{name} is {value}")
+            self.sensors.becomes(name, value)
+
     # logs
 
     def rotate(self) -> None:
