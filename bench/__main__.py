@@ -39,6 +39,7 @@ FAMILIES = (
     "survival",
     "storm",
     "rest",
+    "top",
     "control",
     "growth",
     "governance",

@@ -33,6 +33,7 @@ FAMILIES = (
     "runs",
     "storm",
     "rest",
+    "top",
     "control",
     "growth",
 )

@@ -14,6 +14,7 @@ import time
 from ..ledger.reading import reading
 from ..machine.filewatch import CLOSED, CONTENT, file_watch
 from ..machine.lock import daemon_pid
+from ..pictures.look import Due, content_stamp, ledger_stamps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,20 +30,20 @@ if TYPE_CHECKING:
 def redraw(call: Call, paths: Paths, look: Callable[[], Answer]) -> int:
     """Show what `look` returns, now and after each change, until Ctrl-C."""
     watch = file_watch()
-    before: list[object] = []
+    due = Due()
     left: list[str] = []
     shown = ""
     try:
         while True:
             watch.look_at((*_folders(paths), *left), CONTENT | CLOSED)
-            if (stamps := _stamps(paths, left)) != before:
-                before, call.now = stamps, time.time()
+            if due.is_due(_stamps(paths, left), time.monotonic()):
+                call.now = time.time()
                 text = call.rendered(*look())
                 left = _left_alone(paths)
                 if text != shown:
                     _show(call, text, first=not shown)
                     shown = text
-            watch.wait()
+            watch.wait(due.left_s(time.monotonic()))
     finally:
         watch.close()
 
@@ -67,17 +68,8 @@ def _stamps(paths: Paths, left: list[str]) -> list[object]:
     """Return values that differ whenever there is something else to read."""
     jobs = [f"{paths.jobs_dir}/{name}" for name in _names(paths.jobs_dir)]
     ended = [f"{folder}/outcome.json" for folder in left]
-    files = [paths.ledger, f"{paths.ledger}-wal", paths.config_file, *jobs, *ended]
-    return [daemon_pid(paths.lock), *map(_stamp, files)]
-
-
-def _stamp(path: str) -> tuple[int, int, int] | None:
-    """Return what new content of a file changes; not its ctime: root's SQLite sets the owner."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    files = (paths.config_file, *jobs, *ended)
+    return [*ledger_stamps(paths), *map(content_stamp, files)]
 
 
 def _names(folder: str) -> list[str]:

@@ -22,9 +22,8 @@ from contextlib import ExitStack, closing
 from ..errors import ZdeferdError
 from ..machine.files import open_file
 from ..machine.filewatch import CLOSED, CONTENT, file_watch
-from ..machine.lock import daemon_pid
 from ..pictures.frame import frame, log_frame, snapshot
-from ..pictures.look import INTERVAL_S, Looks
+from ..pictures.look import INTERVAL_S, Due, Looks, ledger_stamps
 from ..view.render import printable
 from ..view.runs import document as run_document
 from ..view.where import find_paths
@@ -44,9 +43,6 @@ if TYPE_CHECKING:
 
 LOG_BYTES = 1 << 18
 """So much of the end of an output can be scrolled through."""
-AGAIN_S = (0.1, 1.0)
-"""After a change, further looks. SQLite writes a commit to a file, flushes it, and only then lets
-others read it, by memory that they share: the kernel reports the write alone."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -113,9 +109,7 @@ class Top:
         self._looks = Looks(paths)
         self._looked_at = 0.0
         """On the monotonic clock."""
-        self._stamps: list[object] = []
-        self._again: list[float] = []
-        """When to look again whatever the stamps say, likewise."""
+        self._due = Due()
         self._chosen: int | None = None
         self._asked: int | None = None
         """The run that a y would cancel."""
@@ -141,22 +135,16 @@ class Top:
             self._watch.clear()
 
     def _limit_s(self) -> float | None:
-        instants = self._again[:1]
+        now = time.monotonic()
+        limits = [self._due.left_s(now)]
         if self._seen.running:
-            instants.append(self._looked_at + INTERVAL_S)
-        return max(0.0, min(instants) - time.monotonic()) if instants else None
+            limits.append(max(0.0, self._looked_at + INTERVAL_S - now))
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def _is_due(self) -> bool:
-        """Return whether there may be something else to read: reading itself changes files, too."""
         now = time.monotonic()
-        if (stamps := _stamps(self._paths)) != self._stamps:
-            self._stamps = stamps
-            self._again = [now + delay_s for delay_s in AGAIN_S]
-            return True
-        if self._again and now >= self._again[0]:
-            self._again.pop(0)
-            return True
-        return bool(self._seen.running) and now >= self._looked_at + INTERVAL_S
+        interval_over = bool(self._seen.running) and now >= self._looked_at + INTERVAL_S
+        return self._due.is_due(ledger_stamps(self._paths), now) or interval_over
 
     def _look(self) -> Seen:
         self._looked_at = time.monotonic()
@@ -242,23 +230,6 @@ def _watched(paths: Paths, log: int | None) -> list[str]:
         folder = os.path.dirname(folder)
     own = [f"{paths.runs}/{log}", f"{paths.runs}/{log}/output"] if log is not None else []
     return [folder, paths.ledger, f"{paths.ledger}-wal", *own]
-
-
-def _stamps(paths: Paths) -> list[object]:
-    """Return values that differ whenever there is something else to read."""
-    return [daemon_pid(paths.lock), _stamp(paths.ledger), _stamp(f"{paths.ledger}-wal")]
-
-
-def _stamp(path: str) -> tuple[int, ...]:
-    """Return a value for the content of a file; empty: there is none.
-
-    Not the time of its attributes: of root's files SQLite sets the owner even to read them.
-    """
-    try:
-        found = os.stat(path)
-    except OSError:
-        return ()
-    return (found.st_ino, found.st_size, found.st_mtime_ns) if found.st_size else ()
 
 
 def _output(path: str) -> list[str]:

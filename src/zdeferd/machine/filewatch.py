@@ -55,9 +55,9 @@ class Inotify:
         ]
         return min(added, default=0) >= 0
 
-    def wait(self) -> None:
-        """Return after the next change."""
-        select.select([self], [], [])
+    def wait(self, limit_s: float | None = None) -> None:
+        """Return after the next change, or at the limit."""
+        select.select([self], [], [], limit_s)
         self.clear()
 
     def clear(self) -> None:
@@ -99,9 +99,9 @@ class Kqueue:
         """Return the descriptor, which is readable once something has changed."""
         return int(self._queue.fileno())
 
-    def wait(self) -> None:
-        """Return after the next change."""
-        self._queue.control(None, 16, None)
+    def wait(self, limit_s: float | None = None) -> None:
+        """Return after the next change, or at the limit."""
+        self._queue.control(None, 16, limit_s)
 
     def clear(self) -> None:
         """Take the changes up to now out of the queue. Never waits."""

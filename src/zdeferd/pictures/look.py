@@ -6,6 +6,7 @@ meanwhile. Only reads: the ledger, the folders of runs, the process table.
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 from ..ledger.reading import reading
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 INTERVAL_S = 2.0
 """Between two looks at the cost of a run."""
+AGAIN_S = (0.1, 1.0)
+"""After a change, further looks. SQLite writes a commit to a file, flushes it, and only then lets
+others read it, by memory that they share: the kernel reports the write alone."""
 MOST_ENDED = 30
 DAY_S = 86400
 
@@ -138,3 +142,48 @@ class Looks:
         if self._loaded is None or self._loaded[0] != as_it_is:
             self._loaded = as_it_is, load(self._paths)
         return self._loaded[1]
+
+
+class Due:
+    """Decides when files are to be read again, from stamps of them."""
+
+    def __init__(self) -> None:
+        self._stamps: object = None
+        self._again: list[float] = []
+        """Instants at which to read whatever the stamps are."""
+
+    def is_due(self, stamps: object, now: float) -> bool:
+        """Return whether to read at `now`, an instant of a clock that only goes on."""
+        if stamps != self._stamps:
+            self._stamps, self._again = stamps, [now + delay_s for delay_s in AGAIN_S]
+            return True
+        if self._again and now >= self._again[0]:
+            self._again.pop(0)
+            return True
+        return False
+
+    def left_s(self, now: float) -> float | None:
+        """Return how long to wait for a change at most; None: for ever."""
+        return max(0.0, self._again[0] - now) if self._again else None
+
+
+def ledger_stamps(paths: Paths) -> list[object]:
+    """Return values that differ whenever daemon or ledger may say something else.
+
+    Reading the ledger changes files, too: an empty log of SQLite counts as none, and times of
+    attributes do not count, because of root's files SQLite sets the owner even to read them.
+    """
+    return [
+        daemon_pid(paths.lock),
+        content_stamp(paths.ledger),
+        content_stamp(f"{paths.ledger}-wal"),
+    ]
+
+
+def content_stamp(path: str) -> tuple[int, ...]:
+    """Return a value for the content of a file; empty: there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return (found.st_ino, found.st_size, found.st_mtime_ns) if found.st_size else ()
