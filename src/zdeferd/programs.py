@@ -10,6 +10,10 @@ import os
 import sys
 from importlib import import_module
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 REACHING = ("PYTHONPATH", "PYTHONHOME", "PYTHONINSPECT")
 """Variables that change what is imported, or what follows the program's end."""
 
@@ -24,6 +28,25 @@ def zdeferctl() -> int:
     """Run zdeferctl and return its exit code."""
     isolate("zdeferd.cli")
     return int(import_module("zdeferd.cli").main())
+
+
+def daemon_parser(version: str) -> "argparse.ArgumentParser":
+    """Return the parser of zdeferd's arguments."""
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog="zdeferd",
+        description="Runs the deferred work of your shells: once, measured, away from the prompt.",
+        epilog="Settings: config.toml; jobs: jobs.d/*.toml; look inside: zdeferctl status.",
+    )
+    parser.add_argument(
+        "--detach",
+        action="store_true",
+        help="go to the background once the socket answers, and log to zdeferd.log",
+    )
+    told = "print the version"
+    parser.add_argument("--version", action="version", version=f"zdeferd {version}", help=told)
+    return parser
 
 
 def isolate(module: str) -> None:

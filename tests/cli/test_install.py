@@ -63,6 +63,7 @@ def test_dry_run_does_nothing(user: User) -> None:
         "Would be put in place; nothing is done:",
         "service  no service manager answers here: shells start zdeferd after their prompt",
         "plugin   ~/.local/share/zdeferd/shell",
+        "manual   ~/.local/share/man: man zdeferctl",
         ".zshrc   one line is added to ~/.zshrc",
     ]
     verbose = call("install", "--dry-run", "--zshrc", "--verbose").out

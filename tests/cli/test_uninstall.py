@@ -12,6 +12,7 @@ stopped  the daemon
 removed  the marker by which shells start zdeferd
 removed  the line in ~/.zshrc
 removed  the plugin, ~/.local/share/zdeferd/shell
+removed  the manual pages in ~/.local/share/man
 kept     ~/.config/zdeferd: settings and jobs
 kept     ~/.local/state/zdeferd: ledger, outputs and logs; --purge removes them
 kept     ~/.zshrc.before-zdeferd: .zshrc as it was before install
@@ -125,6 +126,7 @@ def test_dry_run_does_nothing(user: User) -> None:
     assert text == (
         "would remove  the marker by which shells start zdeferd\n"
         "would remove  the plugin, ~/.local/share/zdeferd/shell\n"
+        "would remove  the manual pages in ~/.local/share/man\n"
         "would keep    ~/.local/state/zdeferd: ledger, outputs and logs; --purge removes them\n"
     )
     assert "would keep" not in call("uninstall", "--dry-run", "--purge").out

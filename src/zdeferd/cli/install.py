@@ -4,7 +4,8 @@ The service: systemd user units, socket-activated, or a launchd agent; where nei
 manager answers, a marker that lets a shell start zdeferd after its prompt. The plugin
 goes to ~/.local/share/zdeferd/shell; one line in .zshrc loads it, and --zshrc writes
 that line for you, once, with a backup beside the file. Where that file cannot be written
-all else is done and the line is printed. Makes the folders of settings and jobs, too.
+all else is done and the line is printed. The manual pages go to ~/.local/share/man. Makes
+the folders of settings and jobs, too.
 
 Examples:
 
@@ -49,9 +50,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Carry out the plan; -> 0."""
+    from .manual import pages  # it loads the modules of all verbs
+
     check_home(call.env)
     host = this_host(call.env, needs_program=True, asks_zsh=True)
-    plan = install_plan(host, call.args.zshrc)
+    plan = install_plan(host, call.args.zshrc, pages())
     changed, refused = _carried_out(plan, call.args.dry_run)
     document = {
         "dry_run": call.args.dry_run,
@@ -90,6 +93,7 @@ def _lines(host: Host, changed: list[str], refused: str, call: Call, style: Styl
         yield "Would be put in place; nothing is done:"
     yield f"service  {_SERVICES[host.manager]}"
     yield f"plugin   {host.shim}" + ("" if changed else ", up to date")
+    yield f"manual   {host.manual}: man zdeferctl"
     yield from _zshrc(host, changed, refused, call, style)
     if args.verbose:
         yield from ["", *changed]

@@ -157,6 +157,8 @@ def _part(step: Step, host: Host) -> str:
             return f"the line in {path}"
         case Remove(path) if path.startswith(f"{host.data}/"):
             return f"the plugin, {path}"
+        case Remove(path) if path.startswith(f"{host.manual}/"):
+            return f"the manual pages in {host.manual}"
         case Remove(path) if path == host.agent or path.startswith(f"{host.units}/"):
             return f"the service, {path}"
         case Remove(path) if path.startswith(host.paths.autostart):

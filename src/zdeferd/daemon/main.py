@@ -5,7 +5,6 @@ is refused prints one line on stderr and exits with 1, or with 3 where another d
 this user runs. Runs in the foreground under a service manager, with `--detach` elsewhere.
 """
 
-import argparse
 import asyncio
 import os
 import signal
@@ -29,6 +28,7 @@ from ..machine.lock import daemon_pid, take, write_pid, write_version
 from ..machine.quiet import Probe
 from ..machine.timers import Alarm, Clock
 from ..processes import cgroup, resources
+from ..programs import daemon_parser
 from ..recording.committer import Committer
 from ..runs.dispatcher import Dispatcher
 from ..runs.executor import Executor
@@ -50,7 +50,7 @@ EXIT_ALREADY_RUNNING = 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = daemon_parser(__version__).parse_args(arguments)
     os.umask(0o077)  # for the ledger and the files that SQLite makes beside it
     resources.answer_soon()
     try:
@@ -78,21 +78,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Journal(Clock()).fault(error)
         return EXIT_REFUSED
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="zdeferd",
-        description="Runs the deferred work of your shells: once, measured, away from the prompt.",
-        epilog="Settings: config.toml; jobs: jobs.d/*.toml; look inside: zdeferctl status.",
-    )
-    parser.add_argument(
-        "--detach",
-        action="store_true",
-        help="go to the background once the socket answers, and log to zdeferd.log",
-    )
-    parser.add_argument("--version", action="version", version=f"zdeferd {__version__}")
-    return parser
 
 
 def _ready_threads() -> ThreadPoolExecutor:

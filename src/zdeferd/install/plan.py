@@ -39,6 +39,9 @@ ADDED = "# added by zdeferctl install"
 """Ends the line in .zshrc, so that uninstall removes no line that the user wrote."""
 STOPPED = ".stopped"
 """Ends the autostart marker's name from `stop` to `start`: no shell starts zdeferd then."""
+PAGES = ("man1/zdeferctl.1", "man1/zdefer.1", "man8/zdeferd.8")
+"""The manual pages, below the folder of manual pages."""
+NO_PAGES: Mapping[str, str] = {}
 CARRIED_ENV = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "ZDEFERD_SOCKET")
 """Variables that decide where daemon and shells meet; a manager has not read .zshrc."""
 
@@ -69,6 +72,11 @@ class Host:
     def shim(self) -> str:
         """Return the installed shim's folder."""
         return f"{self.data}/shell"
+
+    @property
+    def manual(self) -> str:
+        """Return the folder of the user's manual pages, which man(1) finds by itself."""
+        return os.path.join(os.path.dirname(self.data), "man")
 
     @property
     def units(self) -> str:
@@ -105,12 +113,15 @@ class Host:
 # --- plans ---------------------------------------------------------------------
 
 
-def install_plan(host: Host, zshrc: bool = False) -> list[Step]:
-    """Return the steps that install zdeferd on `host`, in order."""
+def install_plan(
+    host: Host, zshrc: bool = False, pages: Mapping[str, str] = NO_PAGES
+) -> list[Step]:
+    """Return the steps that install zdeferd on `host`, in order; `pages`: manual pages by path."""
     steps: list[Step] = [
         MakeFolder(os.path.dirname(host.paths.config_file)),
         MakeFolder(host.paths.jobs_dir),
         *_install_shim(host),
+        *(Write(f"{host.manual}/{path}", page.encode()) for path, page in pages.items()),
     ]
     if zshrc:
         steps.append(AddLine(host.zshrc, host.line, ADDED))
@@ -154,6 +165,8 @@ def uninstall_plan(host: Host, purge: bool = False) -> list[Step]:
     steps += [
         Remove(host.shim, tree=True),
         RemoveEmpty(host.data),
+        *(Remove(f"{host.manual}/{path}") for path in PAGES),
+        *(RemoveEmpty(f"{host.manual}/{folder}") for folder in ("man1", "man8", "")),
         Remove(host.paths.socket),
         RemoveEmpty(os.path.dirname(host.paths.socket)),
     ]
