@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 KILLS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint pytest bench guard verdicts gate pictures newcomer dist bump soak powercut simulate flood format clean
+.PHONY: help setup demo site test lint pytest bench guard verdicts gate pictures newcomer dist bump soak powercut simulate flood format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,14 @@ $(READY): pyproject.toml
 
 demo: setup ## several zsh at once, a private daemon, the example jobs: under a minute
 	@$(BIN)/zdeferctl demo
+
+# pip is asked only where it is not installed: at least the version that pyproject.toml names.
+site: setup ## the documentation as a site, in build/site/html
+	@$(BIN)/python -c 'import material' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@$(BIN)/python tools/pages.py build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --config-file build/site/mkdocs.yml
+	@echo "site: build/site/html/index.html"
 
 test: lint pytest ## all that CI runs
 

@@ -398,6 +398,12 @@ def test_every_link_resolves() -> None:
     assert broken == []
 
 
+def test_every_page_is_in_the_contents() -> None:
+    contents = (DOCS / "README.md").read_text()
+    pages = {path.name for path in DOCS.glob("*.md")} - {"README.md", "index.md"}
+    assert {name for name in pages if f"]({name})" not in contents} == set()
+
+
 def test_every_adr_is_numbered_in_order() -> None:
     names = sorted(path.name for path in (DOCS / "adr").iterdir())
     for number, name in enumerate(names, 1):

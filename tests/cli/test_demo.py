@@ -59,10 +59,12 @@ def test_it_leaves_nothing_behind(found: dict[str, Any]) -> None:
     assert processes_of(found["home"]) == []
 
 
-def test_the_readme_shows_what_it_prints(found: dict[str, Any]) -> None:
-    shown = re.search(r"<!-- demo:.*?-->\n```\n(.*?)\n```", (ROOT / "README.md").read_text(), re.S)
+def test_the_readme_and_the_first_page_show_what_it_prints(found: dict[str, Any]) -> None:
+    page, readme = [(ROOT / name).read_text() for name in ("docs/index.md", "README.md")]
+    shown = re.search(r"`make demo` prints this.\n\n```\n(.*?)\n```", page, re.S)
     assert shown
     assert shape(shown[1]) == shape(demo.text(found, PLAIN))
+    assert shown[1].split("\n\nThe shared log:")[0] in readme
 
 
 def shape(text: str) -> list[str]:
