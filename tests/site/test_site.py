@@ -95,7 +95,8 @@ def requests_of(url: str, folder: Path) -> set[str]:
     command = [
         CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
         "--disable-background-networking", "--disable-component-update", "--no-first-run",
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--no-proxy-server", f"--log-net-log={log}",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--no-proxy-server",
+        f"--log-net-log={log}",
         f"--user-data-dir={folder}/profile", "--dump-dom", url,
     ]  # fmt: skip
     env = {"PATH": os.environ["PATH"], "HOME": str(folder)}
