@@ -10,7 +10,8 @@ from random import Random
 
 from zdeferd.conditions import Conditions, Power
 from zdeferd.jobs.registrations import Register
-from zdeferd.model import Code, Job, Scope, Trigger
+from zdeferd.model import Code, Job, Retry, Scope, Trigger
+from zdeferd.runs.asked import PauseAsked, RetryAsked, SwitchAsked
 from zdeferd.settings import Settings
 
 from .history import History
@@ -87,6 +88,7 @@ class Chance:
             after=tuple(chance.sample(earlier, 1)) if earlier and chance.random() < 0.3 else (),
             idempotent=idempotent,
             attempts=chance.randint(2, 3) if idempotent else 1,
+            retry=Retry(chance.randint(2, 3), 5.0) if chance.random() < 0.3 else None,
             output=MADE if name in MAKING else "",
             compile=name in MAKING,
             when=self._conditions(),
@@ -203,6 +205,19 @@ class Chance:
     def _run_by_hand(self) -> None:
         self.machine.run_by_hand(self.random.choice((*FILE_JOBS, *SHELL_JOBS)))
 
+    def _pause(self) -> None:
+        lane, paused = self.random.choice(tuple(Trigger)), self.random.random() < 0.5
+        self.machine.ask(PauseAsked, (lane,), paused)
+
+    def _switch(self) -> None:
+        job, enabled = self.random.choice(FILE_JOBS), self.random.random() < 0.6
+        self.machine.ask(SwitchAsked, job, enabled)
+
+    def _retry(self) -> None:
+        if self.machine.witness.endings:
+            run = self.random.choice(sorted(self.machine.witness.endings))
+            self.machine.ask(RetryAsked, run)
+
     def _set_clock(self) -> None:
         self.machine.set_clock(self.random.choice((-86400.0, -3600.0, -2.0, 2.0, 3600.0, 86400.0)))
 
@@ -265,6 +280,10 @@ def _odds(chance: Chance) -> list[tuple[Callable[[], object], float]]:
         (one_of(world.lose), 1),
         (one_of(world.hang_up), 1.5),
         (one_of(world.time_out_job), 1),
+        (chance._pause, 1),
+        (chance._switch, 1),
+        (chance._retry, 1),
+        (lambda: world.forget(draw.choice(FILE_JOBS)), 0.7),
         (world.stop_daemon, 0.7),
         (world.type_key, 1.5),
         (chance._configure, 0.7),

@@ -144,6 +144,10 @@ class History:
 
     def _shells_and_jobs_go_on(self) -> None:
         machine = self.machine
+        tables = machine.ledger.tables
+        if tables.disabled or any(tables.lanes.values()):
+            machine.switch_all_on()
+            self.rest()
         for shell in machine.shells:
             if shell.connected and not any(m.shell is shell for m in machine.wire):
                 shell.hang_up()

@@ -13,7 +13,7 @@ from typing import Any
 from support.ledger import Tables
 
 from zdeferd.conditions import Conditions
-from zdeferd.model import Ending, Outcome, Run, Scope, State, Trigger
+from zdeferd.model import Ending, Job, Outcome, Run, Scope, State, Trigger
 from zdeferd.rules.schedule import lane
 
 from .promises import Invariant, Violation
@@ -67,6 +67,19 @@ class Witness:
         if other != run.id:
             raise Violation(Invariant.ONE_CLAIM, f"{run.job} in {span}: runs {other} and {run.id}")
 
+    def forgotten(self, job: str) -> None:
+        """The user has the job forgotten: each of its spans is free."""
+        self.spans = {span: run for span, run in self.spans.items() if span[0] != job}
+
+    def tried_again(self, run: Run, job: Job) -> None:
+        """A run is claimed, maybe one that tries again what failed."""
+        if not run.retry:
+            return
+        before = self.endings[run.retry_of or 0].outcome
+        most = job.retry.attempts if job.retry else 1
+        if before not in (Outcome.FAILED, Outcome.TIMED_OUT) or run.retry >= most:
+            raise Violation(Invariant.RETRIED, f"run {run.id}, number {run.retry}: {before}")
+
     # --- one start an attempt, and of what may start
 
     def started(self, at: Attempt, tables: Tables) -> None:
@@ -93,6 +106,8 @@ class Witness:
     def dispatched(self, run: int, tables: Tables, boot: str) -> None:
         """The decision to start it is durable."""
         row = tables.runs[run].run
+        if tables.lanes.get(lane(row)) is not None:
+            raise Violation(Invariant.PAUSED, f"run {run} in {lane(row)}")
         batch = tables.batches.get(row.batch) if row.batch is not None else None
         budget = batch.batch.sink.idle_budget_ms if batch else 0
         if not budget or row.trigger is not Trigger.IDLE:
@@ -234,6 +249,8 @@ class Witness:
                 continue
             if run.when is not None and _may_wait(run.when, senses):
                 continue
+            if tables.lanes.get(lane(run)) is not None or run.retry:
+                continue
             if not any(_before(run, tables)) and not _waits_its_turn(run, tables):
                 raise Violation(Invariant.NOTHING_PENDING, f"run {run.id}, {run.job}")
 
@@ -280,7 +297,8 @@ def _before(run: Run, tables: Tables) -> Iterable[Run]:
         other = row.run
         together = run.batch is not None and other.batch == run.batch
         precedes = other.id < run.id or (together and other.id != run.id)
-        if precedes and row.ending is None and other.job in run.after:
+        waits = other.retry and other.state is State.CLAIMED  # no run waits for that
+        if precedes and row.ending is None and other.job in run.after and not waits:
             yield other
 
 

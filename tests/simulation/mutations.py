@@ -13,7 +13,7 @@ from unittest.mock import patch
 from zdeferd.attempts import publish, records, runner
 from zdeferd.judging import judge
 from zdeferd.ledger import claims, due, outcomes
-from zdeferd.model import Scope
+from zdeferd.model import Outcome, Scope
 from zdeferd.rules import conditions, lifecycle, schedule, verdicts
 from zdeferd.runs import dispatcher, idle
 from zdeferd.runs.waiting import Caller
@@ -39,6 +39,24 @@ def _breaks(*names: Invariant) -> Callable[[Mutation], Mutation]:
 
 def _instead(owner: Any, name: str, other: Any) -> AbstractContextManager[Any]:
     return patch.object(owner, name, other)
+
+
+# --- what a user decides
+
+
+@_breaks(Invariant.PAUSED)
+def a_pause_that_a_crash_ends() -> AbstractContextManager[Any]:
+    return _instead(WatchedLedger, "paused", lambda self: frozenset())
+
+
+@_breaks(Invariant.DISABLED)
+def a_disabled_job_that_is_claimed() -> AbstractContextManager[Any]:
+    return _instead(WatchedLedger, "disabled", lambda self: frozenset())
+
+
+@_breaks(Invariant.RETRIED)
+def a_run_that_is_cancelled_is_tried_again() -> AbstractContextManager[Any]:
+    return _instead(outcomes, "TRIED_AGAIN", frozenset(Outcome))
 
 
 # --- outputs
@@ -142,7 +160,7 @@ def a_runner_without_a_lock() -> AbstractContextManager[Any]:
     return _instead(runner.Attempt, "_take_lock", no_lock)
 
 
-@_breaks(Invariant.NO_LATE_START, Invariant.NO_LEFTOVERS)
+@_breaks(Invariant.NO_LATE_START, Invariant.NO_LEFTOVERS, Invariant.TRULY_UNSTARTED)
 def no_tombstone() -> AbstractContextManager[Any]:
     return _instead(judge, "tombstone", lambda folder, attempt: True)
 
@@ -171,7 +189,7 @@ def whatever_vanished_is_tried_again() -> AbstractContextManager[Any]:
 # --- outcomes
 
 
-@_breaks(Invariant.TRUE_OUTCOME)
+@_breaks(Invariant.TRUE_OUTCOME, Invariant.PUBLISHED)
 def every_end_is_a_success() -> AbstractContextManager[Any]:
     finished = verdicts._finished
 

@@ -30,7 +30,7 @@ from .disk import Disk, Node, error
 from .invariants import COMPILED, Witness
 from .keyboard import Keyboard
 from .loop import running
-from .promises import Violation
+from .promises import Invariant, Violation
 from .shells import Message, Shell
 from .watched import WatchedLedger
 
@@ -149,6 +149,9 @@ class Stage:
             elif name == "dispatched":
                 self.note("ledger", f"run {fact} is dispatched")
                 self.check(self.witness.dispatched, fact, self.ledger.tables, self.boot)
+            elif name == "forgotten":
+                self.note("ledger", f"{fact} is forgotten")
+                self.witness.forgotten(fact)
             elif name == "ended":
                 self.note("ledger", f"run {fact[0]} has ended: {fact[1].outcome} rc={fact[1].rc}")
                 self.look_at_outputs()
@@ -158,9 +161,12 @@ class Stage:
                 self.note("ledger", f"line {fact[0]} is due: {fact[2].decode()}")
                 self.check(self.witness.line_due, *fact)
 
-    def _claimed(self, run: Run, job: Job) -> None:
+    def _claimed(self, run: Run, job: Job, disabled: bool) -> None:
         self.note("ledger", f"run {run.id} is claimed: {run.job}, {run.key}, batch {run.batch}")
-        scope = None if run.key.startswith("run:") else job.once_per
+        scope = None if run.key.startswith(("run:", "retry:")) else job.once_per
+        if scope is not None and disabled:
+            self.found(Violation(Invariant.DISABLED, f"run {run.id}, {run.job}"))
+        self.check(self.witness.tried_again, run, job)
         self.check(self.witness.claimed, run, scope, self.boot)
         by_itself = run.trigger == "idle" and run.batch and run.claimed_at not in self.idle_events
         if by_itself:

@@ -39,7 +39,7 @@ class WatchedLedger(MemoryLedger):
 
     def add_run(self, run: Run, work: Work) -> None:
         super().add_run(run, work)
-        self._facts.append(("claimed", (run, work.job)))
+        self._facts.append(("claimed", (run, work.job, run.job in self.tables.disabled)))
 
     def dispatch(self, run: int, boot: str, now: float) -> None:
         super().dispatch(run, boot, now)
@@ -48,6 +48,10 @@ class WatchedLedger(MemoryLedger):
     def end_run(self, run: int, before: State, ending: Ending) -> None:
         super().end_run(run, before, ending)
         self._facts.append(("ended", (run, ending)))
+
+    def forget(self, job: str) -> None:
+        super().forget(job)
+        self._facts.append(("forgotten", job))
 
     def add_line(self, path: str, text: bytes, run: int | None, now: float) -> None:
         super().add_line(path, text, run, now)

@@ -4,11 +4,12 @@ Each method does one thing to the world and can be called at any time; one that 
 sense then does nothing. Who chooses them, by a seed or by hypothesis, is not known here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
+from typing import Any
 
-from zdeferd.model import Job
-from zdeferd.runs.asked import RunAsked
+from zdeferd.model import Job, Trigger
+from zdeferd.runs.asked import Asked, ForgetAsked, PauseAsked, RunAsked, SwitchAsked
 from zdeferd.wire import messages
 
 from .disk import FILE, FOLDER, Node
@@ -151,6 +152,27 @@ class World(Machine):
         if self.daemon is not None and self.daemon not in self.active:
             self.note("zdeferctl", f"run {job}")
             self.daemon.dispatcher.ask(RunAsked, job, {"HOME": "/home"})
+
+    def ask(self, kind: Callable[..., Asked[Any]], *what: object) -> None:
+        """A request of zdeferctl, whose answer nobody waits for."""
+        if self.daemon is not None and self.daemon not in self.active:
+            self.note("zdeferctl", f"{kind.__name__} {what}")
+            self.daemon.dispatcher.ask(kind, *what)
+
+    def forget(self, job: str) -> None:
+        """The folders go first, where no run is live."""
+        live, ended = self.ledger.runs_of(job)
+        if not live and self.daemon is not None and self.daemon not in self.active:
+            for run in ended:
+                if f"/state/runs/{run}" in self.disk.folders:
+                    self.disk.remove_tree(f"/state/runs/{run}")
+            self.ask(ForgetAsked, job, frozenset(ended))
+
+    def switch_all_on(self) -> None:
+        """No lane is paused any more, no job disabled."""
+        self.ask(PauseAsked, tuple(Trigger), False)
+        for job in sorted(self.ledger.tables.disabled):
+            self.ask(SwitchAsked, job, True)
 
     def cancel(self, index: int) -> None:
         live = self.ledger.live_runs()

@@ -192,11 +192,13 @@ class Places:
         """Begin a look at the running runs; the next one is due after that."""
         self.look_at = now + LOOK_EVERY_S
         folders = [(run.id, self._folder(run.id), run.attempt) for run in running]
-        looking = self._loop.run_in_executor(None, lambda: [*map(_used, folders)])
-        looking.add_done_callback(lambda done: self._looked(dict(done.result())))
+        # The instant belongs to the look: its result may be taken in much later.
+        looking = self._loop.run_in_executor(
+            None, lambda: (self._loop.time(), dict(map(_used, folders)))
+        )
+        looking.add_done_callback(lambda done: self._looked(*done.result()))
 
-    def _looked(self, used: Mapping[int, Use | None]) -> None:
-        awake = self._loop.time()
+    def _looked(self, awake: float, used: Mapping[int, Use | None]) -> None:
         if self._seen and awake - self._seen_at < LOOK_EVERY_S / 2:
             return  # the wall clock has jumped: so little time tells nothing
         before, self._seen_at = self._seen, awake
