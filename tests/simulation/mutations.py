@@ -366,7 +366,7 @@ def conditions_that_always_hold() -> AbstractContextManager[Any]:
     return _instead(schedule, "unmet", lambda picture, now: {})
 
 
-@_breaks(Invariant.NOTHING_PENDING)
+@_breaks(Invariant.NOTHING_PENDING, Invariant.CONDITIONS)
 def a_deadline_that_passes_unseen() -> AbstractContextManager[Any]:
     return _instead(conditions, "is_over", lambda when, now: False)
 
