@@ -324,3 +324,30 @@ def test_json(user: User, daemon: Daemon) -> None:
     (waits,) = document["waiting"]
     assert (waits["job"], waits["code"]) == ("next", "waits_for_turn")
     assert document["ended"] == []
+
+
+def test_a_ledger_that_is_spoilt_ends_it_with_one_line(user: User) -> None:
+    ledger = user.ledger()
+    claim(ledger, "waits")
+    ledger.close()  # else all of it is in the -wal file
+    with top(user) as terminal:
+        terminal.expect("1 waiting")
+        path = user.state / "ledger.sqlite3"
+        (user.state / "fresh").write_bytes(b"no database" * 1000)
+        (user.state / "fresh").chmod(0o600)
+        (user.state / "fresh").rename(path)
+        assert terminal.wait() == 1
+        assert not is_raw(terminal)
+        said = terminal.raw.decode().rpartition(LEAVES)[2].strip()
+        assert said.startswith("zdeferctl: ledger cannot be read")
+        assert "Traceback" not in said
+
+
+def test_to_cancel_without_a_daemon_says_so(user: User) -> None:
+    claim(user.ledger(), "waits")
+    with top(user) as terminal:
+        terminal.expect("> 1  waits")
+        terminal.type("cy")
+        terminal.expect("no daemon listens: .*; start one: zdeferctl start")
+        terminal.type("q")
+        assert terminal.wait() == 0
