@@ -40,6 +40,7 @@ FAMILIES = (
     "storm",
     "rest",
     "top",
+    "conditions",
     "control",
     "growth",
     "governance",

@@ -58,7 +58,7 @@ pubsub_endpoint = ipc://{root}/circus.p
 
 
 @dataclass(frozen=True)
-class _Rest:
+class Used:
     """The use of a set of processes so far."""
 
     switches: int
@@ -80,11 +80,11 @@ def measure(stage: Stage) -> list[Figure]:
     with ExitStack() as stack:
         roots = _contestants(stage, stack)
         time.sleep(min(3.0, stage.size.rest_s))  # the work of starting is over, runners are gone
-        pids = {name: _family(root) for name, root in roots.items()}
-        before = {name: _rest(processes) for name, processes in pids.items()}
+        pids = {name: family(root) for name, root in roots.items()}
+        before = {name: used(processes) for name, processes in pids.items()}
         time.sleep(stage.size.rest_s)
         for name, processes in pids.items():
-            after = _rest(processes)
+            after = used(processes)
             figures[0].add(name, [after.switches - before[name].switches])
             figures[1].add(name, [after.cpu_ms - before[name].cpu_ms])
             figures[2].add(name, [sum(map(_pss_mb, processes))])
@@ -135,7 +135,7 @@ def _start(stage: Stage, stack: ExitStack, words: list[str]) -> int:
     return process.pid
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     """A process and all its descendants."""
     found = [pid]
     for parent in found:
@@ -144,7 +144,8 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def _rest(pids: Iterable[int]) -> _Rest:
+def used(pids: Iterable[int]) -> Used:
+    """The context switches and the CPU of these processes so far."""
     switches, cpu_ns = 0, 0
     for pid in pids:
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -152,7 +153,7 @@ def _rest(pids: Iterable[int]) -> _Rest:
                 if "ctxt_switches" in line:
                     switches += int(line.split()[1])
             cpu_ns += int((task / "schedstat").read_text().split()[0])
-    return _Rest(switches, cpu_ns / 1e6)
+    return Used(switches, cpu_ns / 1e6)
 
 
 def _pss_mb(pid: int) -> float:
@@ -181,9 +182,9 @@ def _after_idle_exit(stage: Stage) -> Figure:
         manager.install()
         with Peer(manager.socket) as peer:
             peer.ask(visit("rest", jobs={"job": "true"}))
-        family = _family(int(manager.property("MainPID")))
-        until(lambda: not any(map(_alive, family)), 15.0, 0.05)
-        figure.add(US, [sum(map(_alive, family))])
+        processes = family(int(manager.property("MainPID")))
+        until(lambda: not any(map(_alive, processes)), 15.0, 0.05)
+        figure.add(US, [sum(map(_alive, processes))])
     finally:
         manager.close()
     figure.goal("processes", figure.p50(US), 0)

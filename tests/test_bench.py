@@ -34,6 +34,7 @@ FAMILIES = (
     "storm",
     "rest",
     "top",
+    "conditions",
     "control",
     "growth",
 )
