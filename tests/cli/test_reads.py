@@ -82,3 +82,10 @@ def test_verbs_that_only_read_never_reach_zeromq(verb: str) -> None:
 def test_quick_modules_load_no_msgspec(module: str, user: User) -> None:
     probe = f"import sys, zdeferd.{module}; print('msgspec' in sys.modules)"
     assert user.python(probe).out == "False\n"
+
+
+@pytest.mark.parametrize("verb", ["run", "retry", "enable", "cancel", "reload"])
+def test_a_verb_that_asks_the_daemon_loads_no_asyncio(user: User, verb: str) -> None:
+    """Half of pyzmq's modules load it, which takes as long as `status`."""
+    code = f"import sys, zdeferd.cli.{verb}; sys.exit('asyncio' in sys.modules)"
+    assert user.python(code) == (0, "", "")

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from ..errors import NoDaemon, RequestRefused, UnsafePath, WireError
 from ..machine.paths import check_private_dir, check_socket_path
@@ -115,7 +114,7 @@ class Client:
             if self._socket in ready:
                 return True
             if self._monitor in ready:
-                recv_monitor_message(self._monitor, zmq.NOBLOCK)
+                self._monitor.recv_multipart(zmq.NOBLOCK)  # zmq.utils.monitor loads asyncio
                 raise NoDaemon(f"no daemon answers: {self._path}", "start one: zdeferctl start")
             if left_s == 0:
                 return False
