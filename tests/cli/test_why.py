@@ -10,10 +10,12 @@ from collections.abc import Iterator
 import pytest
 from support.user import NOW, User, call, claim, end, job
 
+from zdeferd.conditions import Conditions, Power
 from zdeferd.inputs import Inputs
 from zdeferd.ledger.packing import Shell
 from zdeferd.machine.boot import boot_id
-from zdeferd.model import Code, Job, Outcome, Sink, Trigger, inputs_of
+from zdeferd.model import Code, Job, Outcome, Run, Sink, Trigger, Work, inputs_of
+from zdeferd.senses.power import power
 
 
 @pytest.fixture
@@ -173,3 +175,37 @@ def test_a_command_that_this_path_lacks(user: User, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", "/bare")
     assert code_of("build") == "already_ran"
     assert "in a shell whose PATH has its command" in call("why", "build").out
+
+
+@pytest.mark.usefixtures("running")
+def test_a_run_that_waits_names_each_condition_and_its_value(user: User) -> None:
+    now = time.time()
+    other = Power.BATTERY if power() is Power.AC else Power.AC
+    when = Conditions(power=other, load_below=1e6, closes_at=now + 3600)
+    ledger = user.ledger()
+    run = Run(
+        id=ledger.next_run(), job="needy", key="ever", trigger=Trigger.POSTPROMPT, batch=None,
+        sink=Sink(log="/nowhere"), claimed_at=now, when=when,
+    )  # fmt: skip
+    ledger.add_run(run, Work(job=job("needy", when=when), env={}))
+    claim(ledger, "behind", now=now)
+    made = call("why", "needy", "--json").document
+    assert made["code"] == "waits_for_condition"
+    [first, second] = made["conditions"]
+    assert first | {"found": 0} == {
+        "condition": "power",
+        "wanted": other,
+        "found": 0,
+        "holds": False,
+        "at_s": None,
+    }
+    assert (second["condition"], second["holds"]) == ("load_below", True)
+    assert f"power {other} (now {power()}; seen when it changes)" in made["sentence"]
+    assert "; missed at " in made["sentence"]
+    assert code_of("behind") == "next", "it holds up nobody"
+
+
+def test_a_job_that_is_not_due_names_the_conditions_of_its_next_run(user: User) -> None:
+    user.job_file('[build]\nrun = "true"\nwhen = { not_before = "2h" }\n')
+    made = call("why", "build").out
+    assert "Its conditions: not before " in made
