@@ -92,6 +92,26 @@ def test_what_something_else_has_changed_is_made_again(user: User) -> None:
     assert "what is there is not what was published" in str(reason)
 
 
+def test_the_dumps_of_compinit_are_caches_too(user: User) -> None:
+    folder = user.root / ".cache/zdeferd/compinit"
+    folder.mkdir(mode=0o700, parents=True)
+    for name in ("compinit-59-known", "compinit-58-old"):
+        (folder / f"{name}.zsh").touch(0o600)
+    for name in ("compinit-59-known", "compinit-59-gone"):
+        output = str(folder / f"{name}.zsh")
+        made = job(name, once_per=Scope.CHANGE, output=output, check="zsh", watch=("/nowhere",))
+        user.ledger().declare_job(made, "shell-1", NOW)
+        end(user.ledger(), claim(user.ledger(), name))
+    assert {name: state for name, (state, _) in states().items()} == {
+        "compinit-59-known": "fresh",
+        "compinit-58-old": "unused",
+    }
+    known, _ = call("cache", "--json").document["caches"]
+    assert (known["job"], known["source_ms"], known["saved_ms"]) == (known["name"], None, None)
+    assert call("cache", "clear").out == "2 caches removed\n"
+    assert list(folder.iterdir()) == []
+
+
 def test_clear_removes_both_files(user: User) -> None:
     path = declare(user, "tool", "f() { : }\n")
     other = declare(user, "other", "f() { : }\n")

@@ -1,8 +1,9 @@
-"""List the caches of `zdefer eval`, make them anew, or remove them.
+"""List the caches of `zdefer eval` and `zdefer compinit`, make them anew, or remove them.
 
 SAVED is what each shell saves: the wall time of the command's last good run, less the time
-in which zsh sources the cache, which `list` measures in a `zsh -f` of its own. `refresh` runs the
-commands now and waits; `clear` removes caches, and the next shell has its daemon make them.
+in which zsh sources the cache, which `list` measures in a `zsh -f` of its own. Of a dump of
+compinit nothing is measured. `refresh` runs the commands now and waits; `clear` removes caches,
+and the next shell has its daemon make them.
 
 Examples:
 
@@ -13,12 +14,14 @@ zdeferctl cache refresh starship
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 import subprocess
 from contextlib import suppress
 from typing import NamedTuple
 
+from ..doctor.completion import dumps_of
 from ..errors import RequestRefused, ZdeferdError
 from ..jobs.environment import cut_env
 from ..ledger.reading import reading
@@ -99,16 +102,29 @@ def _caches(call: Call, paths: Paths, view: View) -> dict[str, Cache]:
     """Return the caches by name: those of jobs, then files without a job."""
     jobs = (item.job for item in declared(view, paths)[0].values())
     found = {
-        cache.name: cache for job in jobs if job and job.check == "init" and job.output
+        cache.name: cache for job in jobs if job and _is_cache(job)
         for cache in [_cache(job, call, paths, view)]
     }  # fmt: skip
-    folder = _folder(call)
-    with suppress(OSError):
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(_ENDING) and not name.startswith("."):
-                plain, path = name.removesuffix(_ENDING), f"{folder}/{name}"
-                found.setdefault(plain, Cache(plain, path, _stat(path), None, None))
+    for path in (*_files(call), *dumps_of(call.env)):
+        plain = os.path.basename(path).removesuffix(_ENDING)
+        found.setdefault(plain, Cache(plain, path, _stat(path), None, None))
     return found
+
+
+def _is_cache(job: Job) -> bool:
+    """Tell whether the job makes a cache, or a dump that is still there: old ones are removed."""
+    return job.check == "init" or (_is_dump(job.output) and os.path.lexists(job.output))
+
+
+def _is_dump(path: str) -> bool:
+    return os.path.dirname(path).endswith("/zdeferd/compinit")
+
+
+def _files(call: Call) -> list[str]:
+    """Return the files of caches; their folder is that of shell/functions/zdeferd-eval."""
+    cache = call.env.get("XDG_CACHE_HOME", "")
+    base = cache if cache.startswith("/") else f"{call.env.get('HOME', '')}/.cache"
+    return sorted(glob.glob(f"{glob.escape(base)}/zdeferd/init/*{_ENDING}"))
 
 
 def _cache(job: Job, call: Call, paths: Paths, view: View) -> Cache:
@@ -116,13 +132,6 @@ def _cache(job: Job, call: Call, paths: Paths, view: View) -> Cache:
     good = view.runs(job.id, ["succeeded"], 1)
     facts = gather(job.id, call.now, call.env, paths, view)
     return Cache(name, job.output, _stat(job.output), facts, good[0] if good else None)
-
-
-def _folder(call: Call) -> str:
-    """Return the folder of caches; the same rule as in shell/functions/zdeferd-eval."""
-    cache = call.env.get("XDG_CACHE_HOME", "")
-    base = cache if cache.startswith("/") else f"{call.env.get('HOME', '')}/.cache"
-    return f"{base}/zdeferd/init"
 
 
 def _stat(path: str) -> os.stat_result | None:
@@ -224,7 +233,7 @@ def _not_read(cache: Cache) -> str:
 
 def _source_ms(cache: Cache, call: Call) -> float | None:
     """Return the shortest time in which a zsh sources the cache; None: it is not known."""
-    if cache.found is None or cache.facts is None or _not_read(cache):
+    if _is_dump(cache.path) or not cache.found or not cache.facts or _not_read(cache):
         return None
     found = []
     for _ in range(_TIMES):
