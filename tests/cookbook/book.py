@@ -78,9 +78,17 @@ def install_functions(home: Path) -> None:
 class Reader:
     """A user whose .zshrc is a recipe, beside a running daemon."""
 
-    def __init__(self, daemon: Daemon, recipe: str, before: str = "", behind: str = "") -> None:
+    def __init__(
+        self,
+        daemon: Daemon,
+        recipe: str,
+        before: str = "",
+        behind: str = "",
+        loads: str | None = None,
+    ) -> None:
         self.daemon = daemon
-        loads = "" if LOADS in recipe else LOADS
+        if loads is None:
+            loads = "" if LOADS in recipe else LOADS
         self.zshrc = (
             f"path=(~/bin $path) fpath=(~/functions)\n{loads}{before}\n{recipe}\n{behind}\n"
             f"ready() {{ PROMPT='{PROMPT}' RPROMPT= }}\nready\nprecmd_functions+=(ready)\n"

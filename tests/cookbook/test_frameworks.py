@@ -4,6 +4,7 @@ COOKBOOK_SOURCES names a folder with checkouts `ohmyzsh`, `zinit`, `antidote`, `
 each that is missing there has a stand-in, and the test's name says so.
 """
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from cookbook.book import ROOT, Reader, code, source_of
+from cookbook.book import LOADS, ROOT, Reader, code, source_of
 from support.daemon import Daemon, attempts
 
 COMPLETION = "autoload -Uz compinit\ncompinit -d ~/.zcompdump-own\n"
@@ -41,11 +42,11 @@ ZINIT = """
 zinit() {
   case $1 in
     (ice) later=1 ;;
-    (light) if (( later )); then later=0 turbo=$2; else source $2/${2:t}.plugin.zsh; fi ;;
+    (light) if (( later )); then later=0 turbo=$2; else source $2/*.plugin.zsh; fi ;;
     (cdreplay) (( $+functions[compdef] )) || print "cdreplay before compinit" ;;
   esac
 }
-turbo() { [[ -z $turbo ]] || source $turbo/${turbo:t}.plugin.zsh; turbo= }
+turbo() { [[ -z $turbo ]] || source $turbo/*.plugin.zsh; turbo= }
 typeset -i later
 typeset turbo=
 zmodload zsh/sched
@@ -175,6 +176,23 @@ def test_what_turbo_loads_declares_its_job_at_the_next_prompt(daemon: Daemon) ->
         assert any(shell.ask("is:$+aliases[later]") == "is:1" for _ in attempts())
         shell.run("true")
         daemon.wait_for("SELECT count(*) FROM runs WHERE job = 'from-turbo'", 1)
+
+
+@pytest.mark.parametrize("name", ["zinit", "antidote"])
+def test_the_readme_s_line_of_a_plugin_manager(name: str, daemon: Daemon) -> None:
+    FRAMEWORKS[name].furnish(daemon.home)
+    readme = (ROOT / "README.md").read_text()
+    [line] = re.findall(rf"^\| {name}[^|]*\| `([^`]*)` \|$", readme, re.M)
+    recipe = code(name).removeprefix(LOADS)
+    if name == "zinit":
+        recipe = recipe.replace("zinit light ~/.zsh/plugins/mine", line)
+    else:
+        (daemon.home / ".zsh_plugins.txt").write_text(
+            line.replace("$HOME", str(daemon.home)) + "\n"
+        )
+    reader = Reader(daemon.start(), f"{recipe}\nzdefer add declared -- true\n", loads="")
+    assert reader.says("is:$+functions[zdefer]", 2) == "is:1"
+    assert reader.outcomes()["declared"] == {"succeeded"}
 
 
 def test_every_recipe_is_in_the_index() -> None:
