@@ -105,10 +105,12 @@ typeset -gA _zdeferd_shown
   _zdeferd_turn=command _zdeferd_words=("${(@)one[5,-1]}")
   [[ $one[4] != c* ]] || _zdeferd_words=(builtin eval "$one[5]")
   _zdeferd_tty=${TTY:-/dev/null} _zdeferd_out=$_zdeferd_tty
-  if [[ $OSTYPE == linux* ]] && builtin exec {fd}<<<''; then
+  [[ $OSTYPE == linux* ]] && builtin exec {fd}<<<''
+  if [[ -s /dev/fd/$fd ]]; then
     _zdeferd_out=/dev/fd/$fd
-  elif [[ $one[4] != *=*1*2* ]]; then
-    builtin zle -I
+  else
+    (( fd < 0 )) || { builtin exec {fd}>&-; fd=-1 }  # the folder of temporary files is full
+    [[ $one[4] == *=*1*2* ]] || builtin zle -I
   fi
   _zdeferd_err=$_zdeferd_out
   _zdeferd_shown+=(name "$one[1]" flags "$one[4]" fd $fd)

@@ -264,6 +264,11 @@ def test_of_what_a_command_prints_1_mib_is_shown(start: Start) -> None:
     assert (1 << 20) - 1 <= shell.raw.count(b"x") <= (1 << 20) + 100
 
 
+def test_output_is_shown_where_no_file_can_take_it(start: Start) -> None:
+    shell = start("trap '' XFSZ; ulimit -f 0; zdefer here 'print -r -- sho\"\"wn'")
+    shell.expect("shown\n")
+
+
 def test_ctrl_c_while_output_is_shown_leaves_the_queue(home: Path, start: Start) -> None:
     much = "zdefer here ': >~/much; print -r -- ${(l:900000::x:)}'"
     shell = start(f"{much}\nzdefer here 'print -r -- the-end'")
