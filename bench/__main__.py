@@ -33,6 +33,7 @@ FAMILIES = (
     "features",
     "cached_init",
     "compinit",
+    "demo",
     "publication",
     "handover",
     "runs",

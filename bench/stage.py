@@ -64,6 +64,7 @@ class Size:
     readers: int = 100
     publications: int = 1000
     looks: int = 500
+    demos: int = 3
 
 
 QUICK = Size(
@@ -71,7 +72,7 @@ QUICK = Size(
     visits=2, cold_visits=1, starts=5, runs=40, few_runs=5, run_rounds=1, survivors=1,
     storm_shells=4, storm_jobs=3, rest_s=1.0, rest_shells=3, programs=2,
     growth_runs=(0, 1_000), growth_others=(1, 20), growth_samples=5, restarts=1,
-    readers=5, publications=10, looks=5,
+    readers=5, publications=10, looks=5, demos=1,
 )  # fmt: skip
 """Enough to see that everything works; the figures mean nothing."""
 
