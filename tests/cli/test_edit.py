@@ -61,6 +61,19 @@ def test_kinds_of_nonsense(user: User, monkeypatch: pytest.MonkeyPatch, text: st
     assert path.read_text() == OLD
 
 
+@pytest.mark.parametrize("text", ["", "# nothing is left\\n"])
+def test_a_file_without_a_job_is_refused(
+    user: User, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    path = user.job_file(OLD)
+    editor(user, monkeypatch, f'printf "{text}" >"$1"')
+    result = call("edit", "build")
+    assert result.code == 1
+    assert "jobs.d/mine.toml: found no job; expected a table of a job" in result.out
+    assert path.read_text() == OLD
+    assert draft(user).exists()
+
+
 def test_an_id_of_another_file(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     user.job_file('[a-first]\nrun = "true"\n', "a.toml")
     path = user.job_file(OLD)

@@ -7,6 +7,7 @@ over it. A draft with mistakes is kept; the file, if there is one, stays in forc
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import tempfile
 from typing import NamedTuple
@@ -57,7 +58,7 @@ def edit(call: Call, paths: Paths, wanted: Edit) -> int:
         os.unlink(wanted.draft)
         said = f"nothing was changed: {wanted.path}"
         return _answer(call, paths, wanted, said, NO if wanted.verb == "new" else DONE)
-    if problems := mistakes(paths, wanted.path, text):
+    if problems := mistakes(paths, wanted.path, text) or _emptied(paths, wanted.path, text):
         return _answer(call, paths, wanted, "", NO, problems)
     if wanted.verb == "edit" and _content(wanted.path) != wanted.begin:
         raise ZdeferdError(
@@ -147,6 +148,15 @@ def mistakes(paths: Paths, path: str, content: bytes) -> list[Problem]:
     before = {str(problem) for problem in load(paths).problems}
     found = in_order(load(paths, drafts={path: content}).problems)
     return [one for one in found if one.file == path or str(one) not in before]
+
+
+def _emptied(paths: Paths, path: str, content: bytes) -> list[Problem]:
+    """Return a problem where a job file with this content declares no job."""
+    jobs = load(paths, drafts={path: content}).jobs.values()
+    if any(job.source == path for job in jobs):
+        return []
+    remedy = f"a table of a job, such as [build]; to end its jobs: rm {shlex.quote(path)}"
+    return [Problem("", "no job", remedy, file=path)]
 
 
 def put(path: str, content: bytes) -> None:
