@@ -9,8 +9,11 @@ from typing import IO, Any
 
 import psutil
 from support.daemon import Daemon, attempts
+from support.pty import Pty
 from support.terminal import Terminal
 from support.user import User, claim, ctl_script
+
+from zdeferd.view.render import width
 
 
 @contextmanager
@@ -76,3 +79,19 @@ def test_on_a_terminal_the_picture_is_replaced(user: User) -> None:
         assert shell.raw.count(b"\x1b[2J") == 1
         shell.type("\x03")
         shell.prompt()
+
+
+def test_a_narrow_terminal_is_not_scrolled(user: User) -> None:
+    """What wraps takes more rows: the picture ends where the screen does."""
+    claim(user.ledger(), "build")
+    env = user.env | {"TERM": "xterm", "PATH": f"{ctl_script(user).parent}:{user.env['PATH']}"}
+    shown = b""
+    with Pty(env, ("zdeferctl", "status", "--watch"), size=(6, 20)) as screen:
+        while b"\x1b[J" not in shown:
+            more = screen.take(20)
+            assert more, shown
+            shown += more
+    picture = shown.partition(b"\x1b[H")[2].partition(b"\x1b[J")[0]
+    lines = picture.decode().replace("\x1b[K", "").splitlines()
+    assert lines
+    assert sum(max(1, -(-width(line) // 20)) for line in lines) <= 5

@@ -15,6 +15,7 @@ from ..ledger.reading import reading
 from ..machine.filewatch import CLOSED, CONTENT, file_watch
 from ..machine.lock import daemon_pid
 from ..pictures.look import Due, content_stamp, ledger_stamps
+from ..view.render import width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +85,18 @@ def _show(call: Call, text: str, first: bool) -> None:
     if call.columns is None or call.args.json or call.env.get("TERM", "dumb") == "dumb":
         print(text if first or call.args.json else f"\n{text}", flush=True)
         return
-    rows = os.get_terminal_size(sys.stdout.fileno()).lines
-    lines = text.split("\n")[: max(1, rows - 1)]
+    size = os.get_terminal_size(sys.stdout.fileno())
+    lines = _fitting(text.split("\n"), size.columns, max(1, size.lines - 1))
     clear = "\x1b[2J" if first else ""
     print(f"{clear}\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines), end="\x1b[J", flush=True)
+
+
+def _fitting(lines: list[str], columns: int, rows: int) -> list[str]:
+    """Return the first lines that fit so many rows; a terminal wraps what is wider than it."""
+    fitting: list[str] = []
+    for line in lines:
+        rows -= max(1, -(-width(line) // max(1, columns)))
+        if rows < 0:
+            break
+        fitting.append(line)
+    return fitting
