@@ -34,6 +34,19 @@ def test_what_runs_goes_on_and_nothing_starts_after_a_crash(user: User, daemon: 
     assert list(call("status", "--json").document["paused"]) == ["idle"]
 
 
+def test_a_run_by_hand_says_why_it_waits(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs(JOBS)
+    daemon.start()
+    call("pause", "idle")
+    assert call("run", "rest", "--no-wait").err == ""
+    call("pause")
+    result = call("run", "next", "rest", "--no-wait")
+    assert result.code == 0
+    assert result.err == (
+        "zdeferctl: postprompt lane is paused: runs 2, 3 wait; zdeferctl resume postprompt\n"
+    )
+
+
 def test_a_lane_that_there_is_not(user: User) -> None:
     wrong = call("pause", "fast")
     assert wrong.code == 2

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from ..view.render import Document
     from .call import Call
 
+LANE = "postprompt"
+"""The lane of each run that is asked for by hand, as `rules.schedule.lane` has it."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the jobs, --quiet and --no-wait."""
@@ -88,6 +91,7 @@ class Claim(NamedTuple):
 
 def follow(call: Call, client: Client, claims: list[Claim]) -> int:
     """Wait for the ends of claimed runs, unless --no-wait, and print them; -> the exit code."""
+    _warn_paused(call, claims)
     if call.args.no_wait:
         return _queued(call, claims)
     rows: list[RunRow] = []
@@ -107,6 +111,13 @@ def follow(call: Call, client: Client, claims: list[Claim]) -> int:
     if call.args.json:
         call.answer(_documents([document(row) for row in rows]), str)
     return code
+
+
+def _warn_paused(call: Call, claims: list[Claim]) -> None:
+    """Print why the runs do not start, where their lane is paused."""
+    with reading(_paths_of(claims[0], find_paths(call.env)).ledger) as view:
+        if LANE in view.paused():
+            call.warn(f"{LANE} lane is paused: {_waits(claims)}; zdeferctl resume {LANE}")
 
 
 def _paths_of(claim: Claim, paths: Paths) -> Paths:
@@ -142,6 +153,11 @@ def _documents(runs: Sequence[Document]) -> Document:
 def _go_on(claims: list[Claim]) -> str:
     numbers = ", ".join(str(claim.run) for claim in claims)
     return f"run {numbers} goes on" if len(claims) == 1 else f"runs {numbers} go on"
+
+
+def _waits(claims: list[Claim]) -> str:
+    numbers = ", ".join(str(claim.run) for claim in claims)
+    return f"run {numbers} waits" if len(claims) == 1 else f"runs {numbers} wait"
 
 
 def _later(claims: list[Claim]) -> str:
