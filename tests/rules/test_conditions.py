@@ -13,10 +13,12 @@ from zdeferd.model import Run, Sink, Trigger
 from zdeferd.rules.conditions import (
     AGAIN_S,
     Senses,
+    conditions,
     in_vain,
     needs_load,
     next_look,
     opened,
+    said,
     unmet,
 )
 from zdeferd.rules.schedule import Picture, ahead, decide, lane
@@ -179,3 +181,10 @@ def test_a_run_past_its_deadline_is_missed_whatever_it_waits_for() -> None:
         decision = decide(picture(late, senses=senses), NOW)
         assert (decision.dispatch, decision.miss) == ((), (late,))
     assert decide(picture(late, running={9: run(9, None)}), NOW).miss == (late,)
+
+
+def test_a_machine_without_a_terminal_has_no_quiet_time() -> None:
+    """The last key is at the epoch then: no duration is told."""
+    (one,) = conditions(Conditions(quiet_s=300.0), Senses(quiet_since=8.0), 1_700_000_000.0)
+    words = said(one, lambda seconds: f"{seconds:g} s", lambda instant: f"{instant:g}")
+    assert words == "quiet for 300 s (now without a terminal: holds)"

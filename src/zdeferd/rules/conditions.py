@@ -16,6 +16,9 @@ from ..model import Run
 
 AGAIN_S = 15.0
 """At least so long between two looks at what neither has an instant nor is reported."""
+NO_TERMINAL = "without a terminal"
+NEVER_S = 3600.0
+"""Seconds since the epoch: a last key before that is none. No terminal has been found."""
 SHARED = ("day:", "change:", "boot:")
 """Scope keys of which a later run does what an earlier one waits to do."""
 
@@ -87,13 +90,14 @@ def conditions(when: Conditions, senses: Senses, now: float) -> Iterator[Conditi
     if when.quiet_s is not None:
         since = now if senses.quiet_since is None else senses.quiet_since
         at = since + when.quiet_s
-        yield Condition("quiet", when.quiet_s, max(0.0, now - since), at <= now, at)
+        found = NO_TERMINAL if since < NEVER_S else max(0.0, now - since)
+        yield Condition("quiet", when.quiet_s, found, at <= now, at)
     if when.power is not None:
         holds = when.power is senses.power
         yield Condition("power", when.power, senses.power, holds, senses.power_again_at)
     if when.online:
-        found = None if senses.online is None else "online" if senses.online else "offline"
-        yield Condition("online", "online", found, bool(senses.online), senses.online_again_at)
+        network = None if senses.online is None else "online" if senses.online else "offline"
+        yield Condition("online", "online", network, bool(senses.online), senses.online_again_at)
     if when.load_below is not None:
         holds = senses.load is not None and senses.load < when.load_below
         again_at = now if senses.load_again_at is None else senses.load_again_at
@@ -146,7 +150,8 @@ def said(one: Condition, duration: Callable[[float], str], clock: Callable[[floa
         return f"not before {clock(float(one.wanted))}"
     wanted, found = one.wanted, "not known" if one.found is None else one.found
     if one.name == "quiet":
-        wanted, found = f"quiet for {duration(float(wanted))}", duration(float(found))
+        wanted = f"quiet for {duration(float(wanted))}"
+        found = found if isinstance(found, str) else duration(found)
     elif one.name == "load_below":
         wanted = f"load below {wanted:g}"
         found = found if isinstance(found, str) else f"{found:.2f}"
