@@ -93,6 +93,24 @@ def test_a_command_gets_the_message(home: Path, daemon: Daemon) -> None:
     assert (home / "told").read_text() == "first,zdeferd: fails failed (rc 3); zdeferctl log 1\n"
 
 
+def test_the_desktop_gets_the_message(home: Path, daemon: Daemon) -> None:
+    sender = home / "bin/notify-send"
+    sender.parent.mkdir()
+    sender.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{home}/new; mv {home}/new {home}/told\n')
+    sender.chmod(0o700)
+    daemon.env["PATH"] = f"{sender.parent}:{daemon.env['PATH']}"
+    daemon.write_settings('notify = "desktop"\n')
+    daemon.write_jobs(JOBS)
+    daemon.start()
+    prompt(daemon, "n1")
+    wait_for_file(home / "told")
+    assert (home / "told").read_text().splitlines() == [
+        "--app-name=zdeferd",
+        "--",
+        "zdeferd: fails failed (rc 3); zdeferctl log 1",
+    ]
+
+
 def test_a_job_that_is_tried_again_is_not_told_of_before_the_last_run(daemon: Daemon) -> None:
     daemon.write_settings('notify = "prompt"\n')
     daemon.write_jobs('[fails]\nrun = "exit 3"\nretry = "2:0.1s"\n')
