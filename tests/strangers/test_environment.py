@@ -12,7 +12,7 @@ from strangers.world import STRANGER, give, needs_root
 from support.daemon import Daemon, Peer, visit
 from support.user import SOURCE, call
 
-from zdeferd.cli.demo.host import daemon_program
+from zdeferd.cli.host import daemon_program
 
 PATH = os.environ["PATH"]
 

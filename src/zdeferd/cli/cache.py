@@ -1,9 +1,8 @@
 """List the caches of `zdefer eval` and `zdefer compinit`, make them anew, or remove them.
 
-SAVED is what each shell saves: the wall time of the command's last good run, less the time
-in which zsh sources the cache, which `list` measures in a `zsh -f` of its own. Of a dump of
-compinit nothing is measured. `refresh` runs the commands now and waits; `clear` removes caches,
-and the next shell has its daemon make them.
+SAVED is the wall time of the command's last good run, less the time in which zsh sources the
+cache, which `list` measures in a `zsh -f` of its own; of a dump of compinit there is none. `refresh`
+runs the commands now and waits; `clear` removes caches, and the next shell has them made.
 
 Examples:
 
@@ -25,13 +24,9 @@ from ..doctor.completion import dumps_of
 from ..errors import RequestRefused, ZdeferdError
 from ..jobs.environment import cut_env
 from ..ledger.reading import reading
-from ..view.facts import gather
-from ..view.jobs import declared
 from ..view.render import Style, ago, count, duration, octets, printable, table, wrapped
 from ..view.runs import ended
 from ..view.where import find_paths
-from ..wire import control
-from ..wire.client import Client
 from .codes import DONE, NO
 
 TYPE_CHECKING = False
@@ -42,6 +37,7 @@ if TYPE_CHECKING:
     from ..machine.paths import Paths
     from ..model import Job
     from ..view.answers import WhyFacts
+    from ..wire.client import Client
     from .call import Call
 
 _SOURCE = (
@@ -100,6 +96,8 @@ def _chosen(names: list[str], caches: dict[str, Cache]) -> list[Cache]:
 
 def _caches(call: Call, paths: Paths, view: View) -> dict[str, Cache]:
     """Return the caches by name: those of jobs, then files without a job."""
+    from ..view.jobs import declared
+
     jobs = (item.job for item in declared(view, paths)[0].values())
     found = {
         cache.name: cache for job in jobs if job and _is_cache(job)
@@ -128,6 +126,8 @@ def _files(call: Call) -> list[str]:
 
 
 def _cache(job: Job, call: Call, paths: Paths, view: View) -> Cache:
+    from ..view.facts import gather
+
     name = os.path.basename(job.output).removesuffix(_ENDING)
     good = view.runs(job.id, ["succeeded"], 1)
     facts = gather(job.id, call.now, call.env, paths, view)
@@ -256,6 +256,8 @@ def _source_ms(cache: Cache, call: Call) -> float | None:
 
 
 def _refresh(call: Call, paths: Paths, caches: list[Cache]) -> int:
+    from ..wire.client import Client
+
     jobs = [(cache.name, cache.facts.id) for cache in caches if cache.facts]
     runs: dict[str, int] = {}
     if jobs:
@@ -278,6 +280,8 @@ def _refresh(call: Call, paths: Paths, caches: list[Cache]) -> int:
 
 def _made(client: Client, job: str, call: Call) -> int:
     """Run a job and wait for its end; return its run."""
+    from ..wire import control
+
     claimed = client.ask(control.RunJob(job=job, env=cut_env(call.env)))
     assert isinstance(claimed, control.RunClaimed)
     with suppress(RequestRefused):  # it has ended already

@@ -20,8 +20,6 @@ from ..ledger.reading import reading
 from ..view.render import Style
 from ..view.target import check_job, find_run, is_number, run_or_job
 from ..view.where import find_paths
-from ..wire import control
-from ..wire.client import request
 from .codes import DONE, NO
 
 TYPE_CHECKING = False
@@ -84,6 +82,9 @@ def _runs_of(view: View, paths: Paths, target: str) -> list[RunRow]:
 
 def _cancel(paths: Paths, row: RunRow) -> Cancelled:
     """End a run that has not ended; -> how it ended."""
+    from ..wire import control
+    from ..wire.client import request
+
     if row["outcome"] is not None:
         return Cancelled(row["id"], row["job"], True, row["outcome"], row["rc"])
     done = request(paths.socket, control.CancelRun(run=row["id"]), timeout_s=None)

@@ -11,7 +11,6 @@ zdeferctl check
 from __future__ import annotations
 
 from ..config.problems import in_order
-from ..jobs.files import load
 from ..view.render import Style, count, home_short, printable, wrapped
 from ..view.where import find_paths
 from .codes import DONE, NO
@@ -29,6 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Print the problems; -> 0 where there are none, else 1."""
+    from ..jobs.files import load
+
     paths = find_paths(call.env)
     loaded = load(paths)
     problems = [str(problem) for problem in in_order(loaded.problems)]

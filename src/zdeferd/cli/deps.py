@@ -16,7 +16,6 @@ import time
 
 from ..features.graph import Graph, Node, document, dot, graph, picture
 from ..ledger.reading import reading
-from ..view.jobs import declared
 from ..view.render import Style, count, printable
 from ..view.where import find_paths
 
@@ -35,6 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Print the graph; -> 0."""
+    from ..view.jobs import declared
+
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
         found, _ = declared(view, paths)

@@ -12,18 +12,16 @@ from __future__ import annotations
 
 import os
 
-from ..doctor import connection, files, machine
-from ..doctor.findings import Finding, Level, Scene
-from ..jobs.files import load
 from ..view.render import Style, count, home_short, printable, wrapped
 from .codes import DONE, NO
-from .demo.host import this_host
+from .host import this_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from ..doctor.findings import Finding
     from .call import Call
 
 
@@ -33,6 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Print the findings; -> 0, or 1 where one is bad."""
+    from ..doctor.findings import Level
+
     findings = examine(call.env)
     bad = sum(finding.level is Level.BAD for finding in findings)
     warned = sum(finding.level is Level.WARN for finding in findings)
@@ -70,6 +70,10 @@ def _calling_zsh() -> str:
 
 def examine(env: Mapping[str, str]) -> list[Finding]:
     """Return the findings of all checks, in the order in which a user would meet them."""
+    from ..doctor import connection, files, machine
+    from ..doctor.findings import Scene
+    from ..jobs.files import load
+
     host = this_host(env, asks_zsh=True)
     scene = Scene(env, host.paths, load(host.paths), host, shell=_calling_zsh())
     checks = (*connection.CHECKS, *files.CHECKS, *machine.CHECKS)

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from ..view.target import job_id
 from ..view.where import find_paths
-from ..wire import control
-from ..wire.client import Client
 from .codes import DONE
 
 TYPE_CHECKING = False
@@ -35,6 +33,9 @@ def perform(call: Call) -> int:
 
 def switch(call: Call, enabled: bool) -> int:
     """Enable or disable the jobs that the call names, and print which of them were so; -> 0."""
+    from ..wire import control
+    from ..wire.client import Client
+
     made = []
     with Client(find_paths(call.env).socket) as client:
         for job in call.args.jobs:

@@ -19,8 +19,6 @@ from ..ledger.reading import reading
 from ..view.render import count
 from ..view.target import check_job, job_id
 from ..view.where import find_paths
-from ..wire import control
-from ..wire.client import request
 from .codes import DONE, NO
 
 TYPE_CHECKING = False
@@ -39,6 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Forget the job; -> 0, or 1 where the user says no."""
+    from ..wire import control
+    from ..wire.client import request
+
     paths, job = find_paths(call.env), call.args.job
     with reading(paths.ledger) as view:
         check_job(view, paths, job)

@@ -24,7 +24,7 @@ from ..install.zshrc import loads_shim
 from ..machine.paths import check_home
 from ..view.render import Style, home_short
 from .codes import DONE, NO
-from .demo.host import this_host
+from .host import this_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

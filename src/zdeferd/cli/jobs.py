@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 
 from ..ledger.reading import reading
-from ..view.jobs import Declared, declared, document, tally
 from ..view.live import as_found
 from ..view.render import Style, cut, home_short, printable, table, width, wrapped
 from ..view.runs import document as run_document
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..ledger.reading import RunRow
+    from ..view.jobs import Declared
     from .call import Call
 
 _HEADS = ("JOB", "ON", "ONCE PER", "FROM", "LAST RUN", "DESCRIPTION")
@@ -43,6 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Print the jobs; -> 0."""
+    from ..view.jobs import declared, tally
+
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
         found, loaded = declared(view, paths)
@@ -80,6 +82,8 @@ def _description(item: Declared) -> str:
 
 
 def _document(item: Declared, last: RunRow | None) -> dict[str, object]:
+    from ..view.jobs import document
+
     unknown: dict[str, object] = {"job": item.id, "source": item.source}
     made = document(item.job) if item.job else unknown
     return made | {

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from ..view.render import Style, count, home_short, printable, wrapped
 from ..view.where import find_paths
-from ..wire import control
-from ..wire.client import request
 from .codes import DONE, NO
 
 TYPE_CHECKING = False
@@ -29,6 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Reload; -> 0, or 1 where something was refused."""
+    from ..wire import control
+    from ..wire.client import request
+
     paths = find_paths(call.env)
     reloaded = request(paths.socket, control.Reload())
     assert isinstance(reloaded, control.Reloaded)

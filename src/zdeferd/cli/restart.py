@@ -15,9 +15,8 @@ from ..errors import NoDaemon
 from ..machine.lock import daemon_pid
 from ..machine.paths import check_home
 from .codes import DONE
-from .demo.host import this_host
+from .host import this_host
 from .start import start
-from .stop import stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Stop, start and wait for the answer; -> 0."""
+    from .stop import stop
+
     check_home(call.env)
     host = this_host(call.env, needs_program=True)
     before = daemon_pid(host.paths.lock)

@@ -16,8 +16,6 @@ from __future__ import annotations
 from ..ledger.reading import reading
 from ..view.target import find_run, latest_run, run_or_job
 from ..view.where import find_paths
-from ..wire import control
-from ..wire.client import Client
 from .run import Claim, follow, how_to_wait
 
 TYPE_CHECKING = False
@@ -37,6 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Claim the run, wait for its end and print it; -> 0 where it succeeded, else 1."""
+    from ..wire import control
+    from ..wire.client import Client
+
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
         row = find_run(view, latest_run(view, paths, call.args.target)["id"])

@@ -24,13 +24,10 @@ from typing import NamedTuple
 from ..errors import NoDaemon, RequestRefused
 from ..jobs.environment import cut_env
 from ..ledger.reading import reading
-from ..view.jobs import declared
 from ..view.render import Style, clock, duration, home_short, kib
 from ..view.runs import cpu_ms, document, wall_ms, word
 from ..view.target import find_run, job_id
 from ..view.where import find_paths
-from ..wire import control
-from ..wire.client import Client
 from .codes import DONE, INTERRUPTED, NO
 from .stream import Tail
 
@@ -42,6 +39,8 @@ if TYPE_CHECKING:
     from ..ledger.reading import RunRow
     from ..machine.paths import Paths
     from ..view.render import Document
+    from ..wire import control
+    from ..wire.client import Client
     from .call import Call
 
 LANE = "postprompt"
@@ -65,6 +64,9 @@ def how_to_wait(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Claim the runs, wait for their ends and print them; -> 0 where all succeeded, else 1."""
+    from ..wire import control
+    from ..wire.client import Client
+
     paths = find_paths(call.env)
     claims: list[Claim] = []
     with Client(paths.socket) as client:
@@ -128,6 +130,8 @@ def _paths_of(claim: Claim, paths: Paths) -> Paths:
 
 def _await(call: Call, client: Client, paths: Paths, claim: Claim) -> None:
     """Wait for the end of a run, and show its output as it comes."""
+    from ..wire import control
+
     if call.args.json or call.args.quiet:
         client.ask(control.AwaitRun(run=claim.run), None, _progress(call, paths, claim.run))
         return
@@ -169,6 +173,9 @@ def _later(claims: list[Claim]) -> str:
 
 def _claim(client: Client, call: Call, paths: Paths, job: str) -> control.Reply:
     """Return the daemon's claim; RequestRefused says why a refused job is not known to it."""
+    from ..view.jobs import declared
+    from ..wire import control
+
     try:
         return client.ask(control.RunJob(job=job, env=cut_env(call.env)))
     except RequestRefused:

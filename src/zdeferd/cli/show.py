@@ -16,7 +16,6 @@ import json
 import os
 from typing import NamedTuple
 
-from ..jobs.files import load
 from ..ledger.reading import reading
 from ..view.live import as_found, cost_document, live_cost
 from ..view.render import Style, clock, count, duration, fields, home_short, kib, octets, printable
@@ -84,6 +83,8 @@ class Ran(NamedTuple):
 
 
 def _definition(view: View, paths: Paths, row: RunRow) -> Ran:
+    from ..jobs.files import load
+
     settings = load(paths).settings
     kept = view.ran(row["id"])
     limit, text = kept.get("timeout_s"), kept.get("command")

@@ -23,15 +23,14 @@ from ..install.steps import Command, carry_out
 from ..machine.lock import daemon_pid
 from ..machine.paths import check_home
 from ..machine.processes import named
-from ..wire import control
-from ..wire.client import request
 from .codes import DONE
-from .demo.host import this_host
+from .host import this_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from ..wire import control
     from .call import Call
 
 DETACH_LIMIT_S = 30.0
@@ -74,6 +73,9 @@ def start(call: Call) -> Started:
 
 def _ping(host: Host, before: int | None) -> control.Pong:
     """Return the answer of the daemon; NoDaemon where the holder of the lock gives none."""
+    from ..wire import control
+    from ..wire.client import request
+
     try:
         pong = request(host.paths.socket, control.Ping())
     except NoDaemon as error:

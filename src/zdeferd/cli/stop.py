@@ -19,10 +19,8 @@ from ..install.plan import LABEL, STOPPED, UNITS, Host, installed_service
 from ..install.steps import Command, carry_out
 from ..machine.lock import daemon_pid, wait_until_free
 from ..machine.processes import openers
-from ..wire import control
-from ..wire.client import request
 from .codes import DONE
-from .demo.host import this_host
+from .host import this_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +65,9 @@ def stop(host: Host) -> str | None:
 
 def _ask_to_leave(paths: Paths, pid: int) -> None:
     """Ask the daemon that holds the lock to leave, by a signal where its socket is not known."""
+    from ..wire import control
+    from ..wire.client import request
+
     try:
         request(paths.socket, control.Stop())
     except NoDaemon:

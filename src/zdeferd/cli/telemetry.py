@@ -15,7 +15,6 @@ from __future__ import annotations
 import sys
 from itertools import islice
 
-from ..telemetry.allowed import deviations
 from ..view.render import Style, count, safe
 from .codes import DONE
 
@@ -82,6 +81,8 @@ def perform(call: Call) -> int:
 
 def _look(lines: Iterable[bytes], args: argparse.Namespace) -> tuple[int, list[tuple[int, str]]]:
     """Return how many objects there are, and the deviations with their lines' numbers."""
+    from ..telemetry.allowed import deviations
+
     objects, found = 0, []
     for number, line in enumerate(islice(lines, args.max_lines), 1):
         problems = deviations(line, args.allow_extra)

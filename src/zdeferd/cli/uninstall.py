@@ -36,8 +36,7 @@ from ..machine.paths import check_home
 from ..view.live import still_run
 from ..view.render import Style, home_short
 from .codes import DONE
-from .demo.host import this_host
-from .stop import stop
+from .host import this_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +72,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Carry out the plan; -> 0."""
+    from .stop import stop
+
     check_home(call.env)
     host, dry_run = this_host(call.env, asks_zsh=True), call.args.dry_run
     running = _running(host, call.args.purge)

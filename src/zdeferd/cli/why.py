@@ -10,14 +10,10 @@ zdeferctl why updates-waiting
 
 from __future__ import annotations
 
-from ..doctor.completion import insecure_troubles
 from ..ledger.reading import reading
-from ..view.answers import WhyCode, WhyFacts
-from ..view.facts import gather
 from ..view.render import Style, home_short, printable, wrapped
 from ..view.target import job_id
 from ..view.where import find_paths
-from ..view.why import why
 from .codes import DONE, NO
 
 TYPE_CHECKING = False
@@ -25,9 +21,8 @@ if TYPE_CHECKING:
     import argparse
 
     from ..rules.conditions import Condition
+    from ..view.answers import WhyFacts
     from .call import Call
-
-_NO_ANSWER = frozenset({WhyCode.UNKNOWN, WhyCode.REFUSED})
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Print the sentence; -> 0, or 1 for an unknown or refused job."""
+    from ..view.answers import WhyCode
+    from ..view.facts import gather
+    from ..view.why import why
+
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
         facts = gather(call.args.job, call.now, call.env, paths, view)
@@ -57,7 +56,8 @@ def perform(call: Call) -> int:
         said = printable(home_short(sentence, paths.home))
         return wrapped(f"{style.bold(facts.id)} {said}", call.columns)
 
-    return call.answer(document, text, NO if answer.code in _NO_ANSWER else DONE)
+    no_answer = answer.code in (WhyCode.UNKNOWN, WhyCode.REFUSED)
+    return call.answer(document, text, NO if no_answer else DONE)
 
 
 def _document(one: Condition) -> dict[str, object]:
@@ -73,6 +73,8 @@ def _document(one: Condition) -> dict[str, object]:
 
 def _insecure(facts: WhyFacts) -> list[str]:
     """Return a sentence for each path that a dump of completion leaves out."""
+    from ..doctor.completion import insecure_troubles
+
     if facts.job is None or not facts.id.startswith("compinit-"):
         return []
     return [f"Note: {trouble}." for trouble in insecure_troubles([facts.job.output])]

@@ -11,7 +11,6 @@ folder allows the shim to start `zdeferd --detach` itself.
 
 import glob
 import os
-import plistlib
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping
@@ -233,6 +232,8 @@ def _unit_quoted(text: str, dollar: str = "$") -> str:
 
 def _agent(host: Host) -> bytes:
     """Return the shipped launchd agent with the paths of the program and of its log."""
+    import plistlib  # slow to import, and for launchd only
+
     with open(share("launchd", f"{LABEL}.plist"), "rb") as file:
         agent = plistlib.load(file)
     agent["ProgramArguments"][0] = host.program

@@ -6,10 +6,10 @@ import os
 import shutil
 import sys
 
-from ...errors import ZdeferdError
-from ...install.ask import zdotdir
-from ...install.plan import Host, answering_service
-from ...view.where import find_paths
+from ..errors import ZdeferdError
+from ..install.ask import zdotdir
+from ..install.plan import Host, answering_service
+from ..view.where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
