@@ -1,8 +1,8 @@
 """List the caches of `zdefer eval` and `zdefer compinit`, make them anew, or remove them.
 
 SAVED is the wall time of the command's last good run, less the time in which zsh sources the
-cache, which `list` measures in a `zsh -f` of its own; of a dump of compinit there is none. `refresh`
-runs the commands now and waits; `clear` removes caches, and the next shell has them made.
+cache, which `list` measures in a `zsh -f`; of a dump of compinit there is none. `refresh` runs the
+commands now and waits; `clear` removes caches, and the next shell has them made.
 
 Examples:
 
