@@ -1,5 +1,7 @@
 """`zdeferctl edit`: in the user's editor, checked before it counts; the old one stays otherwise."""
 
+import errno
+
 import pytest
 from support.daemon import Daemon
 from support.editing import draft, editor
@@ -160,3 +162,28 @@ def test_jobs_that_no_file_declares(user: User) -> None:
     user.ledger().declare_job(job("of-shell"), "shell-1", 1.0)
     assert "job is declared by a shell, not by a file: of-shell" in call("edit", "of-shell").err
     assert "no such job: biuld; did you mean build?" in call("edit", "biuld").err
+
+
+def test_a_folder_in_the_place_of_the_draft(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = user.job_file(OLD)
+    editor(user, monkeypatch, 'rm -f "$1"; mkdir "$1"')
+    assert call("edit", "build").err == (
+        f"zdeferctl: cannot read: {draft(user)}: Is a directory; move it away\n"
+    )
+    assert path.read_text() == OLD
+
+
+def test_a_place_that_cannot_be_written(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file that the user knows is named, not a temporary one."""
+    path = user.job_file(OLD)
+    editor(user, monkeypatch, 'sed -i s/true/false/ "$1"')
+    monkeypatch.setattr("tempfile.mkstemp", _denied)
+    result = call("edit", "build")
+    assert result.code == 1
+    assert result.err == (
+        f"zdeferctl: cannot write: {draft(user)}: Permission denied; see ls -ld {path.parent}\n"
+    )
+
+
+def _denied(**_: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied", "/nowhere/.zdeferctl-1")

@@ -133,6 +133,8 @@ def _content(path: str) -> bytes:
             return file.read()
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        raise ZdeferdError(f"cannot read: {path}: {error.strerror}", "move it away") from None
 
 
 def _remove(path: str) -> None:
@@ -160,8 +162,15 @@ def _emptied(paths: Paths, path: str, content: bytes) -> list[Problem]:
 
 
 def put(path: str, content: bytes) -> None:
-    """Replace a file whole, or make it; a symlink stays one, and so does the mode. OSError."""
-    path = os.path.realpath(path)
+    """Replace a file whole, or make it; a symlink stays one, and so does the mode. ZdeferdError."""
+    try:
+        _replace(os.path.realpath(path), content)
+    except OSError as error:
+        remedy = f"see ls -ld {shlex.quote(os.path.dirname(path))}"
+        raise ZdeferdError(f"cannot write: {path}: {error.strerror}", remedy) from None
+
+
+def _replace(path: str, content: bytes) -> None:
     folder = os.path.dirname(path)
     make_dirs(folder)
     try:
