@@ -118,6 +118,23 @@ def test_a_daemon_takes_up_its_work(kept: Path, daemon: Daemon) -> None:
     assert [row[: len(before[0])] for row in after] == before, "new columns stand behind"
 
 
+@pytest.mark.parametrize("name", ["ledger-7", "ledger-8"])
+def test_a_pause_outlives_it(home: Path, daemon: Daemon, name: str) -> None:
+    """The lane is as the old version left it: nothing starts before it is resumed."""
+    kept = put(DATA / f"{name}.sqlite3", daemon.state)
+    with closing(sqlite3.connect(kept)) as db, db:
+        db.execute("INSERT INTO lanes VALUES ('postprompt', 1700000000.0)")
+    daemon.start()
+    with Peer(daemon.socket) as peer:
+        assert peer.ask(visit("new", 1, {"new": "true"}))[0] == b"ok"
+        assert isinstance(peer.request(control.Ping()), control.Pong)
+    assert daemon.rows("SELECT lane FROM lanes WHERE paused_at = 1700000000.0") == [("postprompt",)]
+    assert daemon.rows("SELECT state FROM runs WHERE job = 'new'") == [("claimed",)]
+    with Peer(daemon.socket) as peer:
+        peer.request(control.Resume(lanes=[Trigger.POSTPROMPT]))
+    daemon.wait_for("SELECT outcome FROM runs WHERE job = 'new'", "succeeded")
+
+
 def test_a_newer_one_is_refused_untouched(kept: Path, home: Path) -> None:
     with closing(sqlite3.connect(kept)) as db:
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
