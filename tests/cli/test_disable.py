@@ -29,6 +29,20 @@ def test_no_event_claims_it_and_a_restart_changes_nothing(user: User, daemon: Da
     }  # fmt: skip
 
 
+def test_a_job_that_is_refused_is_told_so_and_the_ones_before_are_named(
+    user: User, daemon: Daemon
+) -> None:
+    daemon.write_jobs(JOBS + "[bad]\nrun = 7\n")
+    daemon.start()
+    result = call("disable", "daily", "bad", "rest")
+    assert result.code == 1
+    assert result.err.startswith("zdeferctl: job is refused: bad: ~/.config/zdeferd/jobs.d/")
+    assert result.err.endswith("as an array; disabled before: daily; mend it first\n")
+    assert call("disable", "nope").err == (
+        "zdeferctl: no such job: nope; `zdeferctl jobs` lists them\n"
+    )
+
+
 def test_a_run_by_hand_goes_all_the_same(user: User, daemon: Daemon) -> None:
     daemon.write_jobs(JOBS)
     daemon.start()

@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from ..errors import RequestRefused
+    from ..machine.paths import Paths
     from .call import Call
 
 
@@ -33,15 +35,34 @@ def perform(call: Call) -> int:
 
 def switch(call: Call, enabled: bool) -> int:
     """Enable or disable the jobs that the call names, and print which of them were so; -> 0."""
+    from ..errors import RequestRefused
     from ..wire import control
     from ..wire.client import Client
 
-    made = []
-    with Client(find_paths(call.env).socket) as client:
+    made: list[dict[str, object]] = []
+    word = "enabled" if enabled else "disabled"
+    paths = find_paths(call.env)
+    with Client(paths.socket) as client:
         for job in call.args.jobs:
-            changed = client.ask(control.Switch(job=job, enabled=enabled))
+            try:
+                changed = client.ask(control.Switch(job=job, enabled=enabled))
+            except RequestRefused as error:
+                raise _refused(error, paths, job, f"{word} before: ", made) from None
             assert isinstance(changed, control.Changed)
             made.append({"job": job, "enabled": enabled, "changed": bool(changed.names)})
-    word = "enabled" if enabled else "disabled"
     lines = [f"{one['job']}: {'' if one['changed'] else 'already '}{word}" for one in made]
     return call.answer({"jobs": made}, lambda _: "\n".join(lines), DONE)
+
+
+def _refused(
+    error: RequestRefused, paths: Paths, job: str, head: str, made: list[dict[str, object]]
+) -> RequestRefused:
+    """Return the error of a job, with the jobs before it, which the daemon has switched."""
+    from ..errors import RequestRefused
+    from ..ledger.reading import reading
+    from ..view.target import told_why
+
+    with reading(paths.ledger) as view:
+        told = told_why(error, view, paths, job)
+    before = ", ".join(str(one["job"]) for one in made)
+    return RequestRefused(f"{told.found}; {head}{before}" if made else told.found, told.remedy)

@@ -24,9 +24,9 @@ from typing import NamedTuple
 from ..errors import NoDaemon, RequestRefused
 from ..jobs.environment import cut_env
 from ..ledger.reading import reading
-from ..view.render import Style, clock, duration, home_short, kib
+from ..view.render import Style, clock, duration, kib
 from ..view.runs import cpu_ms, document, wall_ms, word
-from ..view.target import find_run, job_id
+from ..view.target import find_run, job_id, told_why
 from ..view.where import find_paths
 from .codes import DONE, INTERRUPTED, NO
 from .stream import Tail
@@ -173,18 +173,13 @@ def _later(claims: list[Claim]) -> str:
 
 def _claim(client: Client, call: Call, paths: Paths, job: str) -> control.Reply:
     """Return the daemon's claim; RequestRefused says why a refused job is not known to it."""
-    from ..view.jobs import declared
     from ..wire import control
 
     try:
         return client.ask(control.RunJob(job=job, env=cut_env(call.env)))
-    except RequestRefused:
+    except RequestRefused as error:
         with reading(paths.ledger) as view:
-            item = declared(view, paths)[0].get(job)
-        if item is None or item.job or not item.refused:
-            raise
-        why = home_short(item.refused, paths.home)
-        raise RequestRefused(f"job is refused: {job}: {why}", "mend it first") from None
+            raise told_why(error, view, paths, job) from None
 
 
 def _progress(

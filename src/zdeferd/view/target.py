@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ZdeferdError
+from ..errors import RequestRefused, ZdeferdError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +66,18 @@ def check_job(view: View, paths: Paths, job: str) -> None:
     known = [*declared(view, paths)[0], *view.job_ids()]
     if job not in known:
         raise no_such_job(job, known)
+
+
+def told_why(error: RequestRefused, view: View, paths: Paths, job: str) -> RequestRefused:
+    """Return why a job's declaration is refused; else `error`: the daemon does not know the job."""
+    from .jobs import declared
+    from .render import home_short
+
+    item = declared(view, paths)[0].get(job)
+    if item is None or item.job or not item.refused:
+        return error
+    why = home_short(item.refused, paths.home)
+    return RequestRefused(f"job is refused: {job}: {why}", "mend it first")
 
 
 def no_such_job(job: str, known: list[str]) -> NoSuchJob:
