@@ -33,6 +33,16 @@ def test_a_waiting_run_has_no_cost(user: User) -> None:
     assert call("show", str(run), "--json").document["run"]["outcome"] is None
 
 
+def test_what_claimed_it(user: User) -> None:
+    """A run with conditions is in no batch either; its shell claimed it all the same."""
+    ledger = user.ledger()
+    own, asked = claim(ledger, "build"), claim(ledger, "build", "run:1f")
+    with closing(sqlite3.connect(user.state / "ledger.sqlite3")) as db, db:
+        db.execute("UPDATE runs SET batch = NULL")
+    assert "trigger     postprompt\n" in call("show", str(own)).out
+    assert "trigger     zdeferctl run\n" in call("show", str(asked)).out
+
+
 def test_what_it_runs(user: User) -> None:
     run = claim(user.ledger(), "build")
     shown = call("show", str(run), "--json").document["run"]

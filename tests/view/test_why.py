@@ -127,6 +127,14 @@ TABLE: list[tuple[dict[str, Any], WhyCode, str]] = [
     ),
     ({"job": a_job(once_per=Scope.DAY), "spent": PAST}, WhyCode.ALREADY_RAN, "due again tomorrow"),
     ({"job": a_job(once_per=Scope.EVER), "spent": PAST}, WhyCode.ALREADY_RAN, "never runs again"),
+    (
+        {
+            "job": a_job(once_per=Scope.EVER),
+            "spent": Past(run=7, at=NOW - 60, outcome="missed", rc=None),
+        },
+        WhyCode.ALREADY_RAN,
+        f"was due once as run 7 at {clock(NOW - 60, NOW)} (missed); it never runs again",
+    ),
     ({"job": a_job(once_per=Scope.SHELL), "spent": PAST}, WhyCode.ALREADY_RAN, "each new shell"),
     ({"job": a_job(), "spent": PAST}, WhyCode.ALREADY_RAN, "ran for the last shell as run 7"),
     (

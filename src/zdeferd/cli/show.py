@@ -100,6 +100,11 @@ def _defined(ran: Ran) -> list[tuple[str, str]]:
     return [("command", printable(ran.command)), ("time limit", limit + default)]
 
 
+def _trigger(row: RunRow) -> str:
+    """Return the event that claimed the run; the key of one that was asked for says so."""
+    return "zdeferctl run" if row["key"].startswith("run:") else str(row["trigger"])
+
+
 def _pairs(row: RunRow, now: float, style: Style) -> list[tuple[str, str]]:
     rc = "" if row["rc"] is None else f", rc {row['rc']}"
     return [
@@ -107,7 +112,7 @@ def _pairs(row: RunRow, now: float, style: Style) -> list[tuple[str, str]]:
         ("job", style.bold(row["job"])),
         ("state", style.state(word(row)) + rc),
         ("scope key", row["key"]),
-        ("trigger", row["trigger"] if row["batch"] or row["retry"] else "zdeferctl run"),
+        ("trigger", _trigger(row)),
         ("shell", row["shell"]),
         ("after", row["after"]),
         ("retry", _retry(row, now)),

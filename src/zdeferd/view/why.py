@@ -169,7 +169,8 @@ def _spent(facts: WhyFacts, job: Job, past: Past) -> Answer:
         again += ", and in a shell whose PATH has its command"
     if job.once_per is Scope.SHELL and not facts.this_shell:
         span = "for the last shell"
-    sentence = f"already ran {span} as {ended(past, facts.now)}; {again}; {by_hand}."
+    verb = "was due" if past.outcome == "missed" else "already ran"
+    sentence = f"{verb} {span} as {ended(past, facts.now)}; {again}; {by_hand}."
     return Answer(WhyCode.ALREADY_RAN, sentence, past.run)
 
 
