@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from support.daemon import LIMIT_S, environment
 from support.dispatching import Bench, dispatching
+from support.sensors import PlayedSensors
 
+from zdeferd.conditions import Power
 from zdeferd.machine import paths
 from zdeferd.machine.quiet import TTY_RESOLUTION_S, Clocks, Probe
 
@@ -73,6 +75,27 @@ async def test_a_set_clock_counts_as_activity_and_puts_nothing_off(
         made.dispatcher.wake()  # the timer is cancelled by the kernel
         await made.next_instant(near(time.time() + QUIET_S + TTY_RESOLUTION_S))
         assert await made.rows("SELECT count(*) FROM runs") == [(0,)]
+
+
+@pytest.mark.parametrize("how", [Clock.turn, Clock.sleep], ids=["set", "suspended"])
+@pytest.mark.asyncio
+async def test_a_clock_that_jumps_over_a_deadline_ends_the_run_as_missed(
+    home: Path, clock: Clock, how: Callable[[Clock, float], None]
+) -> None:
+    """The condition may hold by then: the deadline counts first."""
+    sensors = PlayedSensors()
+    sensors.values["power"] = Power.BATTERY
+    jobs = '[needy]\nrun = ["true"]\nwhen = { power = "ac", deadline = "2h" }\n'
+    probe = Probe(clock.read, list)
+    runs = "SELECT state, outcome FROM runs"
+    async with dispatching(home, probe, jobs=jobs, sensors=sensors) as made:
+        await made.visit()
+        await made.until(runs, [("claimed", None)])
+        await made.next_instant(near(time.time() + 7200))
+        how(clock, 3 * 3600.0)
+        sensors.becomes("power", Power.AC)
+        made.dispatcher.wake()
+        await made.until(runs, [("ended", "missed")])
 
 
 @pytest.mark.asyncio
