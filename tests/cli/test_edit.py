@@ -5,7 +5,8 @@ import errno
 import pytest
 from support.daemon import Daemon
 from support.editing import draft, editor
-from support.user import User, call, job
+from support.terminal import Terminal
+from support.user import User, call, ctl_script, job
 
 OLD = '# mine\n[build]\nrun = "true"\n'
 KINDS = [("VISUAL", "EDITOR"), ("EDITOR", "VISUAL")]
@@ -135,6 +136,31 @@ def test_an_editor_that_fails(
     assert draft(user).read_text() == f"{OLD}# more\n"
     assert path.read_text() == OLD
     assert "/nowhere/editor" in capfd.readouterr().err  # what sh says
+
+
+def test_ctrl_c_is_the_editors(user: User) -> None:
+    """The terminal sends it to both; vi ends an insertion by it and goes on."""
+    path = user.job_file(OLD)
+    script = user.root / "editor"
+    script.write_text(
+        "#!/usr/bin/env zsh\nTRAPINT() { print interrupted; return 0 }\n"
+        "print editing; read -r line\nprint -r -- $line >>$1\n"
+    )
+    script.chmod(0o755)
+    names = f"PATH={ctl_script(user).parent}:$PATH EDITOR={script}"
+    with Terminal(user.root, f"export {names}\n") as shell:
+        shell.prompt()
+        shell.type("zdeferctl edit build\r")
+        shell.expect("editing")
+        shell.type("\x03")
+        shell.expect("interrupted")
+        shell.type("# more\r")
+        shell.expect("written: ~/.config/zdeferd/jobs.d/mine.toml")
+        shell.type("EDITOR='printf be%sn gu; sleep 100; :' zdeferctl edit build\r")
+        shell.expect("begun")
+        shell.type("\x03")
+        shell.expect("nothing was changed")
+    assert path.read_text() == f"{OLD}# more\n"
 
 
 def test_a_file_that_was_changed_meanwhile(user: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from ..config.problems import Problem, in_order
@@ -22,7 +24,7 @@ from .codes import DONE, NO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ..machine.paths import Paths
     from .call import Call
@@ -114,8 +116,9 @@ def editor_of(env: Mapping[str, str]) -> str:
 
 def _run_editor(editor: str, wanted: Edit) -> None:
     """Run the editor on the draft; ZdeferdError where it fails. A draft without changes goes."""
-    words = ["sh", "-c", f'{editor} "$@"', "editor", wanted.draft]
-    code = subprocess.run(words, check=False).returncode
+    words = ["sh", "-c", f'trap : INT QUIT; {editor} "$@"', "editor", wanted.draft]
+    with _keys_for_editor():
+        code = subprocess.run(words, check=False).returncode
     if code == 0 and os.path.exists(wanted.draft):
         return
     failed = "there is no draft any more" if code == 0 else f"exit code {code}"
@@ -125,6 +128,19 @@ def _run_editor(editor: str, wanted: Edit) -> None:
     else:
         remedy = f"the draft is kept: {wanted.draft}"
     raise ZdeferdError(f"editor failed: {editor}: {failed}", remedy)
+
+
+@contextmanager
+def _keys_for_editor() -> Iterator[None]:
+    """Leave Ctrl-C and Ctrl-\\ to the editor meanwhile: in vi, Ctrl-C ends an insertion."""
+    keys = (signal.SIGINT, signal.SIGQUIT)
+    # A function, not SIG_IGN, which the editor would inherit.
+    before = [signal.signal(one, lambda *_: None) for one in keys]
+    try:
+        yield
+    finally:
+        for one, handler in zip(keys, before, strict=True):
+            signal.signal(one, handler)
 
 
 def _content(path: str) -> bytes:
