@@ -136,6 +136,22 @@ def test_a_page_that_cannot_be_written(user: User) -> None:
     assert result.err.startswith("zdeferctl: cannot write: ")
 
 
+def test_the_page_goes_through_a_link_or_into_a_pipe(user: User) -> None:
+    """Neither is replaced by a file: it may be a device, and root may do so."""
+    page, link = user.root / "page.html", user.root / "link.html"
+    link.symlink_to(page)
+    assert call("report", "--html", str(link)).code == 0
+    assert link.is_symlink()
+    assert "<html" in page.read_text()
+    pipe = user.root / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert call("report", "--html", str(pipe)).code == 0
+    assert b"<html" in os.read(reader, 65536)
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
 @pytest.mark.parametrize("text", ["soon", "-1d", "0", "1e9"])
 def test_a_time_that_is_none(user: User, text: str) -> None:
     result = call("report", "--since", text)

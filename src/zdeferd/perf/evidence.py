@@ -12,6 +12,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import ZdeferdError
@@ -98,17 +99,20 @@ def _refused(what: str, path: str, error: OSError) -> ZdeferdError:
 
 
 def write_whole(path: str, text: str) -> None:
-    """Replace a file by a text, whole or not at all. ZdeferdError."""
-    folder = os.path.dirname(path) or "."
-    name = ""
+    """Replace a file, whole or not at all, also behind a link; write to a device. ZdeferdError."""
+    place, name = os.path.realpath(path), ""
+    folder = os.path.dirname(place)
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            Path(path).write_text(text, "utf-8")
+            return
         descriptor, name = tempfile.mkstemp(dir=folder, prefix=".perf-")
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fchmod(descriptor, _mode(path, folder))
+            os.fchmod(descriptor, _mode(place, folder))
             os.fsync(descriptor)
-        os.replace(name, path)
+        os.replace(name, place)
     except OSError as error:
         if name:
             with contextlib.suppress(OSError):
