@@ -104,9 +104,10 @@ _zdeferd[exchange]=1
   return 0
 }
 
-# A whole answer is here. `error` is final too: the message would be no better next time.
+# A whole answer is here. `error` is final too: the message would be no better next time. No aliases,
+# because a file may be read.
 .zdeferd-answer() {
-  builtin emulate -L zsh -o warn_create_global -o no_aliases  # it may read a file
+  builtin emulate -L zsh -o warn_create_global -o no_aliases
   local -a answer=("${(@ps:\0:)_zdeferd[answer]}")
   _zdeferd[answer]=
   if (( $+_zdeferd_applied )) && [[ $answer[1] == (apply|over) ]]; then
