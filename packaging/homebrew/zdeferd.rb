@@ -3,7 +3,7 @@
 class Zdeferd < Formula
   desc "Per-user daemon that takes slow work off the zsh prompt and runs it exactly once"
   homepage "@home@"
-  url "@home@/releases/download/v0.1.0/zdeferd-0.1.0.tar.gz"
+  url "@home@/releases/download/v0.2.0/zdeferd-0.2.0.tar.gz"
   sha256 "@sha256@"
   license "MIT"
 

@@ -8,7 +8,7 @@
 }:
 
 let
-  version = "0.1.0";
+  version = "0.2.0";
 
   module =
     ps:

@@ -5,7 +5,7 @@
 
 # The clock is a prompt escape: ns since the epoch, without a module. It is read here, because a .zshrc
 # may name its log later (prompt_ready). The first look reads the time zone: 8 system calls.
-typeset -g _zdeferd_clock='%D{%s%9.}' _zdeferd_born=${(%):-%D{%s%9.}} _zdeferd_armed=2 _zdeferd_version=0.1.0
+typeset -g _zdeferd_clock='%D{%s%9.}' _zdeferd_born=${(%):-%D{%s%9.}} _zdeferd_armed=2 _zdeferd_version=0.2.0
 typeset -ga _zdeferd_queue _zdeferd_told _zdeferd_outbox _zdeferd_options
 typeset -gA _zdeferd _zdeferd_ids
 

@@ -1,3 +1,3 @@
 """zdeferd: a per-user daemon that takes slow work off the zsh prompt."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
