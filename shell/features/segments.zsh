@@ -102,13 +102,13 @@ zf::segment::end _zsh_perf_segment_end() {
 
 # Appends lines, $2..., to the file $1, each with one write; silent where that cannot be.
 .zdeferd-append() {
-  local line torn file=$1
+  local line file=$1
   shift
   [[ -z $file || ! -f $file && -e $file || -h $file ]] || (( ! $# )) || {
-    for line; do
-      torn=$_zdeferd_torn _zdeferd_torn=
-      builtin print -r -- "$torn$line" || .zdeferd-torn
-    done >>$file
+    {
+      [[ -z $_zdeferd_torn ]] || { builtin print -rn -- "$_zdeferd_torn" && _zdeferd_torn= }
+      for line; do builtin print -r -- "$_zdeferd_torn$line" || .zdeferd-torn; done
+    } >>$file
   } 2>/dev/null
 }
 
