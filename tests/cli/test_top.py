@@ -59,11 +59,6 @@ def switches(pid: int) -> int:
     return int(found[1])
 
 
-def cpu_s(pid: int) -> float:
-    with open(f"/proc/{pid}/schedstat") as file:
-        return int(file.read().split()[0]) / 1e9
-
-
 def wait_for_rest(terminal: Terminal) -> int:
     """Until it has not woken up for longer than it looks again; -> how often it has waited."""
     for _ in range(10):
@@ -174,7 +169,8 @@ def test_it_does_not_wake_itself_without_a_daemon(user: User) -> None:
         assert switches(terminal.pid) == before
 
 
-def test_four_running_jobs_cost_less_than_one_percent(user: User, daemon: Daemon) -> None:
+def test_running_jobs_are_looked_at_once_in_two_seconds(user: User, daemon: Daemon) -> None:
+    """What that costs is measured by `bench/top.py`."""
     jobs = "".join(f'[sleep-{n}]\nrun = "sleep 60 & sleep 60"\n' for n in range(4))
     daemon.write_jobs(jobs)
     daemon.write_settings("jobs_at_once = 4\n")
@@ -184,10 +180,10 @@ def test_four_running_jobs_cost_less_than_one_percent(user: User, daemon: Daemon
     with top(user) as terminal:
         terminal.expect("4 running")
         terminal.expect(r"sleep-3 .* 3 proc")
-        used, at = cpu_s(terminal.pid), time.monotonic()
+        before, began = terminal.screen.count("4 running"), time.monotonic()
         assert terminal.ended(6.5) is None
-        assert (cpu_s(terminal.pid) - used) / (time.monotonic() - at) < 0.01
-        assert terminal.screen.count("4 running") >= 3
+        looks = terminal.screen.count("4 running") - before
+        assert 2 <= looks <= (time.monotonic() - began) / 2 + 1
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(24, 80), (12, 20), (3, 20), (1, 5), (50, 300)])
