@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from floods.crowd import Caller
+from shell.peer import wait_until
 from support.daemon import Daemon, Peer, visit
 from support.user import User
 
@@ -177,7 +178,8 @@ def test_a_new_version_adopts_the_runs_of_the_old(
     with Peer(daemon.socket) as peer:
         jobs = {"first": f"print 12345; read -r < {gate}; return 7", "second": "true"}
         peer.ask(visit("n1", 1, jobs, {"HOME": str(home)}))
-    daemon.wait_for("SELECT count(*) FROM runs WHERE state = 'dispatched'", 1)
+    started = daemon.state / "runs/1/started.1"
+    wait_until(started.exists, "the old version has started the job")
     daemon.kill(number)
     shutil.rmtree(old)
     monkeypatch.syspath_prepend(str(new))
