@@ -1,4 +1,4 @@
-"""What must hold for a run to start, besides its turn, as plain values."""
+"""The conditions for a run to start, besides its turn, as plain values."""
 
 from enum import StrEnum
 
@@ -13,7 +13,7 @@ class Power(StrEnum):
 
 
 class Conditions(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What must hold for a run to start, besides its turn."""
+    """The conditions for a run to start, besides its turn."""
 
     quiet_s: float | None = None
     """No key was pressed for so long."""

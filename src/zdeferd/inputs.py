@@ -1,15 +1,15 @@
-"""What a job of scope change depends on, as plain values: how its inputs were found."""
+"""The inputs of a job of scope change, as plain values: how they were found."""
 
 from typing import NamedTuple
 
 InputFile = tuple[str, ...]
 """A file as a look found it: its path, then size, time, inode and content, or why there is none."""
 States = tuple[tuple[str, tuple[InputFile, ...]], ...]
-"""What a job watches, each with its files."""
+"""The watched words of a job, each with its files."""
 
 
 class Inputs(NamedTuple):
-    """What a job of scope change depends on, as one look found it."""
+    """The inputs of a job of scope change, as one look found them."""
 
     fingerprint: str
     """The same for the same inputs."""

@@ -34,7 +34,7 @@ GUESS_S = 1.0
 
 
 class Wishes(NamedTuple):
-    """What the user assumes; None: as it is now."""
+    """The assumptions of the user; None: as it is now."""
 
     at: float
     for_s: float
@@ -45,7 +45,7 @@ class Wishes(NamedTuple):
 
 
 class Basis(NamedTuple):
-    """What there is to simulate."""
+    """The jobs and runs to simulate."""
 
     candidates: list[Candidate]
     assumed: Assumed

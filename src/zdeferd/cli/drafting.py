@@ -36,7 +36,7 @@ class Edit(NamedTuple):
     job: str
     path: str
     begin: bytes
-    """What the editor shows first: the file, or a template."""
+    """The text that the editor shows first: the file, or a template."""
     verb: str
     """The verb that goes on with a draft: `new` or `edit`."""
 

@@ -1,1 +1,1 @@
-"""What became of an attempt."""
+"""The outcome of an attempt, judged from its folder."""

@@ -42,7 +42,7 @@ class Failure(NamedTuple):
 
 
 class StandingStore(LineStore):
-    """What stays as it is until the user says otherwise, whatever ends meanwhile."""
+    """The orders that stay in force until the user takes them back, over restarts too."""
 
     def disable(self, job: str, now: float) -> bool:
         """Record that no event claims `job`; False where it was disabled already."""

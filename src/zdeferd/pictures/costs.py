@@ -31,7 +31,7 @@ SPARED = (
 
 
 class JobCost(NamedTuple):
-    """What the runs of one job cost."""
+    """The cost of the runs of one job."""
 
     job: str
     runs: int
@@ -47,7 +47,7 @@ class JobCost(NamedTuple):
 
 
 class DayCost(NamedTuple):
-    """What the runs that ended on one day of the local calendar cost."""
+    """The cost of the runs that ended on one day of the local calendar."""
 
     day: str
     runs: int
@@ -57,7 +57,7 @@ class DayCost(NamedTuple):
 
 
 class Costs(NamedTuple):
-    """What the runs of a period cost."""
+    """The cost of the runs of a period."""
 
     since: float
     until: float

@@ -70,7 +70,7 @@ class Seen(NamedTuple):
 
 
 class _Used(NamedTuple):
-    """What a run had used at an instant."""
+    """The use of a run up to an instant."""
 
     at: float
     cost: LiveCost | None

@@ -33,7 +33,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
 
 class Assumed(Struct, frozen=True, kw_only=True):
-    """What is assumed of the machine, its user and the time."""
+    """The assumptions about the machine, its user and the time."""
 
     begins_at: float
     ends_at: float

@@ -1,1 +1,1 @@
-"""What do conditions depend on, and when has it changed?"""
+"""The readings that conditions depend on, and their changes."""

@@ -29,7 +29,7 @@ MOST_AT_ONCE = 256
 
 
 class Sensors(Protocol):
-    """What conditions need of the machine."""
+    """The readings that conditions need of the machine."""
 
     def power(self) -> Power:
         """Return where the power comes from now."""
