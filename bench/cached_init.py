@@ -10,7 +10,7 @@ from pathlib import Path
 from support.pty import ZSH
 
 from .contestants import EVALCACHE, PROLOGUE, US
-from .screen import number_from
+from .screen import add_numbers, number_from
 from .stage import Stage
 from .values import Figure
 
@@ -36,11 +36,7 @@ def _figure(stage: Stage, name: str, title: str, number: int, goal_ms: float) ->
     homes = {way: _home(stage, number, *words) for way, words in ways.items()}
     for env, out in homes.values():
         number_from(env, out)
-    samples: dict[str, list[float]] = {way: [] for way in homes}
-    for way in stage.rounds(list(homes), stage.size.register_rounds):
-        samples[way].append(number_from(*homes[way]))
-    for way, values in samples.items():
-        figure.add(way, values)
+    add_numbers(figure, stage, homes, stage.size.register_rounds)
     figure.goal("over `source`, p50, ms", figure.p50(US) - figure.p50(SOURCED), goal_ms)
     return figure
 

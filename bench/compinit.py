@@ -12,7 +12,7 @@ from pathlib import Path
 from support.pty import ZSH
 
 from .contestants import PROLOGUE, US
-from .screen import number_from
+from .screen import add_numbers, number_from
 from .stage import Stage
 from .values import Figure
 
@@ -34,11 +34,7 @@ def measure(stage: Stage) -> list[Figure]:
     homes = {name: _home(stage, *words) for name, words in _ways(stage).items()}
     for env, out in homes.values():
         number_from(env, out)
-    samples: dict[str, list[float]] = {name: [] for name in homes}
-    for name in stage.rounds(list(homes), stage.size.register_rounds):
-        samples[name].append(number_from(*homes[name]))
-    for name, values in samples.items():
-        figure.add(name, values)
+    add_numbers(figure, stage, homes, stage.size.register_rounds)
     figure.goal("over `compinit -C`, p50, ms", figure.p50(US) - figure.p50(UNCHECKED), 1.0)
     return [figure]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .contestants import PROLOGUE, US
-from .screen import PROMPT, Screen, number_from
+from .screen import PROMPT, Screen, add_numbers
 from .stage import Stage
 from .values import Figure
 
@@ -125,11 +125,7 @@ def _order(stage: Stage) -> list[Figure]:
             "EPOCHREALTIME around feature_registry_resolve_order",
         )
         ways = {f"{count} features": _order_home(stage, line, count) for count in SIZES}
-        samples: dict[str, list[float]] = {name: [] for name in ways}
-        for name in stage.rounds(list(ways), stage.size.shells):
-            samples[name].append(number_from(*ways[name]))
-        for name, values in samples.items():
-            figure.add(name, values)
+        add_numbers(figure, stage, ways, stage.size.shells)
         figure.goal("200 features, p50, ms", figure.p50("200 features"), 10)
         figures.append(figure)
     return figures

@@ -41,7 +41,7 @@ Lags = dict[str, list[float]]
 
 
 class Turn(NamedTuple):
-    """What one of both measured in a row, and how many processors others used meanwhile."""
+    """The lags that one of both measured in a row, and the processors in use by others."""
 
     lags: Lags
     others: float

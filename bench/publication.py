@@ -63,7 +63,7 @@ print $reads $torn $older >RESULTS/$$
 
 
 class Counted(NamedTuple):
-    """What the readers of one contestant saw, and how often it published."""
+    """The reads of one contestant's readers, and the count of its publications."""
 
     published: int
     reads: int

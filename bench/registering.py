@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import contestants
 from .contestants import PROLOGUE, US, ZSH_ASYNC, ZSH_DEFER
-from .screen import PROMPT, Screen, number_from
+from .screen import PROMPT, Screen, add_numbers
 from .stage import Stage
 from .values import Figure
 
@@ -85,11 +85,7 @@ def _register(stage: Stage) -> Figure:
         skipped=stage.peers.missing(ZSH_DEFER, ZSH_ASYNC),
     )
     ways = {name: _loop_home(stage, *words) for name, words in _loops(stage).items()}
-    samples: dict[str, list[float]] = {name: [] for name in ways}
-    for name in stage.rounds(list(ways), stage.size.register_rounds):
-        samples[name].append(number_from(*ways[name]))
-    for name, values in samples.items():
-        figure.add(name, values)
+    add_numbers(figure, stage, ways, stage.size.register_rounds)
     figure.goal("over an empty call, p50, µs", figure.p50(US) - figure.p50(EMPTY), 10)
     figure.goal("beside zsh-defer, p50, µs", figure.p50(US), figure.p50(ZSH_DEFER))
     return figure

@@ -12,7 +12,8 @@ from pathlib import Path
 from support.pty import PROMPT as PROMPT_TEXT
 from support.pty import Pty
 
-from .stage import settled
+from .stage import Stage, settled
+from .values import Figure
 
 LIMIT_S = 30.0
 PROMPT = PROMPT_TEXT.encode()
@@ -70,3 +71,14 @@ def number_from(env: Mapping[str, str], out: Path) -> float:
     value = float(out.read_text())
     out.unlink()
     return value
+
+
+def add_numbers(
+    figure: Figure, stage: Stage, ways: Mapping[str, tuple[Mapping[str, str], Path]], rounds: int
+) -> None:
+    """Start a shell of each way in each round, in turns, and add their numbers to the figure."""
+    samples: dict[str, list[float]] = {name: [] for name in ways}
+    for name in stage.rounds(list(ways), rounds):
+        samples[name].append(number_from(*ways[name]))
+    for name, values in samples.items():
+        figure.add(name, values)

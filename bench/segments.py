@@ -7,7 +7,7 @@ written in zsh can undercut it. Goals: 1 ms plain, 2 ms with the sidecar.
 
 from pathlib import Path
 
-from .screen import number_from
+from .screen import add_numbers
 from .stage import Stage
 from .values import Figure
 
@@ -34,11 +34,7 @@ def measure(stage: Stage) -> list[Figure]:
         STRUCTURED: (f"{shim}; {log} ZSH_LOG_STRUCTURED=1", calls),
     }
     homes = {name: _home(stage, *words) for name, words in ways.items()}
-    samples: dict[str, list[float]] = {name: [] for name in ways}
-    for name in stage.rounds(list(ways), stage.size.shells):
-        samples[name].append(number_from(*homes[name]))
-    for name, values in samples.items():
-        figure.add(name, values)
+    add_numbers(figure, stage, homes, stage.size.shells)
     figure.goal("plain, p50, ms", figure.p50(PLAIN), 1)
     figure.goal("with sidecar, p50, ms", figure.p50(STRUCTURED), 2)
     return [figure]

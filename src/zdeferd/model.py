@@ -207,11 +207,11 @@ class Run(Struct, frozen=True, kw_only=True):
     retry: int = 0
     """So many failed runs of its claim came before it."""
     retry_at: float = 0.0
-    """It does not start before; 0: at its turn."""
+    """The instant before which it does not start; 0: none."""
     retry_of: int | None = None
     """The run whose work it repeats."""
     when: Conditions | None = None
-    """Its conditions, their instants computed."""
+    """The conditions of its start, their instants computed."""
 
 
 class Cost(Struct, frozen=True, kw_only=True):

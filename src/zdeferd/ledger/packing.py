@@ -58,7 +58,7 @@ class RunRow(TypedDict):
     retry: int
     """So many failed runs of its claim came before it."""
     retry_at: float
-    """It does not start before; 0: at its turn."""
+    """The instant before which it does not start; 0: none."""
     retry_of: int | None
     """The run whose work it repeats."""
     sink: NotRequired[str]

@@ -49,7 +49,7 @@ class Picture(Struct, frozen=True, kw_only=True):
     paused: Container[Trigger] = frozenset()
     """Lanes in which nothing starts."""
     conditioned: Mapping[int, Run] = {}
-    """Those of `waiting` that have conditions."""
+    """The runs of `waiting` that have conditions."""
     senses: Senses = Senses()
     """The values that conditions depend on."""
     idle_at: float | None = None

@@ -27,7 +27,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
     job: Job
     lasts_s: float
     spent: frozenset[str] = frozenset()
-    """Its scope keys that have a claim."""
+    """The scope keys of the job that have a claim."""
     has_changed: bool = True
     """Scope change: what it watches differs from what its last claim saw."""
 

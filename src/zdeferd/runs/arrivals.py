@@ -208,7 +208,7 @@ class RunTakenOver(Arrival[None]):
 
 
 class Ended(NamedTuple):
-    """What the record of an end comes to."""
+    """The result of recording an end."""
 
     batch: Batch | None
     """The batch of the run; None: that has ended."""

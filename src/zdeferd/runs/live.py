@@ -170,7 +170,7 @@ class Places:
     ) -> None:
         self._loop, self._folder, self._changed = loop, folder, changed
         self._seen: dict[int, Use] = {}
-        """What each running run had used at the last look."""
+        """The use of each running run at the last look."""
         self._seen_at = 0.0
         """When that was, on a clock that does not jump."""
         self.given_up: set[int] = set()

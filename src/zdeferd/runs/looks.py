@@ -60,7 +60,7 @@ def looks_for(jobs: Iterable[Job], env: Mapping[str, str]) -> set[Look]:
 
 
 class Seen(dict[Look, Inputs]):
-    """What was seen, by looks."""
+    """The inputs as they were found, by looks."""
 
     def inputs(self, job: Job, env: Mapping[str, str]) -> Inputs | None:
         """Return the inputs of a job for a shell's `env`; None: they could not be seen."""

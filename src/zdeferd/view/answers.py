@@ -52,11 +52,11 @@ class Live(Struct, frozen=True, kw_only=True):
     retry: int = 0
     """So many failed runs of its claim came before it."""
     retry_at: float = 0.0
-    """It does not start before."""
+    """The instant before which it does not start."""
     unmet: bool = False
     """True where one of its conditions does not hold."""
     deadline: float | None = None
-    """It is missed then."""
+    """The instant at which it is missed."""
 
 
 class WhyFacts(Struct, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ class WhyFacts(Struct, frozen=True, kw_only=True):
     """How long the user has been quiet; None: not known."""
     idle_after_s: float = 60.0
     conditions: tuple[Condition, ...] = ()
-    """Those of the live run, or of a run that were claimed now."""
+    """The conditions of the live run, or of a run that were claimed now."""
 
 
 class Answer(Struct, frozen=True):

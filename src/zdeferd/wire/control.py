@@ -65,7 +65,7 @@ class Forget(Struct, frozen=True, tag="forget", tag_field="verb"):
 
     job: str
     force: bool = False
-    """Its live runs are cancelled first."""
+    """True: live runs of the job are cancelled first."""
 
 
 class Reload(Struct, frozen=True, tag="reload", tag_field="verb"):
