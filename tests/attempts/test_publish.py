@@ -143,6 +143,27 @@ def test_what_a_dead_runner_left_is_removed_by_the_next(spawner: Spawner) -> Non
     assert made(spawner) == ["x"]
 
 
+def test_a_file_that_another_runner_has_just_removed_refuses_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another runner of the same place ends between our look at the folder and our open."""
+    wanted = wanted_output(Job(id="j", run=Code(""), output=f"{home}/made/x"), {"HOME": str(home)})
+    assert wanted is not None
+    (home / "runs/1").mkdir(parents=True)
+    folder = str(home / "runs/1")
+    request: Any = {"folder": folder, "attempt": 1, "env": dict(os.environ), "publish": wanted}
+    looked = os.listdir
+    gone = f".zdeferd-{wanted['key']}-2.1"
+    monkeypatch.setattr(os, "listdir", lambda at: [*looked(at), gone])
+    publication = publish.Publication(request, request["publish"])
+    os.close(publication.pipe)
+    os.close(publication.writing)
+    assert [name for name in os.listdir(home / "made") if name != gone] == [
+        f".zdeferd-{wanted['key']}-1.1"
+    ]
+    assert publication.end(succeeded=False) == {}
+
+
 def test_a_cancelled_job_publishes_nothing(spawner: Spawner) -> None:
     gate = spawner.telephone()
     run = start(spawner, f"print part; read line < {gate}").wait_started()

@@ -28,7 +28,7 @@ ABANDONED = 255
 TABLE = (
     "id, job, key, trigger, batch, sink, attempt, state, outcome, rc, wall_ms, started_at, ended_at"
 )
-COST = "max_rss_kib, output_bytes, output_dropped_bytes"
+COST = "max_rss_kib, output_bytes, output_dropped_bytes, refusal"
 
 
 class Evidence:
@@ -108,7 +108,8 @@ def no_start_is_made_twice(seen: Evidence) -> Iterator[str]:
             yield f"run {run['id']} {run['job']}: {begun} starts in {run['attempt']} attempts"
         sure = run["outcome"] in ("succeeded", "failed") and run["rc"] != KILLED
         if sure and begun < 1:
-            yield f"run {run['id']} {run['job']}: {run['outcome']}, but it never began"
+            why = f"{run['outcome']} ({run['refusal']})"
+            yield f"run {run['id']} {run['job']}: {why}, but it never began"
         if run["rc"] is None and begun >= run["attempt"]:
             yield f"run {run['id']} {run['job']}: {run['outcome']} before its start, but it began"
 

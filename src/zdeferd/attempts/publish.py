@@ -200,7 +200,10 @@ class Publication:
                 self._unlink(name)
 
     def _is_stale(self, name: str) -> bool:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._at)
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._at)
+        except FileNotFoundError:
+            return False  # a runner that ends removes its own without the place's lock
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
