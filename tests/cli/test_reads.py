@@ -1,7 +1,8 @@
-"""What the verbs that only read may load: no ZeroMQ, and in their quick parts no msgspec."""
+"""What verbs load: those that only read no ZeroMQ, and no `VERB --help` what is slow to import."""
 
 import ast
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import resolve_name
 from pathlib import Path
 
@@ -15,6 +16,12 @@ QUICK = (
     *("ledger.reading", "machine.paths", "machine.lock"),
 )
 """Every verb begins with these: they cost `status` its time."""
+SLOW = {
+    *("asyncio", "ctypes", "dataclasses", "html", "inspect", "json", "msgspec", "pathlib"),
+    *("psutil", "pty", "random", "socket", "statistics", "subprocess", "tempfile", "threading"),
+    *("uvloop", "zdeferd.wire", "zmq"),
+}
+"""Each takes a millisecond or more to import, and `status` loads none: help begins no later."""
 
 
 def imports(module: str) -> Iterator[str]:
@@ -89,3 +96,20 @@ def test_a_verb_that_asks_the_daemon_loads_no_asyncio(user: User, verb: str) -> 
     """Half of pyzmq's modules load it, which takes as long as `status`."""
     code = f"import sys, zdeferd.cli.{verb}; sys.exit('asyncio' in sys.modules)"
     assert user.python(code) == (0, "", "")
+
+
+def every_verb() -> Iterator[str]:
+    """Each verb, and each verb of a verb, as it is typed."""
+    for verb in VERBS:
+        yield verb
+        subverbs = getattr(import_module(f"zdeferd.cli.{verb}"), "SUBVERBS", ())
+        yield from (f"{verb} {subverb}" for subverb in subverbs)
+
+
+@pytest.mark.parametrize("words", list(every_verb()))
+def test_help_loads_nothing_that_is_slow(user: User, words: str) -> None:
+    code = (
+        "import sys; from zdeferd.cli import main;"
+        f"print(main({[*words.split(), '--help']!r}), sorted({SLOW!r} & set(sys.modules)))"
+    )
+    assert user.python(code).out.splitlines()[-1] == "0 []"

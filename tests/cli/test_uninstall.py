@@ -103,7 +103,7 @@ def test_no_purge_of_what_started_until_the_daemon_had_left(
 ) -> None:
     run = claim(user.ledger(), "build")
     looks = iter(([], [run]))
-    monkeypatch.setattr("zdeferd.cli.uninstall.still_run", lambda *_: next(looks))
+    monkeypatch.setattr("zdeferd.view.live.still_run", lambda *_: next(looks))
     result = call("uninstall", "--purge")
     assert f"jobs are running: run {run}" in result.err
     assert (user.state / "ledger.sqlite3").exists()

@@ -13,8 +13,9 @@ import pytest
 from support.perf import SYNTHETIC, Evidence, capture_file, log_file
 from support.user import SOURCE, User, call
 
-from zdeferd.perf.classify import Baseline, Rules, delta, judge
+from zdeferd.perf.classify import Rules, delta, judge
 from zdeferd.perf.reading import Data
+from zdeferd.perf.samples import Baseline
 
 LINE = (
     "CLASSIFIER status=OK delta=+1.20% mean_ms=338.00 baseline_mean_ms=334.00 median_ms=338.00 "

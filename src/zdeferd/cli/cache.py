@@ -16,7 +16,6 @@ from __future__ import annotations
 import glob
 import os
 import stat
-import subprocess
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -235,6 +234,8 @@ def _source_ms(cache: Cache, call: Call) -> float | None:
     """Return the shortest time in which a zsh sources the cache; None: it is not known."""
     if _is_dump(cache.path) or not cache.found or not cache.facts or _not_read(cache):
         return None
+    import subprocess
+
     found = []
     for _ in range(_TIMES):
         with suppress(OSError, subprocess.SubprocessError, ValueError):
@@ -271,9 +272,8 @@ def _refresh(call: Call, paths: Paths, caches: list[Cache]) -> int:
     failed = [name for name in rows if name not in made]
 
     def text(_: Style) -> str:
-        lines = [f"{count(len(made), 'cache')} made anew"]
-        lines += [f"! {name} failed: zdeferctl show {runs[name]}" for name in failed]
-        return "\n".join(lines)
+        lines = [f"! {name} failed: zdeferctl show {runs[name]}" for name in failed]
+        return "\n".join([f"{count(len(made), 'cache')} made anew", *lines])
 
     return call.answer({"made": made, "failed": failed}, text, NO if failed else DONE)
 

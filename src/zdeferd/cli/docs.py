@@ -16,7 +16,6 @@ import os
 from typing import NamedTuple
 
 from ..errors import ZdeferdError
-from ..perf.evidence import write_whole
 from .codes import DONE
 
 TYPE_CHECKING = False
@@ -168,6 +167,8 @@ def _diff(readme: str, texts: Texts) -> str:
 
 
 def _write(readme: str, text: str) -> None:
+    from ..perf.evidence import write_whole
+
     path = os.path.realpath(readme)  # a link stays one
     try:
         if not os.access(path, os.W_OK):

@@ -7,7 +7,6 @@ import shutil
 import sys
 
 from ..errors import ZdeferdError
-from ..install.ask import zdotdir
 from ..install.plan import Host, answering_service
 from ..view.where import find_paths
 
@@ -28,6 +27,11 @@ def this_host(env: Mapping[str, str], needs_program: bool = False, asks_zsh: boo
             "program not found: zdeferd",
             "install it beside zdeferctl, such as with `pipx install .` in a checkout",
         )
+    folder = env.get("ZDOTDIR", "")
+    if zsh and asks_zsh:
+        from ..install.ask import zdotdir  # it runs programs: slow to import
+
+        folder = zdotdir(zsh, env)
     return Host(
         paths=find_paths(env),
         env=env,
@@ -35,7 +39,7 @@ def this_host(env: Mapping[str, str], needs_program: bool = False, asks_zsh: boo
         manager=answering_service(sys.platform),
         program=program,
         zsh=zsh,
-        zdotdir=zdotdir(zsh, env) if zsh and asks_zsh else env.get("ZDOTDIR", ""),
+        zdotdir=folder,
     )
 
 

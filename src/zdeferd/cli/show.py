@@ -12,7 +12,6 @@ zdeferctl show 26
 
 from __future__ import annotations
 
-import json
 import os
 from typing import NamedTuple
 
@@ -83,6 +82,8 @@ class Ran(NamedTuple):
 
 
 def _definition(view: View, paths: Paths, row: RunRow) -> Ran:
+    import json
+
     from ..jobs.files import load
 
     settings = load(paths).settings

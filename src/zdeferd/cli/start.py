@@ -13,7 +13,6 @@ zdeferctl start
 from __future__ import annotations
 
 import os
-import subprocess
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -101,6 +100,8 @@ def _start(host: Host, service: str | None) -> None:
 
 def _detach(host: Host) -> None:
     """Start the daemon in the background; ZdeferdError with its message if it fails."""
+    import subprocess
+
     done = subprocess.run(
         [host.program, "--detach"],
         env={name: value for name, value in host.env.items() if not name.startswith("PYTHON")},

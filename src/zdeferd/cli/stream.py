@@ -6,8 +6,6 @@ import os
 import sys
 
 from ..machine.files import open_file
-from ..machine.filewatch import file_watch
-from .visible import Visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +32,8 @@ class Marked(Raw):
     """Writes blocks to a terminal, with marks for its control characters."""
 
     def __init__(self) -> None:
+        from .visible import Visible
+
         self._visible = Visible()
 
     def write(self, block: bytes) -> None:
@@ -73,6 +73,8 @@ class Tail:
     """Copies the output of a run to standard output as it grows."""
 
     def __init__(self, folder: str, call: Call) -> None:
+        from ..machine.filewatch import file_watch
+
         self._folder, self._call, self._sink = folder, call, sink_for(call)
         self._watch = file_watch()
         self._file: BinaryIO | None = None

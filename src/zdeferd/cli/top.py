@@ -22,13 +22,10 @@ from contextlib import ExitStack, closing
 from ..errors import ZdeferdError
 from ..machine.files import open_file
 from ..machine.filewatch import CLOSED, CONTENT, file_watch
-from ..pictures.frame import frame, log_frame, snapshot
 from ..pictures.look import INTERVAL_S, Due, Looks, ledger_stamps
-from ..view.render import printable
 from ..view.runs import document as run_document
 from ..view.where import find_paths
 from .codes import DONE
-from .visible import Visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +52,8 @@ def perform(call: Call) -> int:
     paths = find_paths(call.env)
     dumb = call.env.get("TERM", "dumb") in ("", "dumb")
     if call.args.once or call.args.json or dumb or not _on_terminal():
+        from ..pictures.frame import snapshot
+
         seen = Looks(paths).look(call.now)
         return call.answer(_document(seen), lambda style: snapshot(seen, call.columns, style))
     from ..pictures.screen import Screen
@@ -157,6 +156,8 @@ class Top:
     # --- drawing ---
 
     def _lines(self) -> list[str]:
+        from ..pictures.frame import frame, log_frame
+
         size, style = self._screen.size, self._call.style
         if self._log is not None:
             lines = _output(f"{self._paths.runs}/{self._log}/output")
@@ -234,6 +235,9 @@ def _watched(paths: Paths, log: int | None) -> list[str]:
 
 def _output(path: str) -> list[str]:
     """Return the last lines of an output, without control characters."""
+    from ..view.render import printable
+    from .visible import Visible
+
     try:
         with open(path, "rb", opener=open_file) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_BYTES))

@@ -30,10 +30,8 @@ from ..install.steps import (
     describe,
 )
 from ..install.zshrc import calls_shim, lines_of, sources_shim
-from ..ledger.reading import reading
 from ..machine.lock import daemon_pid
 from ..machine.paths import check_home
-from ..view.live import still_run
 from ..view.render import Style, home_short
 from .codes import DONE
 from .host import this_host
@@ -104,6 +102,9 @@ def perform(call: Call) -> int:
 
 def _running(host: Host, purge: bool) -> list[int]:
     """Return the runs that have a process; ZdeferdError where their files are to be removed."""
+    from ..ledger.reading import reading
+    from ..view.live import still_run
+
     with reading(host.paths.ledger) as view:
         running = still_run(view.live_runs(), host.paths)
     if purge and running:

@@ -9,12 +9,13 @@ full path, socket-activated. On macOS: a launchd agent. Elsewhere a marker in th
 folder allows the shim to start `zdeferd --detach` itself.
 """
 
+from __future__ import annotations
+
 import glob
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..machine.lock import VERSION
 from ..machine.paths import Paths
@@ -32,6 +33,10 @@ from .steps import (
     run_command,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
 UNITS = ("zdeferd.socket", "zdeferd.service")
 LABEL = "org.zdeferd.zdeferd"
 ADDED = "# added by zdeferctl install"
@@ -45,8 +50,7 @@ CARRIED_ENV = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "ZDEFERD_SOCKET")
 """Variables that decide where daemon and shells meet; a manager has not read .zshrc."""
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(NamedTuple):
     """The facts that a plan depends on."""
 
     paths: Paths

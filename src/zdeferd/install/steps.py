@@ -5,15 +5,20 @@ are replaced whole, by rename, so that a shell never reads half a file. The call
 what is wanted (install/plan.py); no path of zdeferd's own stands here.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import stat
-import subprocess
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import ZdeferdError
 from ..machine.paths import make_dirs
 from .zshrc import with_line, without_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
 
 COMMAND_LIMIT_S = 20.0
 
@@ -22,8 +27,7 @@ class StepFailed(ZdeferdError):
     """A step of the installation failed."""
 
 
-@dataclass(frozen=True)
-class Write:
+class Write(NamedTuple):
     """The file has exactly this content."""
 
     path: str
@@ -31,38 +35,33 @@ class Write:
     mode: int = 0o644
 
 
-@dataclass(frozen=True)
-class MakeFolder:
+class MakeFolder(NamedTuple):
     """The folder exists; a new one is closed to other users."""
 
     path: str
 
 
-@dataclass(frozen=True)
-class Remove:
+class Remove(NamedTuple):
     """There is no such file; with `tree` no such folder either."""
 
     path: str
     tree: bool = False
 
 
-@dataclass(frozen=True)
-class RemoveEmpty:
+class RemoveEmpty(NamedTuple):
     """There is no such folder, unless it holds a file."""
 
     path: str
 
 
-@dataclass(frozen=True)
-class Compile:
+class Compile(NamedTuple):
     """A .zwc, newer than the file, is beside a zsh file that a step wrote."""
 
     zsh: str
     path: str
 
 
-@dataclass(frozen=True)
-class AddLine:
+class AddLine(NamedTuple):
     """The file has the line once, above those that need it; a backup has the file as it was.
 
     A line that ends with `mark` was added before, and is brought up to date.
@@ -73,16 +72,14 @@ class AddLine:
     mark: str
 
 
-@dataclass(frozen=True)
-class RemoveLine:
+class RemoveLine(NamedTuple):
     """No line in the file ends with this mark."""
 
     path: str
     mark: str
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """A command of the service manager succeeds."""
 
     words: tuple[str, ...]
@@ -273,6 +270,8 @@ def _command(step: Command) -> bool:
 
 def run_command(words: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
     """Run a command without input, for COMMAND_LIMIT_S; rc 127: not found, 124: too slow."""
+    import subprocess  # slow to import, and a plan that is only printed runs nothing
+
     try:
         return subprocess.run(
             words,

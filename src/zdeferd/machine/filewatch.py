@@ -7,7 +7,6 @@ no change is missed and nothing polls.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import sys
@@ -34,6 +33,8 @@ class Inotify:
     """Linux: the kernel queues what happened, so a watch stays between waits."""
 
     def __init__(self) -> None:
+        import ctypes
+
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         if self._descriptor < 0:

@@ -9,7 +9,6 @@ psutil is imported at the first look, because it takes 30 ms.
 from __future__ import annotations
 
 import os
-import socket
 from typing import NamedTuple
 
 TYPE_CHECKING = False
@@ -50,6 +49,8 @@ def may_live(process: Process) -> bool:
 
 def may_listen(path: str) -> bool:
     """Return whether a process listens at the socket `path`. Never waits for it."""
+    import socket
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
         peer.setblocking(False)
         try:

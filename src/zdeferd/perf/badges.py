@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from .jsontext import decimals
@@ -164,6 +163,8 @@ _LETTER, _PAD = 7, 10
 
 def svg(made: Mapping[str, Any]) -> str:
     """Return a badge as a picture that needs no network."""
+    from html import escape
+
     label, message = escape(str(made["label"])), escape(str(made["message"]))
     left, right = (len(str(made[key])) * _LETTER + 2 * _PAD for key in ("label", "message"))
     hue = _HUES.get(made["color"], _HUES["lightgrey"])

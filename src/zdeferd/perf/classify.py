@@ -14,6 +14,7 @@ from . import goals, samples
 from .goals import Goal
 from .jsontext import AsRead, decimals, signed
 from .reading import Data
+from .samples import Baseline
 
 OK, CREATED, NO_BASELINE, WARN, FAIL = "OK", "BASELINE_CREATED", "NO_BASELINE", "WARN", "FAIL"
 _RANKS = {OK: 0, NO_BASELINE: 1, CREATED: 1, WARN: 2, FAIL: 3}
@@ -29,14 +30,6 @@ class Rules(NamedTuple):
     warn: int = 10
     fail: int = 25
     robust: bool = False
-
-
-class Baseline(NamedTuple):
-    """The values that a metric is compared with."""
-
-    mean_ms: float
-    median_ms: float
-    values: tuple[float, ...] = ()
 
 
 class Judged(NamedTuple):

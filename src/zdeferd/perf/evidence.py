@@ -10,15 +10,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import ZdeferdError
 from ..machine.paths import ensure_private_dir, state_dir
 from . import jsontext, reading
-from .classify import Baseline
+from .samples import Baseline
 
 IN_A_REPOSITORY = "artifacts/metrics"
 STATE = "perf-state.json"
@@ -100,11 +98,14 @@ def _refused(what: str, path: str, error: OSError) -> ZdeferdError:
 
 def write_whole(path: str, text: str) -> None:
     """Replace a file, whole or not at all, also behind a link; write to a device. ZdeferdError."""
+    import tempfile
+
     place, name = os.path.realpath(path), ""
     folder = os.path.dirname(place)
     try:
         if os.path.exists(path) and not os.path.isfile(path):
-            Path(path).write_text(text, "utf-8")
+            with open(path, "w", encoding="utf-8") as device:
+                device.write(text)
             return
         descriptor, name = tempfile.mkstemp(dir=folder, prefix=".perf-")
         with open(descriptor, "w", encoding="utf-8") as file:

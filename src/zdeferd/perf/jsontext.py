@@ -6,7 +6,6 @@ else inline. Fractions have two decimals, but for values that stand as they were
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -20,13 +19,13 @@ class AsRead(list[float]):
 
 def layout(document: Document) -> str:
     """Return the text of a document, with its last newline."""
-    lines = [f"  {json.dumps(key)}: {_block(value)}" for key, value in document.items()]
+    lines = [f"  {_dumped(key)}: {_block(value)}" for key, value in document.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n" if lines else "{}\n"
 
 
 def _block(value: object) -> str:
     if isinstance(value, dict) and value and all(isinstance(one, dict) for one in value.values()):
-        lines = [f"    {json.dumps(key)}: {inline(one)}" for key, one in value.items()]
+        lines = [f"    {_dumped(key)}: {inline(one)}" for key, one in value.items()]
         return "{\n" + ",\n".join(lines) + "\n  }"
     if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
         return "[\n" + ",\n".join(f"    {inline(one)}" for one in value) + "\n  ]"
@@ -36,16 +35,22 @@ def _block(value: object) -> str:
 def inline(value: object) -> str:
     """Return a value as JSON on one line; ValueError for what JSON cannot hold."""
     if isinstance(value, AsRead):
-        return json.dumps(list(value), allow_nan=False)
+        return _dumped(list(value))
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(k)}: {inline(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{_dumped(k)}: {inline(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(inline, value)) + "]"
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"no number: {value}")
         return decimals(value)
-    return json.dumps(value)
+    return _dumped(value)
+
+
+def _dumped(value: object) -> str:
+    import json  # takes as long as three of our modules, and `--help` writes none
+
+    return json.dumps(value, allow_nan=False)
 
 
 def decimals(value: float) -> str:

@@ -8,7 +8,6 @@ the values that are kept, not with the file.
 
 from __future__ import annotations
 
-import json
 import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator
@@ -31,22 +30,20 @@ MOST_LABELS = 10_000
 
 _LABEL = rb"[a-z0-9][a-z0-9._:/+-]{0,63}"
 _INT = rb"(?:0|[1-9][0-9]{0,15})"
-_LINE = re.compile(
-    rb"^(?:SEGMENT name=(?P<label>" + _LABEL + rb") ms=(?P<ms>" + _INT + rb")"
+_LINE = (
+    rb"(?m)^(?:SEGMENT name=(?P<label>" + _LABEL + rb") ms=(?P<ms>" + _INT + rb")"
     rb" phase=(?:pre_plugin|post_plugin|prompt|postprompt|core|idle)"
     rb" sample=[A-Za-z0-9_.-]{1,64}"
     rb"|(?P<marker>(?:PRE|POST)_PLUGIN_COMPLETE|PROMPT_READY_COMPLETE) (?P<old>" + _INT + rb")"
     rb"|POST_PLUGIN_SEGMENT (?P<part>" + _LABEL + rb") (?P<took>" + _INT + rb")"
-    rb"|(?P<synthetic>#SYNTHETIC_FALLBACK_INSERTED=1))\r?$",
-    re.MULTILINE,
+    rb"|(?P<synthetic>#SYNTHETIC_FALLBACK_INSERTED=1))\r?$"
 )
-_PHASE = re.compile(
-    rb"^SEGMENT name=(" + _LABEL + rb") ms=" + _INT + rb" phase=(\w+) sample=", re.MULTILINE
-)
-_HEAD = re.compile(
+_PHASE = rb"(?m)^SEGMENT name=(" + _LABEL + rb") ms=" + _INT + rb" phase=(\w+) sample="
+_HEAD = (
     rb'\s*\{\s*"schema"\s*:\s*"' + re.escape(SCHEMA).encode() + rb'"\s*,\s*'
     rb'"generated_at"\s*:\s*"([0-9TZ:.+-]+)"'
 )
+"""Patterns as text: `re` compiles each at its first use, which takes longer than this import."""
 _MARKERS = {
     b"PRE_PLUGIN_COMPLETE": "pre_plugin_total",
     b"POST_PLUGIN_COMPLETE": "post_plugin_total",
@@ -126,7 +123,7 @@ def _dated(path: str) -> str | None:
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD)
-            if match := _HEAD.match(head):
+            if match := re.match(_HEAD, head):
                 return match[1].decode()
             if SCHEMA.encode() not in head:
                 return None
@@ -138,7 +135,7 @@ def _dated(path: str) -> str | None:
 def phases(path: str) -> dict[str, str]:
     """Return the labels of the segments of a small log, and the phase of each. OSError."""
     with open(path, "rb") as file:
-        found = _PHASE.findall(file.read(BLOCK))
+        found = re.findall(_PHASE, file.read(BLOCK))
     return {label.decode(): phase.decode() for label, phase in found}
 
 
@@ -151,7 +148,7 @@ def _read_log(file: IO[bytes], first: bytes, keep: Collection[str]) -> Data:
     labels: set[str] = set()
     synthetic = False
     for block in _whole_lines(file, first):
-        for match in _LINE.finditer(block):
+        for match in re.finditer(_LINE, block):
             found = match.lastgroup
             if found == "ms":
                 label = match["label"].decode()
@@ -205,6 +202,8 @@ def parse_capture(text: bytes, path: str) -> Data:
 
 def load_object(text: bytes, path: str) -> dict[str, Any]:
     """Return a JSON object; Unreadable where the text is none."""
+    import json
+
     if len(text) > LARGEST_CAPTURE:
         raise Unreadable(f"too large: {path}: more than {LARGEST_CAPTURE} bytes")
     try:

@@ -45,6 +45,14 @@ class Slope(NamedTuple):
     first: float
 
 
+class Baseline(NamedTuple):
+    """The values that a metric is compared with."""
+
+    mean_ms: float
+    median_ms: float
+    values: tuple[float, ...] = ()
+
+
 def mean(values: Numbers) -> float:
     """Return the arithmetic mean of at least one value."""
     return math.fsum(values) / len(values)

@@ -23,8 +23,6 @@ from ...ledger.reading import reading
 from ...view.render import Style, duration, kib, table
 from ...view.runs import cpu_ms, wall_ms
 from ..visible import Visible
-from . import start
-from .stage import Stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
 
     from ...ledger.reading import RunRow
     from ..call import Call
+    from .stage import Stage
 
     Document = dict[str, Any]
 
@@ -63,6 +62,8 @@ def perform(call: Call) -> int:
     """Run the demonstration; return 0 if each job ran exactly once for its scope, else 1."""
     if not shutil.which("zsh"):
         raise ZdeferdError("demo: zsh is missing", "install zsh 5.8 or newer")
+    from .stage import Stage
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: by Stage.close
     begun = time.monotonic()
     with Stage() as stage:
@@ -73,6 +74,8 @@ def perform(call: Call) -> int:
 
 def _play(stage: Stage, call: Call) -> Document:
     """Start daemon and shells, wait for the jobs, and return the document of the results."""
+    from . import start
+
     _furnish(stage)
     expected = _expected(stage)
     daemon_ms = stage.start_daemon()
@@ -95,6 +98,8 @@ def _play(stage: Stage, call: Call) -> Document:
 
 def _furnish(stage: Stage) -> None:
     """Write a start-up file, history, the plugin, dotfiles in git, and the jobs."""
+    from . import start
+
     stage.copy(share("shell"), ".zsh/plugins/zdeferd")
     plugin = f"{stage.home}/.zsh/plugins/zdeferd/zdeferd.plugin.zsh"
     stage.write(".zshrc", ZSHRC.format(prompt=PROMPT, plugin=plugin))
@@ -198,6 +203,8 @@ RIGHT = frozenset({4, 5, 6})
 
 def text(found: Document, style: Style) -> str:
     """Return the results as text."""
+    from . import start
+
     prompts = ", ".join(map(str, found["prompts_ms"]))
     cpu = sum(job["cpu_ms"] for job in found["jobs"] if job["once_per"] != "shell")
     verdict = (

@@ -13,10 +13,9 @@ zdeferctl perf badge summary-goal --input goal-state.json --fail-on red
 from __future__ import annotations
 
 from ...errors import ZdeferdError
-from ...perf import badges, evidence, jsontext, reading
+from ...perf import badges, jsontext, reading
 from ..codes import DONE, NO
 from .shared import add_folder, folder_of
-from .structure import is_broken, violations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,8 +100,12 @@ def perform(call: Call) -> int:
 
 def _simple(call: Call) -> badges.Badge:
     if call.args.badge == "struct":
+        from .structure import is_broken, violations
+
         return badges.structure(violations(call.args.path), is_broken(call.args.path, call.env))
-    state = evidence.load_state(folder_of(call))
+    from ...perf.evidence import load_state
+
+    state = load_state(folder_of(call))
     if call.args.badge == "streak":
         return badges.streak(state.streak, state.enforcement.active)
     if call.args.badge == "performance":
@@ -130,7 +133,9 @@ def _goal_state(call: Call) -> int:
 
 def _states(call: Call, path: str | None) -> dict[str, Any]:
     """Return the goal state of a status document, else of the last run; variables override."""
-    status = _object(path) if path else evidence.load_state(folder_of(call)).last
+    from ...perf.evidence import load_state
+
+    status = _object(path) if path else load_state(folder_of(call)).last
     try:
         states = badges.goal_state(status, path or LAST_RUN)
     except (AttributeError, KeyError, TypeError) as error:
@@ -200,6 +205,8 @@ def _put(call: Call, made: badges.Badge, path: str | None) -> None:
 
 def _write(text: str, path: str | None) -> None:
     if path:
-        evidence.write_whole(path, text)
+        from ...perf.evidence import write_whole
+
+        write_whole(path, text)
     else:
         print(text, end="")

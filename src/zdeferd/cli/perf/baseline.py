@@ -18,7 +18,6 @@ from ...perf.evidence import BadBaseline, baseline_file, load_baseline
 from ...perf.jsontext import decimals
 from ...view.render import table
 from ..codes import DONE
-from .logfile import add_row
 from .shared import add_folder, answer, day, folder_of, locked, name, utc
 
 TYPE_CHECKING = False
@@ -115,6 +114,8 @@ def _state(folder: str, metric: str) -> tuple[str, str]:
 def _reset(call: Call) -> int:
     if not (call.args.reason or "").strip():
         raise ZdeferdError("a new baseline needs --reason")
+    from .logfile import add_row
+
     folder = folder_of(call)
     with locked(call):
         state = evidence.load_state(folder)

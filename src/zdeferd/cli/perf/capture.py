@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import os
 
-from ...config.units import parse_duration
 from ...errors import ZdeferdError
-from ...perf import evidence, jsontext
 from ...view.render import Style, count, table
 from .shared import add_folder, answer, folder_of, locked, utc, whole
 
@@ -57,6 +55,8 @@ def duration(text: str) -> float:
     """Return seconds, for argparse."""
     from argparse import ArgumentTypeError
 
+    from ...config.units import parse_duration
+
     try:
         found = parse_duration(text)
     except ValueError as error:
@@ -77,12 +77,15 @@ def existing_folder(text: str) -> str:
 
 def perform(call: Call) -> int:
     """Capture, keep and show; -> 0."""
+    from ...perf.evidence import write_whole
+    from ...perf.jsontext import layout
+
     plan = plan_of(call, call.args.count)
     if call.args.dry_run:
         return _say(call, plan)
     document = captured(call, plan)
     if path := call.args.output:
-        evidence.write_whole(path, jsontext.layout(document))
+        write_whole(path, layout(document))
     shown = not call.args.quiet
     return answer(call, document, lambda style: _text(document, style) if shown else "")
 
@@ -100,6 +103,8 @@ def plan_of(call: Call, number: int) -> Plan:
 
 def captured(call: Call, plan: Plan, keep: bool = True) -> dict[str, Any]:
     """Capture, and keep the document and the sidecar in the evidence folder; -> the document."""
+    from ...perf import evidence
+    from ...perf.jsontext import layout
     from ...perf.starts.capture import capture, document
 
     found = capture(plan, call.env, call.live)
@@ -107,7 +112,7 @@ def captured(call: Call, plan: Plan, keep: bool = True) -> dict[str, Any]:
     if keep:
         folder = folder_of(call)
         with locked(call):
-            evidence.write_whole(_free_name(folder, call.now), jsontext.layout(made))
+            evidence.write_whole(_free_name(folder, call.now), layout(made))
             if found.sidecar:
                 evidence.write_whole(f"{folder}/{evidence.SIDECAR}", found.sidecar)
     return made
@@ -138,11 +143,13 @@ def _say(call: Call, plan: Plan) -> int:
 
 
 def _text(document: Mapping[str, Any], style: Style) -> str:
+    from ...perf.jsontext import decimals
+
     rows = [
         [
             name,
-            *(jsontext.decimals(one[key]) for key in SHOWN),
-            f"{jsontext.decimals(one['rsd_pct'])}%",
+            *(decimals(one[key]) for key in SHOWN),
+            f"{decimals(one['rsd_pct'])}%",
             str(len(one["values"])),
         ]
         for name, one in document["metrics"].items()

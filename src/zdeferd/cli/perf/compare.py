@@ -12,7 +12,6 @@ zdeferctl perf compare main..HEAD -n 40 --fail-on slower
 from __future__ import annotations
 
 import os
-import tempfile
 
 from ...errors import ZdeferdError
 from ...perf.jsontext import decimals
@@ -50,6 +49,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Measure and judge; -> 0, or 1 for --fail-on."""
+    import tempfile
+
     from ...perf import evidence
     from ...perf.starts import compare, page
     from ...perf.starts.capture import Plan

@@ -13,15 +13,12 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 
 from ...errors import ZdeferdError
-from ...install.share import share
-from ...perf import evidence, readiness, reading
+from ...perf import evidence
 from ...perf.evidence import BadBaseline, baseline_file, load_baseline
 from ...view.render import Style
-from .. import docs
 from ..codes import DONE, NO
 from .shared import add_folder, answer, folder_of
 
@@ -29,11 +26,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from ...perf.readiness import Criterion
+    from ...perf.readiness import Criterion, Outside
     from ..call import Call
 
 CHECK_S = 30
-_COLOURS = {readiness.YES: "green", readiness.NO: "red"}
 _KEY = re.compile(r'"(\w+)":')
 
 
@@ -65,6 +61,8 @@ def perform(call: Call) -> int:
 
 def judge(call: Call, state: evidence.State) -> tuple[Criterion, ...]:
     """Return A1 to A8 of the evidence folder."""
+    from ...perf import readiness
+
     return readiness.criteria(state.runs, _outside(call, state))
 
 
@@ -80,19 +78,25 @@ def _text(found: tuple[Criterion, ...], style: Style) -> str:
 
 
 def _painted(state: str, style: Style) -> str:
-    colour = _COLOURS.get(state)
+    from ...perf import readiness
+
+    colour = {readiness.YES: "green", readiness.NO: "red"}.get(state)
     return style.paint(state, colour) if colour else state
 
 
 # --- what files say ------------------------------------------------------------
 
 
-def _outside(call: Call, state: evidence.State) -> readiness.Outside:
+def _outside(call: Call, state: evidence.State) -> Outside:
+    from ...perf.readiness import Outside
+    from ...perf.reading import bare
+    from .. import docs
+
     folder = folder_of(call)
-    metrics = [reading.bare(key) for key in state.last["metrics"]] if state.last else []
+    metrics = [bare(key) for key in state.last["metrics"]] if state.last else []
     sidecar = f"{folder}/{evidence.SIDECAR}"
     has_sidecar = os.path.isfile(sidecar)
-    return readiness.Outside(
+    return Outside(
         unreadable=[f"{name}_ms" for name in metrics if not _is_readable(folder, name)],
         sidecar_valid=_passes(sidecar) if has_sidecar else None,
         unnamed_keys=_unnamed(sidecar, call.args.privacy) if has_sidecar else None,
@@ -109,6 +113,8 @@ def _is_readable(folder: str, metric: str) -> bool:
 
 def _passes(sidecar: str) -> bool:
     """Return whether `telemetry check --strict` accepts a sidecar."""
+    import subprocess
+
     words = [sys.executable, "-m", "zdeferd.cli", "telemetry", "check", "--strict", sidecar]
     done = subprocess.run(
         words, stdin=subprocess.DEVNULL, capture_output=True, timeout=CHECK_S, check=False
@@ -118,6 +124,8 @@ def _passes(sidecar: str) -> bool:
 
 def _unnamed(sidecar: str, privacy: str | None) -> list[str]:
     """Return the keys of a sidecar that a page does not name."""
+    from ...install.share import share
+
     page = privacy or share("docs", "privacy.md")
     try:
         with open(page, encoding="utf-8", errors="replace") as file:

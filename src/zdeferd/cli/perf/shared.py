@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
-
-from ...perf import evidence
-from ...perf.jsontext import layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from ...perf.reading import Data
     from ...view.render import Document, Style
@@ -25,11 +22,15 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
 
 def folder_of(call: Call) -> str:
     """Return the evidence folder of a call."""
+    from ...perf import evidence
+
     return call.args.baseline_dir or evidence.default_folder(call.env)
 
 
 def locked(call: Call) -> AbstractContextManager[None]:
     """Return the lock of the evidence folder, which is made where it is missing."""
+    from ...perf import evidence
+
     folder = folder_of(call)
     own = not call.args.baseline_dir and folder != evidence.IN_A_REPOSITORY
     return evidence.locked(folder, private=own)
@@ -38,7 +39,7 @@ def locked(call: Call) -> AbstractContextManager[None]:
 def captures_of(call: Call, count: int, files: Sequence[str] = ()) -> list[Data]:
     """Return the newest captures of files, else of the evidence folder; at least one."""
     from ...errors import ZdeferdError
-    from ...perf import reading
+    from ...perf import evidence, reading
 
     folder = folder_of(call)
     if files:
@@ -64,6 +65,8 @@ def day(instant: float) -> str:
 
 def answer(call: Call, document: Document, text: Callable[[Style], str], code: int = 0) -> int:
     """Print the document as people's CI reads it, or the text; -> `code`."""
+    from ...perf.jsontext import layout
+
     return call.answer(document, text, code, layout)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 
 from ...errors import ZdeferdError
@@ -15,6 +13,7 @@ from ..codes import DONE, NO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator, Mapping, Sequence
 
 LIMIT_S = 60
@@ -29,6 +28,8 @@ feature_registry_self_check
 
 def violations(paths: Sequence[str]) -> int:
     """Return the number of findings of `lint zsh`. ZdeferdError where it can look at nothing."""
+    import json
+
     words = [sys.executable, "-m", "zdeferd.cli", "lint", "zsh", "--json", "--", *paths]
     done = _run(words, os.environ)
     try:
@@ -67,6 +68,8 @@ def _features(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _run(words: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
+    import subprocess
+
     try:
         return subprocess.run(
             words,
