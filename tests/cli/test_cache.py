@@ -80,6 +80,22 @@ def test_why_one_is_not_fresh(user: User) -> None:
     )
 
 
+def test_a_cache_folder_outside_the_home_is_said_with_what_to_do(
+    user: User, tmp_path: Path
+) -> None:
+    output = f"{tmp_path}/zdeferd/init/tool.zsh"
+    made = job("eval-tool", once_per=Scope.CHANGE, output=output, check="init", watch=("/no",))
+    user.ledger().declare_job(made, "shell-1", NOW)
+    end(user.ledger(), claim(user.ledger(), "eval-tool"), Outcome.FAILED, 65)
+    place = f"{tmp_path}: a place outside your home folder"
+    remedy = "set XDG_CACHE_HOME to a folder of yours below it, or unset it"
+    assert states()["tool"] == ("none", f"{place}; {remedy}")
+    why = call("why", "eval-tool", "--json").document
+    assert why["misplaced"] == place
+    assert f"Its output has no place: {place}; {remedy}." in why["sentence"]
+    assert "missing" not in why["sentence"]
+
+
 def test_what_something_else_has_changed_is_made_again(user: User) -> None:
     path = declare(user, "tool", "f() { : }\n")
     ledger = user.ledger()

@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import glob
 import os
-import stat
 from contextlib import suppress
 from typing import NamedTuple
 
-from ..doctor.completion import dumps_of
+from ..doctor.completion import dumps_of, folder_of
 from ..errors import RequestRefused, ZdeferdError
 from ..jobs.environment import cut_env
 from ..ledger.reading import reading
@@ -119,9 +118,7 @@ def _is_dump(path: str) -> bool:
 
 def _files(call: Call) -> list[str]:
     """Return the files of caches; their folder is that of shell/functions/zdeferd-eval."""
-    cache = call.env.get("XDG_CACHE_HOME", "")
-    base = cache if cache.startswith("/") else f"{call.env.get('HOME', '')}/.cache"
-    return sorted(glob.glob(f"{glob.escape(base)}/zdeferd/init/*{_ENDING}"))
+    return sorted(glob.glob(f"{glob.escape(folder_of(call.env))}/init/*{_ENDING}"))
 
 
 def _cache(job: Job, call: Call, paths: Paths, view: View) -> Cache:
@@ -193,10 +190,14 @@ def _saved_ms(cache: Cache) -> float | None:
 
 def _state(cache: Cache, call: Call) -> tuple[str, str]:
     """Return `fresh`, or another word and its reason."""
+    from ..doctor.caches import not_read
+
     if cache.facts is None:
         return "unused", "no shell has asked for it; zdeferctl cache clear removes it"
-    if cache.found and (reason := _not_read(cache)):
+    if cache.found and (reason := not_read(cache.path, cache.found)):
         return "not read", reason
+    if cache.facts.misplaced[0]:
+        return ("stale" if cache.found else "none"), "; ".join(cache.facts.misplaced)
     last, live = cache.facts.last, cache.facts.live
     if live:
         return "being made", ""
@@ -214,28 +215,16 @@ def _state(cache: Cache, call: Call) -> tuple[str, str]:
     return "fresh", ""
 
 
-def _not_read(cache: Cache) -> str:
-    """Return why shells do not read the file; the same rule as in shell/functions/zdeferd-eval."""
-    folder = _stat(os.path.dirname(cache.path))
-    for what, found, right in (
-        ("its folder", folder, stat.S_ISDIR),
-        ("its file", cache.found, stat.S_ISREG),
-    ):
-        if found is None or not right(found.st_mode):
-            return f"{what} is a link or of another kind"
-        if found.st_uid != os.geteuid():
-            return f"{what} belongs to another user"
-        if found.st_mode & 0o022:
-            return f"{what} can be changed by others: mode {stat.S_IMODE(found.st_mode):o}"
-    return ""
-
-
 def _source_ms(cache: Cache, call: Call) -> float | None:
     """Return the shortest time in which a zsh sources the cache; None: it is not known."""
-    if _is_dump(cache.path) or not cache.found or not cache.facts or _not_read(cache):
-        return None
     import subprocess
 
+    from ..doctor.caches import not_read
+
+    if _is_dump(cache.path) or not cache.found or not cache.facts:
+        return None
+    if not_read(cache.path, cache.found):
+        return None
     found = []
     for _ in range(_TIMES):
         with suppress(OSError, subprocess.SubprocessError, ValueError):

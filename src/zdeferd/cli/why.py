@@ -48,6 +48,7 @@ def perform(call: Call) -> int:
         "run": answer.run,
         "changed": list(facts.changed),
         "missing": facts.missing or None,
+        "misplaced": facts.misplaced[0] or None,
         "cause": facts.cause or None,
         "conditions": [_document(one) for one in facts.conditions],
     }

@@ -23,6 +23,7 @@ from ..telemetry.logfile import discards, open_log
 from ..view.health import log_troubles, refused_by_shells, state_troubles
 from ..view.jobs import tally
 from ..view.render import count
+from .caches import check_outputs
 from .completion import dumps_of, insecure_troubles
 from .findings import Check, Finding, Level, Scene, refused
 
@@ -199,6 +200,7 @@ CHECKS: tuple[Check, ...] = (
     check_shim,
     check_configuration,
     check_completion,
+    check_outputs,
     check_state,
     check_log,
 )

@@ -143,6 +143,25 @@ def misplaced(path: str, home: str) -> str:
         return f"a place that cannot be reached ({error.strerror})"
 
 
+def out_of_place(job: Job, env: Mapping[str, str], home: str) -> tuple[str, str]:
+    """Return where no run of `job` can publish and why, and what to do; empty: nothing is wrong.
+
+    `env` is the claiming shell's environment.
+    """
+    path = expanded(job.output, {**env, **job.env})
+    reason = misplaced(path, home) if path else ""
+    if not reason:
+        return "", ""
+    folder, _, name = path.rpartition("/zdeferd/")
+    if not name.startswith(_CACHES):
+        return f"{path}: {reason}", "name a file of yours below your home folder"
+    return f"{folder}: {reason}", "set XDG_CACHE_HOME to a folder of yours below it, or unset it"
+
+
+_CACHES = ("init/", "compinit/")
+"""Folders of `zdefer eval` and `zdefer compinit` in the one for caches."""
+
+
 def _on_the_way(path: str, home: str) -> str:
     names = path[len(home) + 1 :].split("/")
     for end in range(1, len(names)):

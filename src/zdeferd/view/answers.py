@@ -89,6 +89,8 @@ class WhyFacts(Struct, frozen=True, kw_only=True):
     """The inputs that differ now from what the last claim saw."""
     missing: str = ""
     """The path of its output, where that is not there."""
+    misplaced: tuple[str, str] = ("", "")
+    """Where its output cannot be published and why, and what to do."""
     cause: str = ""
     """Why the last claim of scope change was made."""
     this_shell: bool = False

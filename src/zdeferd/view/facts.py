@@ -62,6 +62,7 @@ def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: Vie
         unseen=unseen,
         changed=changed,
         missing=inputs.missing,
+        misplaced=_misplaced(item.job, env, paths.home),
         cause=cause,
         this_shell=bool(env.get("ZDEFERD_NONCE")),
         last=None if last is None else _past(last),
@@ -153,6 +154,12 @@ def _inputs(job: Job | None, env: Mapping[str, str], now: float) -> tuple[Inputs
     if found:
         return found[0], None
     return Inputs(""), (*reasons, f"no answer in {LOOK_S:g} s: {', '.join(job.watch)}")[0]
+
+
+def _misplaced(job: Job | None, env: Mapping[str, str], home: str) -> tuple[str, str]:
+    from ..jobs.outputs import out_of_place
+
+    return out_of_place(job, env, home) if job and job.output else ("", "")
 
 
 def _claimed(view: View, job: Job | None, inputs: Inputs) -> tuple[tuple[str, ...], str]:

@@ -31,9 +31,13 @@ def why(facts: WhyFacts) -> Answer:
 
 
 def _with_changes(answer: Answer, facts: WhyFacts) -> Answer:
-    """Return the answer, with the inputs that differ and the cause of the last claim behind it."""
+    """Return the answer; behind it inputs that differ, its output, and the last claim's cause."""
     more = f" Changed since its last claim: {listed(facts.changed)}." if facts.changed else ""
-    more += f" Its output is missing: {facts.missing}." if facts.missing else ""
+    place, remedy = facts.misplaced
+    if place:
+        more += f" Its output has no place: {place}; {remedy}."
+    elif facts.missing:
+        more += f" Its output is missing: {facts.missing}."
     more += f" Its last claim was made because {facts.cause}." if facts.cause else ""
     if facts.conditions and facts.live is None:
         more += f" Its conditions: {_conditions(facts)}."

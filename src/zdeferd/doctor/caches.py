@@ -1,0 +1,71 @@
+"""Checks the places where jobs publish, above all the caches of `zdefer eval` and `compinit`.
+
+A shell that may not read a cache, or for which there is none, goes on as if there were no zdeferd,
+and says nothing at its start: so it is said here.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+
+from ..errors import ZdeferdError
+from ..jobs.outputs import out_of_place
+from ..ledger.reading import reading
+from ..view.jobs import declared
+from ..view.render import count
+from .completion import folder_of
+from .findings import Finding, Level, Scene
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def not_read(path: str, found: os.stat_result) -> str:
+    """Return why shells do not read a cache; the same rule as in shell/functions/zdeferd-eval."""
+    try:
+        folder = os.lstat(os.path.dirname(path))
+    except OSError:
+        return "its folder cannot be looked at"
+    return _not_ours("its folder", folder, stat.S_ISDIR(folder.st_mode)) or _not_ours(
+        "its file", found, stat.S_ISREG(found.st_mode)
+    )
+
+
+def _not_ours(what: str, found: os.stat_result, right: bool) -> str:
+    if not right:
+        return f"{what} is a link or of another kind"
+    if found.st_uid != os.geteuid():
+        return f"{what} belongs to another user"
+    if found.st_mode & 0o022:
+        return f"{what} can be changed by others: mode {stat.S_IMODE(found.st_mode):o}"
+    return ""
+
+
+def check_outputs(scene: Scene) -> Iterator[Finding]:
+    """Check where the jobs of shells publish, and the folders of caches."""
+    found: dict[tuple[str, str], list[str]] = {}
+    with suppress(ZdeferdError), reading(scene.paths.ledger) as view:  # check_state tells
+        for item in declared(view, scene.paths)[0].values():
+            if item.job and item.job.output:
+                place = out_of_place(item.job, scene.env, scene.paths.home)
+                found.setdefault(place, []).append(item.id)
+    found.pop(("", ""), None)
+    for (what, remedy), jobs in found.items():
+        jobs_of = f"{count(len(jobs), 'job')} ({', '.join(jobs)})"
+        yield Finding(Level.WARN, "outputs", f"{jobs_of} can publish nothing: {what}", remedy)
+    for name in ("init", "compinit"):
+        yield from _unread_folder(f"{folder_of(scene.env)}/{name}")
+
+
+def _unread_folder(path: str) -> Iterator[Finding]:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return
+    if reason := _not_ours("it", found, stat.S_ISDIR(found.st_mode)):
+        what = f"shells read no cache in {path}: {reason}"
+        remedy = f"chmod go-w {path}, or where that is not it remove it; shells have it made anew"
+        yield Finding(Level.WARN, "outputs", what, remedy)
