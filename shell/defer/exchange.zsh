@@ -126,7 +126,7 @@ _zdeferd[exchange]=1
     return
   fi
   _zdeferd[piece]=0
-  if [[ ${answer[3]-} == (wait|over)=* ]] &&
+  if [[ ${answer[3]-} == (wait|over|follow)=* ]] &&
     { (( $+_zdeferd_applied )) || builtin source $_zdeferd_root/live/apply.zsh 2>/dev/null }; then
     .zdeferd-note "${(@)answer[3,-1]}"
   fi
@@ -134,10 +134,10 @@ _zdeferd[exchange]=1
     builtin zle -M "${(@F)${(@M)answer:#notice=*}#notice=}"
   fi
   shift _zdeferd_outbox
-  if (( $#_zdeferd_outbox || ! $#_zdeferd_queue )); then
+  if (( $#_zdeferd_outbox || ! ($#_zdeferd_queue || ${_zdeferd[asks]:-0}) )); then
     .zdeferd-send
   else
-    .zdeferd-soon .zdeferd-prepare  # registered meanwhile
+    .zdeferd-soon .zdeferd-prepare  # registered meanwhile, or not asked yet
   fi
 }
 

@@ -60,6 +60,7 @@ typeset -g _zdeferd_any=$'[^\0]#\0'  # a pattern: one word of a job, and the NUL
   [[ -z ${_zdeferd[idle]-} ]] || { _zdeferd_events+=(idle) && _zdeferd[idle]= }
   (( ! $#_zdeferd_done )) || { _zdeferd_events+=($_zdeferd_done) && _zdeferd_done=() }
   (( $#_zdeferd_events || $#_zdeferd_awaited )) || return 0
+  _zdeferd[asks]=
   [[ -n ${_zdeferd[nonce]-} ]] || _zdeferd[nonce]=$$-${(%):-%D{%s.%9.}}
   .zdeferd-surroundings
   .zdeferd-compose 1 $#_zdeferd_queue $_zdeferd_events

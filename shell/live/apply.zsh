@@ -2,12 +2,16 @@
 # after its answer, for as long as the shell sits at its prompt. Sourced at the first answer that names
 # such an output, under the plugin's sticky options.
 #
+# Once nothing is to come any more, the shell looks at each prompt whether one of these files is another
+# one than it was. If so it asks again, and the daemon says what has been published.
+#
 # State: `_zdeferd_awaited` has `JOB=RUN` of each output that is still to come, as the next visit says
-# it (docs/protocol.md); `_zdeferd_applied` the last run of each job whose output was queued. Such a
+# it (docs/protocol.md); `_zdeferd_applied` the last run of each job whose output was queued, or was there
+# before; `_zdeferd_followed` the paths of the outputs, and `_zdeferd_seen` which file each was. Such a
 # visit is in the phase `waiting`, in which `_zdeferd_armed` is 0: what is registered meanwhile ends
 # it and begins another. So does each command of the queue for this shell (live/here.zsh).
 
-typeset -gA _zdeferd_applied
+typeset -gA _zdeferd_applied _zdeferd_followed _zdeferd_seen
 typeset -gi _zdeferd_pings
 
 # Takes in what an answer says behind `seq`.
@@ -15,10 +19,54 @@ typeset -gi _zdeferd_pings
   builtin emulate -L zsh -o warn_create_global -o extended_glob
   local word id
   for word; do
-    [[ $word == (wait=[a-z0-9][a-z0-9-]#:<->|over=[a-z0-9][a-z0-9-]#) ]] || continue
-    id=${${word#*=}%:*}
+    [[ $word == (wait=[a-z0-9][a-z0-9-]#:<->|over=[a-z0-9][a-z0-9-]#|follow=[a-z0-9][a-z0-9-]#:<1->:/*) ]] || continue
+    id=${${word#*=}%%:*}
+    if [[ $word == follow=* ]]; then
+      .zdeferd-follow "${word#*:}"
+      continue
+    fi
     _zdeferd_awaited=("${(@)_zdeferd_awaited:#$id=*}")
-    [[ $word == over=* ]] || (( $+_zdeferd[fresh-$id] )) || _zdeferd_awaited+=($id=${word#*:})
+    [[ $word == over=* ]] || _zdeferd_awaited+=($id=${word#*:})
+  done
+}
+
+# The output of the job `id` of its caller is looked at from now on: $1 is `RUN:PATH`, and runs from RUN on
+# are not known here. A file of this very moment may be of a run that the daemon has not seen end.
+.zdeferd-follow() {
+  builtin emulate -L zsh -o warn_create_global
+  local file=${1#*:} REPLY
+  [[ ${_zdeferd_followed[$id]-} != $file ]] && builtin zmodload -F zsh/stat b:zstat 2>/dev/null || return 0
+  (( $+_zdeferd_applied[$id] )) || _zdeferd_applied[$id]=$(( ${1%%:*} - 1 ))
+  _zdeferd_followed[$id]=$file
+  .zdeferd-which $file
+  local -a parts=(${=REPLY})
+  local -i now="${(%)_zdeferd_clock} / 1000000000"
+  (( ${parts[2]:-0} + 2 < now )) || REPLY=
+  _zdeferd_seen[$id]=$REPLY
+  .zdeferd-hook precmd_functions .zdeferd-look
+}
+
+# Sets REPLY to what tells the file $1 from another one at that path; empty: there is none.
+.zdeferd-which() {
+  builtin emulate -L zsh -o warn_create_global
+  local -a found
+  builtin zstat -A found -- $1 2>/dev/null
+  typeset -g REPLY="${found[2]-} ${found[10]-} ${found[11]-} ${found[8]-}"
+  (( $#found )) || REPLY=
+}
+
+# A prompt is about to be drawn: asks for each output whose file is another one now.
+.zdeferd-look() {
+  builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
+  local id REPLY
+  for id in ${(k)_zdeferd_followed}; do
+    .zdeferd-which $_zdeferd_followed[$id]
+    [[ -n $REPLY && $REPLY != $_zdeferd_seen[$id] ]] || continue
+    _zdeferd_seen[$id]=$REPLY
+    [[ -z ${(M)_zdeferd_awaited:#$id=*} ]] || continue
+    _zdeferd_awaited+=($id=$(( _zdeferd_applied[$id] + 1 )))
+    _zdeferd[asks]=1  # a message that is packed already does not
+    (( _zdeferd_armed )) || zdeferd-arm
   done
 }
 
@@ -38,17 +86,28 @@ typeset -gi _zdeferd_pings
   _zdeferd[heard]=0
   if [[ $1 == over ]]; then
     _zdeferd_awaited=("${(@)_zdeferd_awaited:#$id=*}")
+    unset "_zdeferd[fresh-$id]"
   elif [[ $id:$run:$file == [a-z0-9][a-z0-9-]#:<1->:/* ]]; then
     _zdeferd_awaited=("${(@)_zdeferd_awaited:/$id=<->/$id=$(( run + 1 ))}")
-    (( run <= ${_zdeferd_applied[$id]:-0} || $+_zdeferd[fresh-$id] )) || .zdeferd-apply
+    (( run <= ${_zdeferd_applied[$id]:-0} )) || .zdeferd-apply
   fi
   [[ $_zdeferd[phase] != waiting ]] || (( $#_zdeferd_awaited )) || .zdeferd-end answered
 }
 
-# Queues the file: once no key waits, it is sourced at the top level.
+# Queues the file: once no key waits, it is sourced at the top level. Not where zdefer eval has run the
+# command itself, and this is the first cache.
 .zdeferd-apply() {
   builtin emulate -L zsh -o warn_create_global -o no_aliases
+  local REPLY
   _zdeferd_applied[$id]=$run
+  if (( $+_zdeferd_followed[$id] )); then
+    .zdeferd-which $file
+    _zdeferd_seen[$id]=$REPLY
+  fi
+  if (( $+_zdeferd[fresh-$id] )); then
+    unset "_zdeferd[fresh-$id]"
+    return 0
+  fi
   builtin source $_zdeferd_root/live/here.zsh
   .zdeferd-here-push ${${:-apply-$id}[1,64]} 0 '' '' builtin source $file
 }

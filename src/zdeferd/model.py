@@ -264,7 +264,7 @@ class Facts:
 
 
 class Expected(NamedTuple):
-    """The output of a job that a shell is to source."""
+    """The output of a job that a shell asks for."""
 
     job: str
     path: str

@@ -32,6 +32,11 @@ def apply(home: Path, run: int) -> list[bytes]:
     return [b"apply", b"id=slow", f"run={run}".encode(), b"path=" + path]
 
 
+def follow(home: Path, run: int, job: str = "slow", file: str = "made.zsh") -> bytes:
+    """The field of an answer by which a shell follows the output."""
+    return os.fsencode(f"follow={job}:{run}:{home}/{file}")
+
+
 def with_output(daemon: Daemon, code: str = SOURCE, more: str = "") -> Path:
     """Start a daemon whose job `slow` has an output and waits for a line in the FIFO; -> that."""
     gate = daemon.home / "go"
@@ -53,7 +58,7 @@ def test_each_shell_that_asked_is_told_of_the_one_run(home: Path, daemon: Daemon
     with peers(daemon, 6) as (old, *shells):
         for number, shell in enumerate(shells):
             answer = shell.ask(ask(home, f"n{number}"))
-            assert answer == [b"ok", b"seq=1", b"wait=slow:1"]
+            assert answer == [b"ok", b"seq=1", b"wait=slow:1", follow(home, 1)]
         assert old.ask(visit("old")) == [b"ok", b"seq=1"]
         gate.write_text("\n")
         for shell in shells:
@@ -66,17 +71,19 @@ def test_each_shell_that_asked_is_told_of_the_one_run(home: Path, daemon: Daemon
 def test_what_was_published_meanwhile_is_told_at_once(home: Path, daemon: Daemon) -> None:
     gate = with_output(daemon)
     with peers(daemon, 3) as (first, again, later):
-        assert first.ask(ask(home, "n1"))[2:] == [b"wait=slow:1"]
+        assert first.ask(ask(home, "n1"))[2:] == [b"wait=slow:1", follow(home, 1)]
         gate.write_text("\n")
         daemon.wait_until_done(1)
-        assert again.ask(ask(home, "n1", "slow=1", seq=2))[2:] == [b"wait=slow:1"]
+        found = again.ask(ask(home, "n1", "slow=1", seq=2))[2:]
+        assert found == [b"wait=slow:1", follow(home, 1)]
         assert again.receive() == apply(home, 1)
         assert again.receive() == [b"over", b"id=slow"]
         # one that began after that has found it, and one that has it waits for the next
         frames = ask(home, "n2")
         frames[6] = f"apply={time.time_ns()}".encode()
-        assert later.ask(frames) == [b"ok", b"seq=1"]
-        assert later.ask(ask(home, "n1", "slow=2", seq=3))[2:] == [b"over=slow"]
+        assert later.ask(frames) == [b"ok", b"seq=1", follow(home, 2)]
+        found = later.ask(ask(home, "n1", "slow=2", seq=3))[2:]
+        assert found == [b"over=slow", follow(home, 2)]
 
 
 @pytest.mark.parametrize("step", ["seen", "decided", "committed"])
@@ -87,13 +94,14 @@ def test_a_daemon_that_ends_before_it_has_said_so_says_so_when_asked(
     daemon.env["ZDEFERD_CRASH_AT"] = f"daemon.end-{step}:1:9:{tally}"
     gate = with_output(daemon)
     with peers(daemon, 1) as (shell,):
-        assert shell.ask(ask(home, "n1"))[2:] == [b"wait=slow:1"]
+        assert shell.ask(ask(home, "n1"))[2:] == [b"wait=slow:1", follow(home, 1)]
         gate.write_text("\n")
         assert daemon.process is not None
         assert daemon.process.wait(20) == -9
     daemon.start()
     with peers(daemon, 1) as (shell,):
-        assert shell.ask(ask(home, "n1", "slow=1", seq=2))[2:] == [b"wait=slow:1"]
+        found = shell.ask(ask(home, "n1", "slow=1", seq=2))[2:]
+        assert found == [b"wait=slow:1", follow(home, 1)]
         assert shell.receive() == apply(home, 1)
         assert shell.receive() == [b"over", b"id=slow"]
 
@@ -105,7 +113,8 @@ def test_a_run_that_publishes_nothing_is_over(home: Path, daemon: Daemon, code: 
         jobs = {"mine": f"read <{gate}; {code}"}
         fields: dict[str, Any] = {"output": f"{home}/mine", "apply": "true"}
         answer = shell.ask(ask(home, "n1", jobs=jobs, **fields))
-        assert sorted(answer[2:]) == [b"wait=mine:1", b"wait=slow:1"]
+        follows = [follow(home, 1, "mine", "mine"), follow(home, 1)]
+        assert sorted(answer[2:]) == [*follows, b"wait=mine:1", b"wait=slow:1"]
         gate.write_text("\n")
         assert shell.receive() == [b"over", b"id=slow"]
         gate.write_text("\n")
@@ -119,7 +128,7 @@ def test_a_shell_waits_for_a_job_that_is_not_claimed_yet(home: Path, daemon: Dae
     daemon.start()
     with peers(daemon, 2) as (shell, other):
         answer = shell.ask(ask(home, "n1", jobs=jobs, **fields))
-        assert answer[2:] == [b"wait=mine:1"]
+        assert answer[2:] == [b"wait=mine:1", follow(home, 1, "mine")]
         other.ask(visit("n2", event=b"idle"))
         assert shell.receive()[:2] == [b"apply", b"id=mine"]
         assert shell.receive() == [b"over", b"id=mine"]

@@ -1,8 +1,9 @@
 """The shells that wait, without a daemon: what each is told at the end of a run."""
 
+from zdeferd.ledger.packing import Report
 from zdeferd.model import Expected, Run, Sink, Trigger
 from zdeferd.runs.live import LiveRuns
-from zdeferd.runs.waiting import MOST_SHELLS, Caller, Waiting
+from zdeferd.runs.waiting import MOST_BYTES, MOST_OUTPUTS, MOST_SHELLS, Caller, Waiting
 
 Said = list[list[bytes]]
 
@@ -73,3 +74,14 @@ def test_of_too_many_shells_the_oldest_is_not_held() -> None:
     said = [hold(waiting, f"n{number}") for number in range(MOST_SHELLS + 1)]
     waiting.ended(run(1), True, live())
     assert [len(words) for words in said] == [0] + [2] * MOST_SHELLS
+
+
+def test_paths_are_told_as_far_as_an_answer_has_room() -> None:
+    report = Report(nonce="n1", seq=1, env={}, sink=Sink(log="/log"))
+    found = [Expected(f"j{n}", "/x" * 100, 3, waits=n < 5) for n in range(MOST_OUTPUTS)]
+    notes = Waiting.notes(report, [Expected("v", "$V/x", 1, waits=False), *found])
+    assert notes[:5] == [b"wait=j%d:3" % n for n in range(5)]
+    assert notes[5] == b"follow=j0:3:" + b"/x" * 100
+    assert 5 + MOST_OUTPUTS > len(notes) > 25
+    assert sum(len(note) + 1 for note in notes) <= MOST_BYTES
+    assert Waiting.notes(report, [Expected("a", "/a", 3, 9, waits=False)])[1] == b"follow=a:9:/a"

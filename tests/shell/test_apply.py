@@ -225,6 +225,94 @@ def test_eval_live_brings_the_new_code_to_shells_that_sourced_the_older(
             running.wait_for("SELECT count(*) FROM runs WHERE job = 'apply-eval-tool'", 2)
             for shell in (second, third):
                 assert shell.ask("$version $made") == "2 2"
+        first.run(":")
+        running.wait_for("SELECT count(*) FROM runs WHERE job = 'apply-eval-tool'", 3)
+        assert first.ask("$version $made") == "2 2"
+
+
+CHANGE = "--once-per change --watch ~/source --output ~/made.zsh --apply -- cat ~/source"
+
+
+def published(home: Path, version: int) -> None:
+    """The source of the job has that version."""
+    (home / "source").write_text(f"typeset -gi made; made+=1; version={version}\n")
+
+
+@pytest.mark.parametrize("way", ["shell", "file"])
+def test_a_shell_opened_before_follows_later_publications(
+    running: Daemon, home: Path, way: str
+) -> None:
+    if way == "file":
+        keys = 'output = "~/made.zsh"\napply = true\nonce_per = "change"\nwatch = ["~/source"]'
+        running.write_jobs(f'[made]\nrun = "cat ~/source"\n{keys}\n')
+    add = f"zdefer add made {CHANGE}\n" if way == "shell" else ""
+    published(home, 1)
+    made = "SELECT count(*) FROM runs WHERE job = 'made' AND rc = 0"
+    applied = "SELECT count(*) FROM runs WHERE job = 'apply-made'"
+    with Terminal(home, f"source {PLUGIN}\n{add}") as old:
+        old.prompt()
+        running.wait_for(applied, 1)
+        with Terminal(home, None) as calm:  # nothing is due
+            calm.prompt()
+            running.wait_for("SELECT count(*) FROM shells", 2)
+            wait_until(lambda: connections(running.socket) == 0, "the visit is over")
+            assert calm.ask("$#_zdeferd_followed ${made-none}") == "1 none"
+            for version in (2, 3):
+                published(home, version)
+                with Terminal(home, None) as new:
+                    new.prompt()
+                    running.wait_for(made, version)
+                    running.wait_for(applied, 3 * version - 4)
+                    assert new.ask("$version $made") == f"{version} 1"
+                for shell in (old, calm):
+                    shell.run(":")
+                running.wait_for(applied, 3 * version - 2)
+                assert old.ask("$version $made") == f"{version} {version}"
+                assert calm.ask("$version $made") == f"{version} {version - 1}"
+
+
+def test_a_file_that_no_run_has_published_is_not_sourced(
+    running: Daemon, home: Path, opened: Open, gate: Path
+) -> None:
+    shell = opened()
+    shell.prompt()
+    waits(running, 1)
+    gate.write_text("\n")
+    running.wait_for("SELECT count(*) FROM runs WHERE job = 'apply-made'", 1)
+    (home / "new").write_text("made=9\n")
+    (home / "new").rename(home / "made.zsh")
+    seq = running.rows("SELECT seq FROM shells")[0][0]
+    shell.run(":")
+    running.wait_for("SELECT seq FROM shells", seq + 1)  # it asks, and nothing is new
+    (home / "made.zsh").unlink()
+    for _ in range(2):
+        has(shell, 1)
+    assert running.rows("SELECT seq FROM shells") == [(seq + 1,)]
+
+
+def test_a_shell_asks_for_what_it_follows_once_the_file_is_another(
+    peer: Peer, start: Start, home: Path
+) -> None:
+    made = home / "made"
+    made.write_text("a\n")
+    os.utime(made, (1, 1))
+    shell = start("setopt sh_word_split err_return; trap 'print TRAP' ZERR")
+    shell.prompt()
+    follow = b"follow=made:7:" + os.fsencode(made)
+    odd = [b"follow=made:x:/x", b"follow=*:1:/x", b"follow=other:1:x", b"follow=gone:3:/nowhere/x"]
+    peer.take(reply=lambda visit: [*frames.answer("ok", seq=1), follow, *odd])
+    wait_until(lambda: connections(peer.path) == 0, "the visit is over")
+    shell.run(":")
+    assert shell.ask("$_zdeferd_followed[made] $_zdeferd_followed[gone]") == f"{made} /nowhere/x"
+    assert peer.silent(0.05)
+    (home / "new").write_text("b\n")
+    (home / "new").rename(made)
+    shell.run(":")
+    assert peer.take().context.apply.split("\0")[1:] == ["made=7"]
+    assert "TRAP" not in shell.screen
+    assert shell.ask("$_zdeferd[phase] $#_zdeferd_awaited") == "1"  # not over yet
+    shell.run("zdeferd_plugin_unload")
+    assert shell.ask("${+precmd_functions} ${(k)parameters[(I)_zdeferd*]}") == "0"
 
 
 def test_a_shell_that_waits_answers_pings_but_not_for_ever(socket: Path, start: Start) -> None:

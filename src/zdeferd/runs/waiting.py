@@ -4,7 +4,9 @@ A visit asks for the jobs with `apply` that it declares, for those of the files,
 the shell waits for since an earlier visit. An output counts once a run has published it that the
 shell waits for, or that ended after the shell had begun. Where such a run has not ended, or a job
 is still to be claimed for the shell, the answer says so. Then the shell keeps its connection open
-while it sits at a prompt, and each end of a run is reported to it.
+while it sits at a prompt, and each end of a run is reported to it. The answer also has the path of
+each output: a shell that waits no longer looks at its prompts whether the file is another one, and
+then asks again.
 
 What is held here may be lost: a shell whose connection ends asks again at its next prompt. libzmq
 does not tell which shells have left, so the oldest ones are dropped where there are too many.
@@ -26,16 +28,17 @@ MOST_OUTPUTS = 64
 """Outputs that one visit can ask for."""
 MOST_SHELLS = 1024
 """Shells that are held for one job."""
+MOST_BYTES = 6000
+"""Bytes of an answer's fields: a shell takes in 8,192, with notices."""
 
 
 def expected(ledger: Ledger, report: Report, facts: Facts) -> list[Expected]:
-    """Return the outputs that a shell is to source now or can wait for, in a transaction."""
+    """Return the outputs that a shell asks for, in a transaction."""
     if report.asked is None:
         return []
     jobs = list(_asked_for(ledger, report, report.asked, facts))[:MOST_OUTPUTS]
     live = ledger.live_runs() if jobs else []
-    found = [_expected(ledger, job, live, report, report.asked, facts) for job in jobs]
-    return [one for one in found if one.published or one.waits]
+    return [_expected(ledger, job, live, report, report.asked, facts) for job in jobs]
 
 
 def _asked_for(ledger: Ledger, report: Report, asked: Asked, facts: Facts) -> Iterator[Job]:
@@ -106,11 +109,13 @@ class Waiting:
 
     @staticmethod
     def notes(report: Report, found: Iterable[Expected]) -> list[bytes]:
-        """Return the fields of an answer: what the shell can wait for, and what is over."""
-        waits = {one.job: one.run for one in found}
+        """Return the fields of an answer: what the shell waits for, what is over, and all paths."""
+        found = list(found)
+        waits = {one.job: one.run for one in found if one.published or one.waits}
         over = () if report.asked is None else report.asked.runs.keys() - waits.keys()
-        notes = [f"wait={job}:{run}" for job, run in waits.items()]
-        return [note.encode() for note in (*notes, *(f"over={job}" for job in sorted(over)))]
+        texts = [f"wait={job}:{run}" for job, run in waits.items()]
+        notes = [text.encode() for text in (*texts, *(f"over={job}" for job in sorted(over)))]
+        return [*notes, *_paths(found, MOST_BYTES - sum(len(note) + 1 for note in notes))]
 
     def take(self, nonce: str, caller: Caller, found: Iterable[Expected]) -> None:
         """Tell an answered shell what is published, and hold it for what is still to come."""
@@ -139,6 +144,15 @@ class Waiting:
                 _tell(wait, run.job, run.id, more)
             elif not more:
                 wait.caller.tell(frames.answer("over", id=run.job))
+
+
+def _paths(found: Iterable[Expected], room: int) -> Iterator[bytes]:
+    """Yield where each output is, and the run from which on it is new, as far as they fit."""
+    for one in found:
+        note = f"follow={one.job}:{one.published or one.run}:".encode() + os.fsencode(one.path)
+        room -= len(note) + 1
+        if room >= 0 and one.path.startswith("/"):
+            yield note
 
 
 def _tell(wait: _Wait, job: str, run: int, more: bool) -> None:
