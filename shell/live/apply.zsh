@@ -38,7 +38,7 @@ typeset -gi _zdeferd_pings
   [[ ${_zdeferd_followed[$id]-} != $file ]] && builtin zmodload -F zsh/stat b:zstat 2>/dev/null || return 0
   (( $+_zdeferd_applied[$id] )) || _zdeferd_applied[$id]=$(( ${1%%:*} - 1 ))
   _zdeferd_followed[$id]=$file
-  .zdeferd-which $file
+  .zdeferd-which $file 2>/dev/null
   local -a parts=(${=REPLY})
   local -i now="${(%)_zdeferd_clock} / 1000000000"
   (( ${parts[2]:-0} + 2 < now )) || REPLY=
@@ -50,9 +50,8 @@ typeset -gi _zdeferd_pings
 .zdeferd-which() {
   builtin emulate -L zsh -o warn_create_global
   local -a found
-  builtin zstat -A found -- $1 2>/dev/null
-  typeset -g REPLY="${found[2]-} ${found[10]-} ${found[11]-} ${found[8]-}"
-  (( $#found )) || REPLY=
+  typeset -g REPLY=
+  [[ ! -e $1 ]] || { builtin zstat -A found -- $1 && REPLY="$found[2] $found[10] $found[11] $found[8]" }
 }
 
 # A prompt is about to be drawn: asks for each output whose file is another one now.
@@ -67,7 +66,7 @@ typeset -gi _zdeferd_pings
     _zdeferd_awaited+=($id=$(( _zdeferd_applied[$id] + 1 )))
     _zdeferd[asks]=1  # a message that is packed already does not
     (( _zdeferd_armed )) || zdeferd-arm
-  done
+  done 2>/dev/null
 }
 
 # The visit is answered, and goes on; an `idle` that came behind its message begins another.
@@ -101,7 +100,7 @@ typeset -gi _zdeferd_pings
   local REPLY
   _zdeferd_applied[$id]=$run
   if (( $+_zdeferd_followed[$id] )); then
-    .zdeferd-which $file
+    .zdeferd-which $file 2>/dev/null
     _zdeferd_seen[$id]=$REPLY
   fi
   if (( $+_zdeferd[fresh-$id] )); then
