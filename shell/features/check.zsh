@@ -21,8 +21,8 @@ read_metadata() {
   local line key
   for line in "${(@f)$(<$file)}"; do
     [[ $line == FEATURE_[A-Z_]##=* ]] || continue
-    key=${(L)${line%%=*}#FEATURE_}
-    (( ! $+given[$key] )) || print -r -- "FEATURE_${(U)key} is assigned twice"
+    key=${(L)${${line%%=*}#FEATURE_}//I/i}
+    (( ! $+given[$key] )) || print -r -- "FEATURE_${(U)key//i/I} is assigned twice"
     given[$key]=${(Q)${line#*=}}
   done
   wants name '[a-z0-9][a-z0-9_-]#' '1 to 64 of a-z, 0-9, _ and -'
@@ -38,9 +38,9 @@ read_metadata() {
 
 wants() {
   if (( ! $+given[$1] )); then
-    print -r -- "FEATURE_${(U)1} is missing: give it $3"
+    print -r -- "FEATURE_${(U)1//i/I} is missing: give it $3"
   elif [[ $given[$1] != (${~2}) ]]; then
-    print -r -- "FEATURE_${(U)1} is ${(q+)given[$1]}: use $3"
+    print -r -- "FEATURE_${(U)1//i/I} is ${(q+)given[$1]}: use $3"
   fi
 }
 
@@ -76,7 +76,7 @@ check_metadata() {
     key=${line%%=*}
     found+=("$key")
     [[ $+given[$key] == 0 || ${line#*=} == $given[$key] ]] ||
-      print -r -- "feature_${name}_metadata: $line, but FEATURE_${(U)key}=${(q+)given[$key]}"
+      print -r -- "feature_${name}_metadata: $line, but FEATURE_${(U)key//i/I}=${(q+)given[$key]}"
   done
   [[ "$found" == "$keys" ]] || print -r -- "feature_${name}_metadata prints: $found; it must print: $keys"
 }

@@ -74,7 +74,7 @@ zf::deps::export() {
   local name state
   local -A known
   for name in ${(k)ZF_MODULE_DEPENDENCIES}; do
-    state=_LOADED_${${(U)name}//-/_}
+    state=_LOADED_${(U)${name//-/_}//i/I}
     [[ $state == [A-Z0-9_]## && ${(P)+state} == 1 &&
       -z ${(M)${(s: :)${(j: :)ZF_DISABLED_MODULES}//[,[:space:]]/ }:#${(b)name}} ]] && state=true || state=false
     known[$name]=$state

@@ -51,7 +51,7 @@ feature_registry_add() {
 # zf::feature::enabled NAME [yes|no]: 0 where it is enabled, by the five rules.
 zf::feature::enabled() {
   builtin trap - DEBUG ZERR
-  local variable=ZSH_FEATURE_${(U)1//-/_}_ENABLED
+  local variable=ZSH_FEATURE_${(U)${1//-/_}//i/I}_ENABLED
   local off=" ${ZSH_FEATURES_DISABLE//[,[:space:]]/ } " on=" ${ZSH_FEATURES_ENABLE//[,[:space:]]/ } "
   [[ -n $1 && $off != *' all '* ]] || return 1
   if [[ $variable == [A-Z0-9_]## ]] && (( ${(P)+variable} )); then
@@ -85,7 +85,7 @@ zf::feature::enabled() {
       _zdeferd_feature_enabled[$name]=no
     elif (( $+_zdeferd_features[$name] && $+functions[feature_${name}_is_enabled] )); then
       _zdeferd_asked+=($name)
-    elif variable=ZSH_FEATURE_${(U)name//-/_}_ENABLED && [[ $off != *" $name "* && $variable != *[^A-Z0-9_]* ]] &&
+    elif variable=ZSH_FEATURE_${(U)${name//-/_}//i/I}_ENABLED && [[ $off != *" $name "* && $variable != *[^A-Z0-9_]* ]] &&
       (( ! ${(P)+variable} )); then
       _zdeferd_feature_enabled[$name]=yes  # the default; the other rules are asked for the rest
     elif zf::feature::enabled $name; then
@@ -101,7 +101,7 @@ zf::feature::enabled() {
 # may say otherwise. All variables are looked at in one expansion.
 .zdeferd-feature-default() {
   [[ -z $ZSH_FEATURES_DISABLE && $#_zdeferd_feature_off == 0 &&
-    ${(e)${(j::)${:-\$\{+ZSH_FEATURE_${^${(U)@//-/_}}_ENABLED\}}}} != *1* ]] || return
+    ${(e)${(j::)${:-\$\{+ZSH_FEATURE_${^${(U)${@//-/_}//i/I}}_ENABLED\}}}} != *1* ]] || return
   local name
   local -a yes=(yes) plain
   for name; do

@@ -71,7 +71,7 @@ zf::segment::end _zsh_perf_segment_end() {
 # ZSH_SEGMENTS_DISABLE, each a pattern, is for it. $1: the sample that goes with it.
 .zdeferd-label() {
   builtin setopt multibyte  # a character becomes one `_`
-  label=${${(L)label}//[^a-z0-9._:\/+-]/_}
+  label=${${(L)${label//I/i}}//[^a-z0-9._:\/+-]/_}
   label=${${label##[^a-z0-9]#}[1,64]}
   [[ $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) ]] || phase=core
   [[ $1 != inline ]] || phase+=' inline'

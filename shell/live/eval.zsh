@@ -7,7 +7,7 @@
 .zdeferd-declares() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
   local word='typeset|declare|local|integer|float|readonly|private|nameref|trap|TRAPEXIT|emulate'
-  word="($word|eval|source|(#i)local(|_)(options|traps))"
+  word="($word|eval|source|(#i)local(|_)(opt[iI]ons|traps))"
   word="((|*[^a-zA-Z0-9_-])$word(|[^a-zA-Z0-9_-]*)|(|*[[:space:];&|({]).[[:blank:]]*)"
   [[ $1 == ${~word} ]] || return 1
   (( $#1 <= 4194304 )) && functions[.zdeferd-examined]=$1 || return 0

@@ -103,7 +103,7 @@ zdeferd-here-kick() {
 # Sets REPLY to the name of a command: its words in lower case, joined by `-`, what no id may have as `-`.
 .zdeferd-here-name() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
-  typeset -g REPLY=${${(L)${(j:-:)@}}//[^a-z0-9-]/-}
+  typeset -g REPLY=${${(L)${(j:-:)@}//I/i}//[^a-z0-9-]/-}
   REPLY=${${REPLY##-#}[1,64]}
   REPLY=${REPLY:-here}
 }
