@@ -3,6 +3,7 @@
 import os
 import stat
 import time
+from pathlib import Path
 
 import pytest
 from support.user import SINK, User, call, claim, end
@@ -166,3 +167,20 @@ def test_a_run_that_still_runs_is_in_no_sum(user: User) -> None:
     assert [job["job"] for job in call("report", "--since", LONG, "--json").document["jobs"]] == [
         "done"
     ]
+
+
+def test_a_dash_stands_for_standard_output(
+    user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ledger, now = user.ledger(), time.time()
+    ended(ledger, claim(ledger, "build", now=now), now, 100)
+    result = call("report", "--html", "-")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("<!doctype html>")
+    assert "build" in result.out
+    assert result.out.rstrip().endswith("</html>")
+    assert list(tmp_path.iterdir()) == []
+    refused = call("report", "--html", "-", "--json")
+    assert refused.code == 2
+    assert "--html - and --json; leave one out" in refused.err

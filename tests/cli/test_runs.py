@@ -138,6 +138,7 @@ def test_format() -> None:
 @pytest.mark.parametrize(
     ("text", "code", "said"),
     [
+        ("", 2, "--format: empty text; write {FIELD} for each value"),
         ("{nothing}", 2, "--format: unknown field: 'nothing'; `zdeferctl runs --help` lists"),
         ("{}", 2, "--format: unknown field: ''"),
         ("{job.__class__}", 2, "--format: unknown field: 'job.__class__'"),

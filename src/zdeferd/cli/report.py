@@ -2,7 +2,8 @@
 
 MEDIAN is of the runs that succeeded, WALL and CPU are sums, PEAK is the memory of the largest
 process. SPARED is an estimate: shells that found the work of a job of scope boot, day, change or
-ever done, times the job's median. With --html a page with pictures is written as well.
+ever done, times the job's median. With --html a page with pictures is written as well; with
+`--html -` the page goes to standard output, in place of the report.
 
 The ledger keeps runs for as long as the setting `keep_runs` says (90 days).
 
@@ -15,10 +16,12 @@ zdeferctl report --html report.html
 
 from __future__ import annotations
 
+import sys
+
 from ..ledger.reading import reading
 from ..view.render import Style, count, fields, table, wrapped
 from ..view.where import find_paths
-from .codes import DONE
+from .codes import DONE, USAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from ..view.render import Document
     from .call import Call
 
+STDOUT = "-"
+"""The FILE that stands for standard output."""
 MOST_DAYS = 14
 MOST_FAILURES = 10
 
@@ -36,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add --since and --html."""
     add = parser.add_argument
     add("--since", type=period, default=30 * 86400.0, metavar="TIME", help="so far back (30d)")
-    add("--html", metavar="FILE", help="write a page with pictures to FILE")
+    add("--html", metavar="FILE", help="write a page with pictures to FILE; -: print it")
 
 
 def period(text: str) -> float:
@@ -58,16 +63,32 @@ def perform(call: Call) -> int:
     """Print the report, and write the page; -> 0."""
     from ..pictures.costs import costs
 
+    args = call.args
+    if args.html == STDOUT and args.json:
+        call.failed("options do not go together: --html - and --json; leave one out", USAGE)
+        return USAGE
     paths = find_paths(call.env)
-    since = call.now - call.args.since
+    since = call.now - args.since
     with reading(paths.ledger) as view:
         found = costs(view.runs(limit=-1), view.prompts(since), since, call.now)
-    if call.args.html:
-        from ..perf.evidence import write_whole
-        from ..pictures.report import html
-
-        write_whole(call.args.html, html(found))
+    if args.html:
+        _write_page(found, args.html)
+    if args.html == STDOUT:
+        return DONE
     return call.answer(_document(found), lambda style: _text(found, style, call.columns), DONE)
+
+
+def _write_page(found: Costs, path: str) -> None:
+    from ..pictures.report import html
+
+    if path != STDOUT:
+        from ..perf.evidence import write_whole
+
+        write_whole(path, html(found))
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(html(found).encode())  # the page says itself that it is UTF-8
+    sys.stdout.buffer.flush()
 
 
 def _document(found: Costs) -> Document:

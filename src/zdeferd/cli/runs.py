@@ -139,6 +139,8 @@ def _wrong_format(call: Call) -> str:
     for option in ("json", "watch"):
         if getattr(call.args, option):
             return f"options do not go together: --format and --{option}; leave one out"
+    if not call.args.format:
+        return "--format: empty text; write {FIELD} for each value to print, such as {run}"
     try:
         _formatted(call.args.format, dict.fromkeys(FIELDS))
     except KeyError as error:
