@@ -6,7 +6,7 @@ import pytest
 from support.daemon import Daemon
 from support.editing import draft, editor
 from support.terminal import Terminal
-from support.user import User, call, ctl_script, job
+from support.user import Result, User, call, ctl_script, job
 
 OLD = '# mine\n[build]\nrun = "true"\n'
 KINDS = [("VISUAL", "EDITOR"), ("EDITOR", "VISUAL")]
@@ -98,6 +98,54 @@ def test_nothing_was_changed(user: User, monkeypatch: pytest.MonkeyPatch) -> Non
     result = call("edit", "build")
     assert result == (0, "nothing was changed: ~/.config/zdeferd/jobs.d/mine.toml\n", "")
     assert not draft(user).exists()
+
+
+def of_kind(user: User, monkeypatch: pytest.MonkeyPatch, words: str) -> Result:
+    """Edit with an editor of this name that returns before anything is changed."""
+    user.job_file(OLD)
+    program = user.root / words.split()[0]
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", f"{user.root}/{words}")
+    return call("edit", "build")
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [("code", "--wait"), ("subl -n", "--wait"), ("zed", "--wait"), ("gvim", "--nofork")],
+)
+def test_an_editor_that_does_not_wait_is_given_the_option_by_which_it_does(
+    user: User, monkeypatch: pytest.MonkeyPatch, words: str, option: str
+) -> None:
+    result = of_kind(user, monkeypatch, words)
+    program = words.split()[0]
+    assert result.code == 0
+    assert result.out == (
+        "nothing was changed: ~/.config/zdeferd/jobs.d/mine.toml;"
+        f" {program} returns at once: VISUAL or EDITOR needs its option {option}\n"
+    )
+
+
+@pytest.mark.parametrize("words", ["code --wait", "gedit -w", "vim", "nano", "kate -b"])
+def test_no_hint_for_an_editor_that_waits(
+    user: User, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    result = of_kind(user, monkeypatch, words)
+    assert result == (0, "nothing was changed: ~/.config/zdeferd/jobs.d/mine.toml\n", "")
+
+
+def test_an_id_that_is_changed_is_named(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = user.job_file(OLD)
+    editor(user, monkeypatch, 'sed -i s/build/compile/ "$1"')
+    assert call("edit", "build").out.splitlines()[1:] == [
+        "gone: build; its runs stay, `zdeferctl forget build` deletes them",
+        "new: compile; another job to zdeferd, with claims and runs of its own",
+    ]
+    assert "[compile]" in path.read_text()
+    editor(user, monkeypatch, 'printf "[clean]\\nrun = 1\\n" >>"$1"; sed -i "s/= 1/= \'x\'/" "$1"')
+    document = call("edit", "compile", "--json").document
+    assert (document["gone"], document["new"]) == ([], ["clean"])
 
 
 @pytest.mark.parametrize(("name", "other"), KINDS)

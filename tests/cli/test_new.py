@@ -59,3 +59,12 @@ def test_what_is_there_is_not_replaced(user: User) -> None:
     assert call("new", "greet") == (1, "", told)
     assert call("new", "mine").err.startswith(f"zdeferctl: file exists: {path}; ")
     assert call("new", "No_Id").code == 2
+
+
+def test_a_template_that_gets_another_id_is_named(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor(user, monkeypatch, 'printf "[hello]\\nrun = \'true\'\\n" >"$1"')
+    assert call("new", "greet").out.splitlines()[1:] == [
+        "new: hello; another job to zdeferd, with claims and runs of its own"
+    ]

@@ -26,8 +26,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ..jobs.files import Loaded
     from ..machine.paths import Paths
     from .call import Call
+
+
+WAIT_OPTIONS = {
+    **dict.fromkeys(("code", "code-insiders", "codium", "cursor", "windsurf"), ("--wait", "-w")),
+    **dict.fromkeys(("subl", "zed", "zeditor", "gedit", "atom", "mate"), ("--wait", "-w")),
+    **dict.fromkeys(("gvim", "mvim"), ("--nofork", "-f")),
+    "kate": ("--block", "-b"),
+}
+"""Editors that open a window and return at once, and the options by which each waits."""
 
 
 class Edit(NamedTuple):
@@ -58,7 +68,7 @@ def edit(call: Call, paths: Paths, wanted: Edit) -> int:
     text = _content(wanted.draft)
     if text == wanted.begin:
         os.unlink(wanted.draft)
-        said = f"nothing was changed: {wanted.path}"
+        said = f"nothing was changed: {wanted.path}{_hint(editor)}"
         return _answer(call, paths, wanted, said, NO if wanted.verb == "new" else DONE)
     if problems := mistakes(paths, wanted.path, text) or _emptied(paths, wanted.path, text):
         return _answer(call, paths, wanted, "", NO, problems)
@@ -67,9 +77,39 @@ def edit(call: Call, paths: Paths, wanted: Edit) -> int:
             f"file was changed meanwhile: {wanted.path}",
             f"the draft is kept: {wanted.draft}; put together what belongs into the file",
         )
+    ids = _ids(paths, wanted, text)
     put(wanted.path, text)
     os.unlink(wanted.draft)
-    return _answer(call, paths, wanted, f"written: {wanted.path}; {reload(paths)}", DONE)
+    said = f"written: {wanted.path}; {reload(paths)}"
+    return _answer(call, paths, wanted, "\n".join([said, *ids.lines()]), DONE, ids=ids)
+
+
+class Ids(NamedTuple):
+    """The ids that an edit has taken out of a file, and those that it has put in."""
+
+    gone: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """Yield what each of them means."""
+        for job in self.gone:
+            yield f"gone: {job}; its runs stay, `zdeferctl forget {job}` deletes them"
+        for job in self.new:
+            yield f"new: {job}; another job to zdeferd, with claims and runs of its own"
+
+
+NO_IDS = Ids()
+
+
+def _ids(paths: Paths, wanted: Edit, text: bytes) -> Ids:
+    """Return the ids that come and go where the file has this text."""
+    before = set() if wanted.verb == "new" else _declared(load(paths), wanted.path)
+    after = _declared(load(paths, drafts={wanted.path: text}), wanted.path)
+    return Ids(tuple(sorted(before - after)), tuple(sorted(after - before - {wanted.job})))
+
+
+def _declared(loaded: Loaded, path: str) -> set[str]:
+    return {job.id for job in loaded.jobs.values() if job.source == path}
 
 
 def _answer(
@@ -79,11 +119,19 @@ def _answer(
     said: str,
     code: int,
     problems: list[Problem] | None = None,
+    ids: Ids = NO_IDS,
 ) -> int:
     """Print what has become of an edited file; -> `code`."""
     found = [str(problem) for problem in problems or ()]
     kept = wanted.draft if found else None
-    document = {"job": wanted.job, "file": wanted.path, "problems": found, "draft": kept}
+    document = {
+        "job": wanted.job,
+        "file": wanted.path,
+        "problems": found,
+        "draft": kept,
+        "gone": ids.gone,
+        "new": ids.new,
+    }
     stays = "stays in force as it was" if os.path.exists(wanted.path) else "is not made"
 
     def text(style: Style) -> str:
@@ -112,6 +160,19 @@ def editor_of(env: Mapping[str, str]) -> str:
         if env.get(name, "").strip():
             return env[name]
     raise ZdeferdError("no editor is set: VISUAL and EDITOR", "set one: export EDITOR=vim")
+
+
+def _hint(editor: str) -> str:
+    """Return what to do where the editor is one that returns before a word can be changed."""
+    try:
+        program, *options = shlex.split(editor)
+    except ValueError:
+        return ""
+    name = os.path.basename(program)
+    waits = WAIT_OPTIONS.get(name, ())
+    if not waits or not set(options).isdisjoint(waits):
+        return ""
+    return f"; {name} returns at once: VISUAL or EDITOR needs its option {waits[0]}"
 
 
 def _run_editor(editor: str, wanted: Edit) -> None:
@@ -170,8 +231,7 @@ def mistakes(paths: Paths, path: str, content: bytes) -> list[Problem]:
 
 def _emptied(paths: Paths, path: str, content: bytes) -> list[Problem]:
     """Return a problem where a job file with this content declares no job."""
-    jobs = load(paths, drafts={path: content}).jobs.values()
-    if any(job.source == path for job in jobs):
+    if _declared(load(paths, drafts={path: content}), path):
         return []
     remedy = f"a table of a job, such as [build]; to end its jobs: rm {shlex.quote(path)}"
     return [Problem("", "no job", remedy, file=path)]

@@ -2,7 +2,8 @@
 
 The editor is that of VISUAL, else of EDITOR, and gets a draft. Where that has mistakes, they are
 listed, the file stays in force as it was, and the draft is kept: its path is printed, and
-`edit JOB` goes on with it. A running daemon reads the new file at once.
+`edit JOB` goes on with it. A running daemon reads the new file at once. A job that gets another id
+is another job: the ids that are gone and those that are new are printed.
 
 Examples:
 
