@@ -3,7 +3,9 @@
 import time
 
 import pytest
-from support.user import User, call, claim, end
+from support.user import SINK, User, call, claim, end, job
+
+from zdeferd.model import Outcome, Run, Trigger, Work
 
 JOBS = """
 [first]
@@ -78,6 +80,42 @@ def test_nothing_is_claimed_and_a_disabled_or_refused_job_is_named(user: User) -
     assert codes["first"] == "disabled"
     assert codes["bad"] == "refused"
     assert ledger.live_runs() == []
+
+
+def test_a_job_that_failed_is_said_to_have_retries_that_are_not_shown(user: User) -> None:
+    user.job_file("""
+[fetch]
+run = ["false"]
+retry = { attempts = 3, backoff = "30s" }
+[steady]
+run = ["true"]
+retry = { attempts = 3 }
+[plain]
+run = ["false"]
+""")
+    ledger = user.ledger()
+    for name, outcome in (("fetch", "failed"), ("steady", "succeeded"), ("plain", "failed")):
+        end(ledger, claim(ledger, name, key="shell:old"), Outcome(outcome))
+    document = call("simulate", "--json").document
+    assert {one["job"] for one in document["starts"]} == {"fetch", "steady", "plain"}
+    assert document["retries_not_shown"] == ["fetch"]
+    notes = [line for line in call("simulate").out.splitlines() if line.startswith("!")]
+    assert notes == ["! fetch failed when it last ran: no retry of it is shown"]
+
+
+def test_a_retry_that_waits_is_shown_at_its_instant(user: User) -> None:
+    ledger, now = user.ledger(), time.time()
+    run = Run(
+        id=ledger.next_run(), job="fetch", key="retry:0", trigger=Trigger.POSTPROMPT, batch=None,
+        sink=SINK, claimed_at=now, retry=1, retry_at=now + 900,
+    )  # fmt: skip
+    ledger.add_run(run, Work(job=job("fetch"), env={}))
+    user.job_file("[fetch]\nrun = 'x'\nonce_per = 'ever'\n")
+    ledger.claim("fetch", "ever", 0, now)
+    for words in ((), ("--at", "5m")):
+        (start,) = call("simulate", *words, "--json").document["starts"]
+        assert (start["job"], start["at_s"]) == ("fetch", pytest.approx(now + 900, abs=1))
+    assert "fetch failed and is tried again at " in call("simulate", "--for", "5m").out
 
 
 def test_without_jobs_and_ledger_there_is_nothing(user: User) -> None:

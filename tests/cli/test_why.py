@@ -178,6 +178,20 @@ def test_a_command_that_this_path_lacks(user: User, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("running")
+def test_a_run_that_gave_up_its_place_is_not_ahead(user: User) -> None:
+    """Another one runs in its place, which is how the ledger shows it."""
+    ledger, now = user.ledger(), time.time()
+    hangs, works = claim(ledger, "hangs", now=now), claim(ledger, "works", now=now)
+    claim(ledger, "waits", now=now)
+    ledger.dispatch(hangs, "a-boot", now - 20)
+    assert "3rd in the postprompt lane, behind hangs (run 1), works" in call("why", "waits").out
+    ledger.dispatch(works, "a-boot", now - 5)
+    assert "2nd in the postprompt lane, behind works (run 2);" in call("why", "waits").out
+    (shown,) = call("top", "--json").document["waiting"]
+    assert "2nd in the postprompt lane, behind works (run 2);" in shown["sentence"]
+
+
+@pytest.mark.usefixtures("running")
 def test_a_run_that_waits_names_each_condition_and_its_value(user: User) -> None:
     now = time.time()
     other = Power.BATTERY if power() is Power.AC else Power.AC

@@ -244,5 +244,15 @@ def test_runs_ahead_are_those_of_a_full_lane() -> None:
     seen = picture(waiting, [run(1)], batches=[batch(9)])
     assert [other.id for other in schedule.ahead(waiting[1], seen, NOW)] == [1, 2]
     assert schedule.ahead(waiting[2], seen, NOW) == ()
+    beside = picture(waiting, [run(0), run(1)], batches=[batch(9)], given_up={0})
+    assert [other.id for other in schedule.ahead(waiting[1], beside, NOW)] == [1, 2]
+    assert schedule.ahead(waiting[0], picture(waiting, [run(0)], given_up={0}), NOW) == ()
     roomy = picture(waiting, [run(1)], batches=[batch(9)], jobs_at_once=3)
     assert schedule.ahead(waiting[1], roomy, NOW) == ()
+
+
+def test_of_more_runs_than_places_the_last_ones_started_hold_them() -> None:
+    running = [run(3), run(1), idle(4), run(7)]
+    assert schedule.surely_given_up(running, 1) == {3, 1}
+    assert schedule.surely_given_up(running, 2) == {3}
+    assert schedule.surely_given_up(running, 3) == frozenset()

@@ -123,6 +123,21 @@ def test_runs_that_are_there_already_come_first() -> None:
     runs = [Run(id=n, job=f"old-{n}", key="ever", claimed_at=0.0, **values) for n in (1, 2)]
     made = played(candidate("new"), running={1: (runs[0], NOON + 5)}, waiting=(runs[1],))
     assert made == [("old-2", 5), ("new", 5)]
+    hangs = {1: (runs[0], NOON + HOUR)}
+    made = played(candidate("new"), running=hangs, waiting=(runs[1],), given_up=frozenset({1}))
+    assert made == [("old-2", 0), ("new", 0)], "it holds no place"
+
+
+def test_a_run_that_waits_to_try_again_does_so_at_its_instant() -> None:
+    again = Run(
+        id=1, job="fetch", key="retry:0", trigger=Trigger.POSTPROMPT, batch=None, sink=Sink(log=""),
+        claimed_at=NOON - 9, retry=1, retry_at=NOON + 90,
+    )  # fmt: skip
+    assert played(candidate("new"), waiting=(again,)) == [("new", 0), ("fetch", 90)]
+    job = candidate("fetch", on=(), spent={"x"})
+    short = {"ends_at": NOON + 60, "prompts": (), "waiting": (again,)}
+    assert played(job, **short) == []
+    assert reasons(job, **short) == [("fetch", "waits_to_retry")]
 
 
 @given(

@@ -9,7 +9,7 @@ from ..conditions import Power
 from ..machine.boot import boot_id, clock_at, day_in
 from ..machine.paths import daemon_zone
 from ..model import Scope, Trigger
-from ..rules.schedule import lane
+from ..rules.schedule import is_early, lane
 from ..rules.scopes import change_key, scope_key
 from ..rules.simulate import Assumed, Candidate, Rest
 from ..senses.present import senses
@@ -51,6 +51,8 @@ class Basis(NamedTuple):
     assumed: Assumed
     left_out: list[Rest]
     """Jobs that no event would claim."""
+    may_fail: list[str]
+    """Jobs that are tried again where they fail, and that did not succeed when they last ran."""
 
 
 def gather(view: View, paths: Paths, env: Mapping[str, str], now: float, wishes: Wishes) -> Basis:
@@ -71,7 +73,8 @@ def gather(view: View, paths: Paths, env: Mapping[str, str], now: float, wishes:
             left_out.append(Rest(item.id, "waits_for_look"))
     rows = as_found(view.live_runs(), paths)
     assumed = _assumed(picture_of(rows, view, loaded, now), rows, loaded, found, now, wishes)
-    return Basis(candidates, assumed, left_out)
+    may_fail = [one.job.id for one in candidates if found.may_fail(one.job)]
+    return Basis(candidates, assumed, left_out, may_fail)
 
 
 class _Found:
@@ -84,6 +87,11 @@ class _Found:
     def lasts_s(self, job: str) -> float:
         """Return how long a run of `job` takes."""
         return self._lasts[job] / 1000 if job in self._lasts else GUESS_S
+
+    def may_fail(self, job: Job) -> bool:
+        """Return whether a run of `job` may be followed by others, as its last one was."""
+        last = self._view.last_run(job.id) if job.retry else None
+        return last is not None and last["outcome"] in ("failed", "timed_out")
 
     def candidate(self, job: Job) -> Candidate | None:
         """Return the job as the simulation needs it; None: what it watches cannot be seen."""
@@ -117,7 +125,9 @@ def _assumed(
         run.id: (run, max(now, starts[run.id] + found.lasts_s(run.job)))
         for run in picture.running.values()
     }
-    waiting = (run for run in picture.waiting.values() if begins <= now or _stays(run, picture))
+    waiting = [
+        run for run in picture.waiting.values() if begins <= now or _stays(run, picture, begins)
+    ]
     return Assumed(
         begins_at=begins,
         ends_at=ends,
@@ -131,12 +141,13 @@ def _assumed(
         paused=frozenset(on for on in Trigger if on in picture.paused),
         waiting=tuple(waiting),
         running=running if begins <= now else {},
+        given_up=frozenset(run for run in running if run in picture.given_up),
     )
 
 
-def _stays(run: Run, picture: Picture) -> bool:
+def _stays(run: Run, picture: Picture, until: float) -> bool:
     """Tell whether a waiting run would still wait after its turn."""
-    return run.when is not None or lane(run) in picture.paused
+    return run.when is not None or lane(run) in picture.paused or is_early(run, until)
 
 
 def _prompts(begins: float, ends: float) -> list[float]:

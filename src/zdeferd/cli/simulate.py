@@ -2,8 +2,10 @@
 
 Decides with the daemon's own rules, over the jobs and claims that there are. Assumed are a new
 shell at --at and one at that time of each further day, in between nobody who types; that each
-job takes as long as its last good run (1 s where it has none) and does not fail; and that
-power, load and network stay as they are now, or as the options say. Nothing is run or claimed.
+job takes as long as its last good run (1 s where it has none), keeps its place in the lane until
+it ends, and succeeds; and that power, load and network stay as they are now, or as the options
+say. A job with `retry` that failed when it last ran is named: its retries are not shown. Nothing
+is run or claimed.
 
 Examples:
 
@@ -170,6 +172,7 @@ def _document(basis: Basis, played: Played, left: list[Rest]) -> dict[str, objec
             }
             for start in played.starts
         ],
+        "retries_not_shown": _unsure(basis, played),
         "missed": [{"at_s": at, "job": run.job} for at, run in played.missed],
         "rest": [
             {
@@ -181,6 +184,12 @@ def _document(basis: Basis, played: Played, left: list[Rest]) -> dict[str, objec
             for one in left
         ],
     }
+
+
+def _unsure(basis: Basis, played: Played) -> list[str]:
+    """Return the jobs of which a run that starts may fail, and would be tried again."""
+    started = {start.run.job for start in played.starts}
+    return [job for job in basis.may_fail if job in started]
 
 
 def _text(basis: Basis, played: Played, left: list[Rest], call: Call, style: Style) -> str:
@@ -202,12 +211,18 @@ def _text(basis: Basis, played: Played, left: list[Rest], call: Call, style: Sty
         wrapped(f"  {style.bold(printable(one.job))} {_reason(one, call.now)}", call.columns, 4)
         for one in left
     ]
+    parts += [
+        wrapped(f"! {job} failed when it last ran: no retry of it is shown", call.columns, 2)
+        for job in map(printable, _unsure(basis, played))
+    ]
     return "\n".join(parts).rstrip("\n")
 
 
 def _reason(one: Rest, now: float) -> str:
     if one.code == "missed":
         return f"is missed at {clock(one.at, now)}: its conditions do not hold in time"
+    if one.code == "waits_to_retry":
+        return f"failed and is tried again at {clock(one.at, now)}"
     if one.code == "waits_for_job":
         return f"waits for {one.waits_for} to end"
     if one.code == "waits_for_condition":

@@ -231,11 +231,25 @@ def ahead(run: Run, picture: Picture, now: float) -> tuple[Run, ...]:
     Empty where the lane has room for `run`.
     """
     waits = unmet(picture, now)
-    running = [other for other in picture.running.values() if lane(other) is lane(run)]
+    holding = (one for one in picture.running.values() if one.id not in picture.given_up)
+    running = [other for other in holding if lane(other) is lane(run)]
     queue = (other for other in picture.waiting.values() if not _retries(other))
     waiting = (other for other in queue if lane(other) is lane(run) and other.id not in waits)
     before = (*running, *(other for other in waiting if other.id < run.id))
     return before if len(before) >= picture.jobs_at_once else ()
+
+
+def surely_given_up(running: Iterable[Run], jobs_at_once: int) -> frozenset[int]:
+    """Return the runs that have given up their place, as their number alone tells.
+
+    `running`: in the order of their starts. Where a lane runs more jobs than it has places, those
+    that were started last hold the places: each of them started because an earlier one gave up its
+    own. Nothing is known of a run that gave up its place and was followed by none.
+    """
+    by_lane: dict[Trigger, list[int]] = {}
+    for run in running:
+        by_lane.setdefault(lane(run), []).append(run.id)
+    return frozenset(chain.from_iterable(ids[:-jobs_at_once] for ids in by_lane.values()))
 
 
 def _retries(run: Run) -> bool:

@@ -2,7 +2,8 @@
 
 Pure. Assumes that new shells show their prompts at the given instants, and that nobody types in
 between; that power, network and load stay as they are; that each job takes as long as it is said
-to and uses the CPU all the time; and that no run fails.
+to and keeps its place for as long; and that no run fails, so that none is tried again. Runs that
+wait at the beginning to try again do so.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -52,6 +53,8 @@ class Assumed(Struct, frozen=True, kw_only=True):
     """Runs that wait at the beginning."""
     running: Mapping[int, tuple[Run, float]] = {}
     """Runs that run at the beginning, and when each ends."""
+    given_up: frozenset[int] = frozenset()
+    """Those of them that hold no place in their lane."""
 
 
 class Start(NamedTuple):
@@ -81,7 +84,7 @@ class Rest(NamedTuple):
     waits_for: str = ""
     """The job that it comes after."""
     at: float | None = None
-    """When it was missed."""
+    """When it was missed, or is tried again."""
 
 
 def simulate(candidates: Iterable[Candidate], assumed: Assumed) -> Played:
@@ -111,6 +114,8 @@ def _waits(run: Run, played: Played) -> Rest:
     picture, now = played.picture, played.ended_at
     if schedule.lane(run) in picture.paused:
         return Rest(run.job, "paused")
+    if schedule.is_early(run, now):
+        return Rest(run.job, "waits_to_retry", at=run.retry_at)
     if run.when is not None and run.id in schedule.unmet(picture, now):
         found = tuple(conditions(run.when, picture.senses, now))
         return Rest(run.job, "waits_for_condition", found)
@@ -171,6 +176,8 @@ class _Play:
             running={run: each for run, (each, _) in self._running.items()},
             batches=dict(self._batches),
             jobs_at_once=self._assumed.jobs_at_once,
+            retries=[run.id for run in self._waiting.values() if run.retry_at],
+            given_up=self._assumed.given_up,
             conditioned={r.id: r for r in self._waiting.values() if r.when is not None},
             senses=self._senses,
             paused=self._assumed.paused,

@@ -288,12 +288,17 @@ def picture_of(rows: list[RunRow], view: View, loaded: Loaded, now: float) -> sc
     ]
     waiting = {run.id: run for run in runs if run.state is State.CLAIMED}
     conditioned = {run.id: run for run in waiting.values() if run.when is not None}
+    started = sorted(rows, key=lambda row: row["dispatched_at"] or 0.0)
+    running = [run for run in map(run_of, started) if run.state is State.DISPATCHED]
+    at_once = loaded.settings.jobs_at_once
     return schedule.Picture(
         waiting=waiting,
         conditioned=conditioned,
         senses=_senses(now) if conditioned else conditions.Senses(),
-        running={run.id: run for run in runs if run.state is State.DISPATCHED},
+        retries={run.id for run in waiting.values() if run.retry},
+        running={run.id: run for run in running},
+        given_up=schedule.surely_given_up(running, at_once),
         batches={batch.id: batch for batch in batches},
-        jobs_at_once=loaded.settings.jobs_at_once,
+        jobs_at_once=at_once,
         paused=frozenset(map(Trigger, view.paused())),
     )
