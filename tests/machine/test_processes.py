@@ -1,4 +1,4 @@
-"""Processes that run now, seen by psutil."""
+"""Processes that run now: what they cost, open and listen at."""
 
 import os
 import subprocess
@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.listening import listening
 from support.user import User
 
 from zdeferd.machine.processes import (
     UNKNOWN,
+    listens,
     live_cost,
     may_live,
     named,
@@ -114,3 +116,10 @@ def test_a_process_is_told_from_a_later_one_of_its_number(
 
 def test_an_unknown_process_may_live() -> None:
     assert may_live(UNKNOWN)
+
+
+def test_a_socket_at_which_a_process_listens(user: User) -> None:
+    path = user.root / "run" / "sock"
+    assert not listens(str(path))
+    with listening(path):
+        assert listens(str(path)) is Path("/proc/net/unix").exists()

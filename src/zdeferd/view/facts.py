@@ -14,6 +14,7 @@ from ..ledger.reading import View
 from ..machine.boot import boot_id, clock_at, day_in
 from ..machine.lock import daemon_pid
 from ..machine.paths import daemon_zone
+from ..machine.processes import listens
 from ..model import Batch, Scope, Sink, State, Trigger, inputs_of
 from ..rules import changes, conditions, schedule, scopes
 from .answers import Live, WhyFacts
@@ -72,15 +73,6 @@ def gather(job: str, now: float, env: Mapping[str, str], paths: Paths, view: Vie
         conditions=_conditions(item.job, [run_of(row) for row in live if row["job"] == job], now),
         idle_after_s=loaded.settings.idle_after_s,
     )
-
-
-def listens(socket: str) -> bool:
-    """Return whether a process listens at the socket. Linux; elsewhere False."""
-    try:
-        with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as file:
-            return any(line.endswith(f" {socket}\n") for line in file)
-    except OSError:
-        return False
 
 
 def quiet_now_s() -> float:
@@ -295,7 +287,6 @@ def picture_of(rows: list[RunRow], view: View, loaded: Loaded, now: float) -> sc
         waiting=waiting,
         conditioned=conditioned,
         senses=_senses(now) if conditioned else conditions.Senses(),
-        retries={run.id for run in waiting.values() if run.retry},
         running={run.id: run for run in running},
         given_up=schedule.surely_given_up(running, at_once),
         batches={batch.id: batch for batch in batches},
