@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -333,6 +334,22 @@ def test_a_stop_leaves_jobs_running_and_says_so_to_who_waits(daemon: Daemon) -> 
     daemon.start()
     daemon.wait_until_done(1)
     assert daemon.rows("SELECT outcome FROM runs") == [("succeeded",)]
+
+
+@pytest.fixture
+def _all_blocked() -> Iterator[None]:
+    """Block all signals, as some terminals and launchers leave them to what they start."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@pytest.mark.usefixtures("_all_blocked")
+def test_signals_that_its_parent_blocked_end_it(daemon: Daemon) -> None:
+    daemon.start()
+    second = daemon.run("zdeferd.daemon")  # its wait for the lock ends by a signal
+    assert (second.returncode, second.stderr.count("\n")) == (3, 1)
+    assert daemon.stop() == 0
 
 
 def test_what_is_older_than_keep_runs_is_forgotten_but_not_its_claims(daemon: Daemon) -> None:

@@ -69,25 +69,32 @@ def test_an_unlimited_hard_limit_is_not_asked_for(
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(resource, "getrlimit", found.__getitem__)
     monkeypatch.setattr(resource, "setrlimit", asked.__setitem__)
-    assert resources.set_limits() == {"nofile": before, "data": (UNLIMITED, UNLIMITED)}
+    others = dict.fromkeys(("fsize", "cpu", "as"), (7, 9))
+    found |= {resources._NUMBERS[name]: limits for name, limits in others.items()}
+    assert resources.set_limits() == {"nofile": before, "data": (UNLIMITED, UNLIMITED)} | others
     assert asked == {
         resource.RLIMIT_NOFILE: (soft, before[1]),
         resource.RLIMIT_DATA: (resources.DATA_BYTES, UNLIMITED),
-    }
+    } | {resources._NUMBERS[name]: (9, 9) for name in others}
 
 
 def test_the_daemon_has_them_and_its_jobs_do_not(daemon: Daemon) -> None:
-    limited = 'ulimit -S -n 300; ulimit -S -d 900000; exec "$@"'
+    limited = 'for one in "n 300" "d 900000" "f 500" "t 600" "v 30000000"; do ulimit -S -$one; done'
+    limited += '; exec "$@"'
     daemon.command = ["sh", "-c", limited, "sh", *daemon.command]
     process = daemon.start().process
     assert process is not None
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
     assert resource.prlimit(process.pid, resource.RLIMIT_DATA)[0] == resources.DATA_BYTES
+    for number in resources._OF_SHELLS.values():
+        soft, hard = resource.prlimit(process.pid, number)
+        assert soft == hard
     with Peer(daemon.socket) as peer:
-        peer.ask(visit("n1", 1, {"x": "ulimit -n; ulimit -d"}))
+        peer.ask(visit("n1", 1, {"x": "for one in n d f t v; do ulimit -$one; done"}))
     daemon.wait_until_done(1)
-    assert (daemon.state / "runs/1/output").read_text().split() == ["300", "900000"]
+    found = (daemon.state / "runs/1/output").read_text().split()
+    assert found == ["300", "900000", "500", "600", "30000000"]
 
 
 def test_nothing_of_the_caller_stays_open(daemon: Daemon, home: Path) -> None:

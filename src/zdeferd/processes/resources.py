@@ -3,7 +3,8 @@
 Owns the uses of rlimits, nice, ioprio, sched_setattr(2), autogroups and oom_score_adj, and
 which descriptors a process keeps. The daemon needs many descriptors, because libzmq ends the
 process where it has none left, and a limit of memory, because libzmq keeps a message of any
-number of frames. A job gets the limits that the daemon found at its start.
+number of frames. What a shell limits for its own programs (the size of files, processor time,
+memory) would end a daemon that it starts. A job gets the limits that the daemon found at its start.
 
 Standard library only, and light: the spawner imports it under `python -I -S`. Where a feature
 is missing nothing is raised; the next best thing remains in force.
@@ -27,7 +28,8 @@ MOST_DESCRIPTORS = 10_240
 """Where the hard limit is `unlimited`. macOS takes no larger number either way."""
 DATA_BYTES = 512 << 20
 """Twelve times the memory of a daemon under the floods of tests/floods."""
-_NUMBERS = {"nofile": resource.RLIMIT_NOFILE, "data": resource.RLIMIT_DATA}
+_OF_SHELLS = {"fsize": resource.RLIMIT_FSIZE, "cpu": resource.RLIMIT_CPU, "as": resource.RLIMIT_AS}
+_NUMBERS = {"nofile": resource.RLIMIT_NOFILE, "data": resource.RLIMIT_DATA} | _OF_SHELLS
 JOBS_OOM_SCORE = 500
 """Of 1000: jobs go before the user's own programs where the machine has no memory left."""
 _OOM_SCORE = "/proc/self/oom_score_adj"
@@ -62,11 +64,14 @@ def close_descriptors(kept: int | None) -> None:
 def set_limits() -> dict[str, tuple[int, int]]:
     """Set the soft limits of this process; return soft and hard ones of before, by name.
 
-    Descriptors: as many as the hard limit allows. Data: DATA_BYTES, or less where it was less.
+    Descriptors: as many as the hard limit allows. Data: DATA_BYTES, or less where it was less. The
+    rest is what the hard limit allows.
     """
     before = {name: resource.getrlimit(number) for name, number in _NUMBERS.items()}
     _set("nofile", _descriptors(*before["nofile"]), before["nofile"][1])
     _set("data", _least(DATA_BYTES, *before["data"]), before["data"][1])
+    for name in _OF_SHELLS:
+        _set(name, before[name][1], before[name][1])
     return before
 
 
