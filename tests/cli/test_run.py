@@ -39,6 +39,14 @@ def test_its_environment_is_this_shells(user: User, daemon: Daemon) -> None:
     assert call("log", "show").out == "C .\n"
 
 
+def test_its_environment_may_have_any_bytes(user: User, daemon: Daemon) -> None:
+    daemon.write_jobs('[show]\nrun = "print -r -- ${(q)LC_TIME}"\n')
+    daemon.start()
+    done = user.program("run", "show", LC_TIME=os.fsdecode(b"\xe9"))
+    assert (done.code, done.err) == (0, "")
+    assert call("log", "show").out == "$'\\351'\n"
+
+
 def test_from_a_shell_with_another_state_folder(user: User, daemon: Daemon) -> None:
     """The same socket leads to the daemon, whose ledger has the run."""
     daemon.write_jobs('[bad]\nrun = ["sh", "-c", "exit 3"]\n')

@@ -1,5 +1,7 @@
 """Requests and replies: they survive the trip, and noise is a WireError and nothing worse."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from zdeferd.wire import control
     "request_",
     [
         control.Ping(),
-        control.RunJob(job="x", env={"A": "b"}),
+        control.RunJob(job="x", env={"A": "b"}, env_bytes={"B": b"\xff"}),
         control.CancelRun(run=3),
         control.AwaitRun(run=4),
         control.Switch(job="x", enabled=False),
@@ -27,6 +29,13 @@ from zdeferd.wire import control
 )
 def test_requests_survive_the_trip(request_: control.Request) -> None:
     assert control.decode_request(control.encode_request(request_)) == request_
+
+
+def test_any_bytes_of_an_environment_survive_the_trip() -> None:
+    env = {"A": "é", "PATH": os.fsdecode(b"/bin:/\xe9"), os.fsdecode(b"LC_\xff"): "x", "E": ""}
+    request = control.decode_request(control.encode_request(control.run_job("x", env)))
+    assert isinstance(request, control.RunJob)
+    assert control.environment_of(request) == {"A": "é", "PATH": env["PATH"], "E": ""}
 
 
 @given(st.lists(st.binary(max_size=60), max_size=3))

@@ -176,7 +176,7 @@ def _claim(client: Client, call: Call, paths: Paths, job: str) -> control.Reply:
     from ..wire import control
 
     try:
-        return client.ask(control.RunJob(job=job, env=cut_env(call.env)))
+        return client.ask(control.run_job(job, cut_env(call.env)))
     except RequestRefused as error:
         with reading(paths.ledger) as view:
             raise told_why(error, view, paths, job) from None

@@ -63,7 +63,7 @@ class Requests:
         )
 
     async def _run(self, request: control.RunJob) -> control.RunClaimed:
-        env = environment.cut_env(request.env)
+        env = environment.cut_env(control.environment_of(request))
         self._dispatcher.reload(only_if_changed=True)
         if problem := self._configuration.refusal(request.job):
             raise RequestRefused(f"job is refused: {request.job}: {problem}", "mend it first")

@@ -4,6 +4,10 @@ A request is two frames, `request` and a MessagePack map with a `verb`; the answ
 a MessagePack map, or `refused` and a text. docs/protocol.md describes them.
 """
 
+import os
+import re
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Struct
 
@@ -21,6 +25,8 @@ class RunJob(Struct, frozen=True, tag="run", tag_field="verb"):
     job: str
     env: dict[str, str] = {}
     """The caller's environment, cut to the allow-list."""
+    env_bytes: dict[str, bytes] = {}
+    """Those of its values that are no UTF-8."""
 
 
 class CancelRun(Struct, frozen=True, tag="cancel", tag_field="verb"):
@@ -142,6 +148,26 @@ Reply = Pong | RunClaimed | Done | Changed | Forgotten | Reloaded
 
 _request: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 _reply: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+
+
+def run_job(job: str, env: Mapping[str, str]) -> RunJob:
+    """Return the request to run `job` with an environment as os.environ has it.
+
+    A variable whose name is no UTF-8 is left out.
+    """
+    known = {name: value for name, value in env.items() if _is_text(name)}
+    odd = {name: os.fsencode(value) for name, value in known.items() if not _is_text(value)}
+    texts = {name: value for name, value in known.items() if name not in odd}
+    return RunJob(job=job, env=texts, env_bytes=odd)
+
+
+def environment_of(request: RunJob) -> dict[str, str]:
+    """Return the environment of the request, as os.environ has it."""
+    return request.env | {name: os.fsdecode(value) for name, value in request.env_bytes.items()}
+
+
+def _is_text(value: str) -> bool:
+    return value.isascii() or not re.search(r"[\ud800-\udfff]", value)
 
 
 def encode_request(request: Request) -> list[bytes]:
