@@ -16,8 +16,10 @@ if [[ $version != $ZSH_VERSION ]]; then
 fi
 given=("${(@)fpath}")
 zmodload zsh/files  # mkdir, mv (of compdump) and rm are not always on the PATH
-work=${TMPDIR:-/tmp}/zdeferd-compinit.$$.$RANDOM
-mkdir -m 700 -- $work || exit
+name=zdeferd-compinit.$$.$RANDOM
+work=${TMPDIR:-/tmp}/$name
+# The TMPDIR of the shell that asked may be gone with it (nix-shell, a session's own folder).
+mkdir -m 700 -- $work 2>/dev/null || { work=/tmp/$name; mkdir -m 700 -- $work || exit }
 trap 'rm -rf -- $work' EXIT
 autoload -Uz compinit compaudit
 left_out=()

@@ -123,6 +123,26 @@ def test_output_that_cannot_be_written_is_one_line(user: User, words: tuple[str,
     assert done.stderr == "zdeferctl: No space left on device: input or output\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [("reload", 3), ("status", 0), ("show 9", 1), ("run", 2), ("nonsense", 2)],
+)
+@pytest.mark.parametrize("both", [False, True])
+def test_errors_that_cannot_be_written_change_no_exit_code(
+    user: User, words: str, code: int, both: bool
+) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "zdeferd.cli", *words.split()],
+            env=user.env | {"PYTHONPATH": str(SOURCE)},
+            stdout=full if both else subprocess.DEVNULL,
+            stderr=full,
+            check=False,
+            timeout=30,
+        )
+    assert done.returncode == (1 if both and words == "status" else code)
+
+
 def test_closed_streams_and_names_of_any_bytes(user: User) -> None:
     strange = os.fsdecode(b"\xff\xfe")
     for command in ("status", "jobs", "check", "doctor", "runs --json"):

@@ -52,6 +52,18 @@ def test_a_shell_that_never_answers_is_left_and_ended(
         os.kill(pid, 0)
 
 
+@needs_zsh
+def test_where_no_terminal_is_to_be_had_the_text_is_read(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fork() -> tuple[int, int]:
+        raise OSError("out of pty devices")
+
+    monkeypatch.setattr("zdeferd.install.ask.pty.fork", fork)
+    (user.root / ".zshrc").write_text(f"source {SHELL}/zdeferd.plugin.zsh\n")
+    assert findings("ok")["zshrc"]["found"] == f"{user.root}/.zshrc loads the plugin"
+
+
 def test_a_zsh_without_modules_is_named(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     script = user.root / "bin/zsh"
     script.parent.mkdir(exist_ok=True)

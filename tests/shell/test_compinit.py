@@ -1,6 +1,7 @@
 """`zdefer compinit` leaves the shell that `compinit` leaves, from a dump or without one."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -330,3 +331,18 @@ def test_a_large_fpath_is_the_same(home: Path) -> None:
     publish(f"{fpath}{OURS}", home)
     assert snapshot(f"{fpath}{OURS}\n(( $+zdefer_loaded )) || exit 9\n", home) == own
     assert sum(line.startswith("_comps many") for line in own) == 500
+
+
+@pytest.mark.parametrize("folder", ["/nonexistent/x", "gone", "/dev/null"])
+def test_a_folder_for_temporary_files_that_is_gone(home: Path, folder: str) -> None:
+    [words] = queued(f"{prepare(home)}{OURS}", home)
+    made = subprocess.run(
+        words[words.index("--") + 1 :],
+        cwd=home,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": folder},
+        capture_output=True,
+        check=False,
+        timeout=20,
+    )
+    assert (made.returncode, made.stderr) == (0, b"")
+    assert made.stdout.endswith(b"_zdeferd_dumped=1\n")

@@ -10,6 +10,7 @@ Exit codes: 0 done, 1 the answer is no or the job failed, 2 usage, 3 no daemon;
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
+    from typing import BinaryIO
 
     from .call import Call
 
@@ -82,6 +84,7 @@ READS = frozenset(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run zdeferctl; -> its exit code. Prints every failure."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # a parent may have blocked what limits need
     _open_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -108,6 +111,30 @@ def _open_streams() -> None:
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
+    if sys.__stderr__ is not None and sys.stderr is sys.__stderr__:
+        errors = os.fdopen(2, "wb", closefd=False)
+        sys.stderr = _Complaints(errors, sys.__stderr__.encoding)
+
+
+class _Complaints(io.TextIOWrapper):
+    """Standard error: text that cannot be written there is lost, and changes no exit code."""
+
+    def __init__(self, buffer: BinaryIO, encoding: str) -> None:
+        super().__init__(buffer, encoding, "backslashreplace", line_buffering=True)
+
+    def write(self, text: str) -> int:
+        """Write, as far as that can be done."""
+        try:
+            return super().write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, as far as that can be done."""
+        try:
+            super().flush()
+        except OSError:
+            pass
 
 
 def _drop_output() -> None:

@@ -49,14 +49,18 @@ def zdotdir(zsh: str, env: Mapping[str, str]) -> str:
 
 
 def loaded(zsh: str, env: Mapping[str, str], folder: str) -> Loaded | None:
-    """Return whether a new interactive shell loads the plugin; None: it gave no answer in time.
+    """Return whether a new interactive shell loads the plugin; None: it gave no answer in time, or
+    there is no terminal to be had.
 
     `folder` has its startup files. Where there are none, zsh would begin a dialogue.
     """
     if not any(os.path.lexists(f"{folder}/{name}") for name in _STARTUP):
         return Loaded(False, "")
     argv = [zsh, "-i", "-c", _LOADED, "zsh", _MARK, _END]
-    pid, terminal = pty.fork()
+    try:
+        pid, terminal = pty.fork()
+    except OSError:
+        return None
     if pid == 0:
         try:
             os.execve(zsh, argv, dict(env))
