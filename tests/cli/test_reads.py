@@ -18,10 +18,10 @@ QUICK = (
 """Every verb begins with these: they cost `status` its time."""
 SLOW = {
     *("asyncio", "ctypes", "dataclasses", "html", "inspect", "json", "msgspec", "pathlib"),
-    *("psutil", "pty", "random", "socket", "statistics", "subprocess", "tempfile", "threading"),
-    *("uvloop", "zdeferd.wire", "zmq"),
+    *("psutil", "pty", "random", "socket", "sqlite3", "statistics", "subprocess", "tempfile"),
+    *("threading", "uvloop", "zdeferd.wire", "zmq"),
 }
-"""Each takes a millisecond or more to import, and `status` loads none: help begins no later."""
+"""Each takes a millisecond or more to import: what a verb needs of them it loads when it acts."""
 
 
 def imports(module: str) -> Iterator[str]:

@@ -21,7 +21,6 @@ from typing import NamedTuple
 from ..doctor.completion import dumps_of, folder_of
 from ..errors import RequestRefused, ZdeferdError
 from ..jobs.environment import cut_env
-from ..ledger.reading import reading
 from ..view.render import Style, ago, count, duration, octets, printable, table, wrapped
 from ..view.runs import ended
 from ..view.where import find_paths
@@ -74,6 +73,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Do it; -> 0, or 1 where a cache could not be made anew."""
+    from ..ledger.reading import reading
+
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
         caches = _caches(call, paths, view)
@@ -246,6 +247,7 @@ def _source_ms(cache: Cache, call: Call) -> float | None:
 
 
 def _refresh(call: Call, paths: Paths, caches: list[Cache]) -> int:
+    from ..ledger.reading import reading
     from ..wire.client import Client
 
     jobs = [(cache.name, cache.facts.id) for cache in caches if cache.facts]

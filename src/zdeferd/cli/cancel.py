@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..errors import ZdeferdError
-from ..ledger.reading import reading
 from ..view.render import Style
 from ..view.target import check_job, find_run, is_number, run_or_job
 from ..view.where import find_paths
@@ -51,6 +50,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Ask for the cancellations and wait for them; -> 0, or 1 where one ended otherwise."""
+    from ..ledger.reading import reading
+
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
         found = [row for target in call.args.targets for row in _runs_of(view, paths, target)]

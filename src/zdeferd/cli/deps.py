@@ -15,7 +15,6 @@ from __future__ import annotations
 import time
 
 from ..features.graph import Graph, Node, document, dot, graph, picture
-from ..ledger.reading import reading
 from ..view.render import Style, count, printable
 from ..view.where import find_paths
 
@@ -34,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Print the graph; -> 0."""
+    from ..ledger.reading import reading
     from ..view.jobs import declared
 
     paths = find_paths(call.env)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import sys
 
 from ..errors import ZdeferdError
-from ..ledger.reading import reading
 from ..view.render import count
 from ..view.target import check_job, job_id
 from ..view.where import find_paths
@@ -37,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Forget the job; -> 0, or 1 where the user says no."""
+    from ..ledger.reading import reading
     from ..wire import control
     from ..wire.client import request
 

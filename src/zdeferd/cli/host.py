@@ -7,12 +7,12 @@ import shutil
 import sys
 
 from ..errors import ZdeferdError
-from ..install.plan import Host, answering_service
-from ..view.where import find_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ..install.plan import Host
 
 
 def this_host(env: Mapping[str, str], needs_program: bool = False, asks_zsh: bool = False) -> Host:
@@ -20,6 +20,9 @@ def this_host(env: Mapping[str, str], needs_program: bool = False, asks_zsh: boo
 
     `asks_zsh`: zsh says which .zshrc it reads.
     """
+    from ..install.plan import Host, answering_service
+    from ..view.where import find_paths
+
     program = daemon_program(env)
     zsh = shutil.which("zsh", path=env.get("PATH"))
     if needs_program and not program:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 
-from ..ledger.reading import reading
 from ..view.live import as_found
 from ..view.render import Style, cut, home_short, printable, table, width, wrapped
 from ..view.runs import document as run_document
@@ -43,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Print the jobs; -> 0."""
+    from ..ledger.reading import reading
     from ..view.jobs import declared, tally
 
     paths = find_paths(call.env)

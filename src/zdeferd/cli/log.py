@@ -23,7 +23,6 @@ from __future__ import annotations
 import os
 
 from ..errors import ZdeferdError
-from ..ledger.reading import reading
 from ..machine.lock import daemon_pid
 from ..view.live import as_found
 from ..view.render import clock
@@ -56,6 +55,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Print the output; -> 0, or 1 where there is no such run or job."""
+    from ..ledger.reading import reading
+
     args = call.args
     if wrong := _contradiction(call):
         call.failed(wrong, USAGE)
@@ -94,6 +95,8 @@ def _contradiction(call: Call) -> str:
 
 def _all_since(call: Call, paths: Paths) -> int:
     """Print the outputs of a job's runs that have started, the oldest first; -> 0."""
+    from ..ledger.reading import reading
+
     args = call.args
     with reading(paths.ledger) as view:
         rows = as_found(view.runs(args.target, limit=-1, since=args.since)[::-1], paths)
@@ -185,6 +188,8 @@ def _opened(path: str) -> BinaryIO | None:
 
 
 def _ended(paths: Paths, run: int) -> bool:
+    from ..ledger.reading import reading
+
     with reading(paths.ledger) as view:
         row = view.run(run)
     return (

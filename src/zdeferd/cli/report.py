@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import sys
 
-from ..ledger.reading import reading
 from ..view.render import Style, count, fields, table, wrapped
 from ..view.where import find_paths
 from .codes import DONE, USAGE
@@ -61,6 +60,7 @@ def period(text: str) -> float:
 
 def perform(call: Call) -> int:
     """Print the report, and write the page; -> 0."""
+    from ..ledger.reading import reading
     from ..pictures.costs import costs
 
     args = call.args

@@ -13,7 +13,6 @@ zdeferctl retry 26 --no-wait
 
 from __future__ import annotations
 
-from ..ledger.reading import reading
 from ..view.target import find_run, latest_run, run_or_job
 from ..view.where import find_paths
 from .run import Claim, follow, how_to_wait
@@ -35,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Claim the run, wait for its end and print it; -> 0 where it succeeded, else 1."""
+    from ..ledger.reading import reading
     from ..wire import control
     from ..wire.client import Client
 

@@ -23,7 +23,6 @@ from typing import NamedTuple
 
 from ..errors import NoDaemon, RequestRefused
 from ..jobs.environment import cut_env
-from ..ledger.reading import reading
 from ..view.render import Style, clock, duration, kib
 from ..view.runs import cpu_ms, document, wall_ms, word
 from ..view.target import find_run, job_id, told_why
@@ -117,6 +116,8 @@ def follow(call: Call, client: Client, claims: list[Claim]) -> int:
 
 def _warn_paused(call: Call, claims: list[Claim]) -> None:
     """Print why the runs do not start, where their lane is paused."""
+    from ..ledger.reading import reading
+
     with reading(_paths_of(claims[0], find_paths(call.env)).ledger) as view:
         if LANE in view.paused():
             call.warn(f"{LANE} lane is paused: {_waits(claims)}; zdeferctl resume {LANE}")
@@ -173,6 +174,7 @@ def _later(claims: list[Claim]) -> str:
 
 def _claim(client: Client, call: Call, paths: Paths, job: str) -> control.Reply:
     """Return the daemon's claim; RequestRefused says why a refused job is not known to it."""
+    from ..ledger.reading import reading
     from ..wire import control
 
     try:
@@ -190,6 +192,8 @@ def _progress(
         return None
 
     def show() -> None:
+        from ..ledger.reading import reading
+
         if tail is not None and tail.is_line_open:
             return
         with reading(paths.ledger) as view:
@@ -207,6 +211,8 @@ def _progress(
 
 def tell(call: Call, paths: Paths, run: int) -> RunRow:
     """Return a run that has ended, and print it with its cost, unless --json."""
+    from ..ledger.reading import reading
+
     with reading(paths.ledger) as view:
         row = find_run(view, run)
         again = next((one for one in view.live_runs() if one["retry_of"] == run), None)

@@ -20,7 +20,6 @@ zdeferctl runs --format '{run}\\t{job}\\t{outcome}\\t{wall_ms}'
 from __future__ import annotations
 
 from ..errors import ZdeferdError
-from ..ledger.reading import reading
 from ..view.live import as_found
 from ..view.render import Style, printable
 from ..view.runs import document, runs_table
@@ -102,6 +101,8 @@ def perform(call: Call) -> int:
 
 def _rows(call: Call, paths: Paths) -> list[RunRow]:
     """Return the runs that were asked for, and one more where there are more."""
+    from ..ledger.reading import reading
+
     args = call.args
     with reading(paths.ledger) as view:
         found = view.runs(args.job, args.outcome, args.limit + 1, args.since)

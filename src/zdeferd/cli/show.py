@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from ..ledger.reading import reading
 from ..view.live import as_found, cost_document, live_cost
 from ..view.render import Style, clock, count, duration, fields, home_short, kib, octets, printable
 from ..view.runs import document, notes, wall_ms, word
@@ -41,6 +40,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Print the run; -> 0, or 1 where there is none."""
+    from ..ledger.reading import reading
+
     paths = find_paths(call.env)
     with reading(paths.ledger) as view:
         row = as_found([latest_run(view, paths, call.args.target)], paths)[0]

@@ -18,7 +18,6 @@ zdeferctl simulate --for 7d --json
 
 from __future__ import annotations
 
-from ..ledger.reading import reading
 from ..view.render import Style, clock, count, duration, printable, table, wrapped
 from ..view.where import find_paths
 from .codes import DONE
@@ -65,6 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def perform(call: Call) -> int:
     """Print what would run; -> 0."""
     from ..conditions import Power
+    from ..ledger.reading import reading
     from ..rules.simulate import rest, simulate
     from .assumed import Wishes, gather
 

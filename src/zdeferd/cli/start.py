@@ -17,8 +17,6 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from ..errors import NoDaemon, ZdeferdError
-from ..install.plan import LABEL, STOPPED, Host, installed_service
-from ..install.steps import Command, carry_out
 from ..machine.lock import daemon_pid
 from ..machine.paths import check_home
 from ..machine.processes import named
@@ -29,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from ..install.plan import Host
     from ..wire import control
     from .call import Call
 
@@ -60,6 +59,8 @@ def perform(call: Call) -> int:
 
 def start(call: Call) -> Started:
     """Start the daemon unless one runs, let shells do so again, and wait for its answer."""
+    from ..install.plan import STOPPED, installed_service
+
     host = this_host(call.env, needs_program=True)
     before = daemon_pid(host.paths.lock)
     service = installed_service(host)
@@ -87,6 +88,9 @@ def _ping(host: Host, before: int | None) -> control.Pong:
 
 
 def _start(host: Host, service: str | None) -> None:
+    from ..install.plan import LABEL
+    from ..install.steps import Command, carry_out
+
     if service == "systemd":
         for unit in ("zdeferd.socket", "zdeferd.service"):
             carry_out(Command(("systemctl", "--user", "start", unit)))

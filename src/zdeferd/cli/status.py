@@ -23,7 +23,6 @@ from typing import NamedTuple
 
 from .. import __version__
 from ..doctor.completion import dumps_of, insecure_troubles
-from ..ledger.reading import View, reading
 from ..machine.lock import daemon_pid, daemon_version
 from ..view.health import DAY_S, Trouble, troubles
 from ..view.live import as_found, cost_document, live_cost
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from ..ledger.reading import RunRow, ShellsRow
+    from ..ledger.reading import RunRow, ShellsRow, View
     from ..machine.paths import Paths
     from ..view.render import Document
     from .call import Call
@@ -92,6 +91,8 @@ def perform(call: Call) -> int:
 
 
 def _answer(call: Call, paths: Paths) -> tuple[Document, Callable[[Style], str]]:
+    from ..ledger.reading import reading
+
     with reading(paths.ledger) as view:
         status = _look(paths, view, call)
     # The cost of running jobs takes psutil, which takes 30 ms; the table has no room for it.

@@ -15,8 +15,6 @@ import os
 import signal
 
 from ..errors import NoDaemon, ZdeferdError
-from ..install.plan import LABEL, STOPPED, UNITS, Host, installed_service
-from ..install.steps import Command, carry_out
 from ..machine.lock import daemon_pid, wait_until_free
 from ..machine.processes import openers
 from .codes import DONE
@@ -26,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from ..install.plan import Host
     from ..machine.paths import Paths
     from .call import Call
 
@@ -51,6 +50,9 @@ def perform(call: Call) -> int:
 
 def stop(host: Host) -> str | None:
     """Stop what runs, by its service or by request; -> the service's manager, if any."""
+    from ..install.plan import LABEL, UNITS, installed_service
+    from ..install.steps import Command, carry_out
+
     service = installed_service(host)
     if service == "systemd":
         carry_out(Command(("systemctl", "--user", "stop", *UNITS)))
@@ -91,6 +93,8 @@ def wait_until_gone(lock: str) -> None:
 
 def _hold_back(host: Host) -> bool:
     """Put the marker aside by which shells start a daemon; -> whether there was one."""
+    from ..install.plan import STOPPED
+
     try:
         os.rename(host.paths.autostart, host.paths.autostart + STOPPED)
     except FileNotFoundError:

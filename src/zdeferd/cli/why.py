@@ -10,7 +10,6 @@ zdeferctl why updates-waiting
 
 from __future__ import annotations
 
-from ..ledger.reading import reading
 from ..view.render import Style, home_short, printable, wrapped
 from ..view.target import job_id
 from ..view.where import find_paths
@@ -32,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Print the sentence; -> 0, or 1 for an unknown or refused job."""
+    from ..ledger.reading import reading
     from ..view.answers import WhyCode
     from ..view.facts import gather
     from ..view.why import why

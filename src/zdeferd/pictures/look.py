@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from ..ledger.reading import reading
 from ..machine.files import stamp
 from ..machine.lock import daemon_pid
 from ..view.live import as_found, live_cost, running
@@ -87,6 +86,8 @@ class Looks:
 
     def look(self, now: float) -> Seen:
         """Return the picture as of `now`."""
+        from ..ledger.reading import reading
+
         with reading(self._paths.ledger) as view:
             live = as_found(view.live_runs(), self._paths)
             works = [row for row in live if running(row)]

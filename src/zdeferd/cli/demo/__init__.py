@@ -19,7 +19,6 @@ import time
 
 from ...errors import ZdeferdError
 from ...install.share import share
-from ...ledger.reading import reading
 from ...view.render import Style, duration, kib, table
 from ...view.runs import cpu_ms, wall_ms
 from ..visible import Visible
@@ -134,6 +133,8 @@ def _wait(stage: Stage, holds: Callable[[], bool], what: str) -> None:
 
 
 def _ended(stage: Stage) -> int:
+    from ...ledger.reading import reading
+
     with reading(stage.paths.ledger) as view:
         return sum(view.outcomes(0.0).values())
 
@@ -149,6 +150,8 @@ def _log(stage: Stage) -> list[str]:
 def _document(
     stage: Stage, expected: dict[str, Document], daemon_ms: float, opened_at: float
 ) -> Document:
+    from ...ledger.reading import reading
+
     with reading(stage.paths.ledger) as view:
         runs = list(reversed(view.runs(limit=1000)))
     lines = _log(stage)
