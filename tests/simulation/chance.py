@@ -91,6 +91,7 @@ class Chance:
             retry=Retry(chance.randint(2, 3), 5.0) if chance.random() < 0.3 else None,
             output=MADE if name in MAKING else "",
             compile=name in MAKING,
+            apply=name in MAKING,
             when=self._conditions(),
             source="/jobs.d/all.toml",
         )
@@ -279,6 +280,9 @@ def _odds(chance: Chance) -> list[tuple[Callable[[], object], float]]:
         (chance._run_by_hand, 1.5),
         (one_of(world.lose), 1),
         (one_of(world.hang_up), 1.5),
+        (one_of(world.new_prompt), 2),
+        (one_of(world.apply), 4),
+        (one_of(world.remove_output), 3),
         (one_of(world.time_out_job), 1),
         (chance._pause, 1),
         (chance._switch, 1),

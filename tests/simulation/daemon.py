@@ -6,7 +6,6 @@ daemon that is killed leaves the ledger, the disk and the processes, and nothing
 
 import asyncio
 import errno
-from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -216,9 +215,9 @@ class Daemon:
             raise failure
         self.machine.daemon_left()
 
-    def take(self, visit: messages.Visit, answered: Callable[[], None]) -> None:
+    def take(self, visit: messages.Visit, caller: Caller) -> None:
         """A whole message has come."""
-        self.dispatcher.visit(visit, Caller(lambda _: answered()))
+        self.dispatcher.visit(visit, caller)
 
     def bury(self) -> None:
         """What was in memory only."""

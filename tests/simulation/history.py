@@ -117,6 +117,7 @@ class History:
         for _ in range(2):  # what a full log holds up is written by the next daemon
             machine.start_daemon()
             self._wind_down()
+            self._shells_have_the_newest()
             machine.stop_daemon()
             self.rest()
         if machine.daemon is not None:
@@ -161,6 +162,31 @@ class History:
         while machine.job_processes:
             machine.finish_job(0, 0)
             self.rest()
+
+    def _shells_have_the_newest(self) -> None:
+        """Each shell that can still visit asks at its next prompts, and sources what it is told."""
+        machine = self.machine
+        for _ in range(INSTANTS):
+            before = machine.witness.tellings, dict(machine.witness.there)
+            self._all_come_to_a_prompt()
+            if before == (machine.witness.tellings, machine.witness.there):
+                break
+        if machine.clock_was_set or machine.forgets:
+            return
+        for one in machine.shells:
+            if not one.gone and one.tries < 3:
+                has, asked = one.follower.has, one.follower.asked & machine.jobs.keys()
+                machine.check(machine.witness.has_the_newest, one.nonce, has, asked)
+        self.raise_what_was_found()
+
+    def _all_come_to_a_prompt(self) -> None:
+        machine = self.machine
+        for index in range(len(machine.shells)):
+            machine.new_prompt(index)
+        self._wind_down()
+        while any(one.follower.queue and not one.gone for one in machine.shells):
+            machine.apply(0)
+        self.raise_what_was_found()
 
     def _a_shell_has_more(self) -> bool:
         return any(one.outbox and one.tries < 3 and not one.gone for one in self.machine.shells)

@@ -6,7 +6,7 @@ short), the relaxation stands beside the invariant.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import date
 from typing import Any
 
@@ -16,6 +16,7 @@ from zdeferd.conditions import Conditions
 from zdeferd.model import Ending, Job, Outcome, Run, Scope, State, Trigger
 from zdeferd.rules.schedule import lane
 
+from .applying import Due
 from .promises import Invariant, Violation
 
 Attempt = tuple[int, int]
@@ -43,6 +44,12 @@ class Witness:
         """Of each place the attempts that began to publish there, and their numbers."""
         self.published: dict[str, int] = {}
         """The highest number that was seen at each place."""
+        self.there: dict[str, int] = {}
+        """The number of what is at each place; none where nothing is."""
+        self.without: set[int] = set()
+        """Runs that were claimed without an output."""
+        self.tellings = 0
+        """How often a shell was told of a publication."""
         self.cancelled: set[int] = set()
         """Runs whose end somebody asked for."""
         self.died: set[Attempt] = set()
@@ -173,19 +180,58 @@ class Witness:
         """An attempt has its number in the order of that place."""
         self.outputs.setdefault(path, {})[at] = number
 
-    def output(self, path: str, data: bytes | None, compiled: bytes | None) -> None:
-        """What a reader finds there now."""
+    def output(self, path: str, data: bytes | None, compiled: bytes | None, removed: bool) -> None:
+        """What a reader finds there now; `removed`: by the user."""
         if data is None:
-            if path in self.published:
+            if path in self.published and not removed:
                 raise Violation(Invariant.WHOLE_OUTPUT, f"{path} is gone")
             return
-        begun = self.outputs[path]
-        number = next((begun[at] for at in begun if text_of(*at) == data), 0)
+        number = self._number(path, data)
         if not number or compiled not in (None, COMPILED + data):
             raise Violation(Invariant.WHOLE_OUTPUT, f"{path}: {data!r}, compiled {compiled!r}")
         if number < self.published.get(path, 0):
             raise Violation(Invariant.NEWER_OUTPUT, f"{path}: {data!r}")
-        self.published[path] = number
+        self.published[path] = self.there[path] = number
+
+    def _number(self, path: str, data: bytes) -> int:
+        """The number of the attempt that has printed `data`; 0: none has."""
+        begun = self.outputs.get(path, {})
+        return next((begun[at] for at in begun if text_of(*at) == data), 0)
+
+    def told(self, nonce: str, due: Due) -> None:
+        """A shell is told that a run has published."""
+        ending = self.endings.get(due.run)
+        begun = [at for at in self.outputs.get(due.path, {}) if at[0] == due.run]
+        if due.run in self.without:  # the job has its output since: that shell sources nothing new
+            return
+        if ending is None or ending.outcome is not Outcome.SUCCEEDED or not begun:
+            raise Violation(Invariant.APPLIED, f"{nonce}, {due}: {ending}")
+        self.tellings += 1
+
+    def sourced(self, due: Due, data: bytes | None, removed: bool) -> int:
+        """A shell sources what it finds there; return its number, 0 for nothing."""
+        if data is None:
+            if not removed and due.run not in self.without:
+                raise Violation(Invariant.APPLIED, f"{due}: nothing is there")
+            return 0
+        number = self._number(due.path, data)
+        begun = self.outputs.get(due.path, {})
+        told = max((number for at, number in begun.items() if at[0] == due.run), default=0)
+        if number < told:
+            raise Violation(Invariant.APPLIED, f"{due}: {data!r}")
+        return number
+
+    def has_the_newest(self, nonce: str, has: Mapping[str, int], jobs: Container[str]) -> None:
+        """At the end: a shell has what is there, if that is of one of these jobs."""
+        for path, number in self.there.items():
+            run = next(at[0] for at, other in self.outputs[path].items() if other == number)
+            ending = self.endings.get(run)
+            if run not in self.runs or self.runs[run].job not in jobs:
+                continue
+            if ending is None or ending.outcome is not Outcome.SUCCEEDED:
+                continue  # of no success any shell is told
+            if has.get(path, 0) != number:
+                raise Violation(Invariant.LEFT_BEHIND, f"{nonce}: {has}, not run {run}: {number}")
 
     def _has_published(self, run: int, ending: Ending) -> None:
         for path, begun in self.outputs.items():

@@ -14,8 +14,8 @@ from zdeferd.attempts import publish, records, runner
 from zdeferd.judging import judge
 from zdeferd.ledger import claims, due, outcomes
 from zdeferd.model import Outcome, Scope
-from zdeferd.rules import conditions, lifecycle, schedule, verdicts
-from zdeferd.runs import dispatcher, idle
+from zdeferd.rules import changes, conditions, lifecycle, schedule, verdicts
+from zdeferd.runs import dispatcher, idle, waiting
 from zdeferd.runs.waiting import Caller
 from zdeferd.senses import watch
 from zdeferd.telemetry import logfile, sharedlog
@@ -92,6 +92,31 @@ def a_compiled_file_that_stays() -> AbstractContextManager[Any]:
             unlink(self, name)
 
     return _instead(publish.Publication, "_unlink", keeps)
+
+
+@_breaks(Invariant.MADE_AGAIN)
+def a_removed_output_that_is_not_missed() -> AbstractContextManager[Any]:
+    return _instead(changes, "is_lost", lambda seen_at, last: False)
+
+
+@_breaks(Invariant.APPLIED)
+def a_run_that_failed_is_applied() -> AbstractContextManager[Any]:
+    ended = waiting.Waiting.ended
+
+    def rosy(self: Any, run: Any, published: bool, live: Any) -> None:
+        ended(self, run, True, live)
+
+    return _instead(waiting.Waiting, "ended", rosy)
+
+
+@_breaks(Invariant.LEFT_BEHIND)
+def only_shells_that_wait_hear_of_an_output() -> AbstractContextManager[Any]:
+    return _instead(waiting, "_paths", lambda found, room: ())
+
+
+@_breaks(Invariant.LEFT_BEHIND)
+def a_shell_that_asks_is_not_told_what_was_published() -> AbstractContextManager[Any]:
+    return _instead(WatchedLedger, "last_published", lambda self, job: (0, 0.0))
 
 
 # --- claims

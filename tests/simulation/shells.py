@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from zdeferd.jobs.registrations import Register
 from zdeferd.wire import messages
 
+from .applying import Follower
+
 TRIES = 3
 
 
@@ -26,7 +28,8 @@ class Message:
     def says(self) -> str:
         events = [name for name in ("postprompt", "idle") if getattr(self.visit, name)]
         jobs = [f"{job.id} ({job.on}, once per {job.once_per})" for job in self.visit.jobs]
-        return f"seq {self.visit.hello.seq}: {', '.join(events + jobs) or 'nothing'}"
+        asks = [f"asks for {word}" for word in self.visit.context.apply.split("\0")[1:]]
+        return f"seq {self.visit.hello.seq}: {', '.join(events + jobs + asks) or 'nothing'}"
 
 
 @dataclass(eq=False)
@@ -35,11 +38,14 @@ class Shell:
 
     nonce: str
     env: dict[str, str]
+    follower: Follower
     outbox: list[messages.Visit] = field(default_factory=list)
     seq: int = 0
     tries: int = 0
     connection: int = 0
     connected: bool = False
+    waits: bool = False
+    """It is answered, and keeps its connection open for outputs."""
     gone: bool = False
     declared: set[str] = field(default_factory=set)
 
@@ -50,7 +56,7 @@ class Shell:
         self.outbox.append(
             messages.Visit(
                 hello=messages.Hello(protocol=2, nonce=self.nonce, seq=self.seq),
-                context=messages.ShellContext(environment=environment),
+                context=messages.ShellContext(environment=environment, apply=self.follower.says()),
                 functions=(),
                 jobs=jobs,
                 oversize=(),
@@ -61,6 +67,8 @@ class Shell:
 
     def visit(self) -> Message | None:
         """Connect and send what comes first; None where there is nothing to do."""
+        if self.waits and self.outbox:
+            self.hang_up()
         if self.gone or self.connected or not self.outbox or self.tries >= TRIES:
             return None
         self.connection += 1
@@ -68,18 +76,25 @@ class Shell:
         self.tries += 1
         return Message(self, self.outbox[0], self.connection)
 
+    def hears(self, message: Message) -> bool:
+        """Whether the connection that carried the message is still there."""
+        return self.connected and message.connection == self.connection
+
     def answered(self, message: Message) -> None:
-        """An answer reaches the connection that asked, if that is still there."""
-        if not self.connected or message.connection != self.connection:
-            return
-        self.connected = False
+        """An answer reaches the connection that asked."""
         if self.outbox and self.outbox[0] is message.visit:
             self.outbox.pop(0)
             self.tries = 0
+        self.waits = self.connected = bool(self.follower.awaited)
+
+    def ask(self) -> None:
+        """Say at a prompt what it waits for, where nothing else is to be said."""
+        if self.follower.awaited and not self.outbox and not self.gone:
+            self.prepare((), postprompt=False, idle=False)
 
     def hang_up(self) -> None:
-        self.connected = False
+        self.connected = self.waits = False
 
     def daemon_is_gone(self) -> None:
         """End of file on the connection."""
-        self.connected = False
+        self.hang_up()

@@ -86,6 +86,7 @@ class Stage:
         """When the job of each run was started last, on the clock that stands still in suspend."""
         self.shells: list[Shell] = []
         self.wire: list[Message] = []
+        self._begin_outputs()
         self.config_version = 0
         self.most_at_once = setup.settings.jobs_at_once
         self.inputs: dict[str, int] = {}
@@ -95,6 +96,28 @@ class Stage:
         self._begin_well()
         self._begin_turning()
         self._uuids = 0
+
+    def _begin_outputs(self) -> None:
+        """Nothing is published, and nothing removed."""
+        self._ticks = self.configured = 0
+        self.heard: dict[tuple[str, int], int] = {}
+        """When a daemon first heard each message of a shell, in ticks."""
+        self.ended: dict[int, int] = {}
+        """When the end of each run was durable, in ticks."""
+        self.removed: dict[str, int] = {}
+        """When the user removed what was at each place and has not been published again."""
+        self.changed_at: dict[str, float] = {}
+        """When each output was published last."""
+        self.clock_was_set = self.forgets = False
+
+    def tick(self) -> int:
+        """An instant later than all others; no two facts have the same."""
+        self._ticks += 1
+        return self._ticks
+
+    def is_young(self, path: str) -> bool:
+        """Tell whether a run may have published there that the daemon has not seen end."""
+        return self.now - self.changed_at.get(path, 0.0) < 2
 
     def _begin_well(self) -> None:
         """Nothing is wrong with the world."""
@@ -152,8 +175,10 @@ class Stage:
             elif name == "forgotten":
                 self.note("ledger", f"{fact} is forgotten")
                 self.witness.forgotten(fact)
+                self.forgets = True
             elif name == "ended":
                 self.note("ledger", f"run {fact[0]} has ended: {fact[1].outcome} rc={fact[1].rc}")
+                self.ended[fact[0]] = self.tick()
                 self.look_at_outputs()
                 left = [job.run for job in self.job_processes if job.run == fact[0]]
                 self.check(self.witness.ended, *fact, bool(left))
@@ -166,6 +191,8 @@ class Stage:
         scope = None if run.key.startswith(("run:", "retry:")) else job.once_per
         if scope is not None and disabled:
             self.found(Violation(Invariant.DISABLED, f"run {run.id}, {run.job}"))
+        if not job.output:
+            self.witness.without.add(run.id)
         self.check(self.witness.tried_again, run, job)
         self.check(self.witness.claimed, run, scope, self.boot)
         by_itself = run.trigger == "idle" and run.batch and run.claimed_at not in self.idle_events
@@ -242,6 +269,7 @@ class Stage:
 
     def set_clock(self, seconds: float) -> None:
         self.note("machine", f"sets its clock by {seconds:.0f} s")
+        self.clock_was_set = True
         self.now += seconds
         self.pass_time(0.0013)  # no instant comes twice
         self._tell_the_time(jumped=True)
@@ -292,7 +320,12 @@ class Stage:
         for path in self.witness.outputs:
             found = (self.disk.node(place) for place in (path, f"{path}.zwc"))
             data, compiled = (None if node is None else bytes(node.data) for node in found)
-            self.check(self.witness.output, path, data, compiled)
+            before = self.witness.there.get(path)
+            self.check(self.witness.output, path, data, compiled, path in self.removed)
+            if data is not None:
+                self.removed.pop(path, None)
+            if self.witness.there.get(path) != before:
+                self.changed_at[path] = self.now
 
     def today(self) -> date:
         """The daemon takes in the facts that it decides by."""

@@ -63,6 +63,12 @@ def test_what_happens_differs_from_seed_to_seed() -> None:
         *("hangs up", "loses a message", "cancel", "runs out of time", "zdeferctl run"),
         *("trouble: ledger", "trouble: /log", "trouble: /state", "trouble: processes"),
         *("abandoned", "cancelled", "timed_out", "missed", "failed", "succeeded", "boot b2"),
+        *(
+            "/made/one of run",
+            "/made/one, and compiled",
+            "asks for f0=",
+            "tells n1: over",
+        ),
         *("changes the job files", "changes w0", "IDLE:START", "stranger writes", "has left"),
     ):
         assert words in said, words

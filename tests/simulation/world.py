@@ -8,14 +8,22 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from zdeferd.model import Job, Trigger
+from zdeferd.model import Job, Outcome, Scope, Trigger
+from zdeferd.rules.changes import PAUSE_S
 from zdeferd.runs.asked import Asked, ForgetAsked, PauseAsked, RunAsked, SwitchAsked
+from zdeferd.runs.waiting import Caller
 from zdeferd.wire import messages
 
+from .applying import Due, Follower
 from .disk import FILE, FOLDER, Node
 from .machine import Machine
 from .promises import Invariant, Violation
 from .shells import Message, Shell
+
+
+def output_of(job: Job) -> str:
+    """The path of the output of a job of the files."""
+    return job.output.replace("$HOME", "/home")
 
 
 class World(Machine):
@@ -77,7 +85,8 @@ class World(Machine):
     # shells
 
     def open_shell(self, env: Mapping[str, str]) -> None:
-        self.shells.append(Shell(f"n{len(self.shells) + 1}", dict(env)))
+        follower = Follower(self.now, dict(self.witness.there))
+        self.shells.append(Shell(f"n{len(self.shells) + 1}", dict(env), follower))
         self.note("shell", f"{self.shells[-1].nonce} opens")
 
     def type_key(self) -> None:
@@ -109,14 +118,108 @@ class World(Machine):
         if message.visit.idle:
             self.idle_events.add(self.now)
         daemon, visit = self.daemon, message.visit
-        self.as_process(
-            daemon.process, daemon, lambda: daemon.take(visit, lambda: self._answer(message))
+        self.heard.setdefault((visit.hello.nonce, visit.hello.seq), self.tick())
+        caller = Caller(
+            lambda notes: self._answer(message, notes),
+            tell=lambda said: self._tell_shell(message, said),
         )
+        self.as_process(daemon.process, daemon, lambda: daemon.take(visit, caller))
 
-    def _answer(self, message: Message) -> None:
-        self.note("daemon", f"answers {message.shell.nonce}, seq {message.visit.hello.seq}")
+    def _answer(self, message: Message, notes: list[bytes]) -> None:
+        shell = message.shell
+        self.note("daemon", f"answers {shell.nonce}, seq {message.visit.hello.seq}")
         self.check(self._answered_is_kept, message.visit)
-        message.shell.answered(message)
+        self.check(self._made_again, message.visit)
+        if shell.hears(message):
+            shell.follower.note(notes, self.disk.node, self.is_young)
+            shell.follower.asked |= self._asked_for(message.visit)
+            shell.answered(message)
+
+    def _asked_for(self, visit: messages.Visit) -> set[str]:
+        """The jobs of the files with `apply` that the visit asked for, as far as that is sure."""
+        is_read = visit.postprompt or visit.idle
+        if not is_read or self.configured > self.heard[visit.hello.nonce, visit.hello.seq]:
+            return set()
+        return {job.id for job in self.jobs.values() if job.apply}
+
+    def _tell_shell(self, message: Message, said: list[bytes]) -> None:
+        """A message behind the answer; nothing where the connection is gone."""
+        shell = message.shell
+        if not shell.waits or not shell.hears(message):
+            return
+        self.note("daemon", f"tells {shell.nonce}: {b' '.join(said).decode()}")
+        due = shell.follower.told(said, self.disk.node)
+        if due is not None:
+            self.check(self.witness.told, shell.nonce, due)
+        if not shell.follower.awaited:
+            shell.hang_up()
+
+    def _made_again(self, visit: messages.Visit) -> None:
+        """What was removed before the first visit of a shell is made again."""
+        hello = visit.hello
+        heard = self.heard[hello.nonce, hello.seq]
+        if hello.seq > 1 or not visit.postprompt or self.clock_was_set:
+            return
+        for job in self.jobs.values():
+            removed = self.removed.get(output_of(job))
+            made = job.once_per is Scope.CHANGE and Trigger.POSTPROMPT in job.on
+            if not made or removed is None or removed > heard or self.configured > heard:
+                continue
+            if job.id not in self.ledger.tables.disabled and not self._is_on_its_way(job, heard):
+                raise Violation(Invariant.MADE_AGAIN, f"{hello}: {job.id}")
+
+    def _is_on_its_way(self, job: Job, heard: int) -> bool:
+        """Tell whether a run of the job is live, or has ended since or shortly before."""
+        runs = [row for row in self.ledger.tables.runs.values() if row.run.job == job.id]
+        last = max(runs, key=lambda row: row.run.id, default=None)
+        if last is None or last.ending is None:
+            return last is not None
+        is_new = self.ended.get(last.run.id, 0) > heard
+        failed = last.ending.outcome is not Outcome.SUCCEEDED
+        return is_new or (failed and self.now - last.ending.ended_at < PAUSE_S + 10)
+
+    def new_prompt(self, index: int) -> None:
+        """A shell has run a command line: it looks, and asks for what it waits for."""
+        if not self.shells:
+            return
+        shell = self.shells[index % len(self.shells)]
+        if not shell.gone:
+            shell.hang_up()
+            shell.follower.look(self.disk.node)
+            shell.ask()
+            self.send(shell)
+
+    def apply(self, index: int) -> None:
+        """A shell in which no key waits sources what comes first; no visit goes on meanwhile."""
+        ready = [one for one in self.shells if one.follower.queue and not one.gone]
+        if not ready:
+            return
+        shell = ready[index % len(ready)]
+        if shell.waits:
+            shell.hang_up()
+        due = shell.follower.queue.pop(0)
+        node = self.disk.node(due.path)
+        self.note("shell", f"{shell.nonce} sources {due.path} of run {due.run}")
+        self.check(self._sourced, shell, due, None if node is None else bytes(node.data))
+        if not shell.follower.queue:
+            shell.ask()
+            self.send(shell)
+
+    def _sourced(self, shell: Shell, due: Due, data: bytes | None) -> None:
+        number = self.witness.sourced(due, data, due.path in self.removed)
+        if number:
+            shell.follower.has[due.path] = number
+
+    def remove_output(self, index: int) -> None:
+        """The user removes an output, or what is compiled of it, or both."""
+        for path in [path for path in self.witness.outputs if self.disk.node(path)]:
+            self.note("user", f"removes {path}, {('alone', 'compiled', 'and compiled')[index % 3]}")
+            if index % 3 != 1:
+                self.disk.remove(path)
+                self.removed[path] = self.tick()
+                self.witness.there.pop(path, None)
+            if index % 3 and self.disk.node(f"{path}.zwc"):
+                self.disk.remove(f"{path}.zwc")
 
     def _answered_is_kept(self, visit: messages.Visit) -> None:
         """The answer says: it is durable."""
@@ -185,6 +288,7 @@ class World(Machine):
     def configure(self, jobs: Mapping[str, Job], jobs_at_once: int) -> None:
         """The job files change."""
         self.note("user", f"changes the job files: {', '.join(jobs) or 'none'}")
+        self.configured = self.tick()
         self.jobs = dict(jobs)
         self.config_version += 1
         self.most_at_once = max(self.most_at_once, jobs_at_once)
