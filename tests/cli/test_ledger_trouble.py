@@ -31,3 +31,9 @@ def test_file_that_is_no_ledger(user: User, words: tuple[str, ...]) -> None:
 def test_empty_file_is_an_empty_ledger(user: User) -> None:
     (user.state / "ledger.sqlite3").touch()
     assert call("runs") == (0, "no runs yet\n", "")
+
+
+def test_a_path_with_two_slashes_in_front(user: User) -> None:
+    """Where HOME is the root, as in some containers."""
+    user.ledger().close()
+    assert user.program("runs", "--json", XDG_STATE_HOME=f"/{user.root}/.local/state").code == 0

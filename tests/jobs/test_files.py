@@ -11,6 +11,7 @@ from zdeferd.errors import ConfigError
 from zdeferd.jobs import files as config
 from zdeferd.jobs.files import Loaded
 from zdeferd.jobs.keys import JOB_KEYS, SETTING_KEYS, declared_job
+from zdeferd.jobs.outputs import misplaced
 from zdeferd.machine.paths import locate
 from zdeferd.model import Argv, Code, Job, Retry, Scope, Trigger
 from zdeferd.settings import Settings
@@ -763,6 +764,12 @@ def test_an_output_in_a_bad_place_is_refused(files: Files, home: Path) -> None:
     assert list(loaded.jobs) == [f"j{n}" for n in range(len(bad), len(names))]
     for problem, found in zip(loaded.problems, bad.values(), strict=True):
         assert problem.found.startswith(found)
+
+
+def test_all_is_below_a_home_that_is_the_root(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    for path in ("//.zdeferd-none/init/x.zsh", "/.zdeferd-none/x", "/etc/zdeferd-none"):
+        assert misplaced(path, "/") == ""
 
 
 def test_the_name_of_an_output_asks_for_its_check(files: Files) -> None:

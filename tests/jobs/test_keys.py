@@ -1,5 +1,6 @@
 """The small pure pieces under a declaration: units, cycles, the environment's allow-list."""
 
+import datetime
 import math
 import os
 import re
@@ -124,6 +125,7 @@ def test_not_an_id(text: str) -> None:
 
 def test_shown_values_are_short() -> None:
     assert shown(True) == "true"
+    assert shown(datetime.date(1979, 5, 27)) == "1979-05-27"
     assert len(shown("x" * 1000)) == 60
 
 

@@ -72,7 +72,11 @@ def shown(value: object) -> str:
     nested = isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
     if nested or isinstance(value, dict):
         return kind(value)
-    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    text = repr(value)
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif kind(value) == _TIME:
+        text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -81,7 +85,7 @@ def kind(value: object) -> str:
     if isinstance(value, dict):
         odd = [f"{name} is {kind(item)}" for name, item in value.items() if type(item) is not str]
         return f"a table in which {' and '.join(odd)}" if odd else "a table"
-    return _KINDS.get(type(value), "a date or time")
+    return _KINDS.get(type(value), _TIME)
 
 
 def run_shown(value: object) -> str:
@@ -93,6 +97,7 @@ def run_shown(value: object) -> str:
     )
 
 
+_TIME = "a date or time"
 _KINDS: dict[type, str] = {
     str: "a string",
     bool: "true or false",

@@ -163,10 +163,11 @@ _CACHES = ("init/", "compinit/")
 
 
 def _on_the_way(path: str, home: str) -> str:
-    names = path[len(home) + 1 :].split("/")
+    names = [name for name in path[len(home) :].split("/") if name]
+    root = os.path.realpath(home or "/").rstrip("/")  # empty: the home is `/`, as in containers
     for end in range(1, len(names)):
         folder = "/".join((home, *names[:end]))
-        if not f"{os.path.realpath(folder)}/".startswith(f"{os.path.realpath(home)}/"):
+        if not f"{os.path.realpath(folder)}/".startswith(f"{root}/"):
             return f"a link out of your home folder, {folder}"
         if problem := _folder_problem(folder):
             return problem

@@ -148,7 +148,7 @@ def connect_to_read(path: str) -> tuple[sqlite3.Connection, int]:
 
 def _connect_with(path: str, options: str) -> tuple[sqlite3.Connection, int]:
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    connection = sqlite3.connect(f"file:{quoted}?{options}", uri=True, timeout=2.0)
+    connection = sqlite3.connect(f"file://{quoted}?{options}", uri=True, timeout=2.0)
     try:
         return connection, connection.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.Error:
