@@ -180,7 +180,7 @@ _zdeferd[exchange]=1
   builtin emulate -L zsh -o warn_create_global
   local name
   _zdeferd[whole]=1
-  for name in zdefer zdeferd-{verb,add,arm,check,doubt,inside,refuse,socket,tick} zdeferd_plugin_unload \
+  for name in zdefer zdeferd-{verb,add,arm,check,doubt,inside,refuse,register,socket,tick} zdeferd_plugin_unload \
     zf::idle::{register,run_if_ready}
   do
     [[ $functions[$name] != 'builtin autoload -X'* ]] || builtin autoload +X $name

@@ -7,15 +7,15 @@
 # may name its log later (prompt_ready). The first look reads the time zone: 8 system calls.
 typeset -g _zdeferd_clock='%D{%s%9.}' _zdeferd_born=${(%):-%D{%s%9.}} _zdeferd_armed=2 _zdeferd_version=0.2.0
 typeset -ga _zdeferd_queue _zdeferd_told _zdeferd_outbox _zdeferd_options
-typeset -gA _zdeferd _zdeferd_ids
+typeset -gA _zdeferd _zdeferd_ids _zdeferd_segments
 
-# Few commands: each costs three system calls. The pattern is zdeferd-check's rule.
+# Few commands: each costs three system calls. What is usual is one list, at whose end debug_before_cmd is on:
+# it was off at the start, so no DEBUG trap fires behind or before it. `trap - DEBUG ZERR` costs twice as much.
+# The pattern is zdeferd-check's rule.
 zf::defer::register() {
-  builtin trap - DEBUG ZERR
-  [[ $# -gt 2 && $3:$1 == (postprompt|idle):[a-z0-9][a-z0-9-]# && $#1 -lt 65 && -n $2 ]] ||
-    zdeferd-refuse zf::defer::register "$@" || return
-  _zdeferd_queue+=(defer$'\0'"${(pj:\0:)@}")
-  (( _zdeferd_armed )) || zdeferd-arm
+  [[ $# -gt 2 && ( $3 == postprompt || $3 == idle ) && $1 == [a-z0-9][a-z0-9-](#c0,63) && -n $2 &&
+    $_zdeferd_armed != 0 ]] && _zdeferd_queue+=(defer$'\0'"${(pj:\0:)@}") && builtin setopt debug_before_cmd ||
+    { builtin trap - DEBUG ZERR; zdeferd-register "$@" }
 }
 
 # Has ZLE call the function $1 as soon as it waits for keys: it calls at once for a descriptor number
@@ -61,17 +61,43 @@ zf::defer::register() {
   } 2>/dev/null
 }
 
-# Segments and messages (features/): read at the first call that says something.
-zf::segment::start zf::segment::end zf::segment::anchor _zsh_perf_segment_start _zsh_perf_segment_end() {
-  [[ -z ${PERF_SEGMENT_LOG-} ]] || { builtin source $_zdeferd_root/features/segments.zsh && $0 "$@" }
+# Segments, as features/segments.zsh says: what is usual is here and made like zf::defer::register; that file
+# is read for the rest. $4 is now, $5 the state of the label, because a local costs more than a word.
+zf::segment::start _zsh_perf_segment_start() {
+  [[ -n $PERF_SEGMENT_LOG && ( -z $2 || $2 == (pre_plugin|post_plugin|prompt|postprompt|core|idle) ) &&
+    -z $3$ZSH_SEGMENTS_DISABLE && $1 == [a-z0-9][a-z0-9._:/+-](#c0,63) && ! -v _zdeferd_segments[$1] ]] &&
+    _zdeferd_segments+=("$1" "${(%)_zdeferd_clock} ${2:-core}") && builtin setopt debug_before_cmd ||
+    [[ -z $PERF_SEGMENT_LOG ]] || { builtin trap - DEBUG ZERR; .zdeferd-begin "$@" }
+}
+zf::segment::end _zsh_perf_segment_end() {
+  [[ -n $PERF_SEGMENT_LOG ]] && 4=${(%)_zdeferd_clock} 5=$_zdeferd_segments[$1] &&
+    [[ -z $2$3$_zdeferd_torn && $4 > $5 && $5 > 1 &&
+      ( -z $PERF_SAMPLE_CONTEXT || $PERF_SAMPLE_CONTEXT == [A-Za-z0-9._-](#c1,64) ) &&
+      ( -f $PERF_SEGMENT_LOG || ! -e $PERF_SEGMENT_LOG ) && ! -h $PERF_SEGMENT_LOG &&
+      ( $ZSH_LOG_STRUCTURED != 1 || $_zdeferd_sidecar[1] == $PERF_SEGMENT_LOG:$PERF_SEGMENT_JSON_LOG &&
+      -f $_zdeferd_sidecar[2] && ! -h $_zdeferd_sidecar[2] ) ]] && {
+      builtin print -r -- "SEGMENT name=$1 ms=$(( ($4 - ${5[1,19]}) / 1000000 )) phase=${5[21,-1]} sample=${PERF_SAMPLE_CONTEXT:-unknown}" \
+        >>$PERF_SEGMENT_LOG && _zdeferd_segments+=("$1" -) && [[ $ZSH_LOG_STRUCTURED != 1 ]] && builtin setopt debug_before_cmd || {
+        builtin trap - DEBUG
+        [[ $_zdeferd_segments[$1] == - ]] || .zdeferd-torn
+        [[ $ZSH_LOG_STRUCTURED != 1 ]] ||
+          builtin print -r -- "{\"type\":\"segment\",\"name\":\"$1\",\"ms\":$(( ($4 - ${5[1,19]}) / 1000000 )),\"phase\":\"${5[21,-1]}\",\"sample\":\"${PERF_SAMPLE_CONTEXT:-unknown}\",\"ts\":${4[1,-7]}}" >>$_zdeferd_sidecar[2] || .zdeferd-torn
+        _zdeferd_segments+=("$1" -)
+      }
+    } 2>/dev/null || [[ -z $PERF_SEGMENT_LOG ]] || { builtin trap - DEBUG ZERR; .zdeferd-close "$@" }
+}
+.zdeferd-begin .zdeferd-close .zdeferd-torn zf::segment::anchor() {
+  [[ -z $PERF_SEGMENT_LOG ]] ||
+    { builtin trap - DEBUG ZERR; builtin source $_zdeferd_root/features/segments.zsh && $0 "$@" }
   return 0
 }
+# Messages: read at the first call.
 zf::log zf::warn zf::err() {
   builtin source $_zdeferd_root/features/gate.zsh && $0 "$@"
   return 0
 }
 
-builtin autoload -Uz $_zdeferd_root/functions/{zdeferd-{add,arm,check,eval,help,inside,kick,refuse,tick,verb},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
+builtin autoload -Uz $_zdeferd_root/functions/{zdeferd-{add,arm,check,eval,help,inside,kick,refuse,register,tick,verb},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
 fpath+=($_zdeferd_root/functions)
 # With -c there is no prompt, and `zle` would load a module for nothing.
 [[ ! -o interactive ]] || (( $+ZSH_EXECUTION_STRING )) || .zdeferd-soon zdeferd-kick

@@ -1,61 +1,32 @@
 # Segments: timing probes, one line each in the shared log (docs/telemetry.md has the names).
 #
-# Sourced at the first call with a log (defer/register.zsh has the stubs), under the plugin's sticky
-# options. No process, no module: the clock is a prompt escape. In `start` and `end` each command
-# costs as much as its system calls, so there are few, and no pattern is cut off a text: what is usual
-# passes one test, and .zdeferd-begin and .zdeferd-close do the rest.
+# What is usual is in zf::segment::start and zf::segment::end of defer/register.zsh. This file is sourced for
+# the rest, under the plugin's sticky options. No process, no module: the clock is a prompt escape. Each
+# command costs as much as its system calls, so there are few.
 #
-# State: `_zdeferd_segments` has of each label the instant of its start (19 digits, ns), the phase,
-# and `inline` where that is its sample; `-` once its line is written. `_zdeferd_anchors` has the
+# State: `_zdeferd_segments` has of each label the instant of its start (19 digits, ns; behind a `+`
+# where its sample is `inline`) and the phase; `-` once its line is written. `_zdeferd_anchors` has the
 # instants of anchors, `_zdeferd_sidecar` the sidecar's path. `_zdeferd_torn` is a newline after a
 # full disk has cut a line short: the next one must not be glued to the piece.
 
-(( ${+_zdeferd_segments} )) || typeset -gA _zdeferd_segments _zdeferd_anchors
+(( ${+_zdeferd_anchors} )) || typeset -gA _zdeferd_anchors
 (( ${+_zdeferd_torn} )) || typeset -g _zdeferd_torn
 (( ${+_zdeferd_sidecar} )) || typeset -ga _zdeferd_sidecar
 
-zf::segment::start _zsh_perf_segment_start() {
-  [[ -z ${PERF_SEGMENT_LOG-} ]] || {
-    builtin trap - DEBUG ZERR
-    [[ $2 == (|pre_plugin|post_plugin|prompt|postprompt|core|idle) &&
-      $1 == [a-z0-9][a-z0-9._:/+-]# && $#1 -lt 65 && -z $3${ZSH_SEGMENTS_DISABLE-} ]] ||
-      { .zdeferd-begin "$@"; return 0 }
-    [[ -v _zdeferd_segments[$1] ]] || _zdeferd_segments+=("$1" "${(%)_zdeferd_clock} ${2:-core}")
-  }
-}
-
-zf::segment::end _zsh_perf_segment_end() {
-  [[ -z ${PERF_SEGMENT_LOG-} ]] || {
-    builtin trap - DEBUG ZERR
-    local now=${(%)_zdeferd_clock} begun=${_zdeferd_segments[$1]-}
-    [[ -z $2$3$_zdeferd_torn$PERF_SAMPLE_CONTEXT && $now > $begun && $begun == <->\ [a-z_]# &&
-      -f $PERF_SEGMENT_LOG && ! -h $PERF_SEGMENT_LOG && ( ${ZSH_LOG_STRUCTURED-} != 1 ||
-      $_zdeferd_sidecar[1] == $PERF_SEGMENT_LOG:$PERF_SEGMENT_JSON_LOG &&
-      -f $_zdeferd_sidecar[2] && ! -h $_zdeferd_sidecar[2] ) ]] || { .zdeferd-close "$@"; return 0 }
-    _zdeferd_segments+=("$1" -)
-    {
-      builtin print -r -- "SEGMENT name=$1 ms=$(( (now - $begun[1,19]) / 1000000 )) phase=$begun[21,-1] sample=unknown" \
-        >>$PERF_SEGMENT_LOG || .zdeferd-torn
-      [[ ${ZSH_LOG_STRUCTURED-} != 1 ]] ||
-        builtin print -r -- "{\"type\":\"segment\",\"name\":\"$1\",\"ms\":$(( (now - $begun[1,19]) / 1000000 )),\"phase\":\"$begun[21,-1]\",\"sample\":\"unknown\",\"ts\":$now[1,-7]}" >>$_zdeferd_sidecar[2] || .zdeferd-torn
-    } 2>/dev/null
-  }
-}
-
 # zf::segment::start for words that are not as usual.
 .zdeferd-begin() {
-  local label=$1 phase=${2:-core}
-  .zdeferd-label $3 || return 0
-  [[ -v _zdeferd_segments[$label] ]] || _zdeferd_segments+=("$label" "${(%)_zdeferd_clock} $phase")
+  local label=$1 phase=${2:-core} mark=
+  [[ $3 != inline ]] || mark=+
+  .zdeferd-label || return 0
+  [[ -v _zdeferd_segments[$label] ]] || _zdeferd_segments+=("$label" "$mark${(%)_zdeferd_clock} $phase")
 }
 
-# The same for zf::segment::end, whose locals `now` and `begun` it takes.
+# The same for zf::segment::end. $3: an instant in place of now, which is $4. $5: the state of the label.
 .zdeferd-close() {
-  local label=$1 phase=${2:-$begun[21,-1]} sample=${PERF_SAMPLE_CONTEXT:-unknown} torn
-  begun=$begun[1,19]
+  local label=$1 now=$4 begun=$5[1,19] phase=${2:-$5[21,-1]} sample=${PERF_SAMPLE_CONTEXT:-unknown} torn
   [[ -z $3$_zdeferd_torn && $begun == <-> && $now > $begun && $sample == [A-Za-z0-9._-]## && $#sample -lt 65 &&
     $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) ]] ||
-    .zdeferd-fit "$3" || return 0
+    .zdeferd-fit "$2" "$3" || return 0
   _zdeferd_segments+=("$label" -)
   [[ ${ZSH_LOG_STRUCTURED-} != 1 || $_zdeferd_sidecar[1] == $PERF_SEGMENT_LOG:$PERF_SEGMENT_JSON_LOG ]] ||
     .zdeferd-sidecar
@@ -68,13 +39,12 @@ zf::segment::end _zsh_perf_segment_end() {
 }
 
 # Makes of `label` and `phase` in its caller what may be written. 1: there is no label, or a word of
-# ZSH_SEGMENTS_DISABLE, each a pattern, is for it. $1: the sample that goes with it.
+# ZSH_SEGMENTS_DISABLE, each a pattern, is for it.
 .zdeferd-label() {
   builtin setopt multibyte  # a character becomes one `_`
   label=${${(L)${label//I/i}}//[^a-z0-9._:\/+-]/_}
   label=${${label##[^a-z0-9]#}[1,64]}
   [[ $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) ]] || phase=core
-  [[ $1 != inline ]] || phase+=' inline'
   local word off=${ZSH_SEGMENTS_DISABLE-}
   for word in ${(s: :)off//[,[:space:]]/ }; do
     { [[ $label != ${~word} ]] || label= } always { TRY_BLOCK_ERROR=0 } 2>/dev/null  # a bad pattern
@@ -82,21 +52,19 @@ zf::segment::end _zsh_perf_segment_end() {
   [[ -n $label ]]
 }
 
-# What .zdeferd-close writes: from what it was given to `label`, `begun`, `phase`, `sample`. $1: an
-# instant in place of now. 1: nothing is to be written.
+# What .zdeferd-close writes: from what it was given to `label`, `begun`, `phase`, `sample`. $1: a phase in
+# place of the first; $2: an instant in place of now. 1: nothing is to be written.
 .zdeferd-fit() {
-  local given=$phase
-  phase=core
   ZSH_SEGMENTS_DISABLE= .zdeferd-label || return 1
   begun=${_zdeferd_segments[$label]-}
-  [[ $begun == <->' '* ]] || return 1
-  phase=${begun[21,-1]% inline}
-  [[ $begun != *' inline' ]] || sample=inline
-  [[ $given == (|pre_plugin|post_plugin|prompt|postprompt|core|idle|*' inline') ]] || phase=core
-  [[ $given != (pre_plugin|post_plugin|prompt|postprompt|core|idle) ]] || phase=$given
+  [[ $begun == (|+)<->' '* ]] || return 1
+  [[ $begun != +* ]] || sample=inline
+  begun=${begun#+}
+  phase=${1:-$begun[21,-1]}
+  [[ $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) ]] || phase=core
   [[ $sample == [A-Za-z0-9._-]## && $#sample -lt 65 ]] || sample=unknown
   begun=$begun[1,19] torn=$_zdeferd_torn _zdeferd_torn=
-  [[ $1 != <1-> ]] || now=$1
+  [[ $2 != <1-> ]] || now=$2
   [[ $now > $begun ]] || begun=$now  # the clock was set back
 }
 
@@ -112,9 +80,9 @@ zf::segment::end _zsh_perf_segment_end() {
   } 2>/dev/null
 }
 
-# A line could not be written. A full disk, or a quota, may have taken a part of it.
+# A line could not be written. Where the file can be, a full disk or a quota may have taken a part of it.
 .zdeferd-torn() {
-  [[ $ERRNO != (28|69|122) ]] || _zdeferd_torn=$'\n'
+  [[ ! -f $PERF_SEGMENT_LOG || ! -w $PERF_SEGMENT_LOG ]] || _zdeferd_torn=$'\n'
 }
 
 # Sets `_zdeferd_sidecar`: the names from which its path is derived, as telemetry/projection.py does,

@@ -296,6 +296,60 @@ def test_a_line_behind_a_torn_one_begins_anew(home: Path) -> None:
     ]
 
 
+def test_a_line_that_the_disk_cut_is_not_glued_to_the_next(home: Path) -> None:
+    log = home / "seg.log"
+    log.write_text("# " + "x" * 1001 + "\n")  # 20 bytes below 2 blocks
+    code = (
+        "trap '' XFSZ\nzf::segment::start a; zf::segment::start b\nulimit -S -f 2\n"
+        "zf::segment::end a\nulimit -S -f unlimited\nzf::segment::end b"
+    )
+    done = run_zsh(code, home, {"PERF_SEGMENT_LOG": str(log)})
+    assert (done.stdout, done.stderr) == ("", "")
+    _, piece, line = log.read_text().splitlines()
+    assert piece == "SEGMENT name=a ms=0 "
+    assert line.startswith("SEGMENT name=b ms=0 ")
+
+
+def test_what_is_usual_reads_no_file(home: Path) -> None:
+    log = home / "seg.log"
+    code = "for n in a b; do zf::segment::start $n core; zf::segment::end $n; done\n"
+    code += "zf::segment::start none/such; (( $+functions[.zdeferd-append] )); print $?"
+    env = {"PERF_SEGMENT_LOG": str(log), "PERF_SAMPLE_CONTEXT": "cold"}
+    assert run_zsh(code, home, env).stdout == "1\n"
+    assert [line.split()[1] for line in lines(log)] == ["name=a", "name=b"]
+
+
+TRAPS = [
+    "trap 'print -r -- debug' DEBUG",
+    "setopt no_debug_before_cmd; trap 'print -r -- debug' DEBUG",
+    "trap 'print -r -- failed' ZERR",
+]
+
+
+@pytest.mark.parametrize("structured", ["", "1"])
+@pytest.mark.parametrize("log", ["seg.log", "none/seg.log"])
+@pytest.mark.parametrize("traps", TRAPS)
+def test_no_trap_sees_what_is_inside(traps: str, log: str, structured: str, home: Path) -> None:
+    """Beside functions that do nothing."""
+    calls = (
+        "zf::segment::start a\nzf::segment::start a\nzf::segment::end a\nzf::segment::end a\n"
+        "zf::segment::start b; zf::segment::end b\nzf::segment::start B prompt x\n"
+        "zf::segment::end B idle\nzf::segment::end never\nzf::segment::start\n"
+        "zf::segment::anchor pre_plugin_start\nzf::segment::anchor none\nf() { :; }\n"
+        "zf::defer::register job f postprompt about\n_zdeferd_armed=0\n"
+        "zf::defer::register other f idle\nzf::defer::register bad 2>/dev/null || :\n"
+    )
+    names = "zf::segment::start zf::segment::end zf::segment::anchor zf::defer::register"
+    env = {"PERF_SEGMENT_LOG": str(home / log), "ZSH_LOG_STRUCTURED": structured}
+    count = "print -ru2 -- ${#_zdeferd_queue}"
+    expected = run_zsh(f"{names}() {{ }}\n{traps}\n{calls}{count}", home, env)
+    done = run_zsh(f"{traps}\n{calls}{count}", home, env)
+    assert (done.stdout, done.stderr) == (expected.stdout, "2\n")
+    if log == "seg.log":
+        found = [line.split()[1] for line in lines(home / log)]
+        assert found == ["name=a", "name=b", "name=pre_plugin_start"]
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("load", [(PLUGIN,), BOTH], ids=["plugin", "both"])
 def test_segments_work_and_are_not_noticed_under(
