@@ -31,9 +31,11 @@
   [[ ${ZSH_LOG_STRUCTURED-} != 1 || $_zdeferd_sidecar[1] == $PERF_SEGMENT_LOG:$PERF_SEGMENT_JSON_LOG ]] ||
     .zdeferd-sidecar
   {
-    [[ ! -f $PERF_SEGMENT_LOG && -e $PERF_SEGMENT_LOG || -h $PERF_SEGMENT_LOG ]] ||  # a FIFO would wait for a reader
+    # A FIFO would wait for a reader; what root makes in another user's home (`sudo -s`), he cannot write.
+    [[ -h $PERF_SEGMENT_LOG || ! -f $PERF_SEGMENT_LOG && ( -e $PERF_SEGMENT_LOG || ! -O $HOME ) ]] ||
       builtin print -r -- "${torn}SEGMENT name=$label ms=$(( (now - begun) / 1000000 )) phase=$phase sample=$sample" >>$PERF_SEGMENT_LOG || .zdeferd-torn
-    [[ ${ZSH_LOG_STRUCTURED-} != 1 || ! -f $_zdeferd_sidecar[2] && -e $_zdeferd_sidecar[2] || -h $_zdeferd_sidecar[2] ]] ||
+    [[ ${ZSH_LOG_STRUCTURED-} != 1 || -h $_zdeferd_sidecar[2] ||
+      ! -f $_zdeferd_sidecar[2] && ( -e $_zdeferd_sidecar[2] || ! -O $HOME ) ]] ||
       builtin print -r -- "${torn}{\"type\":\"segment\",\"name\":\"$label\",\"ms\":$(( (now - begun) / 1000000 )),\"phase\":\"$phase\",\"sample\":\"$sample\",\"ts\":${now[1,-7]}}" >>"$_zdeferd_sidecar[2]" || .zdeferd-torn
   } 2>/dev/null
 }
@@ -72,7 +74,7 @@
 .zdeferd-append() {
   local line file=$1
   shift
-  [[ -z $file || ! -f $file && -e $file || -h $file ]] || (( ! $# )) || {
+  [[ -z $file || -h $file || ! -f $file && ( -e $file || ! -O $HOME ) ]] || (( ! $# )) || {
     {
       [[ -z $_zdeferd_torn ]] || { builtin print -rn -- "$_zdeferd_torn" && _zdeferd_torn= }
       for line; do builtin print -r -- "$_zdeferd_torn$line" || .zdeferd-torn; done

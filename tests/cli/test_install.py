@@ -125,11 +125,17 @@ def test_the_line_goes_where_zsh_reads_it(user: User) -> None:
 
 @pytest.mark.usefixtures("program")
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
-@pytest.mark.parametrize("verb", ["install", "uninstall", "start", "restart"])
-def test_a_home_of_another_user_is_refused(user: User, verb: str) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("install", "uninstall", "start", "restart", "new x", "config notify off"),
+        *("perf capture", "perf classify", "perf log add --type infra --scope x"),
+    ],
+)
+def test_a_home_of_another_user_is_refused(user: User, words: str) -> None:
     os.chown(user.root, 12345, -1)
     before = sorted(user.root.rglob("*"))
-    result = call(verb)
+    result = call(*words.split())
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith(f"zdeferctl: HOME is not yours: {user.root}: uid 12345; start a ")
     assert sorted(user.root.rglob("*")) == before

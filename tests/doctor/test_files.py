@@ -55,6 +55,14 @@ def test_a_log_without_its_folder(user: User, monkeypatch: pytest.MonkeyPatch) -
     assert findings("bad")["log"]["remedy"] == f"mkdir -p {user.root}/absent"
 
 
+@pytest.mark.parametrize("log", ["perf.log", "~/perf.log", "/tmp/a\nb.log"])
+def test_a_log_that_the_daemon_does_not_use(
+    user: User, log: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERF_SEGMENT_LOG", log)
+    assert findings("warn")["log"]["found"].startswith("not an absolute path of printable text: ")
+
+
 def test_no_log_is_wanted(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERF_SEGMENT_LOG", "/dev/null")
     assert findings("ok")["log"]["found"] == "/dev/null: no log is wanted"

@@ -257,6 +257,20 @@ def test_a_bad_log_is_given_up_silently(kind: str, home: Path) -> None:
         assert log.stat().st_size == 0
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_nothing_is_made_in_the_home_of_another_user(home: Path) -> None:
+    os.chown(home, 12345, -1)
+    log = home / "seg.log"
+    code = "for x in a b; do zf::segment::start $x; zf::segment::end $x; done; zf::warn said"
+    env = {"PERF_SEGMENT_LOG": str(log), "ZSH_LOG_STRUCTURED": "1", "ZSH_FEATURE_TELEMETRY": "1"}
+    before = {*home.iterdir(), home / "script.zsh"}
+    run_zsh(code, home, env)
+    assert {*home.iterdir()} == before
+    log.touch()
+    run_zsh(code, home, env)
+    assert log.read_text().count("SEGMENT") == 2
+
+
 def test_a_full_disk_costs_its_lines_alone(home: Path) -> None:
     """A quota of the file system is not to be had in a test; a file's size limit is as good."""
     log = home / "seg.log"

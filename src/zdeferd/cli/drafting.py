@@ -18,7 +18,7 @@ from ..config.problems import Problem, in_order
 from ..errors import NoDaemon, RequestRefused, ZdeferdError
 from ..jobs.files import load
 from ..machine.lock import daemon_pid
-from ..machine.paths import make_dirs, sync_folder
+from ..machine.paths import check_home, make_dirs, sync_folder
 from ..view.render import Style, home_short, printable, wrapped
 from .codes import DONE, NO
 
@@ -59,6 +59,7 @@ class Edit(NamedTuple):
 
 def edit(call: Call, paths: Paths, wanted: Edit) -> int:
     """Have the user edit a file, and put it in its place where it is right; -> 0 or 1."""
+    check_home(call.env)
     editor = editor_of(call.env)
     if os.path.exists(wanted.draft):
         call.progress(f"goes on with the draft: {wanted.draft}")

@@ -20,6 +20,7 @@ from ..machine.lock import daemon_pid
 from ..machine.paths import Paths, check_private_dir, check_private_file
 from ..machine.processes import named, openers
 from ..telemetry.logfile import discards, open_log
+from ..telemetry.projection import is_usable
 from ..view.health import log_troubles, refused_by_shells, state_troubles
 from ..view.jobs import tally
 from ..view.render import count
@@ -80,6 +81,10 @@ def check_log(scene: Scene) -> Iterator[Finding]:
     """Check the shared log that a shell with this environment would name."""
     paths, settings = scene.paths, scene.loaded.settings
     log = scene.env.get("PERF_SEGMENT_LOG") or settings.log or paths.shared_log
+    if not is_usable(log):
+        found = f"not an absolute path of printable text: {log}; shells alone write there"
+        yield Finding(Level.WARN, "log", found, "export PERF_SEGMENT_LOG with such a path")
+        return
     if discards(log):
         yield Finding(Level.OK, "log", f"{log}: no log is wanted")
         return

@@ -60,7 +60,12 @@ def _path(env: Mapping[str, str], name: str) -> str:
     """Return an absolute path, else the empty text."""
     # The ledger keeps paths as text, so one that is not UTF-8 counts as unset.
     value = env.get(name, "")
-    return value if value.startswith("/") and value.isprintable() else ""
+    return value if is_usable(value) else ""
+
+
+def is_usable(path: str) -> bool:
+    """Tell whether the daemon writes to a log of this path: an absolute one, printable."""
+    return path.startswith("/") and path.isprintable()
 
 
 def _limit_ms(env: Mapping[str, str], name: str) -> int:

@@ -14,7 +14,7 @@ import os
 
 from ...errors import ZdeferdError
 from ...view.render import Style, count, table
-from .shared import add_folder, answer, folder_of, locked, utc, whole
+from .shared import add_folder, answer, check_folder, folder_of, locked, utc, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ def captured(call: Call, plan: Plan, keep: bool = True) -> dict[str, Any]:
     from ...perf.jsontext import layout
     from ...perf.starts.capture import capture, document
 
+    if keep:
+        check_folder(call)  # before the starts, which take a while
     found = capture(plan, call.env, call.live)
     made = document(found, plan, utc(call.now))
     if keep:

@@ -31,9 +31,18 @@ def locked(call: Call) -> AbstractContextManager[None]:
     """Return the lock of the evidence folder, which is made where it is missing."""
     from ...perf import evidence
 
-    folder = folder_of(call)
-    own = not call.args.baseline_dir and folder != evidence.IN_A_REPOSITORY
-    return evidence.locked(folder, private=own)
+    return evidence.locked(folder_of(call), private=check_folder(call))
+
+
+def check_folder(call: Call) -> bool:
+    """Return whether the evidence folder is zdeferd's own; UnsafePath: in another user's home."""
+    from ...machine.paths import check_home
+    from ...perf import evidence
+
+    own = not call.args.baseline_dir and folder_of(call) != evidence.IN_A_REPOSITORY
+    if own:
+        check_home(call.env)
+    return own
 
 
 def captures_of(call: Call, count: int, files: Sequence[str] = ()) -> list[Data]:
