@@ -172,7 +172,10 @@ def _run(words: list[str]) -> int:
 
     if path := absolute_folders(os.environ.get("PATH", "")):
         os.environ["PATH"] = path  # no program is taken from the folder that one stands in
-    call = Call(verb, parser.parse_args(_joined(rest)), os.environ)
+    args = parser.parse_args(_joined(rest))
+    if args.json and getattr(args, "html", "") == "-":
+        parser.error("options do not go together: --html - and --json; leave one out")
+    call = Call(verb, args, os.environ)
     try:
         return int(module.perform(call))
     except NoDaemon as error:

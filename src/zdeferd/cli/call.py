@@ -54,6 +54,19 @@ class Call:
         """Return what `answer` prints."""
         return self._json(document) if self.args.json else safe(text(self.style), self.style.colour)
 
+    def put_page(self, page: str) -> bool:
+        """Write a page to the file of --html; True: that is `-`, so the page is the answer."""
+        if self.args.html != "-":
+            from ..perf.evidence import write_whole
+
+            write_whole(self.args.html, page)
+            return False
+        self.end_live()
+        sys.stdout.flush()
+        sys.stdout.buffer.write(page.encode())  # the page says itself that it is UTF-8
+        sys.stdout.buffer.flush()
+        return True
+
     def failed(self, message: str, code: int) -> None:
         """Print a failure to standard error, and with `--json` as a document too."""
         self.end_live()

@@ -16,11 +16,9 @@ zdeferctl report --html report.html
 
 from __future__ import annotations
 
-import sys
-
 from ..view.render import Style, count, fields, table, wrapped
 from ..view.where import find_paths
-from .codes import DONE, USAGE
+from .codes import DONE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
     from ..view.render import Document
     from .call import Call
 
-STDOUT = "-"
-"""The FILE that stands for standard output."""
 MOST_DAYS = 14
 MOST_FAILURES = 10
 
@@ -63,32 +59,16 @@ def perform(call: Call) -> int:
     from ..ledger.reading import reading
     from ..pictures.costs import costs
 
-    args = call.args
-    if args.html == STDOUT and args.json:
-        call.failed("options do not go together: --html - and --json; leave one out", USAGE)
-        return USAGE
     paths = find_paths(call.env)
-    since = call.now - args.since
+    since = call.now - call.args.since
     with reading(paths.ledger) as view:
         found = costs(view.runs(limit=-1), view.prompts(since), since, call.now)
-    if args.html:
-        _write_page(found, args.html)
-    if args.html == STDOUT:
-        return DONE
+    if call.args.html:
+        from ..pictures.report import html
+
+        if call.put_page(html(found)):
+            return DONE
     return call.answer(_document(found), lambda style: _text(found, style, call.columns), DONE)
-
-
-def _write_page(found: Costs, path: str) -> None:
-    from ..pictures.report import html
-
-    if path != STDOUT:
-        from ..perf.evidence import write_whole
-
-        write_whole(path, html(found))
-        return
-    sys.stdout.flush()
-    sys.stdout.buffer.write(html(found).encode())  # the page says itself that it is UTF-8
-    sys.stdout.buffer.flush()
 
 
 def _document(found: Costs) -> Document:

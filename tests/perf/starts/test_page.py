@@ -98,6 +98,9 @@ def test_the_verbs_write_pages(evidence: Evidence) -> None:
     assert len(pictures(out.read_text())) == 1
     absent = str(evidence.root / "absent/x.html")
     assert evidence.perf("trend", "--html", absent).code == 1
+    printed = evidence.perf("trend", "--html", "-")
+    assert (printed.code, printed.out) == (0, out.read_text())
+    assert evidence.perf("trend", "--html", "-", "--json").code == 1
 
 
 @pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
@@ -109,4 +112,5 @@ def test_compare_and_blame_write_pages(evidence: Evidence) -> None:
         out: Path = evidence.root / f"{verb[0]}.html"
         assert call("perf", *verb, "--html", str(out)).code == 0
         assert len(pictures(out.read_text())) == 1
+        assert len(pictures(call("perf", *verb, "--html", "-").out)) == 1
     assert "~/dots/.zshrc:1" in out.read_text()

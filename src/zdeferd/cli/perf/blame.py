@@ -13,6 +13,7 @@ from __future__ import annotations
 from ...perf.jsontext import decimals
 from ...view.render import Style, cut, home_short, table
 from ...view.where import find_paths
+from ..codes import DONE
 from .capture import duration, existing_folder
 from .shared import answer, whole
 
@@ -38,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("zdotdir", type=existing_folder, metavar="ZDOTDIR", nargs="?", help="the folder of .zshrc")
     add("--tree", action="store_true", help="the calls as a tree, not the dearest lines")
     add("--least", type=whole(0), default=1, metavar="MS", help="leave out what takes less (1)")
-    add("--html", metavar="FILE", help="write a page with a flame graph to FILE")
+    add("--html", metavar="FILE", help="write a page with a flame graph to FILE; -: print it")
     add("--timeout", type=duration, default=30.0, metavar="TIME", help="for a prompt (30s)")
 
 
@@ -62,10 +63,10 @@ def perform(call: Call) -> int:
     }
     home = find_paths(call.env).home
     if args.html:
-        from ...perf.evidence import write_whole
         from ...perf.starts.page import flame
 
-        write_whole(args.html, flame(found.root, lambda said: home_short(said, home)))
+        if call.put_page(flame(found.root, lambda said: home_short(said, home))):
+            return DONE
 
     def text(style: Style) -> str:
         if args.tree:

@@ -44,14 +44,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--timeout", type=duration, default=10.0, metavar="TIME", help="for a prompt (10s)")
     add("--retries", type=whole(0), default=2, metavar="N", help="of a start that failed (2)")
     add("--fail-on", choices=("slower",), help="exit with 1 where B is slower")
-    add("--html", metavar="FILE", help="write a page with a picture to FILE")
+    add("--html", metavar="FILE", help="write a page with a picture to FILE; -: print it")
 
 
 def perform(call: Call) -> int:
     """Measure and judge; -> 0, or 1 for --fail-on."""
     import tempfile
 
-    from ...perf import evidence
     from ...perf.starts import compare, page
     from ...perf.starts.capture import Plan
 
@@ -62,9 +61,9 @@ def perform(call: Call) -> int:
         values = compare.measure(sides, args.count, args.metric, plan, call.env, folder, call.live)
     found = compare.judge(*values)
     document = compare.document(sides, values, found)
-    if args.html:
-        evidence.write_whole(args.html, page.comparison(document, args.metric))
     code = NO if args.fail_on and found.verdict == "slower" else DONE
+    if args.html and call.put_page(page.comparison(document, args.metric)):
+        return code
     return answer(call, document, lambda style: _text(document, args.metric, style), code)
 
 

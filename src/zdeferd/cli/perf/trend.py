@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--last", type=whole(1), default=20, metavar="K", help=f"the newest K (20; up to {MOST})")
     add("--metrics", type=names, metavar="LIST", help="only these")
     add("--plot", action="store_true", help="a mark for each capture")
-    add("--html", metavar="FILE", help="write a page with pictures to FILE")
+    add("--html", metavar="FILE", help="write a page with pictures to FILE; -: print it")
     add("--fail-on", choices=("rising",), help="exit with 1 where a metric rises")
     add_folder(parser)
 
@@ -49,13 +49,13 @@ def perform(call: Call) -> int:
     if call.args.last > MOST:
         raise ZdeferdError(f"too many captures for one trend: {call.args.last}, at most {MOST}")
     found = _trends(call)
-    if call.args.html:
-        from ...perf.evidence import write_whole
-        from ...perf.starts.page import trends
-
-        write_whole(call.args.html, trends(found))
     rises = any(one["verdict"] == "rising" for one in found.values())
     code = NO if rises and call.args.fail_on else DONE
+    if call.args.html:
+        from ...perf.starts.page import trends
+
+        if call.put_page(trends(found)):
+            return code
     document = {"metrics": found}
     return answer(call, document, lambda style: _text(found, style, call.args.plot), code)
 
