@@ -74,6 +74,12 @@ def test_why_one_is_not_fresh(user: User) -> None:
     assert found["open"] == ("not read", "its file can be changed by others: mode 666")
     assert found["link"] == ("not read", "its file is a link or of another kind")
     assert found["old"][0] == "unused"
+    folder.chmod(0o755)
+    (folder / "refused.zsh.zwc").chmod(0o660)
+    assert states()["refused"] == (
+        "not read",
+        "its compiled file can be changed by others: mode 660",
+    )
     folder.chmod(0o770)
     assert (
         states("list", "refused")["refused"][1] == "its folder can be changed by others: mode 770"
@@ -144,6 +150,15 @@ def test_a_name_that_is_none(user: User) -> None:
         result = call("cache", action, "tol")
         assert result.code == 1
         assert result.err == "zdeferctl: no such cache: tol; zdeferctl cache lists them\n"
+
+
+def test_a_name_that_begins_like_an_option(user: User) -> None:
+    path = declare(user, "-opt-tool-init", "f() { : }\n")
+    end(user.ledger(), claim(user.ledger(), "eval--opt-tool-init"), Outcome.FAILED, 1)
+    reason = states()["-opt-tool-init"][1] or ""
+    assert "; zdeferctl cache refresh -- -opt-tool-init tries again" in reason
+    assert call("cache", "clear", "--", "-opt-tool-init").code == 0
+    assert not path.exists()
 
 
 def test_refresh_without_a_daemon(user: User) -> None:

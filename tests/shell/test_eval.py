@@ -155,6 +155,27 @@ def test_a_cache_of_somebody_else_is_not_read(home: Path) -> None:
         changed.chmod(mode)
         assert read() == "from the program\n", (changed, oct(mode))
         changed.chmod(usual)
+    compiled = path.with_name("x.zsh.zwc")
+    compile_to = ["zsh", "-fc", 'zcompile -U -R "$1"', "zsh", str(path)]
+    subprocess.run(compile_to, check=True, timeout=60)
+    assert read() == "from the cache\n"
+    folder.chmod(0o755)
+    assert read() == "from the cache\n"
+    for mode in (0o464, 0o446):
+        compiled.chmod(mode)
+        assert read() == "from the program\n", oct(mode)
+    compiled.unlink()
+    compiled.symlink_to(home / "away.zwc")
+    (home / "away.zwc").touch()
+    assert read() == "from the program\n"
+    compiled.unlink()
+    folder.chmod(0o700)
+    folder.rename(home / "folder")
+    folder.symlink_to(home / "folder")
+    assert read() == "from the program\n"
+    folder.unlink()
+    (home / "folder").rename(folder)
+    assert read() == "from the cache\n"
     path.rename(home / "away")
     path.symlink_to(home / "away")
     assert read() == "from the program\n"

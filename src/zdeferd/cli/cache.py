@@ -203,7 +203,8 @@ def _state(cache: Cache, call: Call) -> tuple[str, str]:
     if live:
         return "being made", ""
     if last and last.outcome != "succeeded":
-        again = f"; zdeferctl cache refresh {cache.name} tries again"
+        end = "-- " if cache.name.startswith("-") else ""
+        again = f"; zdeferctl cache refresh {end}{cache.name} tries again"
         return ("stale" if cache.found else "none"), ended(last, call.now) + again
     if cache.found is None:
         return "none", "it is made after the next prompt"

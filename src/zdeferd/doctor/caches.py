@@ -29,9 +29,14 @@ def not_read(path: str, found: os.stat_result) -> str:
         folder = os.lstat(os.path.dirname(path))
     except OSError:
         return "its folder cannot be looked at"
-    return _not_ours("its folder", folder, stat.S_ISDIR(folder.st_mode)) or _not_ours(
-        "its file", found, stat.S_ISREG(found.st_mode)
-    )
+    reasons = [
+        _not_ours("its folder", folder, stat.S_ISDIR(folder.st_mode)),
+        _not_ours("its file", found, stat.S_ISREG(found.st_mode)),
+    ]
+    with suppress(OSError):
+        compiled = os.lstat(f"{path}.zwc")
+        reasons.append(_not_ours("its compiled file", compiled, stat.S_ISREG(compiled.st_mode)))
+    return next(filter(None, reasons), "")
 
 
 def _not_ours(what: str, found: os.stat_result, right: bool) -> str:
