@@ -24,7 +24,13 @@ def both(home: Path, arguments: str = "", before: str = "", after: str = "") -> 
     return [own, snapshot(mine, home)]
 
 
-@pytest.mark.parametrize("arguments", ["", "-i", "-u", "-C", "-d $HOME/other", "-i -d $HOME/other"])
+ARGUMENTS = [
+    *("", "-i", "-u", "-C", "-d $HOME/other", "-i -d $HOME/other"),
+    *("-u -d $HOME/other -i", "-i -u", "-C -d $HOME/other -i", "-u -C"),
+]
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS)
 def test_a_dump_leaves_what_compinit_leaves(arguments: str, home: Path) -> None:
     own, ours = both(home, arguments)
     assert ours == own

@@ -261,6 +261,7 @@ class Calls:
         self._before("fdatasync", self._of(fd).path)
         node = self._of(fd).node
         node.synced = len(node.data)
+        self.disk.unsynced.pop(self._of(fd).path, None)
 
     fsync = fdatasync
 

@@ -50,6 +50,8 @@ class Disk:
     def __init__(self, folders: Iterable[str]) -> None:
         self._inodes, self._next_inode = list[int](), 10
         self.folders: dict[str, dict[str, Node]] = {folder: {} for folder in folders}
+        self.unsynced: dict[str, list[tuple[str, Node | None]]] = {}
+        """Of each folder below /home the names that changed since its flush, and what was there."""
 
     def node(self, path: str) -> Node | None:
         """What stands at `path`, links not followed; a folder is a node without contents."""
@@ -69,6 +71,7 @@ class Disk:
             raise error(errno.ENOENT, path)
         if name in self.folders[folder]:
             raise error(errno.EEXIST, path)
+        self._change(folder, name)
         made = self.folders[folder][name] = Node(kind, self._inode(), target)
         if kind == FOLDER:
             self.folders[path] = {}
@@ -89,6 +92,7 @@ class Disk:
                 raise error(errno.ENOTEMPTY, path)
             del self.folders[path]
         folder, _, name = path.rpartition("/")
+        self._change(folder, name)
         del self.folders[folder][name]
         if not gone.opened:
             self._inodes.append(gone.inode)
@@ -105,9 +109,24 @@ class Disk:
         folder, _, name = new.rpartition("/")
         if folder not in self.folders:
             raise error(errno.ENOENT, new)
+        self._change(folder, name)
         self.folders[folder][name] = node
         folder, _, name = old.rpartition("/")
+        self._change(folder, name)
         del self.folders[folder][name]
+
+    def _change(self, folder: str, name: str) -> None:
+        if folder.startswith("/home"):
+            before = self.folders[folder].get(name)
+            self.unsynced.setdefault(folder, []).append((name, before))
+
+    def undo(self, folder: str, kept: int) -> None:
+        """Take back what happened to the names of a folder after the first `kept` changes."""
+        changes = self.unsynced.pop(folder)
+        for name, before in reversed(changes[kept:]):
+            self.folders[folder].pop(name, None)
+            if before is not None:
+                self.folders[folder][name] = before
 
     def open(self, path: str, flags: int) -> Description:
         node = self.node(path)

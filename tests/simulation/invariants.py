@@ -193,6 +193,18 @@ class Witness:
             raise Violation(Invariant.NEWER_OUTPUT, f"{path}: {data!r}")
         self.published[path] = self.there[path] = number
 
+    def cut(self, path: str, data: bytes) -> None:
+        """The power was cut, and this is there; empty: nothing, or nothing in it."""
+        number = self._number(path, data)
+        for at, published in self.outputs[path].items():
+            ending = self.endings.get(at[0])
+            succeeded = ending is not None and ending.outcome is Outcome.SUCCEEDED
+            if number < published <= self.there.get(path, 0) and succeeded:
+                raise Violation(Invariant.PUBLISHED, f"run {at[0]}: {path}, after a power cut")
+        self.published[path] = self.there[path] = number
+        if not number:
+            del self.there[path]
+
     def _number(self, path: str, data: bytes) -> int:
         """The number of the attempt that has printed `data`; 0: none has."""
         begun = self.outputs.get(path, {})

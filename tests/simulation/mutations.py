@@ -21,6 +21,7 @@ from zdeferd.senses import watch
 from zdeferd.telemetry import logfile, sharedlog
 
 from .calls import Calls
+from .disk import FOLDER
 from .promises import Invariant
 from .stage import Stage
 from .watched import WatchedLedger
@@ -92,6 +93,28 @@ def a_compiled_file_that_stays() -> AbstractContextManager[Any]:
             unlink(self, name)
 
     return _instead(publish.Publication, "_unlink", keeps)
+
+
+@_breaks(Invariant.WHOLE_OUTPUT, Invariant.PUBLISHED)
+def an_output_that_is_not_flushed() -> AbstractContextManager[Any]:
+    flush = Calls.fsync
+
+    def not_below_the_home(self: Calls, fd: int) -> None:
+        if not self._of(fd).path.startswith("/home") or self._of(fd).node.kind == FOLDER:
+            flush(self, fd)
+
+    return _instead(Calls, "fsync", not_below_the_home)
+
+
+@_breaks(Invariant.PUBLISHED)
+def a_folder_that_is_not_flushed() -> AbstractContextManager[Any]:
+    flush = Calls.fsync
+
+    def files_alone(self: Calls, fd: int) -> None:
+        if self._of(fd).node.kind != FOLDER:
+            flush(self, fd)
+
+    return _instead(Calls, "fsync", files_alone)
 
 
 @_breaks(Invariant.MADE_AGAIN)

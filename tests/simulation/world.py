@@ -69,6 +69,22 @@ class World(Machine):
                     del node.data[chance.randint(kept, len(node.data)) :]
                     self.torn += 1
 
+        self._lose_of_outputs(chance)
+
+    def _lose_of_outputs(self, chance: Random) -> None:
+        """Changes of names that no flush of their folder followed, in order, and bytes of files."""
+        for folder, changes in list(self.disk.unsynced.items()):
+            self.disk.undo(folder, chance.randint(0, len(changes)))
+        for folder in [name for name in self.disk.folders if name.startswith("/home")]:
+            for node in self.disk.folders[folder].values():
+                if node.kind == FILE and node.synced < len(node.data):
+                    del node.data[chance.randint(node.synced, len(node.data)) :]
+        for path in self.witness.outputs:
+            left = self.disk.node(path)
+            self.check(self.witness.cut, path, b"" if left is None else bytes(left.data))
+            if left is None:
+                self.removed[path] = self.tick()
+
     def _lose_a_file(self, path: str, node: Node, fate: float) -> None:
         """Its contents, or its name too, or neither."""
         if fate >= 0.5:
