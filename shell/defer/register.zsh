@@ -1,13 +1,12 @@
 # Registration, and what begins the first visit. All of it is on the prompt's path, this text
 # included: no process, no file but this one. functions/ is loaded at need, visit.zsh after the prompt.
 
-(( ${+_zdeferd_armed} )) && return 0  # sourced twice
+[[ ! -v _zdeferd_armed ]] || return 0  # sourced twice
 
 # The clock is a prompt escape: ns since the epoch, without a module. It is read here, because a .zshrc
 # may name its log later (prompt_ready). The first look reads the time zone: 8 system calls.
-typeset -g _zdeferd_clock='%D{%s%9.}' _zdeferd_born=${(%):-%D{%s%9.}} _zdeferd_armed=2 _zdeferd_version=0.2.0
-typeset -ga _zdeferd_queue _zdeferd_told _zdeferd_outbox _zdeferd_options
-typeset -gA _zdeferd _zdeferd_ids _zdeferd_segments
+typeset -g _zdeferd_clock='%D{%s%9.}' _zdeferd_born=${(%):-%D{%s%9.}} _zdeferd_queue=() _zdeferd_armed=2 _zdeferd_version=0.2.0
+typeset -gA _zdeferd _zdeferd_segments
 
 # Few commands: each costs three system calls. What is usual is one list, at whose end debug_before_cmd is on:
 # it was off at the start, so no DEBUG trap fires behind or before it. `trap - DEBUG ZERR` costs twice as much.
@@ -20,13 +19,11 @@ zf::defer::register() {
 
 # Has ZLE call the function $1 as soon as it waits for keys: it calls at once for a descriptor number
 # that is not open. Nothing is opened, and a hook is not needed. After a function that `sched` called,
-# ZLE looks at no new number until a key comes; so the timer calls instead.
+# ZLE looks at no new number until a key comes; so the timer calls instead. The options are those of its callers.
 .zdeferd-soon() {
-  builtin emulate -L zsh -o warn_create_global
-  local -i number=900
-  while [[ -e /dev/fd/$number ]]; do number+=1; done
-  builtin zle -F $number $1
-  _zdeferd[kick]=$number _zdeferd[soon]=$1
+  _zdeferd[kick]=900 _zdeferd[soon]=$1
+  while [[ -e /dev/fd/$_zdeferd[kick] ]]; do (( ++_zdeferd[kick] )); done
+  builtin zle -F $_zdeferd[kick] $1
   [[ $zsh_eval_context[1] != sched ]] || zdeferd-tick later
 }
 
@@ -79,14 +76,14 @@ zf::segment::end _zsh_perf_segment_end() {
       builtin print -r -- "SEGMENT name=$1 ms=$(( ($4 - ${5[1,19]}) / 1000000 )) phase=${5[21,-1]} sample=${PERF_SAMPLE_CONTEXT:-unknown}" \
         >>$PERF_SEGMENT_LOG && _zdeferd_segments+=("$1" -) && [[ $ZSH_LOG_STRUCTURED != 1 ]] && builtin setopt debug_before_cmd || {
         builtin trap - DEBUG
-        [[ $_zdeferd_segments[$1] == - ]] || .zdeferd-torn
+        [[ $_zdeferd_segments[$1] == - || ! -w $PERF_SEGMENT_LOG ]] || typeset -g _zdeferd_torn=$'\n'  # .zdeferd-torn
         [[ $ZSH_LOG_STRUCTURED != 1 ]] ||
           builtin print -r -- "{\"type\":\"segment\",\"name\":\"$1\",\"ms\":$(( ($4 - ${5[1,19]}) / 1000000 )),\"phase\":\"${5[21,-1]}\",\"sample\":\"${PERF_SAMPLE_CONTEXT:-unknown}\",\"ts\":${4[1,-7]}}" >>$_zdeferd_sidecar[2] || .zdeferd-torn
         _zdeferd_segments+=("$1" -)
       }
     } 2>/dev/null || [[ -z $PERF_SEGMENT_LOG ]] || { builtin trap - DEBUG ZERR; .zdeferd-close "$@" }
 }
-.zdeferd-begin .zdeferd-close .zdeferd-torn zf::segment::anchor() {
+.zdeferd-begin .zdeferd-close zf::segment::anchor() {
   [[ -z $PERF_SEGMENT_LOG ]] ||
     { builtin trap - DEBUG ZERR; builtin source $_zdeferd_root/features/segments.zsh && $0 "$@" }
   return 0
@@ -97,7 +94,7 @@ zf::log zf::warn zf::err() {
   return 0
 }
 
-builtin autoload -Uz $_zdeferd_root/functions/{zdeferd-{add,arm,check,eval,help,inside,kick,refuse,register,tick,verb},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
+builtin autoload -Uz $_zdeferd_root/functions/{zdeferd-{arm,eval,kick,register,tick,verb},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
 fpath+=($_zdeferd_root/functions)
 # With -c there is no prompt, and `zle` would load a module for nothing.
-[[ ! -o interactive ]] || (( $+ZSH_EXECUTION_STRING )) || .zdeferd-soon zdeferd-kick
+[[ ! -o interactive ]] || [[ -v ZSH_EXECUTION_STRING ]] || .zdeferd-soon zdeferd-kick

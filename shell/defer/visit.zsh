@@ -25,21 +25,21 @@
 #
 # State: `_zdeferd_queue` holds what was registered and has not been packed into a message: of each
 # job a kind (`defer`, `add`, `words`) and its words, joined by NUL. `_zdeferd_told` holds what has
-# been packed and is for once a shell, `_zdeferd_ids` what zf::idle::register took. `_zdeferd_armed`
-# is not 0 while the queue needs no attention: a visit is coming (2: the first), under way, or given
-# up. `_zdeferd_outbox` holds packed messages that nobody has answered. `_zdeferd` has the rest: fd,
-# phase, input, prepared of the visit (in the phase `starting`, fd is the pipe of a daemon being
-# started); seq, nonce, tries, given_up, prompted, idle, asks, yielded of the shell; kick, a number that is
-# not open, and at which ZLE therefore calls at once, and soon, whom it is to call: who was ready
-# before somebody else took the number is called all the same.
+# been packed and is for once a shell. `_zdeferd_armed` is not 0 while the queue needs no attention: a
+# visit is coming (2: the first), under way, or given up. `_zdeferd_outbox` holds packed messages that
+# nobody has answered. `_zdeferd` has the rest: fd, phase, input, prepared of the visit (in the phase
+# `starting`, fd is the pipe of a daemon being started); seq, nonce, tries, given_up, prompted, idle, asks,
+# yielded of the shell, and `idle:ID` of what zf::idle::register took; kick, a number that is not open, and
+# at which ZLE therefore calls at once, and soon, whom it is to call: who was ready before somebody else
+# took the number is called all the same.
 #
 # Assumes ZLE: on a terminal, an interactive zsh survives the SIGPIPE of a dead daemon.
 
 typeset -g _zdeferd_greeting=$'\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL'${(pl:48::\0:):-}
 # READY: a command frame of 28 bytes with one property, Socket-Type.
 _zdeferd_greeting+=$'\4\x1c\5READY\x0bSocket-Type\0\0\0\6DEALER'
-builtin autoload -Uz $_zdeferd_root/functions/zdeferd-{absent,doubt,socket}
-typeset -ga _zdeferd_awaited
+builtin autoload -Uz $_zdeferd_root/functions/zdeferd-{absent,add,check,doubt,help,inside,refuse,socket}
+typeset -ga _zdeferd_told _zdeferd_outbox _zdeferd_options _zdeferd_awaited
 _zdeferd[loaded]=1
 
 # Always 0: errexit may be on outside.

@@ -13,7 +13,7 @@ zsh-defer() {
     .zdeferd-zsh-defer-word "$@"
     shift $REPLY
   done
-  [[ $problem != help ]] || { zdeferd-help; return 0 }
+  [[ $problem != help ]] || { builtin autoload -Uz $_zdeferd_root/functions/zdeferd-help && zdeferd-help; return 0 }
   [[ $seconds == (|+)(<->(|.<->)|.<->)(|[eE](|-|+)<->) && $#seconds -lt 12 ]] ||
     problem=${problem:-"bad value for -t: ${(q+)seconds}; use a number of seconds, such as 2 or 0.5"}
   (( ! coded || ! $# )) || problem=${problem:-"unexpected argument: ${(q+)1}; -c takes one"}

@@ -300,7 +300,7 @@ def test_a_line_behind_a_torn_one_begins_anew(home: Path) -> None:
     code = (
         "zf::segment::start a; zf::segment::end a\nprint -rn 'SEGMENT name=b' >>$PERF_SEGMENT_LOG\n"
     )
-    code += "ERRNO=28 .zdeferd-torn; zf::segment::start c; zf::segment::end c"
+    code += "_zdeferd_torn=$'\\n'; zf::segment::start c; zf::segment::end c"
     code += "; zf::segment::start d; zf::segment::end d"
     log = home / "seg.log"
     done = run_zsh(code, home, {"PERF_SEGMENT_LOG": str(log)})
@@ -310,18 +310,28 @@ def test_a_line_behind_a_torn_one_begins_anew(home: Path) -> None:
     ]
 
 
-def test_a_line_that_the_disk_cut_is_not_glued_to_the_next(home: Path) -> None:
+@pytest.mark.parametrize(
+    ("call", "begins"),
+    [
+        ("zf::segment::end b", "SEGMENT name=b ms=0 "),
+        ("zf::segment::end b prompt", "SEGMENT name=b ms=0 "),
+        ("zf::err said 2>/dev/null", "ERROR level=ERROR module=zsh"),
+    ],
+)
+def test_a_line_that_the_disk_cut_is_not_glued_to_the_next(
+    call: str, begins: str, home: Path
+) -> None:
     log = home / "seg.log"
     log.write_text("# " + "x" * 1001 + "\n")  # 20 bytes below 2 blocks
     code = (
         "trap '' XFSZ\nzf::segment::start a; zf::segment::start b\nulimit -S -f 2\n"
-        "zf::segment::end a\nulimit -S -f unlimited\nzf::segment::end b"
+        "zf::segment::end a\nulimit -S -f unlimited\n" + call
     )
     done = run_zsh(code, home, {"PERF_SEGMENT_LOG": str(log)})
     assert (done.stdout, done.stderr) == ("", "")
     _, piece, line = log.read_text().splitlines()
     assert piece == "SEGMENT name=a ms=0 "
-    assert line.startswith("SEGMENT name=b ms=0 ")
+    assert line.startswith(begins)
 
 
 def test_what_is_usual_reads_no_file(home: Path) -> None:

@@ -31,9 +31,10 @@ INNER = {
     for name in (
         *("compose", "gather", "encode", "surroundings", "equipment"),
         *("commands", "mention", "oversize", "math", "context", "mask", "tell", "awake"),
+        "soon",
     )
 }
-"""The same for what .zdeferd-pack calls, under its options."""
+"""The same for what .zdeferd-pack and others of ours call, under the options of the caller."""
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)

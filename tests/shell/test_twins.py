@@ -33,7 +33,8 @@ IDS = [
 def zsh(code: str, *arguments: str) -> str:
     """What a zsh with the plugin prints."""
     env = {"HOME": "/home/u", "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-    command = ["zsh", "-f", "-c", f"source {PLUGIN}\n{code}", "zsh", *arguments]
+    marked = f"autoload -Uz {SHELL}/functions/zdeferd-check"  # as zdeferd-verb does
+    command = ["zsh", "-f", "-c", f"source {PLUGIN}\n{marked}\n{code}", "zsh", *arguments]
     done = subprocess.run(command, env=env, capture_output=True, check=True, timeout=60)
     return os.fsdecode(done.stdout)
 
