@@ -43,6 +43,13 @@ def test_the_comment_of_the_line_stays() -> None:
     assert with_key("a = [1, # one\n 2] # all\n", "a", 1) == "a = 1 # all\n"
 
 
+def test_the_line_ends_of_windows_stay() -> None:
+    text = "# one\r\na = 1  # why\r\nb = 2\r\n"
+    assert with_key(text, "a", 3) == "# one\r\na = 3  # why\r\nb = 2\r\n"
+    assert with_key(text, "c", 3) == f"{text}c = 3\r\n"
+    assert without_key(text, "a") == "# one\r\nb = 2\r\n"
+
+
 def test_a_new_key_stands_before_the_tables() -> None:
     assert with_key("b = 1\n\n[t]\nc = 1\n", "a", 2) == "b = 1\na = 2\n\n[t]\nc = 1\n"
     assert with_key("", "a", 2) == "a = 2\n"

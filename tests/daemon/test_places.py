@@ -47,6 +47,19 @@ def test_the_socket_of_a_killed_daemon_is_taken(daemon: Daemon) -> None:
     daemon.start()
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_no_socket_is_not_replaced(daemon: Daemon, kind: str) -> None:
+    """ZDEFERD_SOCKET may name, by mistake, a file of the user's."""
+    daemon.socket.parent.mkdir(mode=0o700)
+    if kind == "file":
+        daemon.socket.write_text("mine\n")
+    else:
+        daemon.socket.mkdir()
+    refused = daemon.refusal()
+    assert refused == f"zdeferd: not a socket: {daemon.socket}; move it out of the way\n"
+    assert kind == "folder" or daemon.socket.read_text() == "mine\n"
+
+
 def test_a_listener_that_never_greets_is_left_alone(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

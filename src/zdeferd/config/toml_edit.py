@@ -15,13 +15,24 @@ from .toml_lines import line_of, parse
 def with_key(text: str, key: str, value: object) -> str:
     """Return the text with the key of its top table set; Refused where that cannot be done."""
     wanted = {**parse(text), key: value}
-    return _checked(_replaced(text, key, f"{key} = {written(value)}"), wanted, key, text)
+    made = _with_ends_of(text, _replaced(_bare(text), key, f"{key} = {written(value)}"))
+    return _checked(made, wanted, key, text)
 
 
 def without_key(text: str, key: str) -> str:
     """Return the text without the key of its top table; Refused where that cannot be done."""
     wanted = {name: value for name, value in parse(text).items() if name != key}
-    return _checked(_replaced(text, key, None), wanted, key, text)
+    return _checked(_with_ends_of(text, _replaced(_bare(text), key, None)), wanted, key, text)
+
+
+def _bare(text: str) -> str:
+    """Return the text with line ends of Unix, which mean the same in TOML as those of Windows."""
+    return text.replace("\r\n", "\n")
+
+
+def _with_ends_of(text: str, made: str) -> str:
+    """Return `made` with the line ends of Windows where `text` has them."""
+    return made.replace("\n", "\r\n") if "\r\n" in text else made
 
 
 def written(value: object) -> str:
@@ -59,7 +70,7 @@ def _comment(assignment: str) -> str:
     for at, character in enumerate(assignment):
         if character == "#" and whole is not None and _table(assignment[:at]) == whole:
             blanks = len(assignment[:at]) - len(assignment[:at].rstrip(" \t"))
-            return assignment[at - blanks :].rstrip("\r").rpartition("\n")[2]
+            return assignment[at - blanks :].rpartition("\n")[2]
     return ""
 
 

@@ -28,12 +28,23 @@ def locate() -> paths.Paths:
     paths.check_home(os.environ)
     paths.check_runtime_dir(os.environ)
     paths.check_socket_path(where.socket)
+    _check_place(where.socket)
     mounts.check_local(where.state, paths.STATE_SETTING)
     mounts.check_local(where.socket, paths.SOCKET_SETTING)
     for folder in (where.state, where.runs, os.path.dirname(where.socket)):
         paths.ensure_private_dir(folder)
     check_way(where.state, where.home)
     return where
+
+
+def _check_place(path: str) -> None:
+    """Raise UnsafePath where the socket would replace a file with content, or cannot: a folder."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return
+    if stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_size):
+        raise UnsafePath(f"not a socket: {path}", "move it out of the way")
 
 
 def check_alone(path: str) -> None:

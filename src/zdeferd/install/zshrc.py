@@ -46,7 +46,7 @@ def with_line(text: str, line: str, mark: str) -> str:
 
     In the place of one with the mark; as it is, where another line loads the plugin.
     """
-    lines = text.splitlines(keepends=True)
+    lines = _lines(text)
     added = f"{line}  {mark}"
     loading = [at for at, line in enumerate(lines) if sources_shim(line)]
     marked = [at for at in loading if lines[at].rstrip().endswith(mark)]
@@ -55,16 +55,25 @@ def with_line(text: str, line: str, mark: str) -> str:
     if loading:
         return "".join(lines)
     above = next((at for at, line in enumerate(lines) if calls_shim(line)), len(lines))
+    while 0 < above < len(lines) and lines[above - 1].endswith("\\\n"):  # it goes on in the next
+        above -= 1
     if above == len(lines) and lines and not text.endswith("\n"):
         lines[-1] += "\n"
+    if above == len(lines) and text.endswith("\\\n"):
+        added = f"\n{added}"
     lines.insert(above, f"{added}\n")
     return "".join(lines)
 
 
 def without_line(text: str, mark: str) -> str:
     """Return `text` without the lines that end with `mark`."""
-    lines = text.splitlines(keepends=True)
+    lines = _lines(text)
     return "".join(line for line in lines if not line.rstrip().endswith(mark))
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines as zsh has them, with their ends: a form feed, say, ends none."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def _code_of(line: str) -> str:
