@@ -256,4 +256,4 @@ def test_a_place_that_cannot_be_written(user: User, monkeypatch: pytest.MonkeyPa
 
 
 def _denied(**_: object) -> None:
-    raise PermissionError(errno.EACCES, "Permission denied", "/nowhere/.zdeferctl-1")
+    raise PermissionError(errno.EACCES, "Permission denied", "/nowhere/.zdeferd-1")

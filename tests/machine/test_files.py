@@ -8,13 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from zdeferd.errors import UnsafePath
+from zdeferd.errors import UnsafePath, ZdeferdError
 from zdeferd.machine.files import (
     is_private_group,
     open_file,
     open_private,
+    replace_whole,
     untrusted,
     way_to,
+    write_whole,
 )
 
 
@@ -27,6 +29,28 @@ def test_a_new_file_is_private_and_not_inherited(home: Path) -> None:
     assert os.fstat(fd).st_mode & 0o777 == 0o600
     assert not os.get_inheritable(fd)
     os.close(fd)
+
+
+def test_a_replaced_file_keeps_its_mode(home: Path) -> None:
+    path = home / "file"
+    replace_whole(str(path), b"one", 0o600)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"one", 0o600)
+    path.chmod(0o640)
+    replace_whole(str(path), b"two", 0o600)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"two", 0o640)
+
+
+def test_a_file_that_cannot_be_replaced_stays(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = home / "file"
+    path.write_text("old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ZdeferdError, match=f"cannot write: {path}: No space left on device"):
+        write_whole(str(path), "new")
+    assert [(one.name, one.read_text()) for one in home.iterdir()] == [("file", "old")]
 
 
 def test_a_fifo_is_not_waited_for(home: Path) -> None:

@@ -104,6 +104,13 @@ def test_a_state_is_required(evidence: Evidence) -> None:
     assert json.loads(out.read_text())["governance"] == "baseline"
 
 
+def test_a_dash_is_standard_output(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(evidence.root)
+    for badge in ("goal-state", "summary-goal", "streak"):
+        assert evidence.perf("badge", badge, "--output", "-") == evidence.perf("badge", badge)
+    assert not (evidence.root / "-").exists()
+
+
 def test_variables_override(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOAL_STATE_GOVERNANCE", "clean")
     monkeypatch.setenv("GOAL_STATE_STREAK", "")

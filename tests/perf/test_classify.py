@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.perf import SYNTHETIC, Evidence, capture_file, log_file
+from support.perf import STEADY, SYNTHETIC, Evidence, capture_file, log_file
 from support.user import SOURCE, User, call
 
 from zdeferd.perf.classify import Rules, delta, judge
@@ -537,6 +537,21 @@ def test_the_status_file_cannot_be_written(evidence: Evidence) -> None:
 # --- the evidence folder -------------------------------------------------------
 
 
+def test_a_status_document_on_standard_output(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(evidence.root)
+    evidence.classify()
+    result = evidence.classify("--json-out", "-", "--mode", "enforce", scale=1.2)
+    assert (result.code, result.document["overall_status"], result.err) == (2, "WARN", "")
+    nothing = evidence.classify("--json-out", "-", "--metrics", "absent")
+    assert (nothing.code, nothing.document["overall_status"]) == (1, "ERROR")
+    assert not (evidence.root / "-").exists()
+    refused = evidence.classify("--json-out", "-", "--json")
+    assert (refused.code, refused.out) == (1, "")
+    assert "--json-out - and --json; leave one out" in refused.err
+
+
 def test_the_default_folder_is_private(user: User) -> None:
     source = log_file(user.root / "perf.log", {"prompt_ready": [1]})
     assert call("perf", "classify", "--from", source).code == 0
@@ -557,7 +572,8 @@ def test_a_repositorys_folder_comes_first(user: User, monkeypatch: pytest.Monkey
 
 def test_no_piece_of_a_file_is_left(evidence: Evidence) -> None:
     evidence.classify()
-    assert not [path for path in evidence.folder.iterdir() if path.name.startswith(".perf-")]
+    found = {path.name for path in evidence.folder.iterdir()}
+    assert found == {".lock", "perf-state.json", *(f"{name}-baseline.json" for name in STEADY)}
 
 
 def test_the_goals_of_the_page_are_those_of_the_code() -> None:

@@ -80,6 +80,9 @@ READS = frozenset(
 )
 """The verbs that only read: they never import ZeroMQ, directly or not."""
 
+_PUT = ("html", "output", "json_out")
+"""Options that write a document or a page to a file; `-`: it is the answer."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run zdeferctl; -> its exit code. Prints every failure."""
@@ -173,8 +176,10 @@ def _run(words: list[str]) -> int:
     if path := absolute_folders(os.environ.get("PATH", "")):
         os.environ["PATH"] = path  # no program is taken from the folder that one stands in
     args = parser.parse_args(_joined(rest))
-    if args.json and getattr(args, "html", "") == "-":
-        parser.error("options do not go together: --html - and --json; leave one out")
+    for option in filter(args.__contains__, _PUT if args.json else ()):
+        if getattr(args, option) == "-":
+            named = f"--{option.replace('_', '-')} -"
+            parser.error(f"options do not go together: {named} and --json; leave one out")
     call = Call(verb, args, os.environ)
     try:
         return int(module.perform(call))

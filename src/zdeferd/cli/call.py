@@ -54,16 +54,16 @@ class Call:
         """Return what `answer` prints."""
         return self._json(document) if self.args.json else safe(text(self.style), self.style.colour)
 
-    def put_page(self, page: str) -> bool:
-        """Write a page to the file of --html; True: that is `-`, so the page is the answer."""
-        if self.args.html != "-":
-            from ..perf.evidence import write_whole
+    def put(self, text: str, path: str) -> bool:
+        """Write what an option asks for to its file; True: that is `-`, so it is the answer."""
+        if path != "-":
+            from ..machine.files import write_whole
 
-            write_whole(self.args.html, page)
+            write_whole(path, text)
             return False
         self.end_live()
         sys.stdout.flush()
-        sys.stdout.buffer.write(page.encode())  # the page says itself that it is UTF-8
+        sys.stdout.buffer.write(text.encode())  # as in a file, whatever the locale
         sys.stdout.buffer.flush()
         return True
 

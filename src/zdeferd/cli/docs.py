@@ -167,7 +167,7 @@ def _diff(readme: str, texts: Texts) -> str:
 
 
 def _write(readme: str, text: str) -> None:
-    from ..perf.evidence import write_whole
+    from ..machine.files import write_whole
 
     path = os.path.realpath(readme)  # a link stays one
     try:

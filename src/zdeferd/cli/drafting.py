@@ -10,15 +10,15 @@ import os
 import shlex
 import signal
 import subprocess
-import tempfile
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from ..config.problems import Problem, in_order
 from ..errors import NoDaemon, RequestRefused, ZdeferdError
 from ..jobs.files import load
+from ..machine.files import replace_whole
 from ..machine.lock import daemon_pid
-from ..machine.paths import check_home, make_dirs, sync_folder
+from ..machine.paths import check_home, make_dirs
 from ..view.render import Style, home_short, printable, wrapped
 from .codes import DONE, NO
 
@@ -240,32 +240,13 @@ def _emptied(paths: Paths, path: str, content: bytes) -> list[Problem]:
 
 def put(path: str, content: bytes) -> None:
     """Replace a file whole, or make it; a symlink stays one, and so does the mode. ZdeferdError."""
+    place = os.path.realpath(path)
     try:
-        _replace(os.path.realpath(path), content)
+        make_dirs(os.path.dirname(place))
+        replace_whole(place, content, 0o600)
     except OSError as error:
         remedy = f"see ls -ld {shlex.quote(os.path.dirname(path))}"
         raise ZdeferdError(f"cannot write: {path}: {error.strerror}", remedy) from None
-
-
-def _replace(path: str, content: bytes) -> None:
-    folder = os.path.dirname(path)
-    make_dirs(folder)
-    try:
-        mode = os.stat(path).st_mode & 0o777
-    except FileNotFoundError:
-        mode = 0o600
-    descriptor, fresh = tempfile.mkstemp(dir=folder, prefix=".zdeferctl-")
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-        os.replace(fresh, path)
-    except OSError:
-        _remove(fresh)
-        raise
-    sync_folder(folder)
 
 
 def reload(paths: Paths) -> str:

@@ -66,7 +66,7 @@ def perform(call: Call) -> int:
     if call.args.html:
         from ..pictures.report import html
 
-        if call.put_page(html(found)):
+        if call.put(html(found), call.args.html):
             return DONE
     return call.answer(_document(found), lambda style: _text(found, style, call.columns), DONE)
 

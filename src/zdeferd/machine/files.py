@@ -1,6 +1,6 @@
-"""Opens files with care, and finds what other users could change on the way to one.
+"""Opens and replaces files with care, and finds what other users could change on the way to one.
 
-Every open here closes the descriptor at exec, follows no symlink in the last part of the
+Every open closes the descriptor at exec, follows no symlink in the last part of the
 path, and never waits: a FIFO in a file's place must not hold the program up. New files get
 mode 0600.
 """
@@ -12,9 +12,10 @@ import pwd
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 
-from ..errors import UnsafePath
-from .paths import check_private_file
+from ..errors import UnsafePath, ZdeferdError
+from .paths import check_private_file, sync_folder
 
 _CAREFUL = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 MOST_LINKS = 40
@@ -33,6 +34,49 @@ def open_private(path: str, flags: int) -> int:
     if os.path.lexists(path):
         check_private_file(path)  # before: to open a device can have effects
     return open_file(path, flags)
+
+
+def replace_whole(path: str, content: bytes, new_mode: int) -> None:
+    """Replace a file, whole or not at all; its mode stays, a new one has `new_mode`. OSError."""
+    import tempfile  # slow to import, and most verbs write nothing
+
+    folder = os.path.dirname(path) or "."
+    try:
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+    except FileNotFoundError:
+        mode = new_mode
+    descriptor, fresh = tempfile.mkstemp(dir=folder, prefix=".zdeferd-")
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        os.replace(fresh, path)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(fresh)
+        raise
+    sync_folder(folder)
+
+
+def write_whole(path: str, text: str) -> None:
+    """Replace a file as `replace_whole`, also behind a link; write to a device. ZdeferdError.
+
+    A new file is as open as umask and folder are.
+    """
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "w", encoding="utf-8") as device:
+                device.write(text)
+            return
+        place = os.path.realpath(path)
+        umask = os.umask(0o077)
+        os.umask(umask)
+        new_mode = 0o666 & ~umask & os.stat(os.path.dirname(place)).st_mode
+        replace_whole(place, text.encode(), new_mode)
+    except OSError as error:
+        raise ZdeferdError(f"cannot write: {path}: {error.strerror}") from None
 
 
 def way_to(path: str) -> Iterator[tuple[str, os.stat_result]]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import ZdeferdError
+from ..machine.files import write_whole
 from ..machine.paths import ensure_private_dir, state_dir
 from . import jsontext, reading
 from .samples import Baseline
@@ -94,40 +95,6 @@ def _refused(what: str, path: str, error: OSError) -> ZdeferdError:
     return ZdeferdError(
         f"cannot {what}: {path}: {error.strerror}", "--baseline-dir names another folder"
     )
-
-
-def write_whole(path: str, text: str) -> None:
-    """Replace a file, whole or not at all, also behind a link; write to a device. ZdeferdError."""
-    import tempfile
-
-    place, name = os.path.realpath(path), ""
-    folder = os.path.dirname(place)
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            with open(path, "w", encoding="utf-8") as device:
-                device.write(text)
-            return
-        descriptor, name = tempfile.mkstemp(dir=folder, prefix=".perf-")
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(descriptor, _mode(place, folder))
-            os.fsync(descriptor)
-        os.replace(name, place)
-    except OSError as error:
-        if name:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-        raise ZdeferdError(f"cannot write: {path}: {error.strerror}") from None
-
-
-def _mode(path: str, folder: str) -> int:
-    """Return the mode of the file that is replaced; a new one is as open as umask and folder."""
-    with contextlib.suppress(OSError):
-        return os.stat(path).st_mode & 0o777
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return 0o666 & ~umask & os.stat(folder).st_mode
 
 
 def _load(path: str) -> dict[str, Any]:

@@ -99,6 +99,13 @@ def test_segments_and_features(evidence: Evidence) -> None:
     assert "timing.noop=3.00\n" in raw
 
 
+def test_a_capture_on_standard_output(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(evidence.root)
+    result = capture(evidence, "", "-n", "1", "--output", "-", "--quiet")
+    assert " ".join(result.document) == KEYS
+    assert not (evidence.root / "-").exists()
+
+
 def test_no_segments(evidence: Evidence) -> None:
     made = capture(evidence, PROBES, "-n", "1", "--no-segments", "--json").document
     assert made["metrics"]["pre_plugin_total_ms"]["values"] == [12]

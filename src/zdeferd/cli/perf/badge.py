@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("badge", choices=OPTIONS, help="which badge")
     add("path", nargs="*", metavar="PATH", help="struct: the zsh code to look at")
     add("--svg", action="store_true", help="a picture")
-    add("--output", metavar="FILE", help="write it to FILE")
+    add("--output", metavar="FILE", help="write it to FILE; -: print it, as without")
     add("--status", metavar="FILE", help="goal-state: a status document, not the last run")
     add(
         "--require", nargs="+", action="extend", type=_requirement, metavar="KEY=STATE",
@@ -124,7 +124,7 @@ def _goal_state(call: Call) -> int:
     if call.args.svg:
         _put(call, badges.state_badge(states), call.args.output)
     else:
-        _write(jsontext.layout(states), call.args.output)
+        call.put(jsontext.layout(states), call.args.output or "-")
     unmet = badges.unmet(states, call.args.require or ())
     if unmet:
         call.warn(f"required: {'; '.join(unmet)}")
@@ -200,13 +200,4 @@ def _other(path: str | None) -> dict[str, Any] | None:
 
 
 def _put(call: Call, made: badges.Badge, path: str | None) -> None:
-    _write(badges.svg(made) if call.args.svg else jsontext.layout(made), path)
-
-
-def _write(text: str, path: str | None) -> None:
-    if path:
-        from ...perf.evidence import write_whole
-
-        write_whole(path, text)
-    else:
-        print(text, end="")
+    call.put(badges.svg(made) if call.args.svg else jsontext.layout(made), path or "-")

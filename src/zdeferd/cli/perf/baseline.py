@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 
 from ...errors import ZdeferdError
+from ...machine.files import write_whole
 from ...perf import evidence, reading
 from ...perf.evidence import BadBaseline, baseline_file, load_baseline
 from ...perf.jsontext import decimals
@@ -140,7 +141,7 @@ def _renew(call: Call, path: str, metric: str, run: dict[str, Any]) -> None:
     text = evidence.baseline_text(metric, run["metrics"][f"{metric}_ms"], utc(call.now))
     if os.path.lexists(path):
         os.link(path, _free_name(path, evidence.created_at(path)[:10] or day(call.now)))
-    evidence.write_whole(path, text)
+    write_whole(path, text)
 
 
 def _free_name(path: str, date: str) -> str:

@@ -65,7 +65,7 @@ def perform(call: Call) -> int:
     if args.html:
         from ...perf.starts.page import flame
 
-        if call.put_page(flame(found.root, lambda said: home_short(said, home))):
+        if call.put(flame(found.root, lambda said: home_short(said, home)), args.html):
             return DONE
 
     def text(style: Style) -> str:

@@ -14,6 +14,7 @@ import os
 
 from ...errors import ZdeferdError
 from ...view.render import Style, count, table
+from ..codes import DONE
 from .shared import add_folder, answer, check_folder, folder_of, locked, utc, whole
 
 TYPE_CHECKING = False
@@ -35,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-n", dest="count", type=whole(1), default=5, metavar="N", help="cold starts (5)")
     add("-s", dest="pause", type=duration, default=0.0, metavar="SECONDS", help="between them (0)")
-    add("--output", metavar="FILE", help="write the capture to FILE too")
+    add("--output", metavar="FILE", help="write the capture to FILE too; -: print it")
     add("--quiet", action="store_true", help="print nothing")
     add("--dry-run", action="store_true", help="only say what would be done")
     add_starts(parser)
@@ -77,15 +78,14 @@ def existing_folder(text: str) -> str:
 
 def perform(call: Call) -> int:
     """Capture, keep and show; -> 0."""
-    from ...perf.evidence import write_whole
     from ...perf.jsontext import layout
 
     plan = plan_of(call, call.args.count)
     if call.args.dry_run:
         return _say(call, plan)
     document = captured(call, plan)
-    if path := call.args.output:
-        write_whole(path, layout(document))
+    if (path := call.args.output) and call.put(layout(document), path):
+        return DONE
     shown = not call.args.quiet
     return answer(call, document, lambda style: _text(document, style) if shown else "")
 
@@ -103,6 +103,7 @@ def plan_of(call: Call, number: int) -> Plan:
 
 def captured(call: Call, plan: Plan, keep: bool = True) -> dict[str, Any]:
     """Capture, and keep the document and the sidecar in the evidence folder; -> the document."""
+    from ...machine.files import write_whole
     from ...perf import evidence
     from ...perf.jsontext import layout
     from ...perf.starts.capture import capture, document
@@ -114,9 +115,9 @@ def captured(call: Call, plan: Plan, keep: bool = True) -> dict[str, Any]:
     if keep:
         folder = folder_of(call)
         with locked(call):
-            evidence.write_whole(_free_name(folder, call.now), layout(made))
+            write_whole(_free_name(folder, call.now), layout(made))
             if found.sidecar:
-                evidence.write_whole(f"{folder}/{evidence.SIDECAR}", found.sidecar)
+                write_whole(f"{folder}/{evidence.SIDECAR}", found.sidecar)
     return made
 
 

@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--warn-threshold", type=whole(0), default=10, metavar="PCT", help="WARN above this (10)")
     add("--fail-threshold", type=whole(0), default=25, metavar="PCT", help="FAIL above this (25)")
     add("--robust", action="store_true", help="compare medians; judge by the 95 %% interval")
-    add("--json-out", metavar="FILE", help="write the status document to FILE")
+    add("--json-out", metavar="FILE", help="write the status document to FILE; -: print it")
     add("--no-record", action="store_true", help="count no run, make no baseline")
     add("--quiet", action="store_true", help="no lines on standard output")
     add_starts(parser)

@@ -62,7 +62,7 @@ def perform(call: Call) -> int:
     found = compare.judge(*values)
     document = compare.document(sides, values, found)
     code = NO if args.fail_on and found.verdict == "slower" else DONE
-    if args.html and call.put_page(page.comparison(document, args.metric)):
+    if args.html and call.put(page.comparison(document, args.metric), args.html):
         return code
     return answer(call, document, lambda style: _text(document, args.metric, style), code)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...errors import ZdeferdError
+from ...machine.files import write_whole
 from ...perf import classify, evidence, goals, jsontext
 from ..codes import NO
 from .shared import answer, folder_of, locked, utc
@@ -79,7 +80,7 @@ def _make_baselines(
         if one.status == classify.CREATED:
             run = document["metrics"][f"{one.metric}_ms"]
             text = evidence.baseline_text(one.metric, run, document["generated_at"])
-            evidence.write_whole(paths[one.metric], text)
+            write_whole(paths[one.metric], text)
 
 
 def _show(
@@ -115,7 +116,7 @@ def _show_single(
     document = classify.single_document(verdict, rules, path, utc(call.now))
     (one,) = verdict.judged
     if one.status == classify.CREATED:
-        evidence.write_whole(path, evidence.baseline_text(metric, document, utc(call.now)))
+        write_whole(path, evidence.baseline_text(metric, document, utc(call.now)))
     code = goals.exit_code(rules.goal, rules.mode, verdict.overall)
     return _finish(call, [classify.line(one, rules)], document, code)
 
@@ -125,8 +126,7 @@ def _show_single(
 
 def _nothing(call: Call, rules: classify.Rules) -> int:
     document = classify.error_document(rules, utc(call.now))
-    _write_out(call, document)
-    if call.args.json:
+    if not _put(call, document) and call.args.json:
         return answer(call, document, lambda _style: "", NO)
     raise ZdeferdError(
         f"nothing measured: {call.args.source or 'cold starts'}: no value of these metrics",
@@ -135,11 +135,13 @@ def _nothing(call: Call, rules: classify.Rules) -> int:
 
 
 def _finish(call: Call, lines: list[str], document: Mapping[str, Any], code: int) -> int:
-    _write_out(call, document)
+    if _put(call, document):
+        return code
     shown = "" if call.args.quiet else "\n".join(lines)
     return answer(call, document, lambda _style: shown, code)
 
 
-def _write_out(call: Call, document: Mapping[str, Any]) -> None:
-    if path := call.args.json_out:
-        evidence.write_whole(path, jsontext.layout(document))
+def _put(call: Call, document: Mapping[str, Any]) -> bool:
+    """Write the document where --json-out asks for it; True: it is the answer."""
+    path = call.args.json_out
+    return bool(path) and call.put(jsontext.layout(document), path)

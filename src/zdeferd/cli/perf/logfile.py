@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ...errors import ZdeferdError
+from ...machine.files import write_whole
 from ...perf import evidence, logbook
 from .shared import day, folder_of
 
@@ -46,7 +47,7 @@ def add_row(call: Call, state: evidence.State, values: dict[str, str]) -> eviden
     logbook.check(logbook.rows(text), known_rows(state, folder, path), path)
     made = logbook.row(_complete(call, state, values))
     text = logbook.added(text, made)
-    evidence.write_whole(path, text)
+    write_whole(path, text)
     return state._replace(rows={**state.rows, _key(folder, path): logbook.rows(text)})
 
 

@@ -54,7 +54,7 @@ def perform(call: Call) -> int:
     if call.args.html:
         from ...perf.starts.page import trends
 
-        if call.put_page(trends(found)):
+        if call.put(trends(found), call.args.html):
             return code
     document = {"metrics": found}
     return answer(call, document, lambda style: _text(found, style, call.args.plot), code)
