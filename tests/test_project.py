@@ -52,7 +52,7 @@ WITH_CODE = {"", "cli", "cli.demo", "cli.perf"}
 A_FILE_A_VERB = {"cli", "cli.perf"}
 """Packages with as many modules as there are verbs."""
 MODULES_A_PACKAGE, LINES_A_MODULE, LINES_A_FUNCTION, LINES_A_PAGE = 10, 300, 40, 250
-NOT_IN_A_FILE = {"id", "source", "call"}
+NOT_IN_A_FILE = {"id", "source", "call", "umask"}
 """Fields of a Job that are not keys of a job file: the names of table and file, a shell's call."""
 
 

@@ -116,6 +116,8 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     call: tuple[str, ...] = ()
     """The call as a shell declared it: one word is zsh code, several are a command and its
     arguments. Empty: a file declares the job, and `run` is as the user wrote it."""
+    umask: str = ""
+    """Octal digits: that of the shell which declared it; empty: 022."""
 
 
 def inputs_of(job: Job) -> tuple[str, ...]:

@@ -56,6 +56,11 @@ def test_the_mode_of_the_old_file_is_kept(spawner: Spawner) -> None:
     assert (spawner.base / "made/x").read_text() == "2\n"
 
 
+def test_a_new_file_has_the_umask_of_the_job(spawner: Spawner) -> None:
+    assert start(spawner, "print 1", umask="027").outcome()["rc"] == 0
+    assert (spawner.base / "made/x").stat().st_mode & 0o777 == 0o640
+
+
 def test_a_job_that_fails_publishes_nothing(spawner: Spawner) -> None:
     assert start(spawner, "print old").outcome()["rc"] == 0
     outcome = start(spawner, "print new; exit 3", 2).outcome()

@@ -1,8 +1,12 @@
 """What jobs make, and when that is due again: with a real daemon."""
 
 import os
+import sys
 
+import pytest
 from support.daemon import Daemon, Peer, visit
+from support.terminal import Terminal
+from support.zsh import PLUGIN
 
 CLEARED = """
 [cached]
@@ -55,6 +59,19 @@ def test_an_output_is_published_and_a_refusal_is_in_the_ledger(daemon: Daemon) -
     refused = daemon.rows("SELECT DISTINCT outcome, rc, refusal FROM runs WHERE job = 'nothing'")
     assert refused == [("failed", 65, "it is empty; `empty = true` allows that")]
     assert not (daemon.home / "nothing").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no file says the umask of a shell")
+@pytest.mark.parametrize(("umask", "mode"), [("022", 0o644), ("077", 0o600), ("002", 0o644)])
+def test_a_new_output_has_the_umask_of_its_shell(daemon: Daemon, umask: str, mode: int) -> None:
+    daemon.write_jobs("[file]\nrun = 'print a file'\noutput = '~/of-file'\n")
+    daemon.start()
+    add = "zdefer add shell --output ~/of-shell -- print a shell"
+    with Terminal(daemon.home, f"umask {umask}\nsource {PLUGIN}\n{add}\n") as shell:
+        shell.prompt()
+        daemon.wait_for("SELECT count(*) FROM runs WHERE state = 'ended'", 2)
+    assert (daemon.home / "of-file").stat().st_mode & 0o777 == 0o644
+    assert (daemon.home / "of-shell").stat().st_mode & 0o777 == mode
 
 
 def visits(daemon: Daemon, first: int, count: int = 1) -> None:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
         check: str
         """`zsh`, `init`, or empty."""
         compile: bool
+        umask: int
+        """Of the shell that declared the job."""
 
     class Request(TypedDict):
         """One attempt as the daemon requests it of the spawner: a line of ASCII JSON.

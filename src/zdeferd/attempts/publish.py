@@ -74,7 +74,7 @@ class Publication:
         self._temporary = f"{self._prefix}{run}.{request['attempt']}"
         self._size, self._reason = 0, ""
         self._folder, self._at = _open_folder(wanted["path"], wanted["home"])
-        self._mode = _mode(self._at, self._name)
+        self._mode = _mode(self._at, self._name, wanted["umask"])
         try:
             self._begin(os.path.dirname(os.path.dirname(self._run)))
         except OSError as error:
@@ -135,7 +135,7 @@ class Publication:
                 self._compile(self._order.compiling)
             reached("runner.output-whole")
             self._order.publish(self._number)
-            _mode(self._at, self._name)
+            _mode(self._at, self._name, self._wanted["umask"])
             reached("runner.output-due")
             self._unlink(f"{self._name}.zwc")
             reached("runner.zwc-removed")
@@ -286,13 +286,11 @@ def _make_own(folder: str) -> None:
         raise Unpublishable(f"another user can change this folder: {folder}")
 
 
-def _mode(at: int, name: str) -> int:
+def _mode(at: int, name: str, umask: int) -> int:
     """Return the mode of the file there, else the one of a new file; Unpublishable: no file."""
     try:
         found = os.stat(name, dir_fd=at, follow_symlinks=False)
     except FileNotFoundError:
-        umask = os.umask(0o022)
-        os.umask(umask)
         return 0o644 & ~umask
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
         raise Unpublishable(f"not a regular file of yours: {name}")

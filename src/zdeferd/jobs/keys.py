@@ -83,6 +83,7 @@ def declared_job(
     env: Mapping[str, str] | None = None,
     description: str = "",
     call: tuple[str, ...] = (),
+    umask: str = "",
 ) -> Job:
     """Return the job that a shell declares; Refused has the first mistake in it."""
     if not is_id(id):
@@ -103,7 +104,7 @@ def declared_job(
     fields, problems = _read_table(table, JOB_KEYS, "")
     for problem in [*problems, *_contradictions(fields, table)]:
         raise Refused(problem._replace(job=id))
-    return Job(id=id, run=run, call=call, **with_check(_with_retries(fields)))
+    return Job(id=id, run=run, call=call, umask=umask, **with_check(_with_retries(fields)))
 
 
 def settings_from_table(

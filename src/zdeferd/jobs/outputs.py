@@ -70,6 +70,7 @@ def wanted_output(job: Job, env: Mapping[str, str]) -> dict[str, object] | None:
         "empty": job.empty,
         "check": job.check,
         "compile": job.compile,
+        "umask": int(job.umask or "22", 8),
     }
 
 

@@ -117,6 +117,7 @@ def _job_of(record: Register, functions: tuple[tuple[str, str], ...], context: S
         flags=[name for name in (*outputs.FLAGS, "idempotent") if getattr(record, name)],
         env=exported | frames.as_map(record.env),
         description=record.description,
+        umask=context.umask,
     )
 
 
