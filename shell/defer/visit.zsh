@@ -29,7 +29,7 @@
 # visit is coming (2: the first), under way, or given up. `_zdeferd_outbox` holds packed messages that
 # nobody has answered. `_zdeferd` has the rest: fd, phase, input, prepared of the visit (in the phase
 # `starting`, fd is the pipe of a daemon being started); seq, nonce, tries, given_up, prompted, idle, asks,
-# yielded of the shell, and `idle:ID` of what zf::idle::register took; kick, a number that is not open, and
+# looks, yielded of the shell, and `idle:ID` of what zf::idle::register took; kick, a number that is not open, and
 # at which ZLE therefore calls at once, and soon, whom it is to call: who was ready before somebody else
 # took the number is called all the same.
 #

@@ -2,7 +2,7 @@
 # after its answer, for as long as the shell sits at its prompt. Sourced at the first answer that names
 # such an output, under the plugin's sticky options.
 #
-# Once nothing is to come any more, the shell looks at each prompt whether one of these files is another
+# Once nothing is to come any more, the shell looks after each prompt whether one of these files is another
 # one than it was. If so it asks again, and the daemon says what has been published.
 #
 # State: `_zdeferd_awaited` has `JOB=RUN` of each output that is still to come, as the next visit says
@@ -54,10 +54,21 @@ typeset -gi _zdeferd_pings
   [[ ! -e $1 ]] || { builtin zstat -A found -- $1 && REPLY="$found[2] $found[10] $found[11] $found[8]" }
 }
 
-# A prompt is about to be drawn: asks for each output whose file is another one now.
+# A prompt is about to be drawn. No file is looked at before it is: a file system may be slow.
 .zdeferd-look() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
+  local -i number=700
+  while [[ -e /dev/fd/$number ]]; do number+=1; done
+  builtin zle -F $number .zdeferd-looked
+  _zdeferd[looks]=$number
+}
+
+# Called by ZLE: asks for each output whose file is another one now.
+.zdeferd-looked() {
+  builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   local id REPLY
+  builtin zle -F $1
+  _zdeferd[looks]=
   for id in ${(k)_zdeferd_followed}; do
     .zdeferd-which $_zdeferd_followed[$id]
     [[ -n $REPLY && $REPLY != $_zdeferd_seen[$id] ]] || continue

@@ -311,8 +311,10 @@ def test_a_shell_asks_for_what_it_follows_once_the_file_is_another(
     assert peer.take().context.apply.split("\0")[1:] == ["made=7"]
     assert "TRAP" not in shell.screen
     assert shell.ask("$_zdeferd[phase] $#_zdeferd_awaited") == "1"  # not over yet
-    shell.run("zdeferd_plugin_unload")
-    assert shell.ask("${+precmd_functions} ${(k)parameters[(I)_zdeferd*]}") == "0"
+    shell.run("leave() { zdeferd_plugin_unload }; precmd_functions+=(leave)")
+    assert "no such function" not in shell.screen
+    shell.run("precmd_functions=(${precmd_functions:#leave}); unfunction leave")
+    assert shell.ask("$#precmd_functions ${(k)parameters[(I)_zdeferd*]}") == "0"
 
 
 def test_a_shell_that_waits_answers_pings_but_not_for_ever(socket: Path, start: Start) -> None:
