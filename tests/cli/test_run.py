@@ -3,11 +3,16 @@
 import os
 import re
 import signal
+import subprocess
 import sys
+from typing import Any
 
+import pytest
 from support.daemon import Daemon
 from support.terminal import Terminal
-from support.user import SOURCE, User, call, ctl_script, wait_for_file
+from support.user import SOURCE, User, call, ctl_script
+
+from zdeferd.cli import run as verb
 
 
 def test_a_job_that_succeeds(user: User, daemon: Daemon) -> None:
@@ -111,12 +116,41 @@ def test_no_daemon(user: User) -> None:
     assert call("run", "good", "--json").document["exit_code"] == 3
 
 
+def wait_for_output(waiting: "subprocess.Popen[str]") -> None:
+    """Until zdeferctl shows what the job prints: it knows its runs, and waits for the first."""
+    assert waiting.stdout is not None
+    assert waiting.stdout.readline() == "begun\n"
+
+
+@pytest.mark.parametrize("instant", ["_warn_paused", "_claim"])
+def test_ctrl_c_before_it_waits_says_what_goes_on(
+    instant: str, user: User, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.write_jobs('[good]\nrun = "true"\n')
+    daemon.start()
+    real, left = verb._claim, [1]
+
+    def interrupted(*arguments: Any) -> Any:
+        if instant == "_warn_paused" or not left:
+            raise KeyboardInterrupt
+        left.pop()
+        return real(*arguments)
+
+    monkeypatch.setattr(verb, instant, interrupted)
+    result = call("run", "good", "good")
+    assert result.code == 130
+    claimed = 2 if instant == "_warn_paused" else 1
+    goes_on = {1: "run 1 goes on", 2: "runs 1, 2 go on"}[claimed]
+    assert f"no longer waiting: {goes_on}; see `zdeferctl " in result.err
+    daemon.wait_until_done(claimed)
+
+
 def test_ctrl_c_leaves_the_run_going(user: User, daemon: Daemon) -> None:
-    fifo = daemon.start_gated()
+    fifo = daemon.start_gated("print begun")
     waiting = user.begin("run", "slow")
-    wait_for_file(user.state / "runs/1/started.1")
+    wait_for_output(waiting)
     waiting.send_signal(signal.SIGINT)
-    out, err = waiting.communicate(timeout=20)
+    out, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 130
     assert (out, err.count("\n")) == ("", 1)
     assert "no longer waiting: run 1 goes on" in err
@@ -130,7 +164,7 @@ def test_the_daemon_dies_meanwhile(user: User, daemon: Daemon) -> None:
     waiting = user.begin("run", "slow")
     daemon.wait_for("SELECT count(*) FROM runs WHERE state = 'dispatched'", 1)
     daemon.kill()
-    _, err = waiting.communicate(timeout=20)
+    _, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 3
     assert "run 1 goes on" in err
     daemon.start()
@@ -158,7 +192,7 @@ def test_output_is_shown_as_it_comes(user: User, daemon: Daemon) -> None:
     assert running.stdout is not None
     assert running.stdout.readline() == "one\n"
     fifo.write_text("on\n")
-    out, err = running.communicate(timeout=20)
+    out, err = running.communicate(timeout=60)
     assert out.startswith("two\nslow succeeded in ")
     assert (err, running.returncode) == ("", 0)
 
@@ -208,12 +242,11 @@ def test_of_several_jobs_one_is_unknown(user: User, daemon: Daemon) -> None:
 
 
 def test_ctrl_c_leaves_several_runs_going(user: User, daemon: Daemon) -> None:
-    fifo = daemon.start_gated()
+    fifo = daemon.start_gated("print begun")
     waiting = user.begin("run", "slow", "slow")
-    daemon.wait_for("SELECT count(*) FROM runs", 2)
-    wait_for_file(user.state / "runs/1/started.1")
+    wait_for_output(waiting)
     waiting.send_signal(signal.SIGINT)
-    _, err = waiting.communicate(timeout=20)
+    _, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 130
     assert "no longer waiting: runs 1, 2 go on; see `zdeferctl status`" in err
     assert "`zdeferctl cancel 1 2`" in err

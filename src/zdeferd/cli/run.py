@@ -76,6 +76,8 @@ def perform(call: Call) -> int:
                 if not claims:
                     raise
                 raise RequestRefused(f"{error.found}; {_go_on(claims)}", error.remedy) from None
+            except KeyboardInterrupt:
+                return _leave(call, claims)
             assert isinstance(claimed, control.RunClaimed)
             claims.append(Claim(job, claimed.run, claimed.ledger))
         return follow(call, client, claims)
@@ -92,26 +94,40 @@ class Claim(NamedTuple):
 
 def follow(call: Call, client: Client, claims: list[Claim]) -> int:
     """Wait for the ends of claimed runs, unless --no-wait, and print them; -> the exit code."""
-    _warn_paused(call, claims)
-    if call.args.no_wait:
-        return _queued(call, claims)
-    rows: list[RunRow] = []
-    for at, claim in enumerate(claims):
-        paths = _paths_of(claim, find_paths(call.env))
-        try:
-            _await(call, client, paths, claim)
-        except (NoDaemon, RequestRefused):  # it died, or it is leaving
-            said = f"the daemon has gone: {_go_on(claims[at:])}"
-            raise NoDaemon(said, _later(claims[at:])) from None
-        except KeyboardInterrupt:
-            left = claims[at:]
-            call.failed(f"no longer waiting: {_go_on(left)}; {_later(left)}", INTERRUPTED)
-            return INTERRUPTED
-        rows.append(tell(call, paths, claim.run))
+    left = list(claims)
+    try:
+        _warn_paused(call, claims)
+        if call.args.no_wait:
+            return _queued(call, claims)
+        rows = _ends(call, client, left)
+    except KeyboardInterrupt:
+        return _leave(call, left)
     code = DONE if all(row["outcome"] == "succeeded" for row in rows) else NO
     if call.args.json:
         call.answer(_documents([document(row) for row in rows]), str)
     return code
+
+
+def _ends(call: Call, client: Client, left: list[Claim]) -> list[RunRow]:
+    """Wait for the end of each run and print it; each is taken out of `left` then."""
+    rows: list[RunRow] = []
+    while left:
+        paths = _paths_of(left[0], find_paths(call.env))
+        try:
+            _await(call, client, paths, left[0])
+        except (NoDaemon, RequestRefused):  # it died, or it is leaving
+            raise NoDaemon(f"the daemon has gone: {_go_on(left)}", _later(left)) from None
+        rows.append(tell(call, paths, left[0].run))
+        del left[0]
+    return rows
+
+
+def _leave(call: Call, left: list[Claim]) -> int:
+    """Print which runs go on after Ctrl-C; -> the exit code."""
+    if not left:
+        raise KeyboardInterrupt
+    call.failed(f"no longer waiting: {_go_on(left)}; {_later(left)}", INTERRUPTED)
+    return INTERRUPTED
 
 
 def _warn_paused(call: Call, claims: list[Claim]) -> None:
