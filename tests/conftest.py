@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,11 +20,15 @@ import uvloop
 from support.daemon import Daemon
 from support.perf import Evidence
 from support.spawning import Spawner
-from support.systemd import UserManager
+from support.systemd import UserManager, one_at_a_time
 from support.user import User
 
 hypothesis.settings.register_profile(
-    "zdeferd", deadline=None, max_examples=60, derandomize="CI" in os.environ
+    "zdeferd",
+    deadline=None,
+    max_examples=60,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # a busy machine is no fault
 )
 hypothesis.settings.load_profile("zdeferd")
 
@@ -57,6 +62,14 @@ def spawner(home: Path) -> Iterator[Spawner]:
     """A spawner whose runs are in the home folder."""
     with Spawner(home) as spawner:
         yield spawner
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_as_a_terminal_leaves_them() -> None:
+    """Ignore no signal that `nohup` or a shell's `&` leaves ignored, here and in programs."""
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -102,6 +115,6 @@ def daemon(home: Path) -> Iterator[Daemon]:
 @pytest.fixture
 def manager(home: Path) -> Iterator[UserManager]:
     """That user's systemd, with zdeferd installed."""
-    with contextlib.closing(UserManager(home)) as made:
+    with one_at_a_time(), contextlib.closing(UserManager(home)) as made:
         made.install()
         yield made

@@ -15,7 +15,7 @@ def printed(code: str) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=20,
+        timeout=60,
     )
     return done.stdout
 

@@ -18,12 +18,16 @@ from zdeferd.view.render import PLAIN
 
 ROOT = Path(__file__).parent.parent.parent
 DEMO = [sys.executable, "-m", "zdeferd.cli", "demo"]
+pytestmark = pytest.mark.timeout(300)  # five shells, a daemon and eight jobs, on a busy machine
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
-    """What `demo --json` says."""
-    done = subprocess.run([*DEMO, "--json"], stdin=subprocess.DEVNULL, capture_output=True)
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `demo --json` says where the tools that the example jobs call are quick."""
+    folder = furnish(tmp_path_factory.mktemp("tools"), *NEEDED, "git")
+    program(folder / "gh", "echo '#compdef gh'")
+    env = os.environ | {"PATH": str(folder)}
+    done = subprocess.run([*DEMO, "--json"], env=env, stdin=subprocess.DEVNULL, capture_output=True)
     assert done.returncode == 0, (done.stdout, done.stderr)
     assert done.stderr == b""
     document: dict[str, Any] = json.loads(done.stdout)
@@ -78,13 +82,18 @@ def shape(text: str) -> list[str]:
 NEEDED = ("cat", "cmp", "cp", "mkdir", "mv", "rm", "sh", "zsh")
 
 
+def furnish(folder: Path, *names: str) -> Path:
+    """A folder for PATH with these programs and an apt-get that is quick."""
+    for name in names:
+        (folder / name).symlink_to(shutil.which(name) or "/")
+    program(folder / "apt-get", "echo Inst zsh")
+    return folder
+
+
 @pytest.fixture
 def tools(home: Path) -> Path:
-    """A PATH with what the example jobs need, an apt-get that is quick, and no git."""
-    for name in NEEDED:
-        (home / name).symlink_to(shutil.which(name) or "/")
-    program(home / "apt-get", "echo Inst zsh")
-    return home
+    """A PATH with what the example jobs need, and no git."""
+    return furnish(home, *NEEDED)
 
 
 def program(path: Path, code: str) -> None:
@@ -110,7 +119,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing_behind() -> None:
         os.close(other)
         said = read_until(terminal, rb"waiting for \d+ runs")
         running.send_signal(signal.SIGINT)
-        assert running.wait(20) == 130
+        assert running.wait(60) == 130
     os.close(terminal)
     home = re.search(rb"private home (\S+);", said)
     assert home

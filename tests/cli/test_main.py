@@ -89,7 +89,7 @@ def test_a_closed_pipe_is_silent(user: User) -> None:
         stdout=writer,
         stderr=subprocess.PIPE,
         check=False,
-        timeout=30,
+        timeout=60,
     )
     os.close(writer)
     assert done.returncode == -signal.SIGPIPE
@@ -117,7 +117,7 @@ def test_output_that_cannot_be_written_is_one_line(user: User, words: tuple[str,
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=30,
+            timeout=60,
         )
     assert done.returncode == 1
     assert done.stderr == "zdeferctl: No space left on device: input or output\n"
@@ -152,7 +152,7 @@ def test_closed_streams_and_names_of_any_bytes(user: User) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=60,
         )
         assert done.stderr == ""
     result = call("status")

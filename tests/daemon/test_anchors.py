@@ -13,7 +13,7 @@ from zdeferd.daemon import anchors
 from zdeferd.daemon.anchors import Anchors
 from zdeferd.machine.filewatch import Inotify
 
-LIMIT_S = 20
+LIMIT_S = 60
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each visit looks")
 

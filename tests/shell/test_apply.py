@@ -116,7 +116,7 @@ def test_a_daemon_that_ends_before_it_has_said_so(home: Path, gate: Path, opened
         waits(daemon, 1)
         gate.write_text("\n")
         assert daemon.process is not None
-        assert daemon.process.wait(20) == -9
+        assert daemon.process.wait(60) == -9
         has(shell, 0)
         daemon.start()
         shell.run(":")

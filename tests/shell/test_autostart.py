@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from shell.conftest import Start
-from shell.peer import Peer, wait_for_visit, wait_until
+from shell.peer import Peer, asleep, wait_for_visit, wait_until
 from shell.test_harmless import ASK, HOSTILE, STATE, tell
 from shell.test_sick_daemon import works
 from support.terminal import Terminal
@@ -207,6 +207,7 @@ def shell_pipes(shell: Terminal) -> list[int]:
 def wait_for_fd(shell: Terminal) -> int:
     """The descriptor by which the shell waits for the daemon's start."""
     wait_until(lambda: len(shell_pipes(shell)) == 1, "the shell waits at a pipe")
+    wait_until(lambda: asleep(shell.pid), "the turn that opened it is over")
     return shell_pipes(shell)[0]
 
 

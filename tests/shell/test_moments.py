@@ -21,7 +21,8 @@ def test_what_is_registered_at_a_prompt_needs_no_key(
     shell = start(f"late() {{ zdefer add late -- true }}\n{LATE[how]}\nzdefer add early -- true")
     shell.prompt()
     assert [job.id for job in peer.take().jobs] == ["early"]
-    wait_for_visit(peer.path, shell)
+    if how != "a timer":  # which may come before this visit is over
+        wait_for_visit(peer.path, shell)
     if how == "a widget":
         shell.type("\x0f")
     elif how == "a descriptor":

@@ -13,7 +13,7 @@ MOUNTS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 
 def why_not() -> str:
     """Why there is none here; empty where there is."""
-    if not any((mount / "cgroup.procs").exists() for mount in MOUNTS):
+    if not any((mount / "cgroup.controllers").exists() for mount in MOUNTS):
         return "cgroups of version 2 are not mounted"
     return "" if os.geteuid() == 0 else "cgroups of one's own need root or a delegation"
 
@@ -21,7 +21,7 @@ def why_not() -> str:
 @contextlib.contextmanager
 def delegated() -> Iterator[Path]:
     """A cgroup as a service manager gives one to a service; all in it is killed at the end."""
-    mount = next(mount for mount in MOUNTS if (mount / "cgroup.procs").exists())
+    mount = next(mount for mount in MOUNTS if (mount / "cgroup.controllers").exists())
     base = Path(tempfile.mkdtemp(prefix="zdeferd-test-", dir=mount))
     try:
         yield base

@@ -2,14 +2,18 @@
 
 It runs without systemd as PID 1: all it asks for is a folder /run/systemd/system, which
 it gets in a private mount. Needs root (for the namespace) and systemd's own binary.
+Two of them would divide the same cgroup, and end each other's units: one at a time.
 """
 
+import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from support.daemon import LIMIT_S, Daemon, attempts
@@ -31,6 +35,14 @@ def why_not() -> str:
     if not shutil.which("nsenter"):
         return "nsenter is not installed"
     return ""
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Wait until no other test, of this checkout or another, has a manager; then be that test."""
+    with open(SYSTEMD, "rb") as program:
+        fcntl.flock(program, fcntl.LOCK_EX)
+        yield
 
 
 class UserManager(Daemon):
@@ -77,7 +89,7 @@ class UserManager(Daemon):
             text=True,
             capture_output=True,
             check=False,
-            timeout=LIMIT_S * 2,
+            timeout=LIMIT_S,
         )
 
     def systemctl(self, *arguments: str) -> str:
@@ -91,7 +103,7 @@ class UserManager(Daemon):
     def wait_for_property(self, name: str, *expected: str) -> str:
         """Until a property of the service is one of `expected`."""
         found = ""
-        for _ in attempts(LIMIT_S * 1.5):
+        for _ in attempts(LIMIT_S):
             found = self.property(name)
             if found in expected:
                 return found

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from support.pty import PROLOGUE, PROMPT, Pty
 
-LIMIT_S = 10.0
+LIMIT_S = 40.0
 """How long anything may take before a test fails."""
 _CONTROL = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78DMEHc])|\x1b\][^\a]*\a")
 

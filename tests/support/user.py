@@ -87,7 +87,7 @@ class User:
             env=self.env | {"PYTHONPATH": str(SOURCE)} | env,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         return Result(done.returncode, done.stdout, done.stderr)

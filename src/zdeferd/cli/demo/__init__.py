@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 SHELLS = 5
 PROMPT = "zdefer-demo> "
-LIMIT_S = 50.0
+LIMIT_S = 120.0
 OUTPUT_LINES = 10
 """The last lines of a failed job's output, which are shown."""
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TOOLS = ("prompt-tool", "jump-tool", "version-tool", "cloud-tool")
 PLUGINS = ("suggestions", "highlighting")
 ROUNDS = 5
-LIMIT_S = 50.0
+LIMIT_S = 120.0
 BEFORE, AFTER = "before", "after"
 _TOOL = """\
 #!{python}
