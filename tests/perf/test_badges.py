@@ -374,6 +374,12 @@ def test_structure_of_nothing(evidence: Evidence, words: tuple[str, ...]) -> Non
     assert evidence.perf("badge", *words).code == 1
 
 
+def test_code_that_cannot_be_read_has_no_badge(evidence: Evidence) -> None:
+    result = evidence.perf("badge", "struct", "/dev/null")
+    assert (result.code, result.out) == (1, "")
+    assert "cannot read: /dev/null; leave it out" in result.err
+
+
 def test_a_folder_without_zsh_code(evidence: Evidence) -> None:
     (evidence.root / "empty").mkdir()
     result = evidence.perf("badge", "struct", str(evidence.root / "empty"))

@@ -18,7 +18,9 @@ import errno
 import os
 import stat
 import sys
+from typing import NamedTuple
 
+from ..errors import ZdeferdError
 from ..features.lint import RULES, findings
 from ..view.render import Style, printable, safe
 from .codes import DONE, NO, USAGE
@@ -26,7 +28,7 @@ from .codes import DONE, NO, USAGE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping, Sized
+    from collections.abc import Iterator, Sequence
 
     from .call import Call
 
@@ -48,37 +50,54 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warn", action="store_true", help="print, and exit with 0")
 
 
+class NoSuchPath(ZdeferdError):
+    """There is no such file or folder."""
+
+
+class Looked(NamedTuple):
+    """The result of a look at zsh files."""
+
+    files: list[str]
+    unread: list[str]
+    """Those that could not be read."""
+    findings: list[tuple[str, int, str, str]]
+    """File, line, rule and remedy of each, sorted."""
+
+
 def perform(call: Call) -> int:
     """Print the findings, sorted; -> the exit code."""
-    missing = [path for path in call.args.paths if not os.path.exists(path)]
-    if missing:
-        call.failed(f"lint: no such path: {missing[0]}; name a file or a folder", USAGE)
+    try:
+        looked = look(call.args.paths, call.args.rule or ())
+    except NoSuchPath as error:
+        call.failed(str(error), USAGE)
         return USAGE
-    files = sorted({file for path in call.args.paths for file in _zsh_files(path)})
-    if not files:
-        paths = " ".join(call.args.paths)
-        call.failed(f"lint: no zsh file: {paths}; files end in .zsh or begin with #!…zsh", NO)
-        return NO
-    texts = {file: _text(file) for file in files}
-    rules = call.args.rule or ()
-    found = [(file, *one) for file in files for one in findings(texts[file] or "", rules)]
+    found = looked.findings
 
     def text(style: Style) -> str:
         return "\n".join(f"{printable(f)}:{line}: {rule}: {fix}" for f, line, rule, fix in found)
 
     keys = ("path", "line", "rule", "remedy")
     document = {
-        "files": len(files),
+        "files": len(looked.files),
         "findings": [dict(zip(keys, one, strict=True)) for one in found],
     }
-    return call.answer(document, text, DONE if call.args.warn else _code(found, texts))
+    # What could not be read is not clean.
+    code = USAGE if looked.unread else NO if found else DONE
+    return call.answer(document, text, DONE if call.args.warn else code)
 
 
-def _code(found: Sized, texts: Mapping[str, str | None]) -> int:
-    """Return the exit code: what could not be read is not clean."""
-    if None in texts.values():
-        return USAGE
-    return NO if found else DONE
+def look(paths: Sequence[str], rules: Sequence[str] = ()) -> Looked:
+    """Return what the rules, or all, find in these files and folders. ZdeferdError: no zsh file."""
+    missing = [path for path in paths if not os.path.exists(path)]
+    if missing:
+        raise NoSuchPath(f"lint: no such path: {missing[0]}", "name a file or a folder")
+    files = sorted({file for path in paths for file in _zsh_files(path)})
+    if not files:
+        remedy = "files end in .zsh or begin with #!…zsh"
+        raise ZdeferdError(f"lint: no zsh file: {' '.join(paths)}", remedy)
+    texts = {file: _text(file) for file in files}
+    found = [(file, *one) for file in files for one in findings(texts[file] or "", rules)]
+    return Looked(files, [file for file in files if texts[file] is None], found)
 
 
 def _zsh_files(path: str) -> Iterator[str]:

@@ -73,7 +73,7 @@ def perform(call: Call) -> int:
 
 
 class Ran(NamedTuple):
-    """Return the command of a run, as it was at the claim."""
+    """The command of a run, as it was at the claim."""
 
     command: str | None
     """None: it is not known any more."""
@@ -158,8 +158,7 @@ def _so_far(cost: LiveCost | None) -> list[tuple[str, str]]:
     if cost is None:
         return []
     used = f"cpu {duration(cost.cpu_s * 1000)}, memory {octets(cost.memory_bytes)}"
-    number = "1 process" if cost.processes == 1 else f"{cost.processes} processes"
-    return [("so far", f"{used}, {number}")]
+    return [("so far", f"{used}, {count(cost.processes, 'process', 'processes')}")]
 
 
 def _output(row: RunRow, path: str) -> str:

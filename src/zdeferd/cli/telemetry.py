@@ -50,22 +50,22 @@ def _number(text: str) -> int:
 
 def perform(call: Call) -> int:
     """Print the deviations; -> the exit code."""
-    name = call.args.file
+    args, name = call.args, call.args.file
     try:
         if name == "-":
-            objects, found = _look(sys.stdin.buffer, call.args)
+            objects, found = look(sys.stdin.buffer, args.allow_extra, args.max_lines)
         else:
             with open(name, "rb") as file:
-                objects, found = _look(file, call.args)
+                objects, found = look(file, args.allow_extra, args.max_lines)
     except OSError as error:
         call.failed(f"telemetry: cannot read: {name}: {error.strerror}; name another", UNREADABLE)
         return UNREADABLE
-    if not call.args.quiet:
+    if not args.quiet:
         for number, problem in found:
             print(f"zdeferctl: telemetry: {safe(name)}:{number}: {problem}", file=sys.stderr)
 
     def text(style: Style) -> str:
-        if call.args.quiet:
+        if args.quiet:
             return ""
         if found:
             return f"{count(len(found), 'deviation')} in {count(objects, 'object')}"
@@ -76,16 +76,18 @@ def perform(call: Call) -> int:
         "objects": objects,
         "deviations": [{"line": number, "problem": problem} for number, problem in found],
     }
-    return call.answer(document, text, DEVIATES if found and call.args.strict else DONE)
+    return call.answer(document, text, DEVIATES if found and args.strict else DONE)
 
 
-def _look(lines: Iterable[bytes], args: argparse.Namespace) -> tuple[int, list[tuple[int, str]]]:
-    """Return how many objects there are, and the deviations with their lines' numbers."""
+def look(
+    lines: Iterable[bytes], allow_extra: bool = False, most: int | None = None
+) -> tuple[int, list[tuple[int, str]]]:
+    """Return how many objects the first lines have, and the deviations with their numbers."""
     from ..telemetry.allowed import deviations
 
     objects, found = 0, []
-    for number, line in enumerate(islice(lines, args.max_lines), 1):
-        problems = deviations(line, args.allow_extra)
+    for number, line in enumerate(islice(lines, most), 1):
+        problems = deviations(line, allow_extra)
         if problems is not None:
             objects += 1
             found += [(number, problem) for problem in problems]

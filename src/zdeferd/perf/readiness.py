@@ -29,10 +29,6 @@ class Criterion(NamedTuple):
         """True where it holds or does not apply."""
         return self.state != NO
 
-    def line(self) -> str:
-        """Return it as `perf ready` prints it."""
-        return f"{self.name} {self.state} {self.why}"
-
 
 class Outside(NamedTuple):
     """The findings in files: metrics without a readable baseline, the sidecar, the README.

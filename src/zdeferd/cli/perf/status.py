@@ -1,6 +1,7 @@
 """Show the last run that counted, the streak of OK runs, and whether enforcement is on.
 
-zdeferctl perf status --json
+A run counts unless its goal was explore, or --no-record was given. Where none has counted, the exit
+code is 1.
 
 Examples:
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 
 from ...errors import ZdeferdError
 from ...install.share import share
-from ..codes import DONE, NO
+from ..lint import look
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator, Mapping, Sequence
 
 LIMIT_S = 60
@@ -28,17 +26,10 @@ feature_registry_self_check
 
 def violations(paths: Sequence[str]) -> int:
     """Return the number of findings of `lint zsh`. ZdeferdError where it can look at nothing."""
-    import json
-
-    words = [sys.executable, "-m", "zdeferd.cli", "lint", "zsh", "--json", "--", *paths]
-    done = _run(words, os.environ)
-    try:
-        document = json.loads(done.stdout)
-    except ValueError:
-        document = {"error": done.stderr.decode(errors="replace").strip()}
-    if done.returncode not in (DONE, NO) or "error" in document:
-        raise ZdeferdError(str(document.get("error", "lint failed")))
-    return len(document["findings"])
+    looked = look(paths)
+    if looked.unread:
+        raise ZdeferdError(f"cannot read: {looked.unread[0]}", "leave it out")
+    return len(looked.findings)
 
 
 def is_broken(paths: Sequence[str], env: Mapping[str, str]) -> bool:
@@ -49,7 +40,7 @@ def is_broken(paths: Sequence[str], env: Mapping[str, str]) -> bool:
         return False
     files = [word for pair in found for word in pair]
     layer = share("shell", "features.zsh")
-    return _run([zsh, "-df", "-c", _SELF_CHECK, "zsh", layer, *files], env).returncode != DONE
+    return _fails([zsh, "-df", "-c", _SELF_CHECK, "zsh", layer, *files], env)
 
 
 def _features(path: str) -> Iterator[tuple[str, str]]:
@@ -67,11 +58,11 @@ def _features(path: str) -> Iterator[tuple[str, str]]:
             yield os.path.abspath(file), match[1]
 
 
-def _run(words: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
+def _fails(words: Sequence[str], env: Mapping[str, str]) -> bool:
     import subprocess
 
     try:
-        return subprocess.run(
+        done = subprocess.run(
             words,
             env=dict(env),
             stdin=subprocess.DEVNULL,
@@ -81,3 +72,4 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedPr
         )
     except subprocess.TimeoutExpired:
         raise ZdeferdError(f"it did not end within {LIMIT_S} s: {words[0]}") from None
+    return done.returncode != 0
