@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("target", metavar="RUN|JOB", type=run_or_job, help="a run's number or a job")
     add("-f", "--follow", action="store_true", help="go on as it grows, until the run has ended")
-    add("-n", "--lines", metavar="N", type=whole, help="only the last N lines of each output")
+    add("-n", "--lines", metavar="N", type=whole(0), help="only the last N lines of each output")
     add("--since", metavar="TIME", type=instant, help="of a job: all its runs since then")
     add("--raw", action="store_true", help="control characters as they are, on a terminal too")
 

@@ -13,10 +13,13 @@ from .codes import USAGE, USAGE_CODES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
     from types import ModuleType
     from typing import NoReturn
 
 HELP_COLUMNS = 78
+MOST = 999_999_999
+"""The largest number that an option takes."""
 _EXAMPLES = "Examples:"
 
 
@@ -62,18 +65,45 @@ def told(module: ModuleType) -> tuple[list[str], list[str]]:
 # --- values of options ---------------------------------------------------------
 
 
-def positive(text: str) -> int:
-    """Return a whole number above 0, for argparse."""
+def whole(lowest: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `lowest` on, for argparse."""
+
+    def read(text: str) -> int:
+        from argparse import ArgumentTypeError
+
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= lowest):
+            raise ArgumentTypeError(f"not a whole number: {text}; expected {lowest} to {MOST}")
+        return int(text)
+
+    return read
+
+
+def duration(text: str) -> float:
+    """Return the seconds of a duration, for argparse."""
     from argparse import ArgumentTypeError
 
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 31):
-        raise ArgumentTypeError(f"not a whole number above 0: {text}")
-    return int(text)
+    from ..config.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"not a duration: {text}; expected such as 20s, 5m, 2h, 7d"
+        ) from None
 
 
-def whole(text: str) -> int:
-    """Return a whole number from 0, for argparse."""
-    return 0 if text == "0" else positive(text)
+def span(longest: str) -> Callable[[str], float]:
+    """Return a reader of durations above 0 and up to `longest`, for argparse."""
+
+    def read(text: str) -> float:
+        from argparse import ArgumentTypeError
+
+        seconds = duration(text)
+        if not 0 < seconds <= duration(longest):
+            raise ArgumentTypeError(f"not a duration above 0 and up to {longest}: {text}")
+        return seconds
+
+    return read
 
 
 def instant(text: str) -> float:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from ..view.render import Style, count, fields, table, wrapped
 from ..view.where import find_paths
 from .codes import DONE
+from .parsers import span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..view.render import Document
     from .call import Call
 
+LONGEST = "36500d"
 MOST_DAYS = 14
 MOST_FAILURES = 10
 
@@ -35,23 +37,14 @@ MOST_FAILURES = 10
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add --since and --html."""
     add = parser.add_argument
-    add("--since", type=period, default=30 * 86400.0, metavar="TIME", help="so far back (30d)")
+    add(
+        "--since",
+        type=span(LONGEST),
+        default=30 * 86400.0,
+        metavar="TIME",
+        help="so far back (30d)",
+    )
     add("--html", metavar="FILE", help="write a page with pictures to FILE; -: print it")
-
-
-def period(text: str) -> float:
-    """Return seconds, for argparse."""
-    from argparse import ArgumentTypeError
-
-    from ..config.units import parse_duration
-
-    try:
-        seconds = parse_duration(text)
-    except ValueError:
-        seconds = 0.0
-    if seconds <= 0:
-        raise ArgumentTypeError(f"not a time such as 7d or 12h: {text}")
-    return seconds
 
 
 def perform(call: Call) -> int:

@@ -26,7 +26,7 @@ from ..view.runs import document, runs_table
 from ..view.target import check_job, job_id
 from ..view.where import find_paths
 from .codes import DONE, USAGE
-from .parsers import instant, positive
+from .parsers import instant, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("job", metavar="JOB", nargs="?", type=job_id, help="only runs of this job")
-    add("-n", "--limit", type=positive, default=20, help="at most N (20)", metavar="N")
+    add("-n", "--limit", type=whole(1), default=20, help="at most N (20)", metavar="N")
     told = f"only runs that ended so, one or more with commas: {', '.join(OUTCOMES)}"
     add("--outcome", metavar="OUTCOME", type=outcomes, default=(), help=told)
     add("--since", metavar="TIME", type=instant, help="without those that ended before")

@@ -18,9 +18,11 @@ zdeferctl simulate --for 7d --json
 
 from __future__ import annotations
 
-from ..view.render import Style, clock, count, duration, printable, table, wrapped
+from ..view.render import Style, clock, count, printable, table, wrapped
+from ..view.render import duration as duration_text
 from ..view.where import find_paths
 from .codes import DONE
+from .parsers import duration, span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from .assumed import Basis
     from .call import Call
 
-LONGEST_S = 31 * 86400.0
+LONGEST = "31d"
 _REASONS = {
     "already_ran": "has run in this span of its scope",
     "inputs_unchanged": "has nothing to do: what it watches is unchanged",
@@ -49,11 +51,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add what is assumed."""
     add = parser.add_argument
     add("--at", metavar="TIME", type=_later, help="begin then: 22:00, 2h, 2026-12-24 18:00 (now)")
-    add("--for", dest="span", metavar="TIME", type=_span, default=86400.0, help="so long (1d)")
+    add(
+        "--for",
+        dest="span",
+        metavar="TIME",
+        type=span(LONGEST),
+        default=86400.0,
+        help="so long (1d)",
+    )
     add(
         "--quiet",
         metavar="TIME",
-        type=_duration,
+        type=duration,
         help="no key was pressed for so long by then (0s)",
     )
     add("--power", choices=("ac", "battery"), help="where the power comes from")
@@ -89,27 +98,6 @@ def perform(call: Call) -> int:
 
 
 # --- options -------------------------------------------------------------------
-
-
-def _duration(text: str) -> float:
-    """Return seconds, for argparse."""
-    from argparse import ArgumentTypeError
-
-    from ..config.units import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError:
-        raise ArgumentTypeError(f"not a duration: {text}; expected such as 5m, 2h, 7d") from None
-
-
-def _span(text: str) -> float:
-    from argparse import ArgumentTypeError
-
-    span_s = _duration(text)
-    if not 0 < span_s <= LONGEST_S:
-        raise ArgumentTypeError(f"not between 1s and 31d: {text}")
-    return span_s
 
 
 def _load(text: str) -> float:
@@ -200,7 +188,7 @@ def _text(basis: Basis, played: Played, left: list[Rest], call: Call, style: Sty
             clock(start.at, call.now),
             style.bold(printable(start.run.job)),
             str(start.run.trigger),
-            duration(start.lasts_s * 1000),
+            duration_text(start.lasts_s * 1000),
         ]
         for start in played.starts
     ]
@@ -233,7 +221,7 @@ def _reason(one: Rest, now: float) -> str:
 def _conditions(found: tuple[Condition, ...], now: float) -> str:
     from ..rules.conditions import said
 
-    seconds: Callable[[float], str] = lambda wanted: duration(wanted * 1000)  # noqa: E731
+    seconds: Callable[[float], str] = lambda wanted: duration_text(wanted * 1000)  # noqa: E731
     return ", ".join(
         said(one, seconds, lambda at: clock(at, now)) for one in found if not one.holds
     )

@@ -17,6 +17,7 @@ from itertools import islice
 
 from ..view.render import Style, count, safe
 from .codes import DONE
+from .parsers import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,16 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the sidecar; `-`: standard input")
     parser.add_argument("--strict", action="store_true", help="exit with 3 where a line deviates")
     parser.add_argument("--allow-extra", action="store_true", help="more keys are no deviation")
-    parser.add_argument("--max-lines", type=_number, metavar="N", help="look at the first N lines")
+    parser.add_argument("--max-lines", type=whole(0), metavar="N", help="look at the first N lines")
     parser.add_argument("--quiet", action="store_true", help="print nothing")
-
-
-def _number(text: str) -> int:
-    from argparse import ArgumentTypeError
-
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ArgumentTypeError(f"not a whole number below 1,000,000,000: {text}")
-    return int(text)
 
 
 def perform(call: Call) -> int:

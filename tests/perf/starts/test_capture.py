@@ -265,6 +265,13 @@ def test_usage(evidence: Evidence, words: tuple[str, ...]) -> None:
     assert evidence.perf("capture", *words).code == 1
 
 
+@pytest.mark.parametrize("verb", [("capture",), ("compare", "a", "b"), ("blame",), ("classify",)])
+def test_a_time_limit_of_nothing(evidence: Evidence, verb: tuple[str, ...]) -> None:
+    result = call("perf", *verb, "--timeout", "0s")
+    assert result.code == 1
+    assert "--timeout: not a duration above 0 and up to 1h: 0s" in result.err
+
+
 def test_without_zsh(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(user.root))
     result = call("perf", "capture", "-n", "1")

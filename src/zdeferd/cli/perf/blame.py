@@ -14,8 +14,9 @@ from ...perf.jsontext import decimals
 from ...view.render import Style, cut, home_short, table
 from ...view.where import find_paths
 from ..codes import DONE
-from .capture import duration, existing_folder
-from .shared import answer, whole
+from ..parsers import span, whole
+from .capture import LONGEST, existing_folder
+from .shared import answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--tree", action="store_true", help="the calls as a tree, not the dearest lines")
     add("--least", type=whole(0), default=1, metavar="MS", help="leave out what takes less (1)")
     add("--html", metavar="FILE", help="write a page with a flame graph to FILE; -: print it")
-    add("--timeout", type=duration, default=30.0, metavar="TIME", help="for a prompt (30s)")
+    add("--timeout", type=span(LONGEST), default=30.0, metavar="TIME", help="for a prompt (30s)")
 
 
 def perform(call: Call) -> int:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import os
 
-from ...errors import ZdeferdError
 from ...view.render import Style, count, table
 from ..codes import DONE
-from .shared import add_folder, answer, check_folder, folder_of, locked, utc, whole
+from ..parsers import duration, span, whole
+from .shared import add_folder, answer, check_folder, folder_of, locked, utc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 HEADS = ("METRIC", "MEDIAN", "MEAN", "MIN", "MAX", "P95", "RSD", "VALUES")
 RIGHT = frozenset(range(1, 8))
+LONGEST = "1h"
+"""The longest wait for a prompt."""
 SHOWN = ("median", "mean", "min", "max", "p95")
 
 
@@ -47,24 +49,9 @@ def add_starts(parser: argparse.ArgumentParser) -> None:
     """Add how a shell is started."""
     add = parser.add_argument
     add("--zdotdir", type=existing_folder, metavar="DIR", help="the folder of .zshrc")
-    add("--timeout", type=duration, default=10.0, metavar="TIME", help="for a prompt (10s)")
+    add("--timeout", type=span(LONGEST), default=10.0, metavar="TIME", help="for a prompt (10s)")
     add("--retries", type=whole(0), default=2, metavar="N", help="of a start that failed (2)")
     add("--no-segments", action="store_true", help="no sidecar and no feature telemetry")
-
-
-def duration(text: str) -> float:
-    """Return seconds, for argparse."""
-    from argparse import ArgumentTypeError
-
-    from ...config.units import parse_duration
-
-    try:
-        found = parse_duration(text)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
-    if found > 3600:
-        raise ArgumentTypeError(f"more than an hour: {text}")
-    return found
 
 
 def existing_folder(text: str) -> str:
@@ -95,8 +82,6 @@ def plan_of(call: Call, number: int) -> Plan:
     from ...perf.starts.capture import Plan
 
     args = call.args
-    if args.timeout <= 0:
-        raise ZdeferdError("the time limit is not above 0")
     pause = getattr(args, "pause", 0.0)
     return Plan(number, pause, args.zdotdir or "", args.timeout, args.retries, not args.no_segments)
 

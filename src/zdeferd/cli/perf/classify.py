@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from ...errors import ZdeferdError
 from ...perf import goals
+from ..parsers import whole
 from .capture import add_starts
-from .shared import add_folder, name, names, whole
+from .shared import add_folder, name, names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

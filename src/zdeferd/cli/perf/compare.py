@@ -17,8 +17,9 @@ from ...errors import ZdeferdError
 from ...perf.jsontext import decimals
 from ...view.render import Style, count, table
 from ..codes import DONE, NO
-from .capture import duration
-from .shared import answer, name, whole
+from ..parsers import span, whole
+from .capture import LONGEST
+from .shared import answer, name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("b", metavar="B", nargs="?", help="another folder")
     add("-n", dest="count", type=whole(2), default=20, metavar="N", help="starts of each (20)")
     add("--metric", type=name, default="first_prompt_lag", metavar="NAME", help="what to compare")
-    add("--timeout", type=duration, default=10.0, metavar="TIME", help="for a prompt (10s)")
+    add("--timeout", type=span(LONGEST), default=10.0, metavar="TIME", help="for a prompt (10s)")
     add("--retries", type=whole(0), default=2, metavar="N", help="of a start that failed (2)")
     add("--fail-on", choices=("slower",), help="exit with 1 where B is slower")
     add("--html", metavar="FILE", help="write a page with a picture to FILE; -: print it")

@@ -79,19 +79,6 @@ def answer(call: Call, document: Document, text: Callable[[Style], str], code: i
     return call.answer(document, text, code, layout)
 
 
-def whole(lowest: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers from `lowest` on, for argparse."""
-
-    def read(text: str) -> int:
-        from argparse import ArgumentTypeError
-
-        if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= lowest):
-            raise ArgumentTypeError(f"not a whole number from {lowest} on: {text}")
-        return int(text)
-
-    return read
-
-
 def number(text: str) -> float:
     """Return milliseconds or percent, with or without the unit, for argparse."""
     from argparse import ArgumentTypeError

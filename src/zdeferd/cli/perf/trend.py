@@ -15,7 +15,8 @@ from ...perf import reading, trend
 from ...perf.jsontext import decimals
 from ...view.render import Style, table
 from ..codes import DONE, NO
-from .shared import add_folder, answer, captures_of, names, whole
+from ..parsers import whole
+from .shared import add_folder, answer, captures_of, names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
