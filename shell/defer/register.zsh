@@ -68,7 +68,7 @@ zf::segment::start _zsh_perf_segment_start() {
 }
 zf::segment::end _zsh_perf_segment_end() {
   [[ -n $PERF_SEGMENT_LOG ]] && 4=${(%)_zdeferd_clock} 5=$_zdeferd_segments[$1] &&
-    [[ -z $2$3$_zdeferd_torn && $4 > $5 && $5 > 1 &&
+    [[ -z $2$3$_zdeferd_torn && $4 > $5 && $5 > 1 && $#4 == 19 && $#5 > 23 &&
       ( -z $PERF_SAMPLE_CONTEXT || $PERF_SAMPLE_CONTEXT == [A-Za-z0-9._-](#c1,64) ) &&
       ( -f $PERF_SEGMENT_LOG || ! -e $PERF_SEGMENT_LOG ) && ! -h $PERF_SEGMENT_LOG &&
       ( $ZSH_LOG_STRUCTURED != 1 || $_zdeferd_sidecar[1] == $PERF_SEGMENT_LOG:$PERF_SEGMENT_JSON_LOG &&

@@ -4,8 +4,8 @@
 # the rest, under the plugin's sticky options. No process, no module: the clock is a prompt escape. Each
 # command costs as much as its system calls, so there are few.
 #
-# State: `_zdeferd_segments` has of each label the instant of its start (19 digits, ns; behind a `+`
-# where its sample is `inline`) and the phase; `-` once its line is written. `_zdeferd_anchors` has the
+# State: `_zdeferd_segments` has of each label the instant of its start (ns: 19 digits, fewer where the
+# clock is before 2001; behind a `+` where its sample is `inline`) and the phase; `-` once its line is written. `_zdeferd_anchors` has the
 # instants of anchors, `_zdeferd_sidecar` the sidecar's path. `_zdeferd_torn` is a newline after a
 # full disk has cut a line short: the next one must not be glued to the piece.
 
@@ -23,8 +23,8 @@
 
 # The same for zf::segment::end. $3: an instant in place of now, which is $4. $5: the state of the label.
 .zdeferd-close() {
-  local label=$1 now=$4 begun=$5[1,19] phase=${2:-$5[21,-1]} sample=${PERF_SAMPLE_CONTEXT:-unknown} torn
-  [[ -z $3$_zdeferd_torn && $begun == <-> && $now > $begun && $sample == [A-Za-z0-9._-]## && $#sample -lt 65 &&
+  local label=$1 now=$4 begun=${5%% *} phase=${2:-${5#* }} sample=${PERF_SAMPLE_CONTEXT:-unknown} torn
+  [[ -z $3$_zdeferd_torn && $begun == <-> && $now -gt $begun && $sample == [A-Za-z0-9._-]## && $#sample -lt 65 &&
     $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) ]] ||
     .zdeferd-fit "$2" "$3" || return 0
   _zdeferd_segments+=("$label" -)
@@ -62,12 +62,12 @@
   [[ $begun == (|+)<->' '* ]] || return 1
   [[ $begun != +* ]] || sample=inline
   begun=${begun#+}
-  phase=${1:-$begun[21,-1]}
+  phase=${1:-${begun#* }}
   [[ $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) ]] || phase=core
   [[ $sample == [A-Za-z0-9._-]## && $#sample -lt 65 ]] || sample=unknown
-  begun=$begun[1,19] torn=$_zdeferd_torn _zdeferd_torn=
+  begun=${begun%% *} torn=$_zdeferd_torn _zdeferd_torn=
   [[ $2 != <1-> ]] || now=$2
-  [[ $now > $begun ]] || begun=$now  # the clock was set back
+  [[ $now -gt $begun ]] || begun=$now  # the clock was set back
 }
 
 # Appends lines, $2..., to the file $1, each with one write; silent where that cannot be.

@@ -74,6 +74,29 @@ def test_labels_and_phases(code: str, expected: list[str], home: Path) -> None:
     assert [f"{one.name} {one.phase}" for one in found if isinstance(one, Segment)] == expected
 
 
+@pytest.mark.parametrize("seconds", ["3", "10", "946684803"])
+def test_a_clock_that_was_reset_is_told_as_it_is(seconds: str, home: Path) -> None:
+    """To 1970 or 2000, as where a battery is empty."""
+    later = f"1{seconds}"
+    code = f"""
+_zdeferd_clock='{seconds}%D{{%9.}}'
+zf::segment::anchor pre_plugin_start
+zf::segment::start x; zf::segment::end x
+zf::segment::start y prompt inline; zf::segment::end y
+_zdeferd_clock='{later}%D{{%9.}}'
+.zdeferd-prompt-ready {later}000000000 1
+"""
+    found = [line.split(" sample")[0] for line in segments(home, code, ZSH_LOG_STRUCTURED="1")]
+    assert found[:3] == [
+        "SEGMENT name=pre_plugin_start ms=0 phase=pre_plugin",
+        "SEGMENT name=x ms=0 phase=core",
+        "SEGMENT name=y ms=0 phase=prompt",
+    ]
+    assert int(found[3].split()[2][3:]) // 1000 in range(int(later) - int(seconds) + 1)
+    sidecar = [json.loads(line) for line in (home / "seg.jsonl").read_text().splitlines()]
+    assert [one["ts"] // 1000 for one in sidecar] == [int(seconds)] * 3 + [int(later)]
+
+
 def test_time_is_measured_whole_and_never_negative(home: Path) -> None:
     wait = "zmodload zsh/zselect; zselect -t 5 || :"
     code = f"zf::segment::start x; {wait}; zf::segment::end x\nzf::segment::start y\n"
