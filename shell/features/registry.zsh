@@ -31,21 +31,21 @@ zf::deps::export() { builtin source $_zdeferd_root/features/deps.zsh && zf::deps
 #
 # A start-up pays for this: what most calls look like is taken at one look, and zdeferd-feature-odd
 # refuses the others, or calls this again with what they mean. Few commands: each costs system calls.
-# To append a pair costs half as much as to assign an element.
+# To append a pair costs half as much as to assign an element. debug_before_cmd: as in zf::defer::register.
 feature_registry_add() {
-  builtin trap - DEBUG ZERR
   # What is printable ASCII but `|` is seen quickly; the second pattern is for the rest.
   [[ $1 == [a-z0-9][a-z0-9_-]# && $#1 -lt 65 && $4 == (yes|no) && -n $2 && -n $5 && $8 == (|away|here) &&
     ( -z $3 || $3 != *(,|  )* && $3 != (\ *|*\ ) ) && -v ZSH_FEATURE_REGISTRY_GUID &&
-    ! -v _zdeferd_features[$1] && ! -v _zdeferd_feature_enabled[$1] &&
+    ! -v _zdeferd_features[$1] && ( $#_zdeferd_feature_enabled == 0 || ! -v _zdeferd_feature_enabled[$1] ) &&
     ( $1 != *[-_]* || -z $_zdeferd_features[(i)${1//[-_]/[-_]}] ) &&
-    ( "$*" == [\ -\{\}\~]# || "$*" != *[\|$'\1'-$'\x1f\x7f'$'\0']* ) ]] || { zdeferd-feature-odd "$@"; return }
-  _zdeferd_features+=("$1" "$2|$3|$4|$5|$6|$7|${8:-away}") _zdeferd_feature_names+=("$1") \
+    ( "$*" == [\ -\{\}\~]# || "$*" != *[\|$'\1'-$'\x1f\x7f'$'\0']* ) ]] &&
+    _zdeferd_features+=("$1" "$2|$3|$4|$5|$6|$7|${8:-away}") _zdeferd_feature_names+=("$1") \
     _zdeferd_feature_order=() ZSH_FEATURE_REGISTRY_NAMES+=("$1") \
     ZSH_FEATURE_REGISTRY_PHASE+=("$1" "$2") ZSH_FEATURE_REGISTRY_DEPENDS+=("$1" "$3") \
     ZSH_FEATURE_REGISTRY_DEFERRED+=("$1" "$4") ZSH_FEATURE_REGISTRY_CATEGORY+=("$1" "$5") \
-    ZSH_FEATURE_REGISTRY_DESCRIPTION+=("$1" "$6") ZSH_FEATURE_REGISTRY_GUID+=("$1" "$7")
-  [[ -z $3 ]] || _zdeferd_feature_depends+=("$1" "$3")
+    ZSH_FEATURE_REGISTRY_DESCRIPTION+=("$1" "$6") ZSH_FEATURE_REGISTRY_GUID+=("$1" "$7") &&
+    [[ -z $3 || -n ${_zdeferd_feature_depends[$1]::=$3} ]] && builtin setopt debug_before_cmd ||
+    { builtin trap - DEBUG ZERR; zdeferd-feature-odd "$@" }
 }
 
 # zf::feature::enabled NAME [yes|no]: 0 where it is enabled, by the five rules.
@@ -98,16 +98,16 @@ zf::feature::enabled() {
 }
 
 # Enables the registered features $@, but for those that have a function to be asked; 1 where a variable
-# may say otherwise. All variables are looked at in one expansion.
+# may say otherwise.
 .zdeferd-feature-default() {
-  [[ -z $ZSH_FEATURES_DISABLE && $#_zdeferd_feature_off == 0 &&
-    ${(e)${(j::)${:-\$\{+ZSH_FEATURE_${^${(U)${@//-/_}//i/I}}_ENABLED\}}}} != *1* ]] || return
+  [[ -z $ZSH_FEATURES_DISABLE && $#_zdeferd_feature_off == 0 && -z $parameters[(I)ZSH_FEATURE_*_ENABLED] ]] || return
   local name
-  local -a yes=(yes) plain
+  local -a yes=(yes)
   for name; do
-    builtin functions +W feature_${name}_is_enabled && _zdeferd_asked+=($name) || plain+=($name)
+    if builtin functions +W feature_${name}_is_enabled; then _zdeferd_asked+=($name); fi
   done
-  (( ! $#plain )) || _zdeferd_feature_enabled+=(${plain:^^yes})
+  set -- ${@:|_zdeferd_asked}
+  (( ! $# )) || _zdeferd_feature_enabled+=(${@:^^yes})
 }
 
 .zdeferd-feature-is-enabled() {
@@ -201,8 +201,9 @@ zf::feature::enabled() {
   # An init is looked for at its turn: nearly all features have one.
   [[ $1 != init ]] || { _zdeferd_turns=($order) && return 0 }
   for name in $order; do
-    builtin functions +W feature_${name}_$1 || continue
-    if [[ $1 == postprompt ]]; then .zdeferd-feature-post $name; else _zdeferd_turns+=($name); fi
+    if builtin functions +W feature_${name}_$1; then
+      if [[ $1 == postprompt ]]; then .zdeferd-feature-post $name; else _zdeferd_turns+=($name); fi
+    fi
   done
   return 0
 }
