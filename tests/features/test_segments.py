@@ -336,8 +336,8 @@ def test_a_line_behind_a_torn_one_begins_anew(home: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "begins"),
     [
-        ("zf::segment::end b", "SEGMENT name=b ms=0 "),
-        ("zf::segment::end b prompt", "SEGMENT name=b ms=0 "),
+        ("zf::segment::end b", "SEGMENT name=b ms="),
+        ("zf::segment::end b prompt", "SEGMENT name=b ms="),
         ("zf::err said 2>/dev/null", "ERROR level=ERROR module=zsh"),
     ],
 )
@@ -353,7 +353,8 @@ def test_a_line_that_the_disk_cut_is_not_glued_to_the_next(
     done = run_zsh(code, home, {"PERF_SEGMENT_LOG": str(log)})
     assert (done.stdout, done.stderr) == ("", "")
     _, piece, line = log.read_text().splitlines()
-    assert piece == "SEGMENT name=a ms=0 "
+    assert len(piece) == len("SEGMENT name=a ms=0 ")
+    assert piece.startswith("SEGMENT name=a ms=")
     assert line.startswith(begins)
 
 

@@ -19,7 +19,7 @@ class Ping(Struct, frozen=True, tag="ping", tag_field="verb"):
     """Asks whether it is alive, and which version: -> Pong."""
 
 
-class RunJob(Struct, frozen=True, tag="run", tag_field="verb"):
+class RunJob(Struct, frozen=True, omit_defaults=True, tag="run", tag_field="verb"):
     """Claims and runs a job now, under a key of its own: -> RunClaimed."""
 
     job: str
