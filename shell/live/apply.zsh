@@ -2,8 +2,8 @@
 # after its answer, for as long as the shell sits at its prompt. Sourced at the first answer that names
 # such an output, under the plugin's sticky options.
 #
-# Once nothing is to come any more, the shell looks after each prompt whether one of these files is another
-# one than it was. If so it asks again, and the daemon says what has been published.
+# Once nothing is to come any more, the shell looks after each prompt, and when its bell rings, whether one of
+# these files is another one than it was. If so it asks again, and the daemon says what has been published.
 #
 # State: `_zdeferd_awaited` has `JOB=RUN` of each output that is still to come, as the next visit says
 # it (docs/protocol.md); `_zdeferd_applied` the last run of each job whose output was queued, or was there
@@ -44,6 +44,34 @@ typeset -gi _zdeferd_pings
   (( ${parts[2]:-0} + 2 < now )) || REPLY=
   _zdeferd_seen[$id]=$REPLY
   .zdeferd-hook precmd_functions .zdeferd-look
+  [[ -n ${_zdeferd[bell]-} ]] || .zdeferd-listen
+}
+
+# Opens this shell's bell, a FIFO that the daemon has made, and has ZLE watch it. No child inherits it.
+.zdeferd-listen() {
+  builtin emulate -L zsh -o warn_create_global
+  local REPLY
+  local -i fd
+  .zdeferd-state
+  local bell=$REPLY/bells/$_zdeferd[nonce]
+  [[ -p $bell && -O $bell && -O ${bell:h} ]] && builtin zmodload -F zsh/system b:sysopen &&
+    builtin sysopen -rw -o cloexec -u fd -- $bell || return 0
+  _zdeferd[bell]=$fd _zdeferd[bell-path]=$bell
+  builtin zle -F $fd .zdeferd-rung
+}
+
+# Called by ZLE: the bell has rung. It is left alone once its number is of another file.
+.zdeferd-rung() {
+  builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
+  local chunk
+  {
+    if [[ /dev/fd/$1 -ef $_zdeferd[bell-path] ]] && builtin sysread -i $1 -t 0 -s 4096 chunk; then
+      .zdeferd-compare
+    else
+      builtin zle -F $1
+      _zdeferd[bell]=-
+    fi
+  } 2>/dev/null
 }
 
 # Sets REPLY to what tells the file $1 from another one at that path; empty: there is none.
@@ -63,12 +91,18 @@ typeset -gi _zdeferd_pings
   _zdeferd[looks]=$number
 }
 
-# Called by ZLE: asks for each output whose file is another one now.
+# Called by ZLE: the prompt is drawn.
 .zdeferd-looked() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
-  local id REPLY
   builtin zle -F $1
   _zdeferd[looks]=
+  .zdeferd-compare
+}
+
+# Asks for each output whose file is another one now.
+.zdeferd-compare() {
+  builtin emulate -L zsh -o warn_create_global
+  local id REPLY
   for id in ${(k)_zdeferd_followed}; do
     .zdeferd-which $_zdeferd_followed[$id]
     [[ -n $REPLY && $REPLY != $_zdeferd_seen[$id] ]] || continue

@@ -1,9 +1,12 @@
 """The shells that wait, without a daemon: what each is told at the end of a run."""
 
+from pathlib import Path
+
 from zdeferd.ledger.packing import Report
 from zdeferd.model import Expected, Run, Sink, Trigger
 from zdeferd.runs.live import LiveRuns
 from zdeferd.runs.waiting import MOST_BYTES, MOST_OUTPUTS, MOST_SHELLS, Caller, Waiting
+from zdeferd.wire.bells import Bells
 
 Said = list[list[bytes]]
 
@@ -85,3 +88,16 @@ def test_paths_are_told_as_far_as_an_answer_has_room() -> None:
     assert 5 + MOST_OUTPUTS > len(notes) > 25
     assert sum(len(note) + 1 for note in notes) <= MOST_BYTES
     assert Waiting.notes(report, [Expected("a", "/a", 3, 9, waits=False)])[1] == b"follow=a:9:/a"
+
+
+def test_the_bells_ring_for_jobs_that_shells_have_asked_for(tmp_path: Path) -> None:
+    waiting = Waiting(Bells(str(tmp_path / "bells")))
+    waiting.follow("n1", [])
+    assert waiting.bell_of(run(1)) is None
+    waiting.follow("n2", [Expected("a", "/made", 1, waits=False)])
+    assert [path.name for path in (tmp_path / "bells").iterdir()] == ["n2"]
+    assert waiting.bell_of(run(1)) is not None
+    assert waiting.bell_of(run(1, "b")) is None
+    without = Waiting()
+    without.follow("n2", [Expected("a", "/made", 1, waits=False)])
+    assert without.bell_of(run(1)) is None

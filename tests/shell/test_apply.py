@@ -222,12 +222,9 @@ def test_eval_live_brings_the_new_code_to_shells_that_sourced_the_older(
                 shell.prompt()
             wait_until(lambda: connections(running.socket) == 2, "both wait")
             gate.write_text("\n")
-            running.wait_for("SELECT count(*) FROM runs WHERE job = 'apply-eval-tool'", 2)
-            for shell in (second, third):
+            running.wait_for("SELECT count(*) FROM runs WHERE job = 'apply-eval-tool'", 3)
+            for shell in (first, second, third):
                 assert shell.ask("$version $made") == "2 2"
-        first.run(":")
-        running.wait_for("SELECT count(*) FROM runs WHERE job = 'apply-eval-tool'", 3)
-        assert first.ask("$version $made") == "2 2"
 
 
 CHANGE = "--once-per change --watch ~/source --output ~/made.zsh --apply -- cat ~/source"
@@ -262,13 +259,74 @@ def test_a_shell_opened_before_follows_later_publications(
                 with Terminal(home, None) as new:
                     new.prompt()
                     running.wait_for(made, version)
-                    running.wait_for(applied, 3 * version - 4)
+                    running.wait_for(applied, 3 * version - 2)
                     assert new.ask("$version $made") == f"{version} 1"
-                for shell in (old, calm):
-                    shell.run(":")
-                running.wait_for(applied, 3 * version - 2)
                 assert old.ask("$version $made") == f"{version} {version}"
                 assert calm.ask("$version $made") == f"{version} {version - 1}"
+
+
+def test_a_shell_without_a_bell_has_it_at_its_next_prompt(running: Daemon, home: Path) -> None:
+    (home / ".local/state/zdeferd/bells").write_text("no folder")
+    published(home, 1)
+    applied = "SELECT count(*) FROM runs WHERE job = 'apply-made'"
+    with Terminal(home, f"source {PLUGIN}\nzdefer add made {CHANGE}\n") as old:
+        old.prompt()
+        running.wait_for(applied, 1)
+        published(home, 2)
+        with Terminal(home, None) as new:
+            new.prompt()
+            running.wait_for(applied, 2)
+        old.run(":")
+        running.wait_for(applied, 3)
+        assert old.ask("$version $made ${_zdeferd[bell]-}") == "2 2"
+
+
+def test_a_new_daemon_wakes_the_shells_that_follow(running: Daemon, home: Path) -> None:
+    published(home, 1)
+    applied = "SELECT count(*) FROM runs WHERE job = 'apply-made'"
+    with Terminal(home, f"source {PLUGIN}\nzdefer add made {CHANGE}\n") as old:
+        old.prompt()
+        running.wait_for(applied, 1)
+        wait_until(lambda: connections(running.socket) == 0, "the visit is over")
+        running.kill()
+        running.env["ZDEFERD_CRASH_AT"] = f"daemon.end-committed:1:9:{home}/tally"
+        running.start()
+        published(home, 2)
+        with Terminal(home, None) as new:
+            new.prompt()
+            assert running.process is not None
+            assert running.process.wait(20) == -9
+        del running.env["ZDEFERD_CRASH_AT"]
+        running.start()
+        running.wait_for(applied, 2)
+        assert old.ask("$version $made") == "2 2"
+
+
+def test_a_bell_is_inherited_by_nothing_and_another_file_is_left_alone(
+    running: Daemon, home: Path
+) -> None:
+    os.mkfifo(home / "other")
+    published(home, 1)
+    with Terminal(home, f"source {PLUGIN}\nzdefer add made {CHANGE}\n") as shell:
+        shell.prompt()
+        running.wait_for("SELECT count(*) FROM runs WHERE job = 'apply-made'", 1)
+        wait_until(lambda: connections(running.socket) == 0, "the visit is over")
+        assert shell.ask("$(readlink /proc/$$/fd/* | grep -c /bells/)") == "1"
+        assert shell.run("ls -l /proc/self/fd | grep -c /bells/") == "0"
+        reopen = "while (( other < number )); do exec {other}<>$HOME/other; done"
+        shell.run(f"number=$_zdeferd[bell]; exec {{number}}>&-; other=0; {reopen}")
+        assert shell.ask("$(( number == other ))") == "1"
+        shell.run("print kept >&$number")
+        assert shell.ask("$_zdeferd[bell]") == "-"  # ZLE has called, and nothing was read
+        assert shell.run("read -u $number; print $REPLY") == "kept"
+        shell.run("zdeferd_plugin_unload; print there >&$number")
+        assert shell.run("read -u $number; print $REPLY") == "there"
+    with Terminal(home, None) as shell:
+        shell.prompt()
+        running.wait_for("SELECT count(*) FROM shells", 2)
+        wait_until(lambda: connections(running.socket) == 0, "the visit is over")
+        shell.run("zdeferd_plugin_unload")
+        assert shell.ask("$(readlink /proc/$$/fd/* | grep -c /bells/)") == "0"
 
 
 def test_a_file_that_no_run_has_published_is_not_sourced(

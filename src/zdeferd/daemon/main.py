@@ -32,8 +32,10 @@ from ..programs import daemon_parser
 from ..recording.committer import Committer
 from ..runs.dispatcher import Dispatcher
 from ..runs.executor import Executor
+from ..runs.waiting import Waiting
 from ..senses.sensors import MachineSensors
 from ..telemetry.journal import Journal
+from ..wire.bells import Bells
 from . import places
 from .anchors import Anchors
 from .detach import detach
@@ -120,6 +122,7 @@ class _Daemon:
         notifier = Notifier(os.environ, loop)
         self._executor = Executor(self._paths.runs, before, loop, cgroup.delegated())
         self._notices = Notices(self._configuration, self._journal, loop, os.environ)
+        self._bells = Bells(f"{self._paths.state}/bells")
         self._dispatcher = self._make_dispatcher(committer, loop)
         self._dispatcher.say_problems()
         self._listen_to_signals(loop)
@@ -127,6 +130,7 @@ class _Daemon:
         alarm = Alarm(loop, self._dispatcher.wake, self._clock)
         self._listen(loop, ledger.identity)
         notifier.ready()
+        loop.run_in_executor(None, self._bells.ring)  # of what ended while no daemon ran
         if self._announce is not None:
             self._announce()
         self._journal.say(f"{__version__} serves {self._paths.socket}")
@@ -160,6 +164,7 @@ class _Daemon:
             Probe(),
             MachineSensors(loop),
             self._notices.tell,
+            Waiting(self._bells),
         )
 
     def _open_ledger(self) -> Ledger:

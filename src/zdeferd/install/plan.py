@@ -188,6 +188,7 @@ def _purge(paths: Paths) -> Iterator[Step]:
         yield Remove(path)
     yield Remove(paths.runs, tree=True)
     yield Remove(f"{paths.state}/outputs", tree=True)
+    yield Remove(f"{paths.state}/bells", tree=True)
     yield RemoveEmpty(paths.state)
 
 

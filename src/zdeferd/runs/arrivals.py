@@ -89,6 +89,7 @@ class VisitArrived(Arrival[Claimed]):
         """Answer the shell, then add what it claimed to the picture."""
         reached("daemon.visit-committed")
         waiting = self.parts.waiting
+        waiting.follow(self.report.nonce, result.expected)
         notices = [f"notice={message}".encode() for message in result.notices]
         self.caller.answer([*waiting.notes(self.report, result.expected), *notices])
         reached("daemon.visit-answered")
@@ -250,6 +251,8 @@ class RunEnded(Arrival[Ended]):
         if result.failure is not None:
             self.parts.tell(result.failure)
         self.parts.waiting.ended(self.run, succeeded, live)
+        if succeeded and (ring := self.parts.waiting.bell_of(self.run)):
+            self.parts.loop.run_in_executor(None, ring)
         try:
             self.parts.executor.discard(self.run.id)
         except OSError as error:

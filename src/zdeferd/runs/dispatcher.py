@@ -1,10 +1,9 @@
 """Event -> record -> decide -> claim -> run -> release -> report, one step at a time.
 
-Owns the loop, and with it the picture of all live runs: only one coroutine changes that. It
-takes in what has arrived (arrivals.py), commits all of it together, applies what the commits
-returned, then does what `schedule.decide` says until that says nothing more, and sleeps until
-the next arrival or instant. The picture changes only after a commit, so it never holds what
-the ledger does not; a commit that fails leaves it as it was.
+Owns the loop, and with it the picture of all live runs: only one coroutine changes that. It takes
+in what has arrived (arrivals.py), commits all of it together, applies what the commits returned,
+then does what `schedule.decide` says until that says nothing more, and sleeps until the next
+arrival or instant. The picture changes only after a commit, so it never holds more than the ledger.
 """
 
 import asyncio
@@ -60,6 +59,7 @@ class Dispatcher:
         probe: Probe,
         sensors: Sensors,
         tell: Callable[[Failure], None] = lambda _: None,
+        waiting: Waiting | None = None,
     ) -> None:
         self.stopping = asyncio.Event()
         self.may_leave = False
@@ -79,7 +79,7 @@ class Dispatcher:
             idle=IdleWatch(committer, probe, clock, self._looks),
             live=LiveRuns(),
             awaited=Awaited(loop),
-            waiting=Waiting(),
+            waiting=waiting or Waiting(),
             tell=tell,
         )
         self._watch = Watch(sensors, self._parts.idle.quiet_since, self._parts.inbox.arrived.set)

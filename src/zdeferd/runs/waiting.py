@@ -5,8 +5,8 @@ the shell waits for since an earlier visit. An output counts once a run has publ
 shell waits for, or that ended after the shell had begun. Where such a run has not ended, or a job
 is still to be claimed for the shell, the answer says so. Then the shell keeps its connection open
 while it sits at a prompt, and each end of a run is reported to it. The answer also has the path of
-each output: a shell that waits no longer looks at its prompts whether the file is another one, and
-then asks again.
+each output: a shell that waits no longer looks whether the file is another one, at its prompts
+and when its bell rings, and then asks again.
 
 What is held here may be lost: a shell whose connection ends asks again at its next prompt. libzmq
 does not tell which shells have left, so the oldest ones are dropped where there are too many.
@@ -22,6 +22,7 @@ from ..ledger.packing import Asked, Report
 from ..ledger.store import Ledger
 from ..model import Expected, Facts, Job, Run, Scope, Trigger
 from ..wire import frames
+from ..wire.bells import Bells
 from .live import LiveRuns
 
 MOST_OUTPUTS = 64
@@ -104,8 +105,11 @@ class _Wait:
 class Waiting:
     """The shells that wait, by the job and by their nonces."""
 
-    def __init__(self) -> None:
+    def __init__(self, bells: Bells | None = None) -> None:
         self._waits: dict[str, dict[str, _Wait]] = {}
+        self._bells = bells
+        self._followed: set[str] = set()
+        """Jobs that a shell has asked for."""
 
     @staticmethod
     def notes(report: Report, found: Iterable[Expected]) -> list[bytes]:
@@ -116,6 +120,18 @@ class Waiting:
         texts = [f"wait={job}:{run}" for job, run in waits.items()]
         notes = [text.encode() for text in (*texts, *(f"over={job}" for job in sorted(over)))]
         return [*notes, *_paths(found, MOST_BYTES - sum(len(note) + 1 for note in notes))]
+
+    def follow(self, nonce: str, found: Iterable[Expected]) -> None:
+        """Make the bell of a shell that asks for outputs, before it is answered."""
+        jobs = {one.job for one in found}
+        self._followed |= jobs
+        if jobs and self._bells is not None:
+            self._bells.make(nonce)
+
+    def bell_of(self, run: Run) -> Callable[[], None] | None:
+        """Return what wakes the shells that follow the output of `run`; it may block."""
+        is_followed = run.job in self._followed
+        return self._bells.ring if is_followed and self._bells is not None else None
 
     def take(self, nonce: str, caller: Caller, found: Iterable[Expected]) -> None:
         """Tell an answered shell what is published, and hold it for what is still to come."""
