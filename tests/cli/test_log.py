@@ -173,7 +173,7 @@ def test_all_outputs_since(user: User) -> None:
 def test_since_does_not_go_with_a_run_or_following(user: User) -> None:
     three_runs(user)
     beside = call("log", "1", "--since", "1h")
-    assert (beside.code, beside.err) == (2, "zdeferctl: --since: beside a run: 1; name a job\n")
+    assert (beside.code, beside.err) == (2, "zdeferctl: --since: not for one run: 1; name a job\n")
     assert "-f and --since; leave one out" in call("log", "build", "-f", "--since", "1h").err
 
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import BinaryIO
 
-    from .call import Call
-
 VERBS = {
     "status": "is zdeferd running, what runs now, what waits, what is wrong",
     "top": "live: what runs and what it uses, what waits and why",
@@ -184,9 +182,9 @@ def _run(words: list[str]) -> int:
     try:
         return int(module.perform(call))
     except NoDaemon as error:
-        return _refuse(call, str(error), NO_DAEMON)
+        return call.failed(str(error), NO_DAEMON)
     except ZdeferdError as error:
-        return _refuse(call, str(error), NO)
+        return call.failed(str(error), NO)
 
 
 def _joined(words: list[str]) -> list[str]:
@@ -256,11 +254,6 @@ def usage() -> str:
         "  -h, --help     this help\n"
         "  -V, --version  the version"
     )
-
-
-def _refuse(call: Call, message: str, code: int) -> int:
-    call.failed(message, code)
-    return code
 
 
 def _fail(message: str, code: int = NO) -> int:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from ..doctor.completion import dumps_of, folder_of
 from ..errors import RequestRefused, ZdeferdError
 from ..jobs.environment import cut_env
-from ..view.render import Style, ago, count, duration, octets, printable, table, wrapped
+from ..view.render import Style, ago, count, duration, marked, octets, printable, table
 from ..view.runs import ended
 from ..view.where import find_paths
 from .codes import DONE, NO
@@ -150,8 +150,8 @@ def _list(call: Call, caches: list[Cache]) -> int:
         notes = [
             f"{cache.name}: {reason}" for cache in caches if (reason := _state(cache, call)[1])
         ]
-        marked = [wrapped(f"! {printable(note)}", call.columns, 2) for note in notes]
-        return "\n".join([table(heads, rows, style, frozenset({2, 3})), *marked])
+        lines = marked(style.paint("!", "red"), notes, call.columns)
+        return "\n".join([table(heads, rows, style, frozenset({2, 3})), *lines])
 
     def _cells(cache: Cache, now: float, style: Style) -> list[str]:
         saved = _saved_ms(cache)

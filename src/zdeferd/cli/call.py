@@ -67,12 +67,13 @@ class Call:
         sys.stdout.buffer.flush()
         return True
 
-    def failed(self, message: str, code: int) -> None:
-        """Print a failure to standard error, and with `--json` as a document too."""
+    def failed(self, message: str, code: int) -> int:
+        """Print a failure to standard error, and with `--json` as a document too; -> `code`."""
         self.end_live()
         if self.args.json:
             print(self._json({"error": message, "exit_code": code}))
         print(wrapped(f"zdeferctl: {safe(message)}", _columns(sys.stderr)), file=sys.stderr)
+        return code
 
     def warn(self, message: str) -> None:
         """Print a warning to standard error; the verb goes on."""

@@ -11,7 +11,7 @@ zdeferctl check
 from __future__ import annotations
 
 from ..config.problems import in_order
-from ..view.render import Style, count, home_short, printable, wrapped
+from ..view.render import Style, count, home_short, marked
 from ..view.where import find_paths
 from .codes import DONE, NO
 
@@ -39,9 +39,7 @@ def perform(call: Call) -> int:
         where = home_short(paths.jobs_dir, paths.home)
         if not problems:
             return f"{style.paint('valid', 'green')}: the settings and {jobs} in {where}"
-        shown = [printable(home_short(problem, paths.home)) for problem in problems]
-        word = style.paint("refused", "red")
-        lines = [wrapped(f"{word} {problem}", call.columns, 8) for problem in shown]
+        lines = marked(style.paint("refused", "red"), problems, call.columns, paths.home)
         return "\n".join([*lines, f"{count(len(lines), 'problem')}; {jobs} valid in {where}"])
 
     document = {

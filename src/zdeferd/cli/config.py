@@ -64,8 +64,7 @@ def perform(call: Call) -> int:
         print("\n".join(SETTING_KEYS))
         return 0
     if args.unset and (args.key is None or args.value is not None):
-        call.failed("--unset: beside it stands KEY, and no VALUE", USAGE)
-        return USAGE
+        return call.failed("--unset: no KEY, or a VALUE too; zdeferctl config KEY --unset", USAGE)
     if args.value is not None or args.unset:
         return _set(call, paths)
     return _show(call, paths)
@@ -78,9 +77,8 @@ def _show(call: Call, paths: Paths) -> int:
     from ..config.problems import in_order
     from ..config.toml_edit import written
     from ..jobs.files import load
-    from ..view.render import home_short, printable, table
+    from ..view.render import home_short, marked, printable, table
     from .codes import DONE, NO
-    from .drafting import refusals
 
     found = shown(paths)
     problems = in_order(p for p in load(paths).problems if p.file == paths.config_file)
@@ -95,7 +93,7 @@ def _show(call: Call, paths: Paths) -> int:
             for one in found.values()
         ]
         lines = [table(("KEY", "VALUE", "FROM"), rows, style)]
-        lines += refusals([str(problem) for problem in problems], paths, call, style)
+        lines += marked(style.paint("refused", "red"), map(str, problems), call.columns, paths.home)
         return home_short("\n".join(lines), paths.home)
 
     document = {

@@ -67,8 +67,7 @@ def perform(call: Call) -> int:
         return _perform(call)
     except (NoBlock, Unwritable) as error:
         code = _CODES[type(error)]
-        call.failed(str(error), code)
-        return code
+        return call.failed(str(error), code)
 
 
 def _perform(call: Call) -> int:

@@ -19,7 +19,7 @@ from ..jobs.files import load
 from ..machine.files import replace_whole
 from ..machine.lock import daemon_pid
 from ..machine.paths import check_home, make_dirs
-from ..view.render import Style, home_short, printable, wrapped
+from ..view.render import Style, home_short, marked
 from .codes import DONE, NO
 
 TYPE_CHECKING = False
@@ -136,20 +136,13 @@ def _answer(
     stays = "stays in force as it was" if os.path.exists(wanted.path) else "is not made"
 
     def text(style: Style) -> str:
-        lines = refusals(found, paths, call, style)
+        lines = marked(style.paint("refused", "red"), found, call.columns, paths.home)
         if found:
             lines.append(f"{wanted.path} {stays}; the draft is kept: {wanted.draft}")
             lines.append(f"mend it: zdeferctl {wanted.verb} {wanted.job}")
         return home_short("\n".join([*lines, *filter(None, [said])]), paths.home)
 
     return call.answer(document, text, code)
-
-
-def refusals(problems: list[str], paths: Paths, call: Call, style: Style) -> list[str]:
-    """Return a line for each problem."""
-    word = style.paint("refused", "red")
-    shown = [printable(home_short(problem, paths.home)) for problem in problems]
-    return [wrapped(f"{word} {problem}", call.columns, 8) for problem in shown]
 
 
 # --- the editor ----------------------------------------------------------------

@@ -58,8 +58,7 @@ def perform(call: Call) -> int:
     paths, found = find_paths(call.env), shipped()
     name = call.args.name
     if name is None and call.args.install:
-        call.failed("--install: no NAME beside it; `zdeferctl examples` lists them", USAGE)
-        return USAGE
+        return call.failed("--install: no NAME beside it; `zdeferctl examples` lists them", USAGE)
     if call.args.ids:
         for one in found.values():
             print(f"{one.name}:{one.about}")
@@ -123,9 +122,9 @@ def _list(call: Call, paths: Paths, found: dict[str, Example]) -> int:
 def _install(call: Call, paths: Paths, example: Example) -> int:
     from ..errors import ZdeferdError
     from ..machine.paths import check_home
-    from ..view.render import home_short
+    from ..view.render import home_short, marked
     from .codes import DONE, NO
-    from .drafting import mistakes, put, refusals, reload
+    from .drafting import mistakes, put, reload
 
     check_home(call.env)
     path, content = _place(example, paths), example.text.encode()
@@ -138,9 +137,12 @@ def _install(call: Call, paths: Paths, example: Example) -> int:
     problems = [str(problem) for problem in mistakes(paths, path, content)]
     if problems:
         made = {"problems": problems, **_document(example, paths)}
-        return call.answer(
-            made, lambda style: "\n".join(refusals(problems, paths, call, style)), NO
-        )
+
+        def refused(style: Style) -> str:
+            word = style.paint("refused", "red")
+            return "\n".join(marked(word, problems, call.columns, paths.home))
+
+        return call.answer(made, refused, NO)
     put(path, content)
     said = home_short(f"written: {path}; {reload(paths)}", paths.home)
     return call.answer(_document(example, paths), lambda _: said, DONE)

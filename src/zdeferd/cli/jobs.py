@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 
 from ..view.live import as_found
-from ..view.render import Style, cut, home_short, printable, table, width, wrapped
+from ..view.render import Style, cut, home_short, marked, printable, table, width
 from ..view.runs import document as run_document
 from ..view.runs import last_words
 from ..view.where import find_paths
@@ -63,12 +63,11 @@ def perform(call: Call) -> int:
             _cells(item, last.get(item.id), item.id in disabled, call.now, style)
             for item in found.values()
         ]
-        notes = [home_short(note, paths.home) for note in _refusals(found.values())]
+        notes = list(_refusals(found.values()))
         if loaded.problems:
             notes.append(f"{tally(loaded.problems, paths)}; zdeferctl check")
-        mark = style.paint("!", "red")
-        marked = [wrapped(f"{mark} {printable(note)}", call.columns, 2) for note in notes]
-        return "\n".join([_table(rows, call.columns, style), *([""] if marked else []), *marked])
+        lines = marked(style.paint("!", "red"), notes, call.columns, paths.home)
+        return "\n".join([_table(rows, call.columns, style), *([""] if lines else []), *lines])
 
     documents = [
         _document(item, last.get(item.id)) | {"enabled": item.id not in disabled}

@@ -69,8 +69,7 @@ def perform(call: Call) -> int:
     try:
         looked = look(call.args.paths, call.args.rule or ())
     except NoSuchPath as error:
-        call.failed(str(error), USAGE)
-        return USAGE
+        return call.failed(str(error), USAGE)
     found = looked.findings
 
     def text(style: Style) -> str:

@@ -59,8 +59,7 @@ def perform(call: Call) -> int:
 
     args = call.args
     if wrong := _contradiction(call):
-        call.failed(wrong, USAGE)
-        return USAGE
+        return call.failed(wrong, USAGE)
     paths = find_paths(call.env)
     if args.since is not None:
         return _all_since(call, paths)
@@ -89,7 +88,7 @@ def _contradiction(call: Call) -> str:
     if args.since is not None and args.follow:
         return "options do not go together: -f and --since; leave one out"
     if args.since is not None and is_number(args.target):
-        return f"--since: beside a run: {args.target}; name a job"
+        return f"--since: not for one run: {args.target}; name a job"
     return ""
 
 

@@ -10,7 +10,7 @@ zdeferctl reload
 
 from __future__ import annotations
 
-from ..view.render import Style, count, home_short, printable, wrapped
+from ..view.render import Style, count, marked
 from ..view.where import find_paths
 from .codes import DONE, NO
 
@@ -35,9 +35,8 @@ def perform(call: Call) -> int:
     assert isinstance(reloaded, control.Reloaded)
 
     def text(style: Style) -> str:
-        shown = [printable(home_short(problem, paths.home)) for problem in reloaded.problems]
         word = style.paint("refused", "red")
-        refused = [wrapped(f"{word} {problem}", call.columns, 8) for problem in shown]
+        refused = marked(word, reloaded.problems, call.columns, paths.home)
         return "\n".join([f"{count(reloaded.jobs, 'job')} of files in force", *refused])
 
     document = {"jobs": reloaded.jobs, "problems": reloaded.problems}

@@ -126,8 +126,7 @@ def _leave(call: Call, left: list[Claim]) -> int:
     """Print which runs go on after Ctrl-C; -> the exit code."""
     if not left:
         raise KeyboardInterrupt
-    call.failed(f"no longer waiting: {_go_on(left)}; {_later(left)}", INTERRUPTED)
-    return INTERRUPTED
+    return call.failed(f"no longer waiting: {_go_on(left)}; {_later(left)}", INTERRUPTED)
 
 
 def _warn_paused(call: Call, claims: list[Claim]) -> None:

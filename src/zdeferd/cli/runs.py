@@ -82,8 +82,7 @@ def perform(call: Call) -> int:
     """Print the runs; -> 0."""
     paths = find_paths(call.env)
     if call.args.format is not None and (wrong := _wrong_format(call)):
-        call.failed(wrong, USAGE)
-        return USAGE
+        return call.failed(wrong, USAGE)
     if call.args.format is not None:
         for row in _rows(call, paths)[: call.args.limit]:
             print(_formatted(call.args.format, document(row)))

@@ -18,7 +18,7 @@ zdeferctl simulate --for 7d --json
 
 from __future__ import annotations
 
-from ..view.render import Style, clock, count, printable, table, wrapped
+from ..view.render import Style, clock, count, marked, printable, table, wrapped
 from ..view.render import duration as duration_text
 from ..view.where import find_paths
 from .codes import DONE
@@ -199,10 +199,10 @@ def _text(basis: Basis, played: Played, left: list[Rest], call: Call, style: Sty
         wrapped(f"  {style.bold(printable(one.job))} {_reason(one, call.now)}", call.columns, 4)
         for one in left
     ]
-    parts += [
-        wrapped(f"! {job} failed when it last ran: no retry of it is shown", call.columns, 2)
-        for job in map(printable, _unsure(basis, played))
+    unsure = [
+        f"{job} failed when it last ran: no retry of it is shown" for job in _unsure(basis, played)
     ]
+    parts += marked(style.paint("!", "yellow"), unsure, call.columns)
     return "\n".join(parts).rstrip("\n")
 
 

@@ -26,7 +26,7 @@ from ..doctor.completion import dumps_of, insecure_troubles
 from ..machine.lock import daemon_pid, daemon_version
 from ..view.health import DAY_S, Trouble, troubles
 from ..view.live import as_found, cost_document, live_cost
-from ..view.render import Style, ago, clock, count, fields, home_short, printable, wrapped
+from ..view.render import Style, ago, clock, count, fields, home_short, marked, printable
 from ..view.runs import document as run_document
 from ..view.runs import runs_table, word
 from ..view.target import job_id
@@ -175,9 +175,8 @@ def _text(status: Status, paths: Paths, call: Call, style: Style) -> str:
     if (more := len(status.live) - MOST_LIVE) > 0:
         parts.append(style.dim(f"and {more} more: zdeferctl runs -n {len(status.live)}"))
     told = [*_failed(status.failed), *_other_version(status), *map(str, status.troubles)]
-    mark = style.paint("!", "red")
-    marked = [wrapped(f"{mark} {short(line)}", call.columns, 2) for line in told]
-    return "\n".join([*parts, *([""] if marked else []), *marked])
+    lines = marked(style.paint("!", "red"), told, call.columns, paths.home)
+    return "\n".join([*parts, *([""] if lines else []), *lines])
 
 
 def _daemon(status: Status, style: Style) -> str:

@@ -51,8 +51,9 @@ def perform(call: Call) -> int:
             with open(name, "rb") as file:
                 objects, found = look(file, args.allow_extra, args.max_lines)
     except OSError as error:
-        call.failed(f"telemetry: cannot read: {name}: {error.strerror}; name another", UNREADABLE)
-        return UNREADABLE
+        return call.failed(
+            f"telemetry: cannot read: {name}: {error.strerror}; name another", UNREADABLE
+        )
     if not args.quiet:
         for number, problem in found:
             print(f"zdeferctl: telemetry: {safe(name)}:{number}: {problem}", file=sys.stderr)

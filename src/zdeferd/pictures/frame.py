@@ -177,7 +177,7 @@ def _painted(line: Line, columns: int, style: Style) -> str:
     longer = sum(len(text) for text, _ in line) > columns
     for text, colour in line:
         fits = cut(text, left) if longer and len(text) >= left else text
-        made += style.paint(fits, colour) if colour else fits
+        made += style.paint(fits, colour)
         left -= len(text)
         if left <= 0:
             break

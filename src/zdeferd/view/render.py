@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 Document = Mapping[str, object]
 """The keys and values that `--json` prints."""
@@ -42,8 +42,8 @@ class Style:
         self.colour = colour
 
     def paint(self, text: str, colour: str) -> str:
-        """Return `text` in a colour of _CODES."""
-        return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self.colour and text else text
+        """Return `text` in a colour of _CODES; as it is where that is empty."""
+        return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self.colour and text and colour else text
 
     def bold(self, text: str) -> str:
         """Return `text` in bold: names that a reader looks for."""
@@ -55,9 +55,7 @@ class Style:
 
     def state(self, word: str) -> str:
         """Return a state, outcome or level in its colour, with spaces for underscores."""
-        colour = OUTCOME_COLOURS.get(word)
-        text = word.replace("_", " ")
-        return self.paint(text, colour) if colour else text
+        return self.paint(word.replace("_", " "), OUTCOME_COLOURS.get(word, ""))
 
 
 PLAIN = Style(False)
@@ -110,6 +108,12 @@ def wrapped(text: str, columns: int | None, indent: int = 0) -> str:
         else:
             lines.append(" " * (indent if lines else 0) + word)
     return "\n".join(lines)
+
+
+def marked(mark: str, texts: Iterable[str], columns: int | None, home: str = "") -> list[str]:
+    """Return each text behind a mark, wrapped at so many columns, with `~` for the home folder."""
+    shown = (printable(home_short(text, home)) for text in texts)
+    return [wrapped(f"{mark} {text}", columns, width(mark) + 1) for text in shown]
 
 
 def table(

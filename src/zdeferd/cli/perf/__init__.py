@@ -43,5 +43,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def perform(call: Call) -> int:
     """Refuse a verb that does not stand first, such as `perf -- status`; -> 1."""
-    call.failed(f"the verb stands first: zdeferctl perf {call.args.subverb}", 1)
-    return 1
+    return call.failed(f"the verb stands first: zdeferctl perf {call.args.subverb}", 1)

@@ -78,8 +78,7 @@ def _text(found: tuple[Criterion, ...], style: Style) -> str:
 def _painted(state: str, style: Style) -> str:
     from ...perf import readiness
 
-    colour = {readiness.YES: "green", readiness.NO: "red"}.get(state)
-    return style.paint(state, colour) if colour else state
+    return style.paint(state, {readiness.YES: "green", readiness.NO: "red"}.get(state, ""))
 
 
 # --- what files say ------------------------------------------------------------

@@ -76,5 +76,4 @@ def _row(name: str, one: dict[str, Any], style: Style) -> list[str]:
 
 
 def _painted(status: str, style: Style) -> str:
-    colour = _COLOURS.get(status)
-    return style.paint(status, colour) if colour else status
+    return style.paint(status, _COLOURS.get(status, ""))

@@ -88,7 +88,6 @@ def _text(found: Mapping[str, Mapping[str, Any]], style: Style, plots: bool) -> 
 
 def _row(name: str, one: Mapping[str, Any], style: Style) -> list[str]:
     verdict, jump = one["verdict"], one["change_point"]
-    colour = _COLOURS.get(verdict)
     return [
         name,
         str(one["captures"]),
@@ -96,7 +95,7 @@ def _row(name: str, one: Mapping[str, Any], style: Style) -> list[str]:
         decimals(one["p50"][-1]),
         f"{one['slope_ms_per_capture']:+.2f}",
         f"{one['slope_low']:+.2f} … {one['slope_high']:+.2f}",
-        style.paint(verdict, colour) if colour else verdict,
+        style.paint(verdict, _COLOURS.get(verdict, "")),
         f"{jump['generated_at']}: {decimals(jump['before_ms'])} → {decimals(jump['after_ms'])}"
         if jump
         else "-",
