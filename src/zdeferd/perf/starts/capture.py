@@ -13,13 +13,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from ...errors import ZdeferdError
 from ...machine.paths import socket_path
 from .. import reading, samples
 from ..jsontext import AsRead
-from .lags import Shell, sample
+from .lags import Shell, sample, tried
 from .terminal import Late
 
 CONTEXT = "cold"
@@ -93,8 +94,11 @@ def capture(plan: Plan, env: Mapping[str, str], progress: Callable[[str], None])
             log = f"{folder}/{number}"
             own = environment(env, plan.zdotdir, log, plan.segments)
             shell = Shell(zsh, own, log, plan.limit_s)
-            if lags := _tried(shell, socket, plan.retries, found.failures):
-                found.lags.append(lags)
+            try:
+                found.lags.append(tried(shell, plan.retries, partial(sample, shell, socket)))
+            except Late as late:
+                found.failures.append(str(late))
+            else:
                 found.logs.append(_segments(log))
                 found.broken.update(_ERROR.findall(_text(log)))
                 found = found._replace(sidecar=_text(f"{log}.jsonl") or found.sidecar)
@@ -106,21 +110,6 @@ def capture(plan: Plan, env: Mapping[str, str], progress: Callable[[str], None])
             "start zsh in a terminal and see what it waits for; --timeout allows it more",
         )
     return found
-
-
-def _tried(shell: Shell, socket: str, retries: int, failures: list[str]) -> dict[str, float] | None:
-    """Return one sample; None after as many retries, with the reason in `failures`."""
-    reason = ""
-    for _ in range(retries + 1):
-        for path in (shell.log, f"{shell.log}.jsonl"):
-            if os.path.exists(path):
-                os.unlink(path)
-        try:
-            return sample(shell, socket)
-        except Late as late:
-            reason = str(late)
-    failures.append(reason)
-    return None
 
 
 def _text(path: str) -> str:

@@ -18,7 +18,7 @@ from ...machine.paths import socket_path
 from .. import reading, samples
 from ..jsontext import AsRead
 from .capture import Plan, environment, find_zsh
-from .lags import Shell, first_prompt, sample
+from .lags import Shell, first_prompt, sample, tried
 from .terminal import Late
 
 SAME_SHARE = 0.05
@@ -109,19 +109,13 @@ def _value(side: Side, metric: str, plan: Plan, env: Mapping[str, str], log: str
     """Return one value of a metric, after retries; ZdeferdError names the side."""
     own = environment(env, side.zdotdir, log, plan.segments)
     shell = Shell(find_zsh(env), own, log, plan.limit_s)
-    reason = f"it has no {metric}_ms"
-    for _ in range(plan.retries + 1):
-        for path in (log, f"{log}.jsonl"):
-            if os.path.exists(path):
-                os.unlink(path)
-        try:
-            value = _one(shell, metric, env)
-        except Late as late:
-            reason = str(late)
-            continue
-        if value is not None:
-            return value
-    raise ZdeferdError(f"no authentic sample: {side.name}: {reason}", "start zsh with it and see")
+    try:
+        return tried(
+            shell, plan.retries, lambda: _one(shell, metric, env), f"it has no {metric}_ms"
+        )
+    except Late as late:
+        remedy = "start zsh with it and see"
+        raise ZdeferdError(f"no authentic sample: {side.name}: {late}", remedy) from None
 
 
 def _one(shell: Shell, metric: str, env: Mapping[str, str]) -> float | None:

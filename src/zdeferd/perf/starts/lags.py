@@ -13,13 +13,14 @@ import re
 import signal
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from .. import samples
 from .terminal import PASTE_ON, Late, Terminal
 
+T = TypeVar("T")
 ENTERS = 3
 KEYS = 5
 FULL_LINE = b"print -r -- a command line that is fairly long by now "
@@ -49,6 +50,26 @@ def sample(shell: Shell, socket: str) -> dict[str, float]:
         with suppress(Late):
             found[name] = measure(shell._replace(env=quiet))
     return {name: round(seconds * 1000, 3) for name, seconds in found.items()}
+
+
+def tried(shell: Shell, retries: int, measure: Callable[[], T | None], nothing: str = "") -> T:
+    """Return what `measure` gives, with new logs at each try. Late says why the last one failed.
+
+    `nothing`: the reason where it gives None.
+    """
+    reason = Late(nothing)
+    for _ in range(retries + 1):
+        for path in (shell.log, f"{shell.log}.jsonl"):
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+        try:
+            found = measure()
+        except Late as late:
+            reason = late
+            continue
+        if found is not None:
+            return found
+    raise reason
 
 
 def first_prompt(shell: Shell) -> float:
