@@ -13,6 +13,8 @@ from bisect import bisect_left
 from statistics import median
 from typing import NamedTuple
 
+from ..view.runs import cpu_ms, place
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +92,7 @@ def costs(rows: Sequence[RunRow], prompts: Sequence[float], since: float, until:
         first_at=min((row["ended_at"] or until for row in ended), default=None),
         shells=len(prompts),
         outcomes=_outcomes(ended),
-        away_ms=sum(_wall_ms(row) for row in ended if row["batch"] and not _here(row)),
+        away_ms=sum(_wall_ms(row) for row in ended if row["batch"] and place(row) == "away"),
         jobs=sorted(jobs, key=lambda job: (-job.cpu_ms, -job.wall_ms, job.job)),
         days=_days(ended, until),
         failures=[row for row in ended if row["outcome"] in FAILED],
@@ -101,16 +103,12 @@ def _ended(rows: Sequence[RunRow]) -> list[RunRow]:
     return [row for row in rows if row["ended_at"] is not None]
 
 
-def _here(row: RunRow) -> bool:
-    return str(row["key"]).startswith("here:")
-
-
 def _wall_ms(row: RunRow) -> int:
     return row["wall_ms"] or 0 if row["started_at"] is not None else 0
 
 
-def _cpu_ms(row: RunRow) -> int:
-    return (row["cpu_user_ms"] or 0) + (row["cpu_system_ms"] or 0)
+def _cpu_ms(rows: Sequence[RunRow]) -> int:
+    return sum(cpu_ms(row) or 0 for row in rows)
 
 
 def _outcomes(rows: Sequence[RunRow]) -> dict[str, int]:
@@ -132,7 +130,7 @@ def _job(name: str, rows: Sequence[RunRow], prompts: Sequence[float]) -> JobCost
         failed=sum(row["outcome"] in FAILED for row in ended),
         median_ms=middle,
         wall_ms=sum(map(_wall_ms, ended)),
-        cpu_ms=sum(map(_cpu_ms, ended)),
+        cpu_ms=_cpu_ms(ended),
         max_rss_kib=max(row["max_rss_kib"] or 0 for row in ended),
         repeats=repeats,
         spared_ms=repeats * (middle or 0.0),
@@ -183,5 +181,5 @@ def _day_cost(day: str, rows: Sequence[RunRow]) -> DayCost:
         runs=len(rows),
         failed=sum(row["outcome"] in FAILED for row in rows),
         wall_ms=sum(map(_wall_ms, rows)),
-        cpu_ms=sum(map(_cpu_ms, rows)),
+        cpu_ms=_cpu_ms(rows),
     )

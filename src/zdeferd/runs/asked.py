@@ -38,7 +38,18 @@ class Asked(Arrival[T]):
 
 
 @dataclass(frozen=True)
-class RunAsked(Asked[Run | None]):
+class ClaimAsked(Asked[Run | None]):
+    """A run that is to be claimed by hand; None where that cannot be."""
+
+    def applied(self, result: Run | None) -> None:
+        """Add the run to the picture and give it to the caller."""
+        if result is not None:
+            self.parts.live.add([result], [])
+        super().applied(result)
+
+
+@dataclass(frozen=True)
+class RunAsked(ClaimAsked):
     """A run of a job, whatever its scope says; None where no such job is declared."""
 
     job: str
@@ -48,12 +59,6 @@ class RunAsked(Asked[Run | None]):
         """Claim the run, under a key of its own."""
         job = self.facts.jobs.get(self.job) or ledger.declared_job(self.job)
         return claims.claim_by_hand(ledger, job, self.env, self.facts) if job else None
-
-    def applied(self, result: Run | None) -> None:
-        """Add the run to the picture and give it to the caller."""
-        if result is not None:
-            self.parts.live.add([result], [])
-        super().applied(result)
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ class PauseAsked(Asked[list[Trigger]]):
 
 
 @dataclass(frozen=True)
-class RetryAsked(Asked[Run | None]):
+class RetryAsked(ClaimAsked):
     """A run that repeats the work of one that has ended; None where that is not kept."""
 
     run: int
@@ -108,12 +113,6 @@ class RetryAsked(Asked[Run | None]):
     def record(self, ledger: Ledger) -> Run | None:
         """Claim the run, under a key of its own."""
         return claims.claim_again(ledger, self.run, self.facts)
-
-    def applied(self, result: Run | None) -> None:
-        """Add the run to the picture and give it to the caller."""
-        if result is not None:
-            self.parts.live.add([result], [])
-        super().applied(result)
 
 
 @dataclass(frozen=True)
