@@ -343,7 +343,7 @@ def _is_over(run: Run, now: float) -> bool:
 
 
 def _may_wait(when: Conditions, senses: Mapping[str, object]) -> bool:
-    """Tell whether a condition can keep a run waiting; load and keys are looked at later."""
+    """Return whether a condition can keep a run waiting; load and keys are looked at later."""
     later = when.opens_at or when.quiet_s is not None or when.load_below is not None
     unplugged = when.power not in (None, senses["power"])
     return bool(later) or unplugged or (when.online and not senses["online"])

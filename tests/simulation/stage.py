@@ -116,7 +116,7 @@ class Stage:
         return self._ticks
 
     def is_young(self, path: str) -> bool:
-        """Tell whether a run may have published there that the daemon has not seen end."""
+        """Return whether a run may have published there that the daemon has not seen end."""
         return self.now - self.changed_at.get(path, 0.0) < 2
 
     def _begin_well(self) -> None:

@@ -185,7 +185,7 @@ class World(Machine):
                 raise Violation(Invariant.MADE_AGAIN, f"{hello}: {job.id}")
 
     def _is_on_its_way(self, job: Job, heard: int) -> bool:
-        """Tell whether a run of the job is live, or has ended since or shortly before."""
+        """Return whether a run of the job is live, or has ended since or shortly before."""
         runs = [row for row in self.ledger.tables.runs.values() if row.run.job == job.id]
         last = max(runs, key=lambda row: row.run.id, default=None)
         if last is None or last.ending is None:

@@ -154,7 +154,7 @@ def cost() -> dict[str, object]:
 
 
 def is_file(path: str) -> bool:
-    """Tell whether a regular file is there. OSError: it cannot be looked at."""
+    """Return whether a regular file is there. OSError: it cannot be looked at."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except FileNotFoundError:

@@ -134,7 +134,7 @@ class Supervision:
         return "exit"
 
     def nothing_left(self) -> bool:
-        """Tell whether the whole tree has ended and was reaped."""
+        """Return whether the whole tree has ended and was reaped."""
         if tree.LINUX or not self._childless:
             return self._childless
         return not tree.session_of(self._pid)

@@ -146,7 +146,7 @@ def _assumed(
 
 
 def _stays(run: Run, picture: Picture, until: float) -> bool:
-    """Tell whether a waiting run would still wait after its turn."""
+    """Return whether a waiting run would still wait after its turn."""
     return run.when is not None or lane(run) in picture.paused or is_early(run, until)
 
 

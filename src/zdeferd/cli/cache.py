@@ -109,7 +109,7 @@ def _caches(call: Call, paths: Paths, view: View) -> dict[str, Cache]:
 
 
 def _is_cache(job: Job) -> bool:
-    """Tell whether the job makes a cache, or a dump that is still there: old ones are removed."""
+    """Return whether the job makes a cache, or a dump that is still there: old ones are removed."""
     return job.check == "init" or (_is_dump(job.output) and os.path.lexists(job.output))
 
 

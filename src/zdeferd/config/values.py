@@ -19,7 +19,7 @@ Number = TypeVar("Number", int, float)
 
 
 def is_id(text: str) -> bool:
-    """Tell whether `text` can be a job's id."""
+    """Return whether `text` can be a job's id."""
     return re.fullmatch(ID_PATTERN, text, re.ASCII) is not None
 
 

@@ -204,7 +204,7 @@ class _Daemon:
         await self._executor.close()
 
     def _is_gone(self) -> bool:
-        """Tell whether lock, ledger or socket is gone; then begin anew."""
+        """Return whether lock, ledger or socket is gone; then begin anew."""
         if lost := self._anchors.lost():
             self._begin_anew(lost)
         return lost is not None

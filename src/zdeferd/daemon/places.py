@@ -57,7 +57,7 @@ def check_alone(path: str) -> None:
 
 
 def _listens(path: str) -> bool:
-    """Tell whether a process listens there and does not hang up before it has greeted.
+    """Return whether a process listens there and does not hang up before it has greeted.
 
     A stopped daemon greets nobody, and goes on later; a dead one's socket refuses at once, or
     hangs up where the kernel is still closing it.

@@ -20,17 +20,17 @@ def lines_of(path: str) -> list[str]:
 
 
 def sources_shim(line: str) -> bool:
-    """Tell whether the line loads the plugin's file, from any folder."""
+    """Return whether the line loads the plugin's file, from any folder."""
     return _PLUGIN in _code_of(line)
 
 
 def calls_shim(line: str) -> bool:
-    """Tell whether the line, run by itself, needs the plugin to be loaded."""
+    """Return whether the line, run by itself, needs the plugin to be loaded."""
     return _CALLS.match(line) is not None
 
 
 def loads_shim(path: str) -> bool:
-    """Tell whether the file loads the plugin, by our line or by a plugin manager's."""
+    """Return whether the file loads the plugin, by our line or by a plugin manager's."""
     return any("zdeferd" in _code_of(line) for line in lines_of(path))
 
 

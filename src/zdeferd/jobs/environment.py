@@ -23,7 +23,7 @@ ALLOWED_PREFIXES = ("LC_", "XDG_")
 
 
 def allowed_env(name: str) -> bool:
-    """Tell whether the variable `name` of a shell reaches its jobs."""
+    """Return whether the variable `name` of a shell reaches its jobs."""
     return name in ALLOWED_ENV or name.startswith(ALLOWED_PREFIXES)
 
 

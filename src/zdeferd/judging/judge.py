@@ -146,7 +146,7 @@ def _without_lock(folder: str, attempt: int) -> Verdict:
 
 
 def _may_have_started(folder: str, attempt: int) -> bool:
-    """Tell whether a runner has marked the attempt, or has and the mark was removed since."""
+    """Return whether a runner has marked the attempt, or has and the mark was removed since."""
     if records.marks(folder, attempt):
         return True
     return attempt == 1 and records.is_file(f"{folder}/{JOB_LOCK}")
@@ -266,7 +266,7 @@ def _judging(folder: str) -> Iterator[bool]:
 
 
 def _has_writer(folder: str) -> bool:
-    """Tell whether a runner, or the spawner for one, has `alive` open."""
+    """Return whether a runner, or the spawner for one, has `alive` open."""
     try:
         fd = open_file(f"{folder}/{ALIVE}", os.O_RDONLY)
     except FileNotFoundError:

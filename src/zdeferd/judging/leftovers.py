@@ -85,7 +85,7 @@ def _with_kin(
 
 
 def _held(path: str) -> bool:
-    """Tell whether another process holds the lock of the file."""
+    """Return whether another process holds the lock of the file."""
     fd = open_file(path, os.O_RDWR)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

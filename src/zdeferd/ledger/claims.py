@@ -253,5 +253,5 @@ def _last_shell(ledger: Ledger, boot: str) -> Shell | None:
 
 
 def _has_agent(env: Mapping[str, str]) -> bool:
-    """Tell whether the ssh agent that is named there is alive; True where none is named."""
+    """Return whether the ssh agent that is named there is alive; True where none is named."""
     return not env.get("SSH_AUTH_SOCK") or may_listen(env["SSH_AUTH_SOCK"])

@@ -123,7 +123,7 @@ def _lines(pointer: str) -> list[str]:
 
 
 def _ours(path: str, is_kind: Callable[[int], bool]) -> bool:
-    """Tell whether `path` is no symlink, of that kind, and ours in a folder of ours. OSError."""
+    """Return whether `path` is no symlink, of that kind, and ours in a folder of ours. OSError."""
     found, folder = os.lstat(path), os.stat(os.path.dirname(path))
     return is_kind(found.st_mode) and found.st_uid == folder.st_uid == os.getuid()
 

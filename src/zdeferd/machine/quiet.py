@@ -57,13 +57,13 @@ def last_activity(
 
 
 def has_resumed(before: Clocks, after: Clocks) -> bool:
-    """Tell whether the machine was suspended between two readings."""
+    """Return whether the machine was suspended between two readings."""
     asleep = (after.since_boot - after.awake) - (before.since_boot - before.awake)
     return asleep > JUMP_S
 
 
 def has_jumped(before: Clocks, after: Clocks) -> bool:
-    """Tell whether the wall clock was set between two readings."""
+    """Return whether the wall clock was set between two readings."""
     moved = (after.real - after.since_boot) - (before.real - before.since_boot)
     return abs(moved) > JUMP_S
 

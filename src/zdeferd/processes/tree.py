@@ -50,7 +50,7 @@ class Process:
         self.session, self.started = session, started
 
     def same(self, other: Process | None) -> bool:
-        """Tell whether `other` is this process, not a later one with its number."""
+        """Return whether `other` is this process, not a later one with its number."""
         return other is not None and (self.pid, self.started) == (other.pid, other.started)
 
 
@@ -113,12 +113,12 @@ def session_of(leader: int) -> list[Process]:
 
 
 def has_open(pid: int, file: os.stat_result) -> bool:
-    """Tell whether process `pid` has `file` open. False where its descriptors are hidden."""
+    """Return whether process `pid` has `file` open. False where its descriptors are hidden."""
     return any(True for _ in _descriptors_of(pid, file))
 
 
 def has_locked(pid: int, file: os.stat_result) -> bool:
-    """Tell whether process `pid` has the very opening of `file` that holds its flock.
+    """Return whether process `pid` has the very opening of `file` that holds its flock.
 
     It made that opening itself or inherited it; another process that opened the file has not.
     """

@@ -29,7 +29,7 @@ class Last(NamedTuple):
 
 
 def is_lost(seen_at: float, last: Last | None) -> bool:
-    """Tell whether an output that was missing at `seen_at` is to be made again.
+    """Return whether an output that was missing at `seen_at` is to be made again.
 
     Not while a run is on its way, nor for what was seen before it ended. An end that is far
     ahead of `seen_at` is from before the clock was set back.

@@ -117,13 +117,13 @@ def next_look(unmet: Iterable[Condition]) -> float | None:
 
 
 def needs_load(when: Conditions, senses: Senses, now: float) -> bool:
-    """Tell whether nothing but the load can keep a run from starting."""
+    """Return whether nothing but the load can keep a run from starting."""
     others = (one for one in unmet(when, senses, now) if one.name != "load_below")
     return when.load_below is not None and not is_over(when, now) and not any(others)
 
 
 def is_over(when: Conditions, now: float) -> bool:
-    """Tell whether the deadline has passed."""
+    """Return whether the deadline has passed."""
     return when.closes_at is not None and when.closes_at <= now
 
 

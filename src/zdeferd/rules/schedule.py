@@ -92,7 +92,7 @@ def lane(run: Run) -> Trigger:
 
 
 def is_early(run: Run, now: float) -> bool:
-    """Tell whether `run` tries again what failed, and the instant for that has not come.
+    """Return whether `run` tries again what failed, and the instant for that has not come.
 
     One that is further away than the longest wait was computed before the clock was set back.
     """
@@ -187,7 +187,7 @@ def _starts(
 
 
 def _is_ready(run: Run, picture: Picture, now: float) -> bool:
-    """Tell whether `run` waits for nothing but a place in its lane."""
+    """Return whether `run` waits for nothing but a place in its lane."""
     stays = lane(run) in picture.paused or is_early(run, now)
     return not stays and waits_for(run, picture) is None
 
@@ -202,7 +202,7 @@ class Use(NamedTuple):
 
 
 def is_quiet(before: Use, now: Use) -> bool:
-    """Tell whether a process tree used no CPU between two looks, and wants none."""
+    """Return whether a process tree used no CPU between two looks, and wants none."""
     return not now.ready and abs(now.cpu_s - before.cpu_s) <= NO_CPU_S
 
 
@@ -253,7 +253,7 @@ def surely_given_up(running: Iterable[Run], jobs_at_once: int) -> frozenset[int]
 
 
 def _retries(run: Run) -> bool:
-    """Tell whether `run` waits to try again; no other run waits for that."""
+    """Return whether `run` waits to try again; no other run waits for that."""
     return run.retry > 0 and run.state is State.CLAIMED
 
 

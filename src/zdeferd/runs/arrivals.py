@@ -269,7 +269,7 @@ class Pruning(Arrival[list[int]]):
         self._asked_at = self._before = 0.0
 
     def is_due(self, now: float) -> bool:
-        """Tell whether a day has passed, or the last time left something to remove."""
+        """Return whether a day has passed, or the last time left something to remove."""
         return now - self._asked_at >= PRUNE_EVERY_S
 
     def ask(self, now: float, keep_s: float) -> None:

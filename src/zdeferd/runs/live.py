@@ -51,7 +51,7 @@ class LiveRuns:
         return run in self.waiting or run in self.running
 
     def of(self, job: str) -> bool:
-        """Tell whether a run of `job` has not ended."""
+        """Return whether a run of `job` has not ended."""
         return bool(self.all_of(job))
 
     def all_of(self, job: str) -> list[Run]:

@@ -69,7 +69,7 @@ def _expected(
 
 
 def _is_to_be_claimed(ledger: Ledger, job: Job, report: Report, facts: Facts) -> bool:
-    """Tell whether the job waits for the idle trigger, or for a look at what it watches."""
+    """Return whether the job waits for the idle trigger, or for a look at what it watches."""
     if job.id in ledger.disabled():
         return False
     if job.id not in facts.jobs:

@@ -93,5 +93,5 @@ class Watch:
 
 
 def _has_come(again_at: float | None, now: float) -> bool:
-    """Tell whether to look again; a clock that was set back leaves the instant far ahead."""
+    """Return whether to look again; a clock that was set back leaves the instant far ahead."""
     return again_at is not None and not now < again_at <= now + AGAIN_S

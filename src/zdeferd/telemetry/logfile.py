@@ -183,7 +183,7 @@ def _settle_in(log: int, begun: Intent, texts: Sequence[bytes]) -> list[Settled]
 
 
 def _is_continued(log: int, begun: Intent) -> bool:
-    """Tell whether the file still holds what it held when the group was begun."""
+    """Return whether the file still holds what it held when the group was begun."""
     if os.fstat(log).st_size < begun.offset:
         return False
     return begun.before is None or begun.before == _checksum(log, begun.offset)
@@ -263,7 +263,7 @@ def _lstat(path: str) -> os.stat_result | None:
 
 
 def _ends_whole(log: int) -> bool:
-    """Tell whether the last line has its newline."""
+    """Return whether the last line has its newline."""
     # A write that crosses a page is visible in two pieces: a torn line may be whole in a moment.
     return any(_line_begins(log, os.fstat(log).st_size) for _ in range(LOOKS))
 

@@ -64,7 +64,7 @@ def _path(env: Mapping[str, str], name: str) -> str:
 
 
 def is_usable(path: str) -> bool:
-    """Tell whether the daemon writes to a log of this path: an absolute one, printable."""
+    """Return whether the daemon writes to a log of this path: an absolute one, printable."""
     return path.startswith("/") and path.isprintable()
 
 
