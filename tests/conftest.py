@@ -66,7 +66,8 @@ def spawner(home: Path) -> Iterator[Spawner]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _signals_as_a_terminal_leaves_them() -> None:
-    """Ignore no signal that `nohup` or a shell's `&` leaves ignored, here and in programs."""
+    """Ignore and block no signal that whatever started the tests left so, as `nohup` does."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
