@@ -149,7 +149,8 @@ class Publication:
         if self._reason:
             raise Unpublishable(self._reason)
         if not self._size and not self._wanted["empty"]:
-            raise Unpublishable("it is empty; `empty = true` allows that")
+            hint = "" if self._wanted["check"] == "init" else "; `empty = true` allows that"
+            raise Unpublishable(f"it is empty{hint}")
         if self._wanted["check"]:
             code = self._wanted["check"], self._zsh, f"{self._folder}/{self._temporary}"
             if said := checks.refused(*code, self._search):
