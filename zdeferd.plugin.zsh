@@ -1,6 +1,5 @@
 # For plugin managers, which clone the whole repository: the shim is in shell/.
-'builtin' 'typeset' '-g' "_zdeferd_root=${ZERO:-${(%):-%x}}"
-[[ ! -h $_zdeferd_root ]] || _zdeferd_root=${_zdeferd_root:A}  # a link to this file alone
-[[ $_zdeferd_root == /* ]] || _zdeferd_root=$PWD/$_zdeferd_root
-_zdeferd_root=${_zdeferd_root:h}
+'builtin' 'typeset' '-g' "_zdeferd_root=${${(M)${ZERO:-${(%):-%x}}:#/*}:-$PWD/${ZERO:-${(%):-%x}}}"
+'builtin' 'emulate' '-R' 'zsh' '-o' 'no_aliases' '-c' \
+  '[[ ! -h $_zdeferd_root ]] || _zdeferd_root=${_zdeferd_root:A}; _zdeferd_root=${_zdeferd_root:h}'  # a link to this file alone
 ZERO="$_zdeferd_root/shell/zdeferd.plugin.zsh" 'builtin' 'source' "$_zdeferd_root/shell/zdeferd.plugin.zsh"

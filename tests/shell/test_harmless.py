@@ -137,11 +137,25 @@ def test_aliases_on_every_builtin(peer: Peer, start: Start) -> None:
     assert "nonsense" not in shell.screen
 
 
-def test_an_alias_for_a_brace_leaves_the_visit_whole(peer: Peer, start: Start) -> None:
-    shell = start("zdefer add c -- true", before="alias '{'=nonsense '}'=nonsense")
+RESERVED = (
+    "{ } [[ if then else elif fi case esac for do done while until repeat local typeset function"
+)
+
+
+@pytest.mark.parametrize("plugin", [PLUGIN, PLUGIN.parents[1] / PLUGIN.name], ids=["shell", "root"])
+def test_aliases_on_reserved_words(plugin: Path, home: Path, peer: Peer, start: Start) -> None:
+    before = "".join(f"'builtin' 'alias' '{word}=nonsense'\n" for word in RESERVED.split())
+    log = home / "seg.log"
+    shell = start(
+        f"'builtin' 'source' {plugin}\nzf::segment::wrap w -- true\nzdefer add c -- true",
+        before=before,
+        plugin=False,
+        env={"PERF_SEGMENT_LOG": str(log)},
+    )
     shell.prompt()
     assert [job.id for job in peer.take().jobs] == ["c"]
     assert "nonsense" not in shell.screen
+    assert log.read_text().startswith("SEGMENT name=w ")
 
 
 def test_typing_ahead_is_not_disturbed(home: Path, peer: Peer, start: Start) -> None:
