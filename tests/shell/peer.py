@@ -105,7 +105,7 @@ class Stub:
 
 def connections(path: Path) -> int:
     """How many connections the kernel counts on the listening socket at `path` (Linux)."""
-    lines = Path("/proc/net/unix").read_text().splitlines()
+    lines = Path("/proc/net/unix").read_text(errors="replace").splitlines()
     return sum(line.endswith(f" {path}") for line in lines) - 1
 
 
