@@ -9,12 +9,15 @@
 # The daemon finds out which job needs which function; here it is only which of them travel.
 # What a command costs here is paid by every shell, so what can be said of all jobs at once is.
 #
-# What is there while values of the user's are looked up has our prefix, as he may export a `name` or a
-# `job`. What grows is text, not an array: zsh copies a whole array for each element that is added. In locals of .zdeferd-pack: `_zdeferd_known` (the names of all functions) and
-# `_zdeferd_environment`; of .zdeferd-compose: its `_zdeferd_jobs`, `_zdeferd_calls` (the zsh code among
-# them), `_zdeferd_names` and `_zdeferd_pool` (the functions), `_zdeferd_words` (what the texts of both name), `_zdeferd_math`,
-# `_zdeferd_modules`, `_zdeferd_exported`, `_zdeferd_frames` and, in the end, `_zdeferd_encoded`. What has no
-# `emulate` of its own lives by the plugin's sticky options.
+# While values of the user's variables are looked up, each name of ours has our prefix: a variable of the
+# user's may be called `name` or `job`. What grows is text, not an array: zsh copies a whole array for each
+# element that is added.
+#
+# Locals of .zdeferd-pack: `_zdeferd_known` (the names of all functions) and `_zdeferd_environment`. Locals of
+# .zdeferd-compose: `_zdeferd_jobs`, `_zdeferd_calls` (the zsh code among them), `_zdeferd_names` and
+# `_zdeferd_pool` (the functions), `_zdeferd_words` (the names in the texts of both), `_zdeferd_math`,
+# `_zdeferd_modules`, `_zdeferd_exported`, `_zdeferd_frames` and, in the end, `_zdeferd_encoded`. A function
+# without an `emulate` of its own lives by the plugin's sticky options.
 
 typeset -gi _zdeferd_limit=65536 _zdeferd_most=1048576
 typeset -g _zdeferd_any=$'[^\0]#\0'  # a pattern: one word of a job, and the NUL behind it

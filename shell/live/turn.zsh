@@ -233,7 +233,7 @@ typeset -gA _zdeferd_shown
   (( ! $#_zdeferd_done || $+_zdeferd[given_up] )) || zdeferd-arm
 }
 
-# The user's $? again, and $1, which is his $_; the plugin is gone where a command has asked for that.
+# The user's $? again, and the user's $_, which is $1; the plugin is gone where a command has asked for that.
 .zdeferd-here-status() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   local rc=${_zdeferd_shown[status]:-0}

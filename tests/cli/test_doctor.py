@@ -38,8 +38,9 @@ def test_every_finding_that_is_not_ok_has_a_remedy(user: User) -> None:
     user.job_file("[bad]\nrun = 7\n")
     user.state.chmod(0o755)
     for level in ("warn", "bad"):
-        for finding in findings(level).values():
-            assert finding["remedy"], finding
+        found = findings(level)
+        assert found
+        assert all(finding["remedy"] for finding in found.values()), found
 
 
 def test_what_is_ok_has_no_remedy(user: User, monkeypatch: pytest.MonkeyPatch) -> None:

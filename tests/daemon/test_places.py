@@ -104,6 +104,9 @@ def test_a_pointer_that_cannot_be_written_stops_no_daemon(daemon: Daemon) -> Non
     pointer(daemon).mkdir(parents=True)
     daemon.state.chmod(0o700)
     daemon.start()
+    with Peer(daemon.socket) as peer:
+        peer.request(control.Ping())
+    assert pointer(daemon).is_dir()
 
 
 def test_another_session_meets_the_daemon(

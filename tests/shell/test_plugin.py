@@ -58,7 +58,7 @@ def bodies() -> dict[str, list[str]]:
         parts = path.relative_to(ROOT).parts
         if "features" in parts or path.name in (PLUGIN.name, FEATURES.name):
             continue  # tests/features has the rules of what is for the user's own commands
-        if path.parent.name == "functions" and not path.name.startswith("_"):
+        if path.suffix == "" and not path.name.startswith("_"):
             lines = path.read_text().splitlines()
             found[path.name] = [line for line in lines if not line.startswith("#")]
         elif path.suffix == ".zsh":
@@ -74,6 +74,8 @@ def test_every_function_begins_with_the_prologue() -> None:
         if name == "zdefer":
             first = 'if [[ "${1-}" != eval && "${1-}" != compinit ]]; then'
             assert lines[0] == first  # the options are the shell's
+        elif name == "zdeferd-with-dump":  # as with those of zdefer
+            assert lines[0].startswith("'builtin' 'local' ")
         elif name == "zdeferd-here-kick":
             assert lines[0] == "_zdeferd_under=$_"
             assert PROLOGUE.fullmatch(lines[1]), name
@@ -93,7 +95,9 @@ def test_what_zsh_calls_by_itself_puts_the_traps_away() -> None:
 
 
 def test_functions_are_short_and_named_by_the_rules() -> None:
-    for name, lines in bodies().items():
+    functions = bodies()
+    assert {"zdefer", "zdeferd-kick", "zdeferd-compinit", ".zdeferd-open"} <= functions.keys()
+    for name, lines in functions.items():
         assert re.match(r"\.?zdeferd[-_]|zdefer$|zf::|zsh-defer$", name)
         assert len(lines) <= 50, name
 
