@@ -31,6 +31,15 @@ def test_the_examples_of_a_verb_parse(name: str, tmp_path: Path) -> None:
         verb_parser(name, module).parse_args(words)  # a mistake would end the test
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_no_word_of_a_description_is_cut(name: str) -> None:
+    """Options and commands can be copied: `--no-record` stays on one line."""
+    module = import_module(f"zdeferd.cli.{name.replace(' ', '.')}")
+    lines = (verb_parser(name, module).description or "").split("\n")
+    assert lines[0]
+    assert not [line for line in lines if line.endswith("-")]
+
+
 @pytest.mark.parametrize(("alias", "verb"), ALIASES.items())
 def test_another_name_is_the_verb(user: User, alias: str, verb: str) -> None:
     assert alias not in VERBS

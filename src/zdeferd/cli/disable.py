@@ -1,7 +1,7 @@
 """Switch jobs off: no event claims them until `enable`.
 
 A run that waits or runs goes on; `zdeferctl cancel JOB` ends it. `zdeferctl run JOB` runs a
-disabled job all the same. It survives restarts and a change of the job's declaration.
+disabled job all the same. It stays disabled over restarts, and where its declaration changes.
 
 Examples:
 

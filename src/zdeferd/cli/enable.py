@@ -1,7 +1,7 @@
 """Let events claim jobs again that `disable` switched off.
 
-What came due meanwhile is not made up for. A job of scope boot, day, change or ever is due
-from the next shell on, where its scope is not spent.
+Events that came while a job was disabled are not made up for. A job of scope boot, day, change or
+ever is due from the next shell on, where its scope is not spent.
 
 Examples:
 

@@ -1,4 +1,4 @@
-"""Forget a job: its runs, claims and outputs that were kept, and what a shell declared of it.
+"""Forget a job: its runs and claims, the outputs that were kept, a shell's declaration of it.
 
 A job of a file stays declared, and may be due again at the next prompt. Refused while a run of
 it waits or runs; --force cancels those first. On a terminal it asks before it deletes.

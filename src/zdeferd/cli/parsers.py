@@ -42,7 +42,9 @@ def verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
 
     parser = Parser(
         prog=f"zdeferctl {verb}",
-        description="\n\n".join(fill(text, HELP_COLUMNS) for text in paragraphs),
+        description="\n\n".join(
+            fill(text, HELP_COLUMNS, break_on_hyphens=False) for text in paragraphs
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=span(LONGEST),
         default=30 * 86400.0,
         metavar="TIME",
-        help="so far back (30d)",
+        help="the time up to now that it covers (30d)",
     )
     add("--html", metavar="FILE", help="write a page with pictures to FILE; -: print it")
 

@@ -1,11 +1,11 @@
 """Show what would run when, in order, and why the rest would not.
 
-Decides with the daemon's own rules, over the jobs and claims that there are. Assumed are a new
-shell at --at and one at that time of each further day, in between nobody who types; that each
-job takes as long as its last good run (1 s where it has none), keeps its place in the lane until
-it ends, and succeeds; and that power, load and network stay as they are now, or as the options
-say. A job with `retry` that failed when it last ran is named: its retries are not shown. Nothing
-is run or claimed.
+Decides with the daemon's own rules, over the jobs and claims that there are. It is assumed that a
+new shell starts at --at, and one at that time of each further day, and that no key is pressed in
+between; that each job takes as long as its last good run (1 s where it has none), keeps its place
+in the lane until it ends, and succeeds; and that power, load and network stay as they are now, or
+as the options say. A job with `retry` that failed when it last ran is named: its retries are not
+shown. Nothing is run or claimed.
 
 Examples:
 
@@ -57,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         type=span(LONGEST),
         default=86400.0,
-        help="so long (1d)",
+        help="the time to simulate (1d)",
     )
     add(
         "--quiet",

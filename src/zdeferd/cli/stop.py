@@ -2,7 +2,8 @@
 
 Where a service keeps it alive the service is stopped, so that it stays away until
 `zdeferctl start` or the next login. Elsewhere it is asked to leave, and shells start
-none until `zdeferctl start`. Returns when it has left; nothing to stop is exit code 3.
+none until `zdeferctl start`. Returns when it has left. The exit code is 3 where there
+was nothing to stop.
 
 Examples:
 
