@@ -81,7 +81,7 @@ def _perform(call: Call) -> int:
     document = {"readme": args.readme, "differs": differs, "written": writes}
     said = _diff(args.readme, texts) if args.diff else _said(args.readme, differs, writes)
     code = DIFFERS if differs and not writes and not dry else DONE
-    return call.answer(document, lambda _style: said, code)
+    return call.answer(document, lambda _: said, code)
 
 
 def _said(readme: str, differs: bool, writes: bool) -> str:

@@ -72,7 +72,7 @@ def perform(call: Call) -> int:
         return call.failed(str(error), USAGE)
     found = looked.findings
 
-    def text(style: Style) -> str:
+    def text(_: Style) -> str:
         return "\n".join(f"{printable(f)}:{line}: {rule}: {fix}" for f, line, rule, fix in found)
 
     keys = ("path", "line", "rule", "remedy")

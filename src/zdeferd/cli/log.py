@@ -66,7 +66,7 @@ def perform(call: Call) -> int:
     with reading(paths.ledger) as view:
         row = latest_run(view, paths, args.target, started=True)
     if args.json:
-        return call.answer(_document(row, paths, args.lines), lambda style: "")
+        return call.answer(_document(row, paths, args.lines), lambda _: "")
     sink = sink_for(call, args.raw)
     if args.follow:
         if row["dispatched_at"] is None and row["ended_at"] is None:
@@ -104,7 +104,7 @@ def _all_since(call: Call, paths: Paths) -> int:
     started = [row for row in rows if row["dispatched_at"] is not None]
     if args.json:
         documents = [_document(row, paths, args.lines) for row in started]
-        return call.answer({"runs": documents}, lambda style: "")
+        return call.answer({"runs": documents}, lambda _: "")
     sink = sink_for(call, args.raw)
     for at, row in enumerate(started):
         when = clock(row["started_at"] or row["dispatched_at"], call.now)

@@ -42,4 +42,4 @@ def perform(call: Call) -> int:
     by = f" by {started.service}" if started.service else ""
     document = {"pid": started.pid, "stopped": before, "service": started.service}
     how = "started" if before is None else "started again"
-    return call.answer(document, lambda style: f"zdeferd {how}{by}, pid {started.pid}", DONE)
+    return call.answer(document, lambda _: f"zdeferd {how}{by}, pid {started.pid}", DONE)

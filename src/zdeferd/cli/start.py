@@ -54,7 +54,7 @@ def perform(call: Call) -> int:
     how = "started" if started.is_new else "is running already"
     by = f" by {started.service}" if started.service and started.is_new else ""
     document = {"pid": started.pid, "started": started.is_new, "service": started.service}
-    return call.answer(document, lambda style: f"zdeferd {how}{by}, pid {started.pid}", DONE)
+    return call.answer(document, lambda _: f"zdeferd {how}{by}, pid {started.pid}", DONE)
 
 
 def start(call: Call) -> Started:

@@ -46,7 +46,7 @@ def perform(call: Call) -> int:
         raise NoDaemon("no daemon runs", "`zdeferctl start` starts one")
     after = "; shells start none until `zdeferctl start`" if held_back else ""
     document = {"pid": pid, "service": service}
-    return call.answer(document, lambda style: f"zdeferd has stopped{after}", DONE)
+    return call.answer(document, lambda _: f"zdeferd has stopped{after}", DONE)
 
 
 def stop(host: Host) -> str | None:

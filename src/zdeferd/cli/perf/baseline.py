@@ -97,7 +97,7 @@ def _check(call: Call, folder: str, metrics: Sequence[str]) -> int:
     code = max((_CODES[state] for state, _why in found.values()), default=DONE)
     lines = [f"{key}: {state}{why and f': {why}'}" for key, (state, why) in found.items()]
     documents = [{"metric": key, "state": state, "why": why} for key, (state, why) in found.items()]
-    return answer(call, {"baselines": documents}, lambda _style: "\n".join(lines), code)
+    return answer(call, {"baselines": documents}, lambda _: "\n".join(lines), code)
 
 
 _CODES = {"ok": DONE, "missing": MISSING, "invalid": INVALID}
@@ -134,7 +134,7 @@ def _reset(call: Call) -> int:
             _renew(call, f"{folder}/{baseline_file(metric)}", metric, run)
         evidence.save_state(folder, state)
     made = [f"{metric}_ms" for metric in metrics]
-    return answer(call, {"reset": made}, lambda _style: f"new baselines: {' '.join(made)}")
+    return answer(call, {"reset": made}, lambda _: f"new baselines: {' '.join(made)}")
 
 
 def _renew(call: Call, path: str, metric: str, run: dict[str, Any]) -> None:

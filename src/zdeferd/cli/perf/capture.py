@@ -127,7 +127,7 @@ def _say(call: Call, plan: Plan) -> int:
         f"would keep the capture in {folder_of(call)}",
     ]
     document = {"count": plan.starts, "command": words, "environment": new}
-    return answer(call, document, lambda _style: "\n".join(lines))
+    return answer(call, document, lambda _: "\n".join(lines))
 
 
 def _text(document: Mapping[str, Any], style: Style) -> str:

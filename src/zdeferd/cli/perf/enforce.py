@@ -79,4 +79,4 @@ def _show(call: Call, found: Enforcement) -> int:
     line = "enforce: off"
     if found.active:
         line = f"enforce: on since {found.since}, {found.watched} of {WATCHED} watched runs"
-    return answer(call, document, lambda _style: line)
+    return answer(call, document, lambda _: line)

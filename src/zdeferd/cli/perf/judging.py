@@ -127,7 +127,7 @@ def _show_single(
 def _nothing(call: Call, rules: classify.Rules) -> int:
     document = classify.error_document(rules, utc(call.now))
     if not _put(call, document) and call.args.json:
-        return answer(call, document, lambda _style: "", NO)
+        return answer(call, document, lambda _: "", NO)
     raise ZdeferdError(
         f"nothing measured: {call.args.source or 'cold starts'}: no value of these metrics",
         "--metrics names others",
@@ -138,7 +138,7 @@ def _finish(call: Call, lines: list[str], document: Mapping[str, Any], code: int
     if _put(call, document):
         return code
     shown = "" if call.args.quiet else "\n".join(lines)
-    return answer(call, document, lambda _style: shown, code)
+    return answer(call, document, lambda _: shown, code)
 
 
 def _put(call: Call, document: Mapping[str, Any]) -> bool:

@@ -53,7 +53,7 @@ def perform(call: Call) -> int:
         return answer(call, {"rows": documents}, lambda style: _text(documents, style))
     logbook.check(found, known_rows(evidence.load_state(folder), folder, path), path)
     said = f"{path}: {count(len(found), 'row')}, none edited"
-    return answer(call, {"log": path, "rows": len(found)}, lambda _style: said)
+    return answer(call, {"log": path, "rows": len(found)}, lambda _: said)
 
 
 def _add(call: Call) -> int:
@@ -77,7 +77,7 @@ def _add(call: Call) -> int:
         state = add_row(call, evidence.load_state(folder), given)
         evidence.save_state(folder, state)
     row = logbook.rows(read_log(log_path(call)))[-1]
-    return answer(call, logbook.as_document(row), lambda _style: row)
+    return answer(call, logbook.as_document(row), lambda _: row)
 
 
 def _text(documents: list[dict[str, str]], style: Style) -> str:
