@@ -7,7 +7,7 @@
 # `oversize`. Above 64 KiB it is sent in pieces (.zdeferd-send).
 #
 # The daemon finds out which job needs which function; here it is only which of them travel.
-# What a command costs here is paid by every shell, so what can be said of all jobs at once is.
+# Every shell pays for each command here, so one command packs all jobs where that can be.
 #
 # While values of the user's variables are looked up, each name of ours has our prefix: a variable of the
 # user's may be called `name` or `job`. What grows is text, not an array: zsh copies a whole array for each

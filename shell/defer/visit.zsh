@@ -1,6 +1,6 @@
 # The visit: one short connection that tells the daemon what is due, and closes.
 #
-# What a shell pays for before its prompt is register.zsh: it appends to an array, and asks ZLE to
+# Before its prompt a shell pays for register.zsh alone: it appends to an array, and asks ZLE to
 # call zdeferd-kick as soon as it waits for keys. Everything else is done in turns, by functions that
 # ZLE calls while nothing is typed:
 #
@@ -134,7 +134,7 @@ _zdeferd[loaded]=1
 
 # Packs what is due, while the daemon says its greeting, and sends it as soon as that is here.
 #
-# What the visit says needs the shell's own options, and ours are in force here; but an EXIT trap
+# The message of the visit needs the shell's own options, and ours are in force here; but an EXIT trap
 # of a function runs after they are back, and no other trap fires inside it.
 .zdeferd-prepare() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR

@@ -162,7 +162,7 @@ zf::deps::export() {
 }
 
 # Writes `text` to `file`: beside it and by rename, so that a FILE that was there stays as it is where
-# that fails. What is no regular file is written to as it is.
+# that fails. A path that is no regular file is written to as it is.
 .zdeferd-deps-write() {
   local into=${file:A} fresh
   fresh=$into.zdeferd-new.$$

@@ -19,7 +19,7 @@
   for name now in ${(s: :)1}; do
     label=feature/$name ms="now > begun ? (now - begun) / 1000000 : 0" begun=$now
     [[ $name != - ]] || continue
-    # What is usual: one command.
+    # The usual case: one command.
     [[ -n ${PERF_SEGMENT_LOG-} && -z ${_zdeferd_anchors[$label]-}${ZSH_SEGMENTS_DISABLE-} && $#label -lt 65 &&
       ${ZSH_LOG_STRUCTURED-} != 1 ]] &&
       ZSH_FEATURE_TIMINGS_SYNC+=("$name" $ms) _zdeferd_anchors+=("$label" $now) _zdeferd_segments+=("$label" -) \

@@ -50,7 +50,7 @@ for one in ${left_out:#*$'\n'*}; do
 done
 made_for=(1 $version $mode $given)
 print -r -- "[[ \$_zdeferd_dumped_for == ${(qq)${(F)made_for}} ]] || return 1"
-# What compdef was told before counts, as where compinit looks for itself.
+# Earlier calls of compdef count, as where compinit looks for itself.
 maps=(_comps _services _patcomps _postpatcomps)
 for one in $maps; do print -r -- "(( ! \$#$one )) || typeset -A _zdeferd$one=(\"\${(@kv)$one}\")"; done
 print -rl -- "${(@)lines:#bindkey \'*}"

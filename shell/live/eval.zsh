@@ -2,8 +2,8 @@
 # .zdeferd-declares too, for what is about to become a cache: a runner has no path to this folder.
 
 # Whether the code $1 does at its top level what a function around it would change: declares parameters,
-# sets traps or local options, reads more code. In doubt 0. What zsh prints of code has the body of each
-# function in lines of their own, which are passed over.
+# sets traps or local options, reads more code. In doubt 0. zsh prints the body of each function in
+# lines of its own, which are passed over.
 .zdeferd-declares() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
   local word='typeset|declare|local|integer|float|readonly|private|nameref|trap|TRAPEXIT|emulate'

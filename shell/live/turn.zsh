@@ -133,8 +133,8 @@ typeset -gA _zdeferd_shown
   REPLY+=$'\0'"$PWD"$'\0'"$hooks"
 }
 
-# Takes the status of what has run. What has changed the prompt has the functions of precmd run, each
-# by the timer as the command was.
+# Takes the status of a command or function that has run. Where the prompt has changed, the functions
+# of precmd run, each by the timer as the command was.
 .zdeferd-here-ended() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   [[ $_zdeferd_turn == hook ]] || .zdeferd-here-done
@@ -198,7 +198,7 @@ typeset -gA _zdeferd_shown
       chunk=$'\n'"zdefer: here: $_zdeferd_shown[name]: printed more than 1 MiB;"
       chunk+=$' the rest is not shown: send it to a file\n'
     }
-    # What only sets a title, or the form of the cursor, moves nothing.
+    # A sequence that only sets a title, or the form of the cursor, moves nothing.
     bare=${${chunk//$'\e]'[^$'\a\e']#($'\a'|$'\e\\')}//$'\e['([0-9 ]#q|\?[0-9;]#[hl])}
     [[ -n $bare && -z $_zdeferd_shown[lines] ]] && { builtin zle -I; _zdeferd_shown[lines]=1 }
     builtin print -rn -- "$chunk"

@@ -3,7 +3,7 @@
 When the main process has ended, the rest of its tree has SETTLE_S to end by itself (a
 process substitution that still flushes its file); then TERM, the grace and KILL follow.
 The whole tree gets them at the time limit and when the run is cancelled. With `background`
-the rest is not ended. What is ended behind a main process that ended by itself is counted.
+the rest is not ended. Where the main process ended by itself, those ended behind it are counted.
 
 The runner is a subreaper on Linux: orphans become its children. So without children the
 tree has ended, and RUSAGE_CHILDREN is its whole cost; a child whose parent ignored SIGCHLD

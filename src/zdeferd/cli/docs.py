@@ -1,6 +1,6 @@
 """Keep the README's table of segments in step with the page that defines it.
 
-What stands between BEGIN:SEGMENTS and END:SEGMENTS of the source goes between
+The text between BEGIN:SEGMENTS and END:SEGMENTS of the source goes between
 BEGIN:SEGMENTS_SYNC and END:SEGMENTS_SYNC of the README; without these it is appended. --check
 and --diff never write. Exit codes: 3 the two differ, 2 no block in the source, or one marker
 without the other, 4 the README cannot be written. Examples:

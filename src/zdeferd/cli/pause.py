@@ -1,7 +1,7 @@
 """Start no more runs in a lane, or in all of them, until `resume`.
 
-The lane `idle` has the runs of idle batches, `postprompt` has all others. What runs goes on,
-and what comes due is claimed and waits. A pause survives restarts.
+The lane `idle` has the runs of idle batches, `postprompt` has all others. A run under way
+goes on, and a job that comes due is claimed and waits. A pause survives restarts.
 
 Examples:
 

@@ -6,7 +6,7 @@ system time of the whole process tree, PEAK the memory of its largest process.
 --since leaves out what had ended before TIME: a duration (2h: two hours ago), a time of today
 (14:30), a date, or both, `today` or `yesterday`. --watch prints the list again on each change,
 until Ctrl-C. TEXT of --format is printed once a run, with values in place of {FIELD}, formatted
-as by Python: {wall_ms:>8}. What is not known is empty; \\t is a tab, \\n a new line.
+as by Python: {wall_ms:>8}. A value that is not known is empty; \\t is a tab, \\n a new line.
 
 Examples:
 

@@ -2,7 +2,7 @@
 mentions.
 
 The shim cuts by the same list before it sends anything; a test compares the two.
-What else a job needs, it names: `env` in its file, `--env` in the shell.
+A job names each further variable that it needs: `env` in its file, `--env` in the shell.
 """
 
 import re

@@ -1,9 +1,9 @@
 """Turns the words of a shell's registrations into values.
 
 A shell must be brief, so it sends what `zf::defer::register` and `zdefer` were called with much
-as it stands, and the functions that all of that can reach in one heap. What each job says, and
-which of the functions it needs, is found out here; and since the next shell of the same user
-says the same, byte by byte, what was found out last is kept.
+as it stands, and the functions that all of that can reach in one heap. The words of each job, and
+the functions that it needs, are found out here; and since the next shell of the same user
+sends the same, byte by byte, the last result is kept.
 
 Both lists have the same form: of each element its length in bytes, NUL, the element; joined by
 NUL. The functions' has names and bodies, in turns. A job's words are joined by NUL:

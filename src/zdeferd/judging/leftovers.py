@@ -1,10 +1,11 @@
 """Ends the processes that a job left running when its runner vanished.
 
-Owns the search for them. All that is in the attempt's cgroup (processes/cgroup.py) is of the job,
-and is killed at once. With a cgroup or without, these are sure too: the job's leader (its number
-and its start are in the mark), and each process that has inherited the opening of `job.lock` that
-holds its flock. With them go the job's own session, once one of its members is sure, and all
-their children. No other process is signalled: one that opened `job.lock` itself is not of the job.
+Owns the search for them. The processes in the attempt's cgroup (processes/cgroup.py) are of the
+job, and are killed at once. With a cgroup or without, these are sure too: the job's leader (its
+number and its start are in the mark), and each process that has inherited the opening of
+`job.lock` that holds its flock. With them go the job's own session, once one of its members is
+sure, and all their children. No other process is signalled: one that opened `job.lock` itself is
+not of the job.
 
 Assumes that the runner is gone (judging/judge.py said Vanished) and that the job was started in
 this boot, because numbers and starts are this boot's. On macOS the kernel says only that a

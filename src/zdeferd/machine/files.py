@@ -141,7 +141,7 @@ def untrusted(path: str, home: str) -> Iterator[UnsafePath]:
 
     Each link, folder and file on the way must belong to this user or root (a packaged or
     generated one), and others may not write to it. In a sticky folder they may: they cannot
-    exchange what they do not own. What is above `home` is the administrator's concern.
+    exchange what they do not own. The folders above `home` are the administrator's concern.
     """
     homes = (home.rstrip("/"), os.path.realpath(home))
     way = [step for step in way_to(path) if not _is_above(step[0], homes)]

@@ -3,7 +3,7 @@
 Owns the uses of rlimits, nice, ioprio, sched_setattr(2), autogroups and oom_score_adj, and
 which descriptors a process keeps. The daemon needs many descriptors, because libzmq ends the
 process where it has none left, and a limit of memory, because libzmq keeps a message of any
-number of frames. What a shell limits for its own programs (the size of files, processor time,
+number of frames. The limits of a shell for its own programs (the size of files, processor time,
 memory) would end a daemon that it starts. A job gets the limits that the daemon found at its start.
 
 Standard library only, and light: the spawner imports it under `python -I -S`. Where a feature

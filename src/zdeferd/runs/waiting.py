@@ -8,7 +8,7 @@ while it sits at a prompt, and each end of a run is reported to it. The answer a
 each output: a shell that waits no longer looks whether the file is another one, at its prompts
 and when its bell rings, and then asks again.
 
-What is held here may be lost: a shell whose connection ends asks again at its next prompt. libzmq
+The waits held here may be lost: a shell whose connection ends asks again at its next prompt. libzmq
 does not tell which shells have left, so the oldest ones are dropped where there are too many.
 """
 

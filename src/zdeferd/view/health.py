@@ -76,8 +76,8 @@ def log_troubles(view: View) -> list[Trouble]:
 def _is_mended(log: str, problem: str) -> bool:
     """Return whether the log can be opened now, where it could not when the line was due.
 
-    The daemon finds that out when it tries again. What else can be wrong (a full disk, a sick
-    one) only its attempt tells.
+    The daemon finds that out when it tries again. Other causes (a full disk, a sick
+    one) show only at its attempt.
     """
     if not problem.startswith(("the log", "cannot open the log")):
         return False
