@@ -2,6 +2,8 @@
 
 import os
 import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from support.daemon import Daemon, Peer, visit
@@ -41,6 +43,26 @@ watch = ["env:XDG_CACHE_HOME"]
 run = ["true"]
 output = "~/nothing"
 """
+
+
+@pytest.mark.parametrize("name", ["é✓à", os.fsdecode(b"\xff\xe9")], ids=["utf-8", "latin-1"])
+def test_a_home_with_any_letters(home: Path, name: str) -> None:
+    folder = home / name
+    folder.mkdir(mode=0o700)
+    with closing(Daemon(folder)) as daemon:
+        daemon.write_jobs(CLEARED)
+        daemon.start()
+        with Peer(daemon.socket) as peer:
+            peer.ask(visit("n1", 1, {"shells": "print hi"}, {"HOME": str(folder)}))
+        daemon.wait_until_done(3)
+        assert (folder / "cache/init.zsh.zwc").exists()
+        done = [
+            line.split()[1] for line in (daemon.state / "deferred.log").read_text().splitlines()
+        ]
+        assert done[:3] == ["id=cached", "id=failing", "id=shells"]
+        for words in (["status"], ["runs"], ["show", "cached"], ["run", "shells"]):
+            said = daemon.run("zdeferd.cli", *words)
+            assert (said.returncode, said.stderr) == (0, ""), said
 
 
 def test_an_output_is_published_and_a_refusal_is_in_the_ledger(daemon: Daemon) -> None:

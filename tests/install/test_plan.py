@@ -239,6 +239,8 @@ def test_the_whole_shim_is_installed(home: Path) -> None:
 def test_the_shim_is_compiled_after_it_is_written(home: Path) -> None:
     zsh = shutil.which("zsh")
     assert zsh is not None
+    home /= "é✓à"
+    home.mkdir()
     source = home / "plugin.zsh"
     carry_out(Write(str(source), b"print loaded\n"))
     assert carry_out(Compile(zsh, str(source)))

@@ -14,6 +14,7 @@ from typing import Any
 import zmq
 
 from zdeferd.wire import control
+from zdeferd.wire.frames import address
 
 LIMIT_S = 60.0
 """No single event takes longer, or the test fails."""
@@ -179,7 +180,7 @@ class Peer:
         self.socket = self._context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.RECONNECT_IVL, 20)
-        self.socket.connect(f"ipc://{path}")
+        self.socket.connect(address(str(path)))
 
     def __enter__(self) -> "Peer":
         return self
@@ -218,7 +219,7 @@ def visit(
     """The frames of a visit that registers `jobs` (id -> zsh code) with the same `fields`."""
     variables = "\0".join(f"{name}={value}" for name, value in (environ or {}).items())
     frames = [b"hello", b"protocol=2", f"nonce={nonce}".encode(), f"seq={seq}".encode()]
-    frames += [b"context", f"environment={variables}".encode()]
+    frames += [b"context", os.fsencode(f"environment={variables}")]
     said = [f"{field}={value}" for field, value in fields.items()]
     words = [("add", f"id={name}", *said, "--", code) for name, code in (jobs or {}).items()]
     if words:

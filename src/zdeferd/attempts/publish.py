@@ -166,7 +166,9 @@ class Publication:
             copy(self._fd, target)
         finally:
             os.close(target)
-        if said := run_to_end([self._zsh, "-fc", 'zcompile -U -R "$1"', "zcompile", source]):
+        # From its folder: zcompile cannot open most paths with letters beyond ASCII (zsh 5.9).
+        code = 'cd -q -- "${1:h}" && zcompile -UR -- "${1:t}"'
+        if said := run_to_end([self._zsh, "-fc", code, "zcompile", source]):
             raise Unpublishable(f"zcompile: {said}")
         self._take_compiled(f"{source}.zwc")
         os.unlink(source)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import subprocess
 
 COMMAND_LIMIT_S = 20.0
+_COMPILE = 'cd -q -- "${1:h}" && zcompile -UR -- "${1:t}" "${2:t}"'
+"""From its folder, because zcompile cannot open most paths with letters beyond ASCII (zsh 5.9)."""
 
 
 class StepFailed(ZdeferdError):
@@ -200,7 +202,7 @@ def _compile(step: Compile) -> bool:
         return False
     _remove(fresh, tree=False)
     # Without a .zwc the file is only slower to load.
-    done = run_command((step.zsh, "-fc", 'zcompile -UR -- "$1" "$2"', "zsh", fresh, step.path))
+    done = run_command((step.zsh, "-fc", _COMPILE, "zsh", fresh, step.path))
     if done.returncode != 0:
         return False
     newer = os.stat(step.path).st_mtime_ns + 1_000_000_000  # zsh compares whole seconds

@@ -106,7 +106,11 @@ class Database:
         self._db.close()
 
     def _run(self, name: str, **values: object) -> sqlite3.Cursor:
-        return self._db.execute(self._sql[name], values)
+        try:
+            return self._db.execute(self._sql[name], values)
+        except UnicodeEncodeError:  # a path that is no UTF-8, in a text for people
+            texts = {key: _escaped(value) for key, value in values.items()}
+            return self._db.execute(self._sql[name], texts)
 
     def _one(self, name: str, **values: object) -> Any:
         return self._run(name, **values).fetchone()
@@ -144,6 +148,21 @@ def connect_to_read(path: str) -> tuple[sqlite3.Connection, int]:
         if os.access(os.path.dirname(path), os.W_OK) or not os.access(path, os.R_OK):
             raise
         return _connect_with(path, "mode=ro&immutable=1")
+
+
+def _escaped(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value
+
+
+def stored_path(path: str) -> str | bytes:
+    """Return a path as a column has it: text, or bytes where it is no UTF-8."""
+    data = os.fsencode(path)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 def _connect_with(path: str, options: str) -> tuple[sqlite3.Connection, int]:

@@ -4,9 +4,11 @@ The statements of ledger.sql behind methods, as in store.py. recording/scribe.py
 they are called.
 """
 
+import os
+
 from msgspec import Struct
 
-from .database import Database
+from .database import Database, stored_path
 
 
 class Line(Struct, frozen=True):
@@ -26,11 +28,12 @@ class LineStore(Database):
 
     def add_line(self, path: str, text: bytes, run: int | None, now: float) -> None:
         """Insert a line that is due."""
-        self._run("add_line", path=path, text=text, run=run, now=now)
+        self._run("add_line", path=stored_path(path), text=text, run=run, now=now)
 
     def open_lines(self) -> list[Line]:
         """Return the lines that are not marked, in order; at most 200 of each file."""
-        return [Line(**dict(row)) for row in self._run("open_lines")]
+        rows = self._run("open_lines")
+        return [Line(**{**dict(row), "path": os.fsdecode(row["path"])}) for row in rows]
 
     def begin_line(self, line: int, inode: int, offset: int, before: int | None) -> None:
         """Record that a line is about to be appended to that file, at `offset` or behind it.

@@ -216,10 +216,11 @@ class View:
 
     def unwritten_lines(self) -> list[Row]:
         """Return the telemetry not known to be in its file: path, state, lines, problem."""
-        return self._rows(
+        rows = self._rows(
             "SELECT path, state, count(*) AS lines, max(problem) AS problem"
             " FROM lines GROUP BY path, state ORDER BY path, state"
         )
+        return [{**row, "path": os.fsdecode(row["path"])} for row in rows]
 
     def job_ids(self) -> list[str]:
         """Return every job that has a declaration or a run."""

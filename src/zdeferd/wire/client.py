@@ -18,6 +18,7 @@ import zmq
 from ..errors import NoDaemon, RequestRefused, UnsafePath, WireError
 from ..machine.paths import check_private_dir, check_socket_path
 from . import control
+from .frames import address
 
 ANSWER_S = 5.0
 """How long a reply may take that waits for no run, the start of the daemon included."""
@@ -50,7 +51,7 @@ class Client:
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
         self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_MS)
         self._monitor = self._socket.get_monitor_socket(_GONE)
-        self._socket.connect(f"ipc://{socket_path}")
+        self._socket.connect(address(socket_path))
 
     def ask(
         self,

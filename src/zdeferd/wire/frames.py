@@ -1,6 +1,11 @@
-"""Frames: a message's bytes cut into them, the records that they make, and lists in a field."""
+"""Frames: a message's bytes cut into them, the records that they make, and lists in a field.
 
+Also the address of the socket that they go through.
+"""
+
+import os
 from collections.abc import Iterable
+from typing import Any
 
 from ..errors import WireError
 
@@ -60,3 +65,12 @@ def as_map(words: Iterable[str]) -> dict[str, str]:
 def answer(name: str, **fields: object) -> list[bytes]:
     """Encode an answer to a shell: `ok`, `error` or `again`, with its fields."""
     return [name.encode(), *(f"{k}={v}".encode(errors="replace") for k, v in fields.items())]
+
+
+def address(path: str) -> Any:
+    """Return the address of a socket as pyzmq takes it: text, or bytes where it is no UTF-8."""
+    data = os.fsencode(f"ipc://{path}")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import zmq
 
 from ..errors import UnsafePath
-from .frames import MAX_FRAME_BYTES, MAX_FRAMES
+from .frames import MAX_FRAME_BYTES, MAX_FRAMES, address
 
 BACKLOG = 4096
 PATIENCE_MS = 5000
@@ -98,7 +98,7 @@ class Endpoint:
             self._router.setsockopt(zmq.USE_FD, os.dup(inherited_fd))
         umask = os.umask(0o177)
         try:
-            self._router.bind(f"ipc://{path}")
+            self._router.bind(address(path))
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
             raise UnsafePath(f"cannot listen: {path}: {error.strerror}") from None
