@@ -67,12 +67,26 @@ _zdeferd[loaded]=1
     [[ -S $socket && -O $socket && -O ${socket:h} ]] && .zdeferd-modules || return 1
   fi
   .zdeferd-crowded && return 1
-  [[ -S $socket ]] && builtin zsocket $socket || { .zdeferd-exchange && .zdeferd-autostart; return }
+  if [[ ! -S $socket ]] || ! { [[ $socket != *[^$'\1'-$'\x7f']* ]] && builtin zsocket $socket || .zdeferd-by-folder }; then
+    .zdeferd-exchange && .zdeferd-autostart
+    return
+  fi
   fd=$REPLY
   builtin exec {REPLY}>&$fd {fd}>&-  # from 10 on: the lower numbers are the user's
   .zdeferd-hold $REPLY greeting
   builtin syswrite -o $REPLY -- $_zdeferd_greeting && builtin zle -F $REPLY .zdeferd-turn &&
     .zdeferd-soon .zdeferd-prepare
+}
+
+# Connects to `socket` of its caller, as zsocket does, where its path has letters beyond ASCII: zsocket (5.9)
+# does not find most of them. The folder is reached by a descriptor, on Linux alone.
+.zdeferd-by-folder() {
+  builtin emulate -L zsh -o warn_create_global
+  local -i folder=-1
+  [[ $socket == *[^$'\1'-$'\x7f']* ]] || return 1
+  [[ $OSTYPE == linux* ]] || { builtin zsocket $socket; return }
+  builtin exec {folder}<${socket:h} || return 1
+  { builtin zsocket /dev/fd/$folder/${socket:t} } always { builtin exec {folder}<&- }
 }
 
 # Sets REPLY to the state folder: the rule of src/zdeferd/machine/paths.py. Only what is exported

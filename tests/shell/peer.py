@@ -14,6 +14,7 @@ from support.terminal import LIMIT_S, Terminal
 
 from zdeferd.wire import frames as wire_frames
 from zdeferd.wire import messages
+from zdeferd.wire.frames import address
 from zdeferd.wire.pieces import Pieces
 
 Frames = list[bytes]
@@ -30,7 +31,7 @@ class Peer:
         self._router.setsockopt(zmq.LINGER, 0)
         self._router.setsockopt(zmq.BACKLOG, 4096)
         self._router.setsockopt(zmq.HEARTBEAT_IVL, heartbeat_ms)
-        self._router.bind(f"ipc://{path}")
+        self._router.bind(address(str(path)))
 
     def __enter__(self) -> Self:
         return self

@@ -31,6 +31,19 @@ def test_the_prompt_comes_before_the_visit(peer: Peer, start: Start) -> None:
     peer.answer(identity, wire_frames.answer("ok", seq=1))
 
 
+@pytest.mark.parametrize("name", ["é", "à✓", os.fsdecode(b"\x83\x9c")])
+def test_a_socket_whose_path_has_letters_beyond_ascii(start: Start, home: Path, name: str) -> None:
+    socket = home / name / "sock"
+    quoted = "".join(f"\\x{byte:02x}" for byte in os.fsencode(name))
+    with Peer(socket) as peer:
+        shell = start(JOB, before=f"export ZDEFERD_SOCKET=$HOME/$'{quoted}'/sock")
+        assert len(peer.take().jobs) == 1
+        settled(peer, shell)
+        numbers = os.listdir(f"/proc/{shell.pid}/fd")
+        kept = [os.readlink(f"/proc/{shell.pid}/fd/{number}") for number in numbers]
+        assert str(socket.parent) not in kept
+
+
 def test_a_shell_without_jobs_says_that_its_prompt_is_up(peer: Peer, start: Start) -> None:
     shell = start(env={"PERF_SAMPLE_CONTEXT": "test", "SECRET_TOKEN": "x", "LC_TIME": "C"})
     visit = peer.take()

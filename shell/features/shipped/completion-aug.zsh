@@ -66,7 +66,7 @@ feature_completion-aug_postprompt() {
   umask 077
   mkdir -p -- $cache || return
   autoload -Uz compinit
-  compinit -i -d $fresh && [[ -s $fresh ]] && mv -f -- $fresh $cache/dump && zcompile $cache/dump
+  compinit -i -d $fresh && [[ -s $fresh ]] && mv -f -- $fresh $cache/dump && cd -q -- $cache && zcompile dump
 }
 
 feature_completion-aug_teardown() {
