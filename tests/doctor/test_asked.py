@@ -40,6 +40,13 @@ def test_the_zshrc_is_the_one_that_zsh_reads(user: User) -> None:
 
 
 @needs_zsh
+def test_a_shell_that_is_asked_executes_no_multiplexer(user: User) -> None:
+    line = "[[ -n $TMUX ]] || exec tmux new-session"
+    (user.root / ".zshrc").write_text(f"{line}\nsource {SHELL}/zdeferd.plugin.zsh\n")
+    assert "a new shell loads the plugin" in findings("ok")["zshrc"]["found"]
+
+
+@needs_zsh
 def test_a_shell_that_never_answers_is_left_and_ended(
     user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

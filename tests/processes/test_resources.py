@@ -97,6 +97,21 @@ def test_the_daemon_has_them_and_its_jobs_do_not(daemon: Daemon) -> None:
     assert found == ["300", "900000", "500", "600", "30000000"]
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_standard_streams_that_the_caller_closed(daemon: Daemon, closed: str) -> None:
+    daemon.command = ["sh", "-c", f'exec "$@" {closed}', "sh", *daemon.command]
+    process = daemon.start().process
+    assert process is not None
+    for fd in range(3):
+        at = os.readlink(f"/proc/{process.pid}/fd/{fd}")
+        assert at in ("/dev/null", str(daemon.errors)) or not at.startswith(str(daemon.home))
+    with Peer(daemon.socket) as peer:
+        peer.ask(visit("n1", 1, {"x": "print out; print -u2 err; read -r line || print end"}))
+    daemon.wait_until_done(1)
+    assert (daemon.state / "runs/1/output").read_text() == "out\nerr\nend\n"
+    assert daemon.stop() == 0
+
+
 def test_nothing_of_the_caller_stays_open(daemon: Daemon, home: Path) -> None:
     """Neither a lock of the shell that started the daemon, nor a file of it in a job."""
     lock = os.open(home / "locked", os.O_RDWR | os.O_CREAT)

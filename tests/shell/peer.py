@@ -106,7 +106,7 @@ class Stub:
 
 def connections(path: Path) -> int:
     """How many connections the kernel counts on the listening socket at `path` (Linux)."""
-    lines = Path("/proc/net/unix").read_text(errors="replace").splitlines()
+    lines = Path("/proc/net/unix").read_text(errors="surrogateescape").splitlines()
     return sum(line.endswith(f" {path}") for line in lines) - 1
 
 

@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     options = daemon_parser(__version__).parse_args(arguments)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])  # a parent may have blocked what ends it
+    resources.open_standard_streams()
     os.umask(0o077)  # for the ledger and the files that SQLite makes beside it
     resources.answer_soon()
     try:

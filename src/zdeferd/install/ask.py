@@ -14,6 +14,8 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ..machine.processes import looked_at
+
 LIMIT_S = 5.0
 MOST_BYTES = 1 << 18
 """Of what an interactive shell prints before its answer."""
@@ -63,7 +65,7 @@ def loaded(zsh: str, env: Mapping[str, str], folder: str) -> Loaded | None:
         return None
     if pid == 0:
         try:
-            os.execve(zsh, argv, dict(env))
+            os.execve(zsh, argv, looked_at(env))
         finally:
             os._exit(127)
     try:

@@ -13,12 +13,24 @@ from typing import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import psutil
 
 CLOCK_SLACK_S = 2.0
 """A process's start is computed from the boot's instant, which a set clock moves."""
+
+
+MULTIPLEXERS = {"TMUX": "/dev/null,0,0", "STY": "zdeferctl", "ZELLIJ": "0"}
+"""What tells a shell that it is inside tmux, screen or zellij, as these set it."""
+
+
+def looked_at(env: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment for shells that zdeferctl starts to look at them.
+
+    They are as inside a multiplexer: elsewhere a .zshrc may execute one, whose session would stay.
+    """
+    return MULTIPLEXERS | dict(env)
 
 
 class Process(NamedTuple):

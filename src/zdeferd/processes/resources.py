@@ -47,6 +47,21 @@ _SHORTEST_SLICE_NS, _LONGEST_SLICE_NS = 100_000, 100_000_000
 """The runtime of a fair task for sched_setattr(2), from Linux 6.12 on; ignored before."""
 
 
+def open_standard_streams() -> None:
+    """Open the descriptors 0 to 2 on /dev/null where the caller's program left them closed.
+
+    Else the lock or a socket would get their numbers, and libuv ends a process that closes one.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.set_inheritable(fd, True)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+
+
 def close_descriptors(kept: int | None) -> None:
     """Close all descriptors above 2 but `kept`: those that the caller's program left open."""
     try:

@@ -106,6 +106,13 @@ def test_a_capture_on_standard_output(evidence: Evidence, monkeypatch: pytest.Mo
     assert not (evidence.root / "-").exists()
 
 
+@pytest.mark.parametrize("name", ["TMUX", "STY", "ZELLIJ"])
+def test_no_multiplexer_is_executed(evidence: Evidence, name: str) -> None:
+    zshrc = f"[[ -n ${name} ]] || {{ : >>~/executed; exec sleep 600 }}\nPROMPT='ready> '\n"
+    assert capture(evidence, zshrc, "-n", "1", "--timeout", "5s").code == 0
+    assert not (evidence.root / "executed").exists()
+
+
 def test_no_segments(evidence: Evidence) -> None:
     made = capture(evidence, PROBES, "-n", "1", "--no-segments", "--json").document
     assert made["metrics"]["pre_plugin_total_ms"]["values"] == [12]
@@ -118,7 +125,9 @@ def test_the_environment_of_a_sample() -> None:
         "PERF_SAMPLE_CONTEXT": "cold", "PERF_SEGMENT_LOG": "/log", "TERM": "xterm-256color",
         "PERF_SEGMENT_JSON_LOG": "/log.jsonl", "ZSH_LOG_STRUCTURED": "1",
         "ZSH_FEATURE_TELEMETRY": "1", "ZDEFERD_AUTOSTART": "0",
+        "TMUX": "/dev/null,0,0", "STY": "zdeferctl", "ZELLIJ": "0",
     }  # fmt: skip
+    assert environment({"TMUX": "/tmp/t,1,0"}, "", "/l", True)["TMUX"] == "/tmp/t,1,0"
     assert "PERF_SEGMENT_JSON_LOG" not in environment(
         {"PERF_SEGMENT_JSON_LOG": "/x"}, "", "/l", False
     )

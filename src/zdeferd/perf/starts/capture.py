@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from ...errors import ZdeferdError
 from ...machine.paths import socket_path
+from ...machine.processes import looked_at
 from .. import reading, samples
 from ..jsontext import AsRead
 from .lags import Shell, sample, tried
@@ -66,7 +67,8 @@ def find_zsh(env: Mapping[str, str]) -> str:
 
 def environment(env: Mapping[str, str], zdotdir: str, log: str, segments: bool) -> dict[str, str]:
     """Return the environment of the shells of one sample."""
-    made = {name: value for name, value in env.items() if not name.startswith("PERF_SEGMENT_")}
+    made = looked_at(env)
+    made = {name: value for name, value in made.items() if not name.startswith("PERF_SEGMENT_")}
     made |= {
         "PERF_SAMPLE_CONTEXT": CONTEXT,
         "PERF_SEGMENT_LOG": log,
