@@ -180,6 +180,7 @@ def test_running_jobs_are_looked_at_once_in_two_seconds(user: User, daemon: Daem
     with top(user) as terminal:
         terminal.expect("4 running")
         terminal.expect(r"sleep-3 .* 3 proc")
+        terminal.drain()
         before, began = terminal.screen.count("4 running"), time.monotonic()
         assert terminal.ended(6.5) is None
         looks = terminal.screen.count("4 running") - before
