@@ -149,10 +149,13 @@ def test_output_goes_to_a_file_too(evidence: Evidence) -> None:
     assert kept.read_text() == out.read_text()
 
 
-def test_history_gets_no_line(evidence: Evidence) -> None:
+@pytest.mark.parametrize("option", ["", "share_history", "inc_append_history", "hist_fcntl_lock"])
+def test_history_gets_no_line(evidence: Evidence, option: str) -> None:
     history = evidence.root / "history"
     history.write_text("mine\n")
-    capture(evidence, f"HISTFILE={history} HISTSIZE=99 SAVEHIST=99\n", "-n", "1")
+    zshrc = f"HISTFILE={history} HISTSIZE=99 SAVEHIST=99; setopt extended_glob {option}\n"
+    made = capture(evidence, zshrc, "-n", "1", "--json").document
+    assert made["metrics"]["first_command_lag_ms"]["values"]
     assert history.read_text() == "mine\n"
 
 

@@ -2,8 +2,8 @@
 
 A sample is three shells: one whose first prompt, commands and keys are timed, one that gets a
 command typed ahead, and `zsh -lic exit`. Only the first one writes to the log of segments. The
-command typed ahead begins with a blank, and its shell is killed, so that it does not stay in
-the user's history.
+command typed ahead stays out of the user's history: it begins with a blank, HISTORY_IGNORE keeps it
+from a file that each command goes to (share_history), and its shell is killed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ ENTERS = 3
 KEYS = 5
 FULL_LINE = b"print -r -- a command line that is fairly long by now "
 AHEAD, ANSWER = b" print -r -- zd$((123456+1))q\r", b"zd123457q"
+NOT_KEPT = {"HISTORY_IGNORE": "*print -r -- zd*q"}
 NO_BATCH_S = 0.5
 """How long to wait for the line of a batch where no probe shows that the plugin is there."""
 TURN_S = 0.01
@@ -99,7 +100,7 @@ def _input(terminal: Terminal) -> float:
 
 
 def _ahead(shell: Shell) -> float:
-    with Terminal([shell.zsh, "-i"], shell.env, shell.limit_s) as terminal:
+    with Terminal([shell.zsh, "-i"], NOT_KEPT | dict(shell.env), shell.limit_s) as terminal:
         terminal.type(AHEAD)
         seen = terminal.see(ANSWER)
         os.kill(terminal.pid, signal.SIGKILL)  # before it writes its history
