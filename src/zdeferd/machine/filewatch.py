@@ -2,11 +2,13 @@
 
 The paths are given before each wait; one that does not exist is left out. Watch first and
 look at the files second: a change between the two then ends the next wait at once, so that
-no change is missed and nothing polls.
+no change is missed and nothing polls. Where other programs have used up all that a user may have of
+inotify, zdeferctl looks each half second instead.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import sys
@@ -27,6 +29,8 @@ MOVED = _DELETE_SELF | _MOVE_SELF
 """The path leads to another file now, or to none."""
 UNLINKED = MOVED | _ATTRIB
 """As MOVED, also for a file that is still open: its count of links is an attribute."""
+LOOK_S = 0.5
+"""Between two looks where inotify has no instance or watch left."""
 
 
 class Inotify:
@@ -36,6 +40,8 @@ class Inotify:
         import ctypes
 
         self._libc = ctypes.CDLL(None, use_errno=True)
+        self._errno = ctypes.get_errno
+        self._is_full = False
         self._descriptor = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         if self._descriptor < 0:
             number = ctypes.get_errno()
@@ -50,11 +56,12 @@ class Inotify:
 
         False: one could not be watched, because no watch was left or it is not there.
         """
-        added = [
-            self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), events)
-            for path in paths
-        ]
-        return min(added, default=0) >= 0
+        added = True
+        for path in paths:
+            if self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), events) < 0:
+                added = False
+                self._is_full = self._is_full or self._errno() == errno.ENOSPC
+        return added
 
     def wait(self, limit_s: float | None = None) -> None:
         """Return after the next change, or at the limit."""
@@ -71,6 +78,36 @@ class Inotify:
     def close(self) -> None:
         """End every watch."""
         os.close(self._descriptor)
+
+
+class InotifyOrTimer(Inotify):
+    """As Inotify; without an instance or a watch it reports a change each LOOK_S."""
+
+    def __init__(self) -> None:
+        try:
+            super().__init__()
+        except OSError:
+            self._descriptor = self._timer()
+
+    def look_at(self, paths: Iterable[str], events: int = CONTENT) -> bool:
+        """Watch these paths."""
+        added = super().look_at(paths, events)
+        if self._is_full:
+            self._is_full = False
+            timer = self._timer()
+            os.dup2(timer, self._descriptor, inheritable=False)
+            os.close(timer)
+        return added
+
+    def _timer(self) -> int:
+        """Return a timer that is readable each LOOK_S (timerfd_create(2))."""
+        import ctypes
+        import time
+
+        timer = self._libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_CLOEXEC | os.O_NONBLOCK)
+        span = (0, int(LOOK_S * 1e9))
+        self._libc.timerfd_settime(timer, 0, (ctypes.c_long * 4)(*span, *span), None)
+        return int(timer)
 
 
 class Kqueue:
@@ -117,4 +154,4 @@ class Kqueue:
 
 def file_watch() -> Inotify | Kqueue:
     """Return the watch that this platform has."""
-    return Inotify() if sys.platform == "linux" else Kqueue()
+    return InotifyOrTimer() if sys.platform == "linux" else Kqueue()
