@@ -219,3 +219,14 @@ def test_a_file_system_that_does_not_answer_holds_up_one_job(daemon: Daemon) -> 
         assert peer.ask(visit("n2")) == [b"ok", b"seq=1"]
     assert daemon.rows("SELECT DISTINCT job FROM runs ORDER BY job") == [("mine",), ("other",)]
     assert daemon.stop() == 0
+
+
+def test_a_proc_of_another_pid_namespace_is_refused_with_a_remedy(daemon: Daemon) -> None:
+    command = ["unshare", "-Urpf", "--kill-child", *daemon.command]
+    env = daemon.env | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=30)
+    if "unshare" in done.stderr and "--mount-proc" not in done.stderr:
+        pytest.skip("no namespaces here")
+    assert done.returncode == 1
+    assert done.stderr.startswith("zdeferd: /proc is of another PID namespace")
+    assert done.stderr.count("\n") == 1

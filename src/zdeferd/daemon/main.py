@@ -23,7 +23,7 @@ from ..jobs.files import Configuration
 from ..judging import judge
 from ..ledger.store import Ledger
 from ..machine import paths
-from ..machine.boot import boot_id
+from ..machine.boot import boot_id, check_proc
 from ..machine.lock import daemon_pid, take, write_pid, write_version
 from ..machine.quiet import Probe
 from ..machine.timers import Alarm, Clock
@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)  # for the ledger and the files that SQLite makes beside it
     resources.answer_soon()
     try:
+        check_proc()
         where = places.locate()
         inherited = inherited_socket(os.environ)
         resources.close_descriptors(inherited)

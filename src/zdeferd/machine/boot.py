@@ -46,6 +46,21 @@ def day_in(now: float, zone: str | None) -> str:
         time.tzset()
 
 
+def check_proc() -> None:
+    """Raise ZdeferdError where /proc is of another PID namespace: it names other processes."""
+    if sys.platform != "linux":
+        return
+    try:
+        own = os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return  # none at all: the boot has no identifier then
+    if not own:
+        raise ZdeferdError(
+            "/proc is of another PID namespace: its processes would be ended in place of jobs",
+            "mount the own one: mount -t proc proc /proc, unshare --mount-proc, bwrap --proc /proc",
+        )
+
+
 def boot_id() -> str:
     """Return a text that is new in every boot of this machine. ZdeferdError: there is none."""
     found = _from_file() if sys.platform == "linux" else _from_sysctl()
