@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 from typing import Any
 
@@ -226,8 +227,19 @@ def test_a_start_that_fails_is_tried_again_or_counted(evidence: Evidence) -> Non
     assert "1 of 2 starts gave no sample" in result.out
 
 
-def test_background_jobs_of_a_configuration_are_ended(evidence: Evidence) -> None:
-    capture(evidence, "( trap '' HUP; exec sleep 97532 ) &!\n", "-n", "1")
+@pytest.mark.parametrize(
+    "start",
+    [
+        "( trap '' HUP; exec sleep 97532 ) &!",
+        pytest.param(
+            "( setsid sh -c 'setsid sleep 97532 & sleep 97532' >/dev/null 2>&1 & )",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="no subreapers"),
+        ),
+    ],
+    ids=["background", "daemon"],
+)
+def test_what_a_configuration_leaves_running_is_ended(evidence: Evidence, start: str) -> None:
+    capture(evidence, f"{start}\n", "-n", "1")
     assert processes_with("97532") == []
 
 

@@ -10,17 +10,23 @@ that off, when the terminal is in ZLE's mode and has been quiet. Nothing waits w
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import select
 import signal
 import struct
+import sys
 import termios
 import time
 from collections.abc import Mapping, Sequence
 from typing import Self
 
 from ...errors import ZdeferdError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import psutil
 
 PASTE_ON = b"\x1b[?2004h"
 QUIET_S = 0.05
@@ -32,6 +38,7 @@ END_S = 1.0
 TURN_S = 0.002
 """Longest wait for an end that no descriptor announces (macOS has no pidfd)."""
 SIZE = (50, 200)
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 class Late(ZdeferdError):
@@ -53,6 +60,8 @@ class Terminal:
         self.fd, inside = os.openpty()
         fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
         actions = _actions(os.ttyname(inside), errors)
+        self._others = _children()
+        _adopt_orphans(True)
         asked = time.monotonic()
         self._deadline = asked + limit_s
         try:
@@ -169,7 +178,7 @@ class Terminal:
         return self._ended
 
     def close(self) -> None:
-        """Take the terminal away, wait a little, and kill what is left of the session."""
+        """Take the terminal away, wait a little, and kill what is left, daemons of its own too."""
         os.close(self.fd)
         self.fd = -1
         until = time.monotonic() + END_S
@@ -182,8 +191,19 @@ class Terminal:
         if not self._ended:
             os.waitpid(self.pid, 0)
             self._ended = True
+        self._kill_orphans()
         if self._end >= 0:
             os.close(self._end)
+
+    def _kill_orphans(self) -> None:
+        """Kill what made itself a daemon, and what is below it, for a second at most."""
+        until = time.monotonic() + END_S
+        while orphans := [one for one in _children() if one not in self._others]:
+            for one in orphans:
+                _kill_tree(one)
+            if time.monotonic() > until:
+                break
+        _adopt_orphans(False)
 
 
 Action = tuple[int, ...] | tuple[int, int, str, int, int]
@@ -236,6 +256,28 @@ def _kill_session(leader: int) -> None:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(TURN_S)  # a kill takes effect when the process is next scheduled
+
+
+def _adopt_orphans(wanted: bool) -> None:
+    """Have what leaves its session and its parent become a child of this process, or no more."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+
+
+def _kill_tree(process: psutil.Process) -> None:
+    """Kill a child of this process with all below it, and reap it."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error, ChildProcessError):
+        for one in [*process.children(recursive=True), process]:
+            one.kill()
+        os.waitpid(process.pid, 0)
+
+
+def _children() -> list[psutil.Process]:
+    import psutil
+
+    return psutil.Process().children()
 
 
 def _session(leader: int) -> list[int]:
