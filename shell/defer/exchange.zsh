@@ -117,7 +117,7 @@ _zdeferd[exchange]=1
   (( $#_zdeferd_outbox )) || return 1  # to what?
   case $answer[1] in
     (ok) [[ $answer[2] == seq=$(( _zdeferd[seq] - $#_zdeferd_outbox + 1 )) ]] || return 1 ;;
-    (error) _zdeferd[refused]=${answer[2]#reason=} ;;
+    (error) ;;  # zdeferd's log has the reason
     (*) return 1 ;;
   esac
   if [[ $answer[1] == ok ]] && (( ++_zdeferd[piece] < ($#_zdeferd_outbox[1] - 1) / 64000 + 1 &&

@@ -76,11 +76,13 @@ def _make_lock(folder: str) -> None:
 
 def highest(runs: str) -> int:
     """Return the largest number of a folder in `runs`; 0: there is none."""
-    try:
-        names = os.listdir(runs)
-    except FileNotFoundError:
-        return 0
-    return max((int(name) for name in names if name.isdecimal()), default=0)
+    with contextlib.suppress(FileNotFoundError):
+        return max(_numbers(runs), default=0)
+    return 0
+
+
+def _numbers(runs: str) -> list[int]:
+    return [int(name) for name in os.listdir(runs) if name.isdecimal()]
 
 
 def prepare(folder: str) -> int:
@@ -232,11 +234,9 @@ def remove(folder: str) -> None:
 
 def with_script(runs: str) -> list[int]:
     """Return the numbers of the runs whose folders hold a script, as far as can be seen now."""
-    try:
-        numbers = [int(name) for name in os.listdir(runs) if name.isdecimal()]
-    except OSError:
-        return []
-    return [number for number in numbers if os.path.lexists(f"{runs}/{number}/{SCRIPT}")]
+    with contextlib.suppress(OSError):
+        return [run for run in _numbers(runs) if os.path.lexists(f"{runs}/{run}/{SCRIPT}")]
+    return []
 
 
 def tidy(folder: str) -> None:
