@@ -159,11 +159,11 @@ def family(phone: object) -> str:
 def test_a_time_limit_ends_the_whole_tree(spawner: Spawner) -> None:
     phone = spawner.telephone()
     script = family(phone) + "sleep 1000"
-    run = spawner.start(script=script, timeout_ms=400, grace_ms=100)
+    run = spawner.start(script=script, timeout_ms=2000, grace_ms=100)
     members = [phone.pidfd() for _ in range(4)]
     outcome = run.outcome()
     assert (outcome["ended_by"], outcome["rc"]) == ("timeout", 143)
-    assert 400 <= outcome["wall_ms"] < 5000
+    assert 2000 <= outcome["wall_ms"] < 6500
     for member in members:
         wait_gone(member)
 
@@ -171,7 +171,7 @@ def test_a_time_limit_ends_the_whole_tree(spawner: Spawner) -> None:
 def test_term_comes_first_and_is_heard(spawner: Spawner) -> None:
     phone = spawner.telephone()
     script = f"trap 'print bye; exit 0' TERM; echo ready >> {phone}; while :; do sleep 0.01; done"
-    run = spawner.start(script=script, timeout_ms=300, grace_ms=10_000)
+    run = spawner.start(script=script, timeout_ms=1500, grace_ms=10_000)
     assert phone.line() == "ready"
     assert (run.outcome()["ended_by"], run.outcome()["rc"]) == ("timeout", 0)
     assert run.output() == b"bye\n"
