@@ -295,7 +295,7 @@ def _odds(chance: Chance) -> list[tuple[Callable[[], object], float]]:
         (chance._suspend, 0.7),
         (chance._set_clock, 0.8),
         (lambda: world.reboot(False, draw), 0.5),
-        (lambda: world.reboot(True, draw), 0.15),
+        (lambda: world.reboot(True, draw), 0.6),
         (world.rotate, 1),
         (world.copy_and_truncate, 0.7),
         (world.remove_log, 0.2),

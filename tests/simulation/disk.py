@@ -122,9 +122,12 @@ class Disk:
 
     def undo(self, folder: str, kept: int) -> None:
         """Take back what happened to the names of a folder after the first `kept` changes."""
-        changes = self.unsynced.pop(folder)
+        changes = self.unsynced.pop(folder, [])
         for name, before in reversed(changes[kept:]):
             self.folders[folder].pop(name, None)
+            for inner in [one for one in self.folders if f"{one}/".startswith(f"{folder}/{name}/")]:
+                del self.folders[inner]
+                self.unsynced.pop(inner, None)
             if before is not None:
                 self.folders[folder][name] = before
 

@@ -135,6 +135,8 @@ class History:
             if machine.daemon is None:  # it left because there was nothing to do
                 machine.start_daemon()
                 self.rest()
+            if any(machine.ledger.tables.lanes.values()):  # it had left when that was asked
+                continue
             if self._a_shell_has_more() or machine.job_processes:
                 continue
             if not machine.ledger.live_runs() and not machine.idle_waits():

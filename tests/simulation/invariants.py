@@ -201,9 +201,10 @@ class Witness:
             succeeded = ending is not None and ending.outcome is Outcome.SUCCEEDED
             if number < published <= self.there.get(path, 0) and succeeded:
                 raise Violation(Invariant.PUBLISHED, f"run {at[0]}: {path}, after a power cut")
-        self.published[path] = self.there[path] = number
-        if not number:
-            del self.there[path]
+        if number < self.there.pop(path, 0):  # what a user has removed was published all the same
+            self.published[path] = number
+        if number:
+            self.there[path] = number
 
     def _number(self, path: str, data: bytes) -> int:
         """The number of the attempt that has printed `data`; 0: none has."""

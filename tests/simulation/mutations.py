@@ -107,6 +107,11 @@ def an_output_that_is_not_flushed() -> AbstractContextManager[Any]:
 
 
 @_breaks(Invariant.PUBLISHED)
+def a_new_folder_that_is_not_flushed() -> AbstractContextManager[Any]:
+    return _instead(publish, "flush_above", lambda folder, root: None)
+
+
+@_breaks(Invariant.PUBLISHED)
 def a_folder_that_is_not_flushed() -> AbstractContextManager[Any]:
     flush = Calls.fsync
 

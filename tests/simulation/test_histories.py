@@ -44,7 +44,7 @@ def _python_path() -> str:
 
 def test_a_history_says_who_did_what_and_when() -> None:
     notes: list[str] = []
-    play(7, notes)
+    play(8, notes)
     assert notes[0].split(maxsplit=1)[1] == "02. 21:30:00.000 daemon starts, boot b1"
     said = "\n".join(notes)
     for words in ("visits: seq 1: postprompt", "is claimed", "the faults are over", "has left"):

@@ -1,8 +1,8 @@
 """Publishes what a job prints as a file that readers see whole or not at all.
 
 The job's stdout goes through a pipe into a temporary file beside the final place. When the job
-has succeeded the file is checked and flushed, then renamed, and its folder is flushed. Only the
-runner has the file open, so nothing of the job can write to it once it is published.
+has succeeded the file is checked and flushed, then renamed, and its folder is flushed, as are those
+above it. Only the runner has the file open: nothing of the job can write to it afterwards.
 
 `outputs/<hash>` in the state folder has two numbers of each place: of the latest attempt that
 began, and of the latest that was about to publish. They are changed under its lock. An attempt
@@ -24,12 +24,11 @@ import stat
 from ..crashpoints import reached
 from . import checks
 from .launch import CannotStart, run_to_end, zsh_of
-from .records import copy, open_file, write_all
+from .records import copy, flush_above, open_file, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .launch import Request, Wanted
-
 
 REFUSED = 65
 """The exit code where an output was refused: EX_DATAERR of sysexits.h."""
@@ -130,6 +129,7 @@ class Publication:
         self._check()
         os.fchmod(self._fd, self._mode)
         os.fsync(self._fd)
+        flush_above(self._folder, os.path.realpath(self._wanted["home"]))
         with self._order:
             if self._wanted["compile"]:
                 self._compile(self._order.compiling)

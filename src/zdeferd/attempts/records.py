@@ -187,3 +187,14 @@ def _whole(outcome: dict[str, Any]) -> bool:
         and outcome["rc"] <= 255
         and isinstance(outcome.get("refusal", ""), str)
     )
+
+
+def flush_above(folder: str, root: str) -> None:
+    """Flush the folders above `folder`, up to `root`: each may have a new one in it."""
+    while folder != root:
+        folder = os.path.dirname(folder)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
