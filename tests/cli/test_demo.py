@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -41,6 +42,18 @@ def test_each_job_ran_once_for_its_scope(found: dict[str, Any]) -> None:
     assert set(runs.values()) == {(1, 1)}
     assert len(runs) == 6
     assert {outcome for job in found["jobs"] for outcome in job["outcomes"]} == {"succeeded"}
+
+
+def test_it_waits_for_the_lines_of_all_runs(tmp_path: Path) -> None:
+    """On a busy machine the idle batch ends before the last of the other runs has its line."""
+    log = tmp_path / "log"
+    stage: Any = SimpleNamespace(paths=SimpleNamespace(shared_log=str(log)))
+    assert not demo._logged(stage, 2)
+    log.write_text("DEFERRED id=a ms=1 rc=0\nIDLE:SUMMARY tasks=1 ok=1 err=0 elapsed=1\n")
+    assert not demo._logged(stage, 2)
+    with log.open("a") as file:
+        file.write("DEFERRED id=b ms=1 rc=0\n")
+    assert demo._logged(stage, 2)
 
 
 def test_five_prompts_came_up(found: dict[str, Any]) -> None:

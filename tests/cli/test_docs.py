@@ -89,6 +89,14 @@ def test_no_block_in_the_source(pages: tuple[Path, Path], text: str) -> None:
     assert result.err.endswith(f"cannot read: {pages[0]}: No such file or directory\n")
 
 
+def test_a_file_without_an_end_is_refused(pages: tuple[Path, Path]) -> None:
+    zero = Path("/dev/zero")
+    source, readme = sync((zero, pages[1]), "--check"), sync((pages[0], zero), "--check")
+    assert (source.code, readme.code) == (2, 4)
+    assert source.err.endswith("no block: cannot read: /dev/zero: more than 8 MiB\n")
+    assert readme.err.endswith("cannot read: /dev/zero: more than 8 MiB\n")
+
+
 @pytest.mark.parametrize("text", [TO[0], TO[1], f"{TO[1]} {TO[0]}"])
 def test_one_marker_without_the_other(pages: tuple[Path, Path], text: str) -> None:
     pages[1].write_text(text)

@@ -51,6 +51,7 @@ def test_the_line_is_added_once_with_a_backup(user: User) -> None:
         assert again.code == 0
         assert ".zshrc   ~/.zshrc loads it already\n" in again.out
         assert "Put this line" not in again.out
+        assert "\n\n\n" not in call(*words, "--verbose").out
     assert zshrc.read_text() == text
 
 

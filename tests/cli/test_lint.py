@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from support.user import User, call
 
-from zdeferd.cli import lint
 from zdeferd.features.lint import findings
+from zdeferd.machine.files import MOST_CHARACTERS
 
 ROOT = Path(__file__).parents[2]
 BAD = [
@@ -117,7 +117,7 @@ def test_what_cannot_be_looked_at(user: User) -> None:
     assert result.code == 2
     assert "cannot read: /dev/zero: not a regular file" in result.err
     with (user.root / "endless.zsh").open("wb") as file:
-        file.truncate(lint.MOST_CHARACTERS + 1)
+        file.truncate(MOST_CHARACTERS + 1)
     result = call("lint", "zsh", str(user.root / "endless.zsh"))
     assert result.code == 2
     assert "more than 8 MiB" in result.err

@@ -137,6 +137,12 @@ def test_a_page_that_cannot_be_written(user: User) -> None:
     assert result.err.startswith("zdeferctl: cannot write: ")
 
 
+def test_a_page_without_a_name_is_a_usage_error() -> None:
+    result = call("report", "--html", "")
+    assert (result.code, result.out) == (2, "")
+    assert "no file is named: --html; name one, or - to print" in result.err
+
+
 def test_the_page_goes_through_a_link_or_into_a_pipe(user: User) -> None:
     """Neither is replaced by a file: it may be a device, and root may do so."""
     page, link = user.root / "page.html", user.root / "link.html"

@@ -145,7 +145,11 @@ def test_format() -> None:
         ("{job!r}", 2, "--format: no conversion is known: !r"),
         ("{job", 2, "--format: expected '}' before end of string"),
         ("{wall_ms:{run}}", 2, "--format: not a format of a value: {run}"),
-        ("{job:d}", 1, "--format: Unknown format code 'd' for object of type 'str': d"),
+        (
+            "{job:d}",
+            2,
+            "--format: Unknown format code 'd' for object of type 'str': {job:d}; write",
+        ),
     ],
 )
 def test_a_format_that_is_wrong_is_one_line(text: str, code: int, said: str) -> None:

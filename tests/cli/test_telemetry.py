@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.user import User, call
 
+from zdeferd.cli import telemetry
 from zdeferd.telemetry.allowed import ALLOWED, deviations
 
 ROOT = Path(__file__).parents[2]
@@ -138,3 +139,14 @@ def test_the_documents_have_the_same_keys() -> None:
         assert f"| `{kind}` | `{','.join(keys)}` |" in (ROOT / "docs/telemetry.md").read_text()
         for key in keys:
             assert re.search(rf"`{key}`", text), f"docs/privacy.md lacks {key}"
+
+
+def test_a_line_without_an_end_is_cut(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telemetry, "LONGEST", 1000)
+    file = user.root / "side.jsonl"
+    file.write_text(f"{'x' * 2500}\n{GOOD[0]}\n{{{'x' * 2000}\n{GOOD[0]}\n{'x' * 1000}")
+    result = call("telemetry", "check", str(file))
+    assert result.out == "1 deviation in 3 objects\n"
+    assert f"{file}:3: a line that is no JSON object" in result.err
+    endless = call("telemetry", "check", "/dev/zero", "--max-lines", "1")
+    assert endless == (0, "holds: 0 objects\n", "")

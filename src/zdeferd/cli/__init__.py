@@ -178,6 +178,8 @@ def _run(words: list[str]) -> int:
         if getattr(args, option) == "-":
             named = f"--{option.replace('_', '-')} -"
             parser.error(f"options do not go together: {named} and --json; leave one out")
+    if empty := [name for name in ("html", "json_out") if getattr(args, name, None) == ""]:
+        parser.error(f"no file is named: --{empty[0].replace('_', '-')}; name one, or - to print")
     call = Call(verb, args, os.environ)
     try:
         return int(module.perform(call))

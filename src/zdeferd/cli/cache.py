@@ -256,7 +256,7 @@ def _refresh(call: Call, paths: Paths, caches: list[Cache]) -> int:
     if jobs:
         with Client(paths.socket) as client:
             for name, job in jobs:
-                call.progress(f"{name} is made")
+                call.progress(f"{name}: being made")
                 runs[name] = _made(client, job, call)
     with reading(paths.ledger) as view:
         rows = {name: view.run(run) for name, run in runs.items()}

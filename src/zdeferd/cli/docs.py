@@ -16,6 +16,7 @@ import os
 from typing import NamedTuple
 
 from ..errors import ZdeferdError
+from ..machine.files import read_text
 from .codes import DONE
 
 TYPE_CHECKING = False
@@ -93,8 +94,7 @@ def _said(readme: str, differs: bool, writes: bool) -> str:
 def is_synced(source: str, readme: str) -> bool | None:
     """Return whether the README's block is in step; None: it has none, or is not there."""
     try:
-        with open(readme, encoding="utf-8", errors="replace") as file:
-            text = file.read()
+        text = read_text(readme, errors="replace")
     except OSError:
         return None
     if not any(marker in text for marker in _TO):
@@ -111,13 +111,11 @@ def is_synced(source: str, readme: str) -> bool | None:
 
 def _texts(source: str, readme: str) -> Texts:
     try:
-        with open(source, encoding="utf-8", newline="") as file:
-            block = _block(file.read(), source)
+        block = _block(read_text(source, newline=""), source)
     except (OSError, UnicodeDecodeError) as error:
         raise NoBlock(f"no block: cannot read: {source}: {_reason(error)}") from None
     try:
-        with open(readme, encoding="utf-8", newline="") as file:
-            found = file.read()
+        found = read_text(readme, newline="")
     except (OSError, UnicodeDecodeError) as error:
         raise Unwritable(f"cannot read: {readme}: {_reason(error)}") from None
     return Texts(found, wanted(found, block, readme))

@@ -95,7 +95,7 @@ def _lines(host: Host, changed: list[str], refused: str, call: Call, style: Styl
     yield f"plugin   {host.shim}" + ("" if changed else ", up to date")
     yield f"manual   {host.manual}: man zdeferctl"
     yield from _zshrc(host, changed, refused, call, style)
-    if args.verbose:
+    if args.verbose and changed:
         yield from ["", *changed]
     if not args.dry_run:
         yield from ["", "Then open a new shell; `zdeferctl doctor` checks the rest."]

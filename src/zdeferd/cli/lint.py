@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from ..errors import ZdeferdError
 from ..features.lint import RULES, findings
+from ..machine.files import read_text
 from ..view.render import Style, printable, safe
 from .codes import DONE, NO, USAGE
 
@@ -36,8 +37,6 @@ SKIPPED = frozenset({"tests", "backups", ".ARCHIVE", ".git"})
 START_UP = frozenset(f"{dot}z{name}" for dot in ("", ".") for name in
                      ("shrc", "shenv", "profile", "login", "logout"))  # fmt: skip
 """Names of the files that zsh reads by itself."""
-MOST_CHARACTERS = 8 << 20
-"""Of one file. The largest completion functions have some hundred thousand."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -131,11 +130,7 @@ def _text(file: str) -> str | None:
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):  # before: a FIFO or a device may never end
             raise OSError(errno.EINVAL, "not a regular file; name one, or a folder")
-        with open(file, encoding="utf-8", errors="replace") as opened:
-            text = opened.read(MOST_CHARACTERS + 1)
-        if len(text) > MOST_CHARACTERS:
-            raise OSError(errno.EFBIG, f"more than {MOST_CHARACTERS >> 20} MiB; leave it out")
-        return text
+        return read_text(file, errors="replace")
     except OSError as error:
         print(f"zdeferctl: lint: cannot read: {safe(file)}: {error.strerror}", file=sys.stderr)
         return None

@@ -19,7 +19,6 @@ zdeferctl runs --format '{run}\\t{job}\\t{outcome}\\t{wall_ms}'
 
 from __future__ import annotations
 
-from ..errors import ZdeferdError
 from ..view.live import as_found
 from ..view.render import Style, printable
 from ..view.runs import document, runs_table
@@ -48,6 +47,7 @@ FIELDS = (
     *("switches_involuntary", "output_bytes", "output_dropped_bytes", "ended_behind", "refusal"),
 )
 """The fields of --format: the keys of a run's document."""
+_FORMS = "write {FIELD} or {FIELD:>8}"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -84,9 +84,7 @@ def perform(call: Call) -> int:
     if call.args.format is not None and (wrong := _wrong_format(call)):
         return call.failed(wrong, USAGE)
     if call.args.format is not None:
-        for row in _rows(call, paths)[: call.args.limit]:
-            print(_formatted(call.args.format, document(row)))
-        return DONE
+        return _print_formatted(call, _rows(call, paths)[: call.args.limit])
     if call.args.ids:
         for row in _rows(call, paths)[: call.args.limit]:
             print(f"{row['id']}:{row['job']}, {row['outcome'] or 'live'}")
@@ -147,8 +145,19 @@ def _wrong_format(call: Call) -> str:
         named = error.args[0]
         return f"--format: unknown field: {named!r}; `zdeferctl runs --help` lists the fields"
     except ValueError as error:
-        return f"--format: {error}: {call.args.format}; write {{FIELD}} or {{FIELD:>8}}"
+        return f"--format: {error}: {call.args.format}; {_FORMS}"
     return ""
+
+
+def _print_formatted(call: Call, rows: list[RunRow]) -> int:
+    """Print the text of each run, or none where a value does not suit its format."""
+    try:
+        lines = [_formatted(call.args.format, document(row)) for row in rows]
+    except ValueError as error:
+        return call.failed(f"--format: {error}: {call.args.format}; {_FORMS}", USAGE)
+    for line in lines:
+        print(line)
+    return DONE
 
 
 def _formatted(text: str, values: Document) -> str:
@@ -177,7 +186,4 @@ def _value(value: object, spec: str) -> str:
         if width is None:
             raise ValueError(f"not a format of a value: {spec}")
         return " " * int(width[1] or 0)
-    try:
-        return format(printable(value) if isinstance(value, str) else value, spec)
-    except ValueError as error:
-        raise ZdeferdError(f"--format: {error}: {spec}") from None
+    return format(printable(value) if isinstance(value, str) else value, spec)

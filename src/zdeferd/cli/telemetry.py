@@ -22,13 +22,16 @@ from .parsers import whole
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
     from .call import Call
 
 UNREADABLE = 2
 """This verb's own: its code of usage errors is 1 (codes.USAGE_CODES)."""
 DEVIATES = 3
+LONGEST = 1 << 20
+"""Bytes of a line; zdeferd writes none of more than a few hundred."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -74,15 +77,23 @@ def perform(call: Call) -> int:
 
 
 def look(
-    lines: Iterable[bytes], allow_extra: bool = False, most: int | None = None
+    file: BinaryIO, allow_extra: bool = False, most: int | None = None
 ) -> tuple[int, list[tuple[int, str]]]:
     """Return how many objects the first lines have, and the deviations with their numbers."""
     from ..telemetry.allowed import deviations
 
     objects, found = 0, []
-    for number, line in enumerate(islice(lines, most), 1):
+    for number, line in enumerate(islice(_lines(file), most), 1):
         problems = deviations(line, allow_extra)
         if problems is not None:
             objects += 1
             found += [(number, problem) for problem in problems]
     return objects, found
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a file; of a longer one than LONGEST only the beginning."""
+    while line := file.readline(LONGEST):
+        yield line
+        while len(line) == LONGEST and line[-1:] != b"\n":
+            line = file.readline(LONGEST)

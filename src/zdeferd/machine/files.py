@@ -20,6 +20,8 @@ from .paths import check_private_file, sync_folder
 _CAREFUL = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 MOST_LINKS = 40
 """Symlinks on the way to one file; Linux refuses more (path_resolution(7))."""
+MOST_CHARACTERS = 8 << 20
+"""Of a text that is read whole. The largest completion functions have some hundred thousand."""
 _STORE = re.compile(r"/(nix|gnu)/store(/|$)")
 """Only the package manager changes what is below."""
 
@@ -34,6 +36,18 @@ def open_private(path: str, flags: int) -> int:
     if os.path.lexists(path):
         check_private_file(path)  # before: to open a device can have effects
     return open_file(path, flags)
+
+
+def read_text(path: str, errors: str = "strict", newline: str | None = None) -> str:
+    """Return the text of a file that the user names, as `open` reads it. OSError, ValueError.
+
+    A device or a file that has no end is refused, before it takes all memory.
+    """
+    with open(path, encoding="utf-8", errors=errors, newline=newline) as file:
+        text = file.read(MOST_CHARACTERS + 1)
+    if len(text) > MOST_CHARACTERS:
+        raise OSError(errno.EFBIG, f"more than {MOST_CHARACTERS >> 20} MiB", path)
+    return text
 
 
 def replace_whole(path: str, content: bytes, new_mode: int) -> None:

@@ -3,12 +3,13 @@
 import random
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
 from support.user import Result, User, call
 
-from zdeferd.perf.starts.compare import judge
+from zdeferd.perf.starts.compare import judge, revisions
 
 needs_zsh = pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
 KEYS = "a b diff_ms low high verdict enough"
@@ -131,6 +132,32 @@ def test_two_commits(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(repository.rglob("*")) == before
     assert git(repository, "status", "--porcelain") == ""
     assert "no such revision" in compare("nothing..HEAD").err
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="no git here")
+@pytest.mark.parametrize("filters", [True, False])
+def test_a_commit_is_unpacked_with_links_also_by_a_python_without_filters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filters: bool
+) -> None:
+    repository = tmp_path / "dots"
+    repository.mkdir()
+    (repository / ".zshrc").symlink_to("/etc/zshrc")
+    git(repository, "init", "-q", ".")
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "x")
+    if not filters:  # as in Python 3.11.2
+        monkeypatch.delattr(tarfile, "tar_filter", raising=False)
+        monkeypatch.setattr(tarfile.TarFile, "extractall", extractall_without_filter)
+    monkeypatch.chdir(repository)
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    for side in revisions("HEAD..HEAD", str(folder)):
+        assert (Path(side.zdotdir) / ".zshrc").readlink() == Path("/etc/zshrc")
+
+
+def extractall_without_filter(archive: tarfile.TarFile, path: str = ".") -> None:
+    for member in archive.getmembers():
+        archive.extract(member, path)
 
 
 @pytest.mark.usefixtures("user")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ...errors import ZdeferdError
-from ...machine.files import write_whole
+from ...machine.files import read_text, write_whole
 from ...perf import evidence, logbook
 from .shared import day, folder_of
 
@@ -22,8 +22,7 @@ def log_path(call: Call) -> str:
 def read_log(path: str) -> str:
     """Return the text of a log; empty where there is no file. ZdeferdError."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+        return read_text(path)
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError:

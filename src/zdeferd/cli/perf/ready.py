@@ -15,6 +15,7 @@ import os
 import re
 
 from ...errors import ZdeferdError
+from ...machine.files import read_text
 from ...perf import evidence
 from ...perf.evidence import BadBaseline, baseline_file, load_baseline
 from ...view.render import Style
@@ -125,8 +126,7 @@ def _unnamed(sidecar: str, privacy: str | None) -> list[str]:
 
     page = privacy or share("docs", "privacy.md")
     try:
-        with open(page, encoding="utf-8", errors="replace") as file:
-            words = set(re.findall(r"\w+", file.read()))
+        words = set(re.findall(r"\w+", read_text(page, errors="replace")))
         with open(sidecar, encoding="utf-8", errors="replace") as file:
             keys = {key for line in file for key in _KEY.findall(line)}
     except OSError as error:

@@ -146,7 +146,10 @@ def revisions(text: str, folder: str) -> tuple[Side, Side]:
         top = _git("rev-parse", "--show-toplevel").decode().strip()
         _git("-C", top, "archive", f"--output={archive}", commit.decode().strip())
         with tarfile.open(archive) as file:
-            file.extractall(root, filter="data")
+            # Python before 3.11.4 has no filters. "data" would refuse links with absolute paths,
+            # which dotfiles have; nothing of a commit is below such a link.
+            file.extraction_filter = getattr(tarfile, "tar_filter", None)
+            file.extractall(root)
         sides.append(Side(name, os.path.join(root, prefix)))
     return sides[0], sides[1]
 
