@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -15,6 +16,7 @@ from floods import zmtp
 from floods.crowd import Bystander, Caller, Signs, callers, until
 from support.daemon import Daemon, Peer, visit
 
+from zdeferd.attempts import records
 from zdeferd.daemon.reception import MOST_WAITING
 from zdeferd.wire import control
 
@@ -104,6 +106,8 @@ def begin_a_long_job(daemon: Daemon) -> None:
     daemon.start()
     with Caller(daemon.socket) as shell:
         shell.greet().ask(visit("n1", 1, {"x": "sleep 60"}))
+    folder = str(daemon.state / "runs/1")
+    until(lambda: "job_pid" in records.marks(folder, 1), "the job has begun")
 
 
 def cancel(daemon: Daemon) -> object:
@@ -113,18 +117,24 @@ def cancel(daemon: Daemon) -> object:
 
 def test_of_too_many_waiting_requests_the_oldest_is_refused(daemon: Daemon) -> None:
     begin_a_long_job(daemon)
-    with Peer(daemon.socket) as oldest, Peer(daemon.socket) as others:
+    half = MOST_WAITING // 2  # libzmq keeps no more than 1000 answers at once for one connection
+    with Peer(daemon.socket) as oldest, Peer(daemon.socket) as one, Peer(daemon.socket) as other:
         oldest.send(AWAIT)
         assert not oldest.socket.poll(200)
-        for _ in range(MOST_WAITING):
-            others.send(AWAIT)
+        for _ in range(half):
+            one.send(AWAIT)
+            other.send(AWAIT)
         assert oldest.receive() == [b"refused", b"1024 newer requests wait; ask again"]
-        assert not others.socket.poll(100), "no other is refused"
+        refused = one.socket.poll(100) or other.socket.poll(0)
+        assert not refused, "no other is refused"
         assert cancel(daemon) == control.Done(outcome="cancelled", rc=143)
-        found = [control.decode_reply(others.receive()) for _ in range(MOST_WAITING - 1)]
+        answers = (
+            control.decode_reply(peer.receive()) for peer in (one, other) for _ in range(half)
+        )
+        found = Counter(map(str, answers))
     # To cancel the run took the place of the oldest that was left.
-    assert found[0] == "1024 newer requests wait; ask again"
-    assert set(map(str, found[1:])) == {str(control.Done(outcome="cancelled", rc=143))}
+    done = str(control.Done(outcome="cancelled", rc=143))
+    assert found == {"1024 newer requests wait; ask again": 1, done: MOST_WAITING - 1}
 
 
 def test_large_requests_that_wait_hold_up_nothing(daemon: Daemon) -> None:
