@@ -95,7 +95,8 @@
     file=$log
     [[ ${log##*/} != .#[^.]*.* ]] || file=${log%.*}
     [[ $log != $file.jsonl ]] || file=$log
-    file=${${log:#/dev/null}:+$file.jsonl}
+    file+=.jsonl
+    [[ $log != /(dev|proc)/* || $log == /dev/shm/* ]] || file=  # beside it is no place for a file
   fi
   _zdeferd_sidecar=("$log:${PERF_SEGMENT_JSON_LOG-}" "$file")
 }

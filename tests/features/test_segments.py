@@ -233,6 +233,22 @@ def test_where_the_sidecar_is(log: str, named: str, expected: str, home: Path) -
     assert json.loads(line)["name"] == "x"
 
 
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        ("/dev/null", ""),
+        ("/dev/stderr", ""),
+        ("/proc/self/fd/2", ""),
+        ("/dev/shm/s.log", "/dev/shm/s.jsonl"),
+        ("/devices/s.log", "/devices/s.jsonl"),
+    ],
+)
+def test_beside_a_device_is_no_sidecar(log: str, expected: str, home: Path) -> None:
+    code = "zf::segment::start 'odd label'; .zdeferd-sidecar; print -r -- $_zdeferd_sidecar[2]"
+    done = run_zsh(code, home, {"PERF_SEGMENT_LOG": log, "ZSH_LOG_STRUCTURED": "1"})
+    assert (done.stdout, done.stderr) == (f"{expected}\n", "")
+
+
 @pytest.mark.parametrize("structured", ["", "0", "true"])
 def test_without_the_sidecar_not_a_byte_of_json(structured: str, home: Path) -> None:
     code = "zf::segment::start x; zf::segment::end x"

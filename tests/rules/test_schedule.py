@@ -106,6 +106,11 @@ def test_a_retry_starts_at_its_instant_and_holds_up_no_other() -> None:
     assert schedule.ahead(run(5), early, NOW) == ()
 
 
+def test_what_comes_after_a_job_starts_not_beside_its_retry() -> None:
+    due = [retries(1, NOW), run(5, after=("job-1",))]
+    assert started(picture(due, retries={1}, jobs_at_once=2)) == [1]
+
+
 def test_a_retry_stays_in_the_lane_of_its_trigger() -> None:
     waiting = [retries(1, NOW, trigger=Trigger.IDLE), run(5)]
     assert started(picture(waiting, retries={1})) == [1, 5]

@@ -250,6 +250,9 @@ def test_log_that_is_no_absolute_path_counts_as_unset(value: str) -> None:
         ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_JSON_LOG": "j"}, "/state/deferred.jsonl"),
         ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_LOG": "/a.b/seg"}, "/a.b/seg.jsonl"),
         ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_LOG": "/dev/null"}, None),
+        ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_LOG": "/dev/./stderr"}, None),
+        ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_LOG": "/proc/self/fd/2"}, None),
+        ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_LOG": "/dev/shm/s.log"}, "/dev/shm/s.jsonl"),
         ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_LOG": "/a/.seg"}, "/a/.seg.jsonl"),
         ({"ZSH_LOG_STRUCTURED": "1", "PERF_SEGMENT_LOG": "/a/s.jsonl"}, "/a/s.jsonl.jsonl"),
         (

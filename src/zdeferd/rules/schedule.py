@@ -176,6 +176,8 @@ def _starts(
         full = free.setdefault(lane(run), picture.jobs_at_once) <= 0
         if (full and crowded) or run.id in waits or not _is_ready(run, picture, now):
             continue
+        if any(_holds(other, run) for other in dispatch):  # a retry that starts now
+            continue
         if full:
             crowded = True
         elif over_budget(run, picture.batches):
@@ -218,11 +220,16 @@ def waits_for(run: Run, picture: Picture) -> Run | Batch | None:
     """Return a run or an earlier idle batch that must end before `run`; None: its turn is all."""
     if run.after:
         for other in chain(picture.running.values(), picture.waiting.values()):
-            if other.job in run.after and _precedes(other, run) and not _retries(other):
+            if _holds(other, run) and not _retries(other):
                 return other
     if lane(run) is Trigger.IDLE:
         return _earlier_batch(run, picture.batches.values())
     return None
+
+
+def _holds(other: Run, run: Run) -> bool:
+    """Return whether `run` comes after `other`."""
+    return other.job in run.after and _precedes(other, run)
 
 
 def ahead(run: Run, picture: Picture, now: float) -> tuple[Run, ...]:

@@ -50,10 +50,15 @@ def _sidecar(env: Mapping[str, str], log: str) -> str | None:
     named = _path(env, "PERF_SEGMENT_JSON_LOG")
     if named and posixpath.normpath(named) != posixpath.normpath(log):
         return named
-    if posixpath.normpath(log) == posixpath.devnull:
-        return None  # no log is wanted; beside it is no place for a file
+    if is_device(posixpath.normpath(log)):
+        return None  # beside it is no place for a file
     stem, extension = posixpath.splitext(log)
     return f"{log}.jsonl" if extension == ".jsonl" else f"{stem}.jsonl"
+
+
+def is_device(path: str) -> bool:
+    """Return whether a path names what the kernel has there, such as /dev/null, and not a file."""
+    return path.startswith(("/dev/", "/proc/")) and not path.startswith("/dev/shm/")
 
 
 def _path(env: Mapping[str, str], name: str) -> str:
