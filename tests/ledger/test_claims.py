@@ -13,6 +13,7 @@ from zdeferd.inputs import Inputs
 from zdeferd.ledger import claims, outcomes
 from zdeferd.ledger.packing import Declaration, DoneHere, Refusal, Report
 from zdeferd.ledger.store import Ledger
+from zdeferd.machine.paths import MEASURING
 from zdeferd.machine.processes import process_of
 from zdeferd.model import (
     Claimed,
@@ -488,6 +489,13 @@ def test_a_shell_whose_agent_is_dead_comes_last(ledger: Ledger, home: Path) -> N
             env = {"PATH": f"/{number}", "SSH_AUTH_SOCK": f"{home}/{agent}"}
             claims.take_visit(ledger, visit(f"n{number}", env=env), facts(now=1000.0 + number))
         assert idle_env(ledger) == "/0"
+
+
+def test_a_shell_that_is_measured_comes_last(ledger: Ledger) -> None:
+    for number, log in enumerate(["/home/u/log", f"/tmp/{MEASURING}x/1"]):
+        env = {"PATH": f"/{number}", "PERF_SEGMENT_LOG": log}
+        claims.take_visit(ledger, visit(f"n{number}", env=env), facts(now=1000.0 + number))
+    assert idle_env(ledger) == "/0"
 
 
 def test_where_no_shell_is_left_the_latest_counts(ledger: Ledger, home: Path) -> None:

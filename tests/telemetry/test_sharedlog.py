@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from zdeferd.errors import LogUnavailable
+from zdeferd.machine.paths import MEASURING
 from zdeferd.telemetry import logfile
 from zdeferd.telemetry.logfile import Intent, Settled, Synced, append, intent, open_log
 from zdeferd.telemetry.sharedlog import PendingLine, flush
@@ -469,6 +471,19 @@ async def test_lines_for_the_null_device_are_dropped_as_written(path: str) -> No
     book.lines = {n: line._replace(path=path) for n, line in book.lines.items()}
     assert await book.flush()
     assert (book.transactions, book.problems) == (1, {})
+
+
+@pytest.mark.asyncio
+async def test_lines_for_a_measurement_that_is_over_are_dropped_as_written(tmp_path: Path) -> None:
+    folder = tmp_path / f"{MEASURING}x"
+    folder.mkdir()
+    book = Book((folder / "1", LINE))
+    assert await book.flush()
+    assert (folder / "1").read_bytes() == LINE + b"\n"
+    shutil.rmtree(folder)
+    book = Book((folder / "1", LINE), (folder / "1.jsonl", LINE))
+    assert await book.flush()
+    assert (book.problems, folder.exists()) == ({}, False)
 
 
 def test_devices_are_not_even_opened() -> None:

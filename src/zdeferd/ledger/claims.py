@@ -17,6 +17,7 @@ from ..machine.processes import may_listen, may_live
 from ..model import Claimed, Facts, Job, Run, Scope, Sink, Trigger, Work
 from ..rules.scopes import request_key
 from ..telemetry import projection
+from ..telemetry.logfile import is_measured
 from . import outcomes
 from .due import attempts_of, claim, due, due_now, due_when_idle, take, unconditional
 from .packing import Report, Shell
@@ -246,8 +247,12 @@ def _idle_candidates(
 
 
 def _last_shell(ledger: Ledger, boot: str) -> Shell | None:
-    """Return the latest shell that is still there, with its ssh agent; else the latest."""
+    """Return the latest shell that is still there, with its ssh agent; else the latest.
+
+    One that `zdeferctl perf` started counts where there is no other: its log is gone soon.
+    """
     shells = [s for s in ledger.latest_shells() if s.env.get("ZSH_IDLE_ENABLE") != "0"]
+    shells = [s for s in shells if not is_measured(s.sink.log)] or shells
     there = (s for s in shells if s.boot == boot and may_live(s.process) and _has_agent(s.env))
     return next(there, shells[0] if shells else None)
 

@@ -22,6 +22,8 @@ SOCKET_PATH_LIMIT = 107
 """Bytes of a socket's path on Linux (unix(7): 108 with the final NUL)."""
 SOCKET_PATH_LIMIT_DARWIN = 103
 STATE_SETTING = "state_dir in config.toml"
+MEASURING = "zdeferd-perf."
+"""Begins the name of the temporary folder in which `zdeferctl perf` has the logs of its shells."""
 SOCKET_SETTING = "ZDEFERD_SOCKET, for the shells and the daemon,"
 """The settings that move the state folder and the socket, as advice names them."""
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from ..errors import LogUnavailable
 from ..machine.files import open_file
-from ..machine.paths import sync_folder
+from ..machine.paths import MEASURING, sync_folder
 
 LOOKS = 50
 """About 0.1 ms: far longer than a write takes from one page to the next."""
@@ -66,8 +66,15 @@ Synced = dict[str, Kept]
 """The files that this process has flushed, by path."""
 
 
+def is_measured(path: str) -> bool:
+    """Return whether `path` is the log of a shell that `zdeferctl perf` started."""
+    return os.path.basename(os.path.dirname(path)).startswith(MEASURING)
+
+
 def discards(path: str) -> bool:
-    """Return whether `path` is the null device: the user wants no log."""
+    """Return whether no lines are wanted: the null device, or a log of a past measurement."""
+    if is_measured(path):
+        return not os.path.lexists(os.path.dirname(path))
     try:
         null, found = os.stat(os.devnull), os.lstat(path)
     except OSError:

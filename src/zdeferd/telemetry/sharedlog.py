@@ -8,8 +8,9 @@ the begun lines of one group are in doubt, and `settle` looks for them from that
 the file or in its rotated sibling; a line that is missing there is appended again.
 
 `flush` drives this for all lines that are due, each file's lines in their order. Lines for the
-null device are marked without more, which is how a user switches a log off. logfile.py
-has the files themselves. Assumes that one process flushes at a time.
+null device are marked without more, which is how a user switches a log off, and so are those
+for a measurement that is over. logfile.py has the files themselves. Assumes that one process
+flushes at a time.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from .logfile import (
     append,
     discards,
     intent,
+    is_measured,
     make_durable,
     open_log,
     settle,
@@ -99,7 +101,8 @@ async def _flush_file(
     synced: Synced,
     rotation: Rotation | None,
 ) -> None:
-    if path.startswith("/dev/") and await asyncio.to_thread(discards, path):
+    may_discard = path.startswith("/dev/") or is_measured(path)
+    if may_discard and await asyncio.to_thread(discards, path):
         await ledger.mark([line.id for line in lines])
         return
     begun = [line for line in lines if line.intent is not None]

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 
 from ...errors import ZdeferdError
+from ...machine.paths import MEASURING
 from ...perf.jsontext import decimals
 from ...view.render import Style, count, table
 from ..codes import DONE, NO
@@ -57,7 +58,7 @@ def perform(call: Call) -> int:
 
     args = call.args
     plan = Plan(args.count, 0.0, "", args.timeout, args.retries, False)
-    with tempfile.TemporaryDirectory(prefix="zdeferd-perf.") as folder:
+    with tempfile.TemporaryDirectory(prefix=MEASURING) as folder:
         sides = _sides(args.a, args.b, folder)
         values = compare.measure(sides, args.count, args.metric, plan, call.env, folder, call.live)
     found = compare.judge(*values)

@@ -17,6 +17,7 @@ from statistics import median
 from typing import NamedTuple
 
 from ...errors import ZdeferdError
+from ...machine.paths import MEASURING
 from . import trace
 from .capture import Plan, environment, find_zsh
 from .lags import Shell
@@ -41,7 +42,7 @@ class Blamed(NamedTuple):
 def blame(plan: Plan, env: Mapping[str, str]) -> Blamed:
     """Trace one start. ZdeferdError where no prompt came, or the trace was switched off."""
     zsh = find_zsh(env)
-    with tempfile.TemporaryDirectory(prefix="zdeferd-perf.") as folder:
+    with tempfile.TemporaryDirectory(prefix=MEASURING) as folder:
         limit = MOST_TIMES * overhead_ms(zsh, folder)
         own = environment(env, plan.zdotdir, f"{folder}/log", False)
         try:

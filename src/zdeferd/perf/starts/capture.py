@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ...errors import ZdeferdError
-from ...machine.paths import socket_path
+from ...machine.paths import MEASURING, socket_path
 from ...machine.processes import looked_at
 from .. import reading, samples
 from ..jsontext import AsRead
@@ -90,7 +90,7 @@ def capture(plan: Plan, env: Mapping[str, str], progress: Callable[[str], None])
     """Measure cold starts; NoSample where not one succeeded."""
     zsh, socket = find_zsh(env), socket_path(env)
     found = Captured([], [], set(), [], "")
-    with tempfile.TemporaryDirectory(prefix="zdeferd-perf.") as folder:
+    with tempfile.TemporaryDirectory(prefix=MEASURING) as folder:
         for number in range(plan.starts):
             progress(f"cold start {number + 1} of {plan.starts}")
             log = f"{folder}/{number}"
