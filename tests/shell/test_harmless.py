@@ -47,6 +47,7 @@ HOSTILE = {
     "ZERR trap": "trap 'print -r -- failed' ZERR",
     "ZERR function": "TRAPZERR() { print -r -- failed }",
     "EXIT trap": "trap 'print -r -- bye' EXIT",
+    "posix_argzero": "setopt posix_argzero",
     "posix EXIT trap": "setopt posix_traps; trap 'print -r -- bye' EXIT",
     "functions": "zle() { print zle }; exec2() { : }; trap2() { : }; true() { return 1 }",
 }
