@@ -126,12 +126,13 @@ def test_a_failed_job_s_output_is_shown_and_git_is_not_needed(tools: Path) -> No
     assert "dotfiles-maintenance  idle        day       1 succeeded" in done.stdout
 
 
-def test_ctrl_c_in_the_middle_leaves_nothing_behind() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_end_in_the_middle_leaves_nothing_behind(number: signal.Signals) -> None:
     terminal, other = pty.openpty()
     with subprocess.Popen(DEMO, stdin=other, stdout=other, stderr=other) as running:
         os.close(other)
         said = read_until(terminal, rb"waiting for \d+ runs")
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         assert running.wait(60) == 130
     os.close(terminal)
     home = re.search(rb"private home (\S+);", said)

@@ -63,7 +63,9 @@ def perform(call: Call) -> int:
         raise ZdeferdError("demo: zsh is missing", "install zsh 5.8 or newer")
     from .stage import Stage
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: by Stage.close
+    for number in (signal.SIGTERM, signal.SIGHUP):  # end as Ctrl-C does: by Stage.close
+        if signal.getsignal(number) is signal.SIG_DFL:  # else nohup(1)
+            signal.signal(number, signal.default_int_handler)
     begun = time.monotonic()
     with Stage() as stage:
         found = _play(stage, call)
