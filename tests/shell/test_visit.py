@@ -38,7 +38,7 @@ def test_a_socket_whose_path_has_letters_beyond_ascii(start: Start, home: Path, 
     with Peer(socket) as peer:
         shell = start(JOB, before=f"export ZDEFERD_SOCKET=$HOME/$'{quoted}'/sock")
         assert len(peer.take().jobs) == 1
-        settled(peer, shell)
+        wait_for_visit(peer.path, shell)
         numbers = os.listdir(f"/proc/{shell.pid}/fd")
         kept = [os.readlink(f"/proc/{shell.pid}/fd/{number}") for number in numbers]
         assert str(socket.parent) not in kept
