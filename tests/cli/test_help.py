@@ -40,6 +40,12 @@ def test_no_word_of_a_description_is_cut(name: str) -> None:
     assert not [line for line in lines if line.endswith("-")]
 
 
+def test_help_of_an_unknown_verb(user: User) -> None:
+    said = "zdeferctl: unknown verb: statsu; did you mean `zdeferctl status`?\n"
+    assert call("help", "statsu") == (2, "", said)
+    assert call("help", "--help") == call("help") == call("--help")
+
+
 @pytest.mark.parametrize(("alias", "verb"), ALIASES.items())
 def test_another_name_is_the_verb(user: User, alias: str, verb: str) -> None:
     assert alias not in VERBS

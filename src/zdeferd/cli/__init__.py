@@ -221,12 +221,14 @@ def _load(verb: str) -> ModuleType:
 
 def _no_verb(words: list[str]) -> int:
     first = words[0] if words else ""
+    if first == "help" and len(words) > 1 and not words[1].startswith("-"):
+        asked = ALIASES.get(words[1], words[1])
+        if asked not in VERBS:
+            return _unknown("verb", words[1])
+        verb_parser(asked, _load(asked)).print_help()
+        return DONE
     if first in ("-h", "--help", "help"):
-        asked = ALIASES.get(words[1], words[1]) if first == "help" and len(words) > 1 else ""
-        if asked in VERBS:
-            verb_parser(asked, _load(asked)).print_help()
-        else:
-            print(usage())
+        print(usage())
         return DONE
     if first in ("-V", "--version"):
         print(f"zdeferctl {__version__}")
@@ -234,12 +236,15 @@ def _no_verb(words: list[str]) -> int:
     if not first:
         print(usage(), file=sys.stderr)
         return USAGE
-    kind = "option" if first.startswith("-") else "verb"
+    return _unknown("option" if first.startswith("-") else "verb", first)
+
+
+def _unknown(kind: str, word: str) -> int:
     from ..view.target import nearest
 
-    hint = nearest(first, VERBS)
+    hint = nearest(word, VERBS)
     remedy = f"did you mean `zdeferctl {hint}`?" if hint else "`zdeferctl --help` lists them"
-    return _fail(f"unknown {kind}: {first}; {remedy}", USAGE)
+    return _fail(f"unknown {kind}: {word}; {remedy}", USAGE)
 
 
 def usage() -> str:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from zdeferd.perf.starts import terminal
-from zdeferd.perf.starts.terminal import Terminal
+from zdeferd.perf.starts.terminal import Late, Terminal
 
 
 def start_after(waited_s: float, monkeypatch: pytest.MonkeyPatch) -> tuple[float, float, float]:
@@ -35,3 +35,12 @@ def test_a_start_is_never_in_the_future(monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_a_program_waited_counts_from_its_start() -> None:
     with Terminal(["/bin/sh", "-c", "read x"], os.environ, 10.0) as program:
         assert 0 <= program.waited_s() < time.monotonic() - program.started
+
+
+def test_the_menu_for_new_users_is_no_prompt() -> None:
+    """zsh shows it where a user, not root, has no start-up file."""
+    menu = "echo This is ...; echo zsh-newuser-install.; read answer"
+    with Terminal(["/bin/sh", "-c", menu], os.environ, 60.0) as program:
+        with pytest.raises(Late, match="no start-up file, so zsh shows its menu for new users"):
+            program.prompt()
+        assert time.monotonic() - program.started < 30

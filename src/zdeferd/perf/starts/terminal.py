@@ -107,6 +107,8 @@ class Terminal:
         """Wait until a prompt has been drawn; -> the instant. Late."""
         while PASTE_ON not in self._text:
             left = self._left("no prompt came")
+            if b"zsh-newuser-install" in self._text:  # it asks, and waits for an answer
+                raise Late("there is no start-up file, so zsh shows its menu for new users")
             if not self._take(min(left, QUIET_S)) and self.pieces and self._in_zle():
                 break
         return self.pieces[-1][0]
