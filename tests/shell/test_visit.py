@@ -273,15 +273,17 @@ def test_everything_idle_can_be_switched_off(peer: Peer, start: Start) -> None:
     settled(peer, shell)
 
 
-def test_the_contracts_names_are_read_at_the_first_prompt(peer: Peer, start: Start) -> None:
-    shell = start("PERF_SEGMENT_LOG=/first; ZSH_LOG_STRUCTURED=1")
+def test_the_contracts_names_are_read_at_the_first_prompt(
+    home: Path, peer: Peer, start: Start
+) -> None:
+    shell = start("PERF_SEGMENT_LOG=~/first; ZSH_LOG_STRUCTURED=1")
     shell.prompt()
     for _ in range(2):
         environment = frames.split_map(peer.take().context.environment)
-        assert environment["PERF_SEGMENT_LOG"] == "/first"
+        assert environment["PERF_SEGMENT_LOG"] == f"{home}/first"
         assert environment["ZSH_LOG_STRUCTURED"] == "1"
         settled(peer, shell)
-        shell.run("PERF_SEGMENT_LOG=/second; zdefer add a -- make a")
+        shell.run("PERF_SEGMENT_LOG=~/second; zdefer add a -- make a")
 
 
 def test_any_bytes_travel(peer: Peer, start: Start) -> None:
