@@ -138,7 +138,7 @@ def test_errors_that_cannot_be_written_change_no_exit_code(
             stdout=full if both else subprocess.DEVNULL,
             stderr=full,
             check=False,
-            timeout=30,
+            timeout=60,
         )
     assert done.returncode == (1 if both and words == "status" else code)
 

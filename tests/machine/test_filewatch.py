@@ -54,7 +54,7 @@ def test_without_inotify_it_wakes_up_now_and_then(tmp_path: Path, kind: str) -> 
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
     if "unshare" in done.stderr or "max_inotify" in done.stderr:
         pytest.skip("no user namespace here")

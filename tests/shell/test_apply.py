@@ -295,7 +295,7 @@ def test_a_new_daemon_wakes_the_shells_that_follow(running: Daemon, home: Path) 
         with Terminal(home, None) as new:
             new.prompt()
             assert running.process is not None
-            assert running.process.wait(20) == -9
+            assert running.process.wait(60) == -9
         del running.env["ZDEFERD_CRASH_AT"]
         running.start()
         running.wait_for(applied, 2)
