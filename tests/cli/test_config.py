@@ -145,3 +145,13 @@ def test_json(user: User) -> None:
     one = call("config", "idle_after", "--json").document
     assert {f"settings[].{key}" for key in one} - {"settings[].schema_version", "settings[].verb"}
     assert one["value"] == "2m"
+
+
+def test_a_folder_in_place_of_the_file(user: User) -> None:
+    folder = user.config / "config.toml"
+    folder.mkdir()
+    for words in ((), ("keep_runs", "10d")):
+        result = call("config", *words)
+        assert (result.code, result.out) == (1, "")
+        said = f"zdeferctl: cannot read: {folder}: Is a directory; see `zdeferctl check`\n"
+        assert result.err == said

@@ -265,6 +265,13 @@ def test_another_log_has_rows_of_its_own(evidence: Evidence) -> None:
     assert evidence.perf("log", "check", "--log", str(other)).code == 0
 
 
+def test_a_log_that_cannot_be_read(evidence: Evidence) -> None:
+    result = evidence.perf("log", "show", "--log", str(evidence.root))
+    assert result.code == 1
+    said = f"the log cannot be read: {evidence.root}: Is a directory; --log names another\n"
+    assert result.err == f"zdeferctl: {said}"
+
+
 def test_a_folder_may_move_with_its_log(evidence: Evidence) -> None:
     add(evidence)
     moved = evidence.folder.rename(evidence.root / "elsewhere")

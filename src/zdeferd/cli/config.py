@@ -168,6 +168,9 @@ def _text(paths: Paths) -> str:
         return ""
     except UnicodeDecodeError:
         raise ZdeferdError(f"not UTF-8: {paths.config_file}", "see `zdeferctl check`") from None
+    except OSError as error:
+        found = f"cannot read: {paths.config_file}: {error.strerror}"
+        raise ZdeferdError(found, "see `zdeferctl check`") from None
 
 
 def _table(text: str) -> dict[str, object]:

@@ -27,6 +27,10 @@ def read_log(path: str) -> str:
         return ""
     except UnicodeDecodeError:
         raise ZdeferdError(f"the log is not UTF-8: {path}") from None
+    except OSError as error:
+        raise ZdeferdError(
+            f"the log cannot be read: {path}: {error.strerror}", "--log names another"
+        ) from None
 
 
 def known_rows(state: evidence.State, folder: str, path: str) -> list[str]:
