@@ -117,6 +117,19 @@ def test_purge_takes_the_pointer_of_a_killed_daemon(user: User) -> None:
     assert not pointer.exists()
 
 
+def test_caches_that_stay_are_named(user: User) -> None:
+    cache = user.root / ".cache/zdeferd/init/fzf.zsh"
+    cache.parent.mkdir(parents=True)
+    cache.write_text("true\n")
+    seen = user.state / "zsh/5.9"
+    seen.parent.mkdir()
+    seen.touch()
+    what = "caches of `zdefer eval` and `zdefer compinit`, without use now"
+    assert f"kept     ~/.cache/zdeferd: {what}\n" in call("uninstall", "--purge").out
+    assert cache.exists()
+    assert not seen.exists()
+
+
 def test_dry_run_does_nothing(user: User) -> None:
     assert call("install").code == 0
     ledger = user.ledger()

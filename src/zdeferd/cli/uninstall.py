@@ -39,7 +39,7 @@ from .host import this_host
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ..install.plan import Host
     from .call import Call
@@ -87,7 +87,7 @@ def perform(call: Call) -> int:
         changed=[describe(step) for step in steps],
         daemon_stopped=stopped is not None,
         running=running,
-        kept=[path for path in _kept(host) if not (dry_run and _goes(path, steps))],
+        kept=[path for path in _kept(host, call.env) if not (dry_run and _goes(path, steps))],
         zshrc_line_left=written_line(host, dry_run),
         zshrc_calls_left=[line.strip() for line in lines_of(host.zshrc) if calls_shim(line)],
     )
@@ -186,9 +186,11 @@ def _goes(path: str, steps: list[Step]) -> bool:
     return all(any(f.startswith(name) for name in gone) for f in _files(path))
 
 
-def _kept(host: Host) -> list[str]:
-    """Return the user's own folders and files that hold something."""
-    folders = (os.path.dirname(host.paths.config_file), host.paths.state)
+def _kept(host: Host, env: Mapping[str, str]) -> list[str]:
+    """Return the folders and files that stay and hold something."""
+    caches = env.get("XDG_CACHE_HOME", "")
+    caches = caches if caches.startswith("/") else f"{host.paths.home}/.cache"
+    folders = (os.path.dirname(host.paths.config_file), host.paths.state, f"{caches}/zdeferd")
     backup = backup_of(os.path.realpath(host.zshrc))
     return [path for path in (*folders, backup) if any(_files(path))]
 
@@ -203,12 +205,14 @@ def _files(path: str) -> Iterator[str]:
 def _what(path: str, host: Host, purge: bool) -> str:
     if path == host.paths.state:
         return (
-            "what zdeferd did not make"
+            "what `zdeferctl perf` measured, and files of yours"
             if purge
             else "ledger, outputs and logs; --purge removes them"
         )
     if path.startswith(os.path.dirname(host.paths.config_file)):
         return "settings and jobs"
+    if os.path.isdir(path):
+        return "caches of `zdefer eval` and `zdefer compinit`, without use now"
     return f"{os.path.basename(host.zshrc)} as it was before install"
 
 

@@ -189,6 +189,7 @@ def _purge(paths: Paths) -> Iterator[Step]:
     yield Remove(paths.runs, tree=True)
     yield Remove(f"{paths.state}/outputs", tree=True)
     yield Remove(f"{paths.state}/bells", tree=True)
+    yield Remove(f"{paths.state}/zsh", tree=True)  # the versions that fingerprints have met
     yield RemoveEmpty(paths.state)
 
 
