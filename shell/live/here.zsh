@@ -113,6 +113,7 @@ zdeferd-here() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob -o no_aliases && builtin trap - DEBUG ZERR
   local name seconds=0 problem REPLY
   local -aU after
+  local -i named
   while [[ -z $problem && $1 == -?* && $1 != -- ]]; do
     [[ $1 != --[a-z-]##=* ]] || set -- "${1%%=*}" "${1#*=}" "${@[2,-1]}"
     case $1 in
@@ -125,7 +126,7 @@ zdeferd-here() {
       (*) problem="unknown option: ${(q+)1}" ;;
     esac
     case $1 in
-      (-n) name=$2 ;;
+      (-n) name=$2 named=1 ;;
       (-t) seconds=$2 ;;
       (--after) after+=("$2") ;;
     esac
@@ -137,8 +138,8 @@ zdeferd-here() {
     builtin print -ru2 -- "zdefer: here: $problem; zdefer here [-n NAME] [-t SECONDS] [--after NAME] [--] COMMAND..."
     return 2
   fi
-  [[ -n $name ]] || { .zdeferd-here-name "$@"; name=$REPLY }
-  .zdeferd-here-check "$name" "$seconds" $after || return
+  (( named )) || { .zdeferd-here-name "$@"; name=$REPLY }
+  .zdeferd-here-check "$name" "$seconds" "${(@)after}" || return
   .zdeferd-here-push "$name" $seconds "$after" "${${(M)#:#1}:+c}" "$@"
 }
 

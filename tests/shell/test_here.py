@@ -317,6 +317,8 @@ def test_words_that_are_refused(home: Path) -> None:
         "zdefer here -n": (2, "zdefer: here: no value for: -n; "),
         "zdefer here -n A a": (1, "zdefer: here: bad name: A; use 1 to 64 of"),
         "zdefer here -t soon a": (1, "zdefer: here: bad value for -t: soon; use a number"),
+        "zdefer here -n '' a": (1, "zdefer: here: bad name: ''; use 1 to 64 of"),
+        "zdefer here --after '' a": (1, "zdefer: here: bad name: ''; use 1 to 64 of"),
         "zdefer here --after=-a a": (1, "zdefer: here: bad name: -a; use 1 to 64 of"),
         "zdefer here --zsh-defer a": (2, "zdefer: here: unexpected argument: a; "),
     }
