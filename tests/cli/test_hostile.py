@@ -43,7 +43,7 @@ def printed(user: User, *words: str) -> bytes:
         while part := terminal.take(20.0):
             found += part
         assert terminal.ended(20.0) is not None
-    return found.replace(b"\r\x1b[K", b"").replace(b"\r\n", b"\n")
+    return found.replace(b"\x1b[G\x1b[K", b"").replace(b"\r\n", b"\n")
 
 
 def drives(found: bytes) -> list[str]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 JSON_SCHEMA_VERSION = 1
 """Grows when a key of docs/cli-json*.md changes its meaning or goes; new keys do not count."""
 
+_LINE_ANEW = "\x1b[G\x1b[K"
+"""The first column, and the line erased (ECMA-48: CHA, EL): a lone CR is always an output's own."""
+
 
 class Call:
     """Holds the verb, its arguments and the environment, and prints the answer."""
@@ -99,13 +102,13 @@ class Call:
     def live(self, line: str) -> None:
         """Print a line of progress that the next one, or the answer, replaces."""
         if self.watched:
-            print(f"\r\x1b[K{safe(line)}", end="", file=sys.stderr, flush=True)
+            print(f"{_LINE_ANEW}{safe(line)}", end="", file=sys.stderr, flush=True)
             self._is_live = True
 
     def end_live(self) -> None:
         """Take the line of `live` off the terminal, where there is one."""
         if self._is_live:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            print(_LINE_ANEW, end="", file=sys.stderr, flush=True)
             self._is_live = False
 
     def _json(self, document: Document) -> str:
