@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(300)  # five shells, a daemon and eight jobs, o
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `demo --json` says where the tools that the example jobs call are quick."""
+    """Return the document of `demo --json`, with quick stand-ins for the tools of its jobs."""
     folder = furnish(tmp_path_factory.mktemp("tools"), *NEEDED, "git")
     program(folder / "gh", "echo '#compdef gh'")
     env = os.environ | {"PATH": str(folder)}

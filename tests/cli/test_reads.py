@@ -1,4 +1,4 @@
-"""What verbs load: those that only read no ZeroMQ, and no `VERB --help` what is slow to import."""
+"""Modules that verbs load: no ZeroMQ to read, and none that is slow to import for `VERB --help`."""
 
 import ast
 from collections.abc import Iterator

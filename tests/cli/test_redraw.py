@@ -82,7 +82,7 @@ def test_on_a_terminal_the_picture_is_replaced(user: User) -> None:
 
 
 def test_a_narrow_terminal_is_not_scrolled(user: User) -> None:
-    """What wraps takes more rows: the picture ends where the screen does."""
+    """A line that wraps takes more rows: the picture ends where the screen does."""
     claim(user.ledger(), "build")
     env = user.env | {"TERM": "xterm", "PATH": f"{ctl_script(user).parent}:{user.env['PATH']}"}
     shown = b""

@@ -58,7 +58,7 @@ class Looked(NamedTuple):
 
     files: list[str]
     unread: list[str]
-    """Those that could not be read."""
+    """Files that could not be read."""
     findings: list[tuple[str, int, str, str]]
     """File, line, rule and remedy of each, sorted."""
 

@@ -22,7 +22,7 @@ CLOCK_SLACK_S = 2.0
 
 
 MULTIPLEXERS = {"TMUX": "/dev/null,0,0", "STY": "zdeferctl", "ZELLIJ": "0"}
-"""What tells a shell that it is inside tmux, screen or zellij, as these set it."""
+"""The variables that mark a shell inside tmux, screen or zellij, with values as these set them."""
 
 
 def looked_at(env: Mapping[str, str]) -> dict[str, str]:

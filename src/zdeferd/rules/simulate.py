@@ -54,7 +54,7 @@ class Assumed(Struct, frozen=True, kw_only=True):
     running: Mapping[int, tuple[Run, float]] = {}
     """Runs that run at the beginning, and when each ends."""
     given_up: frozenset[int] = frozenset()
-    """Those of them that hold no place in their lane."""
+    """Numbers of running runs that hold no place in their lane."""
 
 
 class Start(NamedTuple):

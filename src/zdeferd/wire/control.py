@@ -26,7 +26,7 @@ class RunJob(Struct, frozen=True, omit_defaults=True, tag="run", tag_field="verb
     env: dict[str, str] = {}
     """The caller's environment, cut to the allow-list."""
     env_bytes: dict[str, bytes] = {}
-    """Those of its values that are no UTF-8."""
+    """Values of the environment that are no UTF-8."""
 
 
 class CancelRun(Struct, frozen=True, tag="cancel", tag_field="verb"):
