@@ -170,7 +170,7 @@ def test_it_does_not_wake_itself_without_a_daemon(user: User) -> None:
 
 
 def test_running_jobs_are_looked_at_once_in_two_seconds(user: User, daemon: Daemon) -> None:
-    """Its cost is measured by `bench/top.py`."""
+    """Count the looks; `bench/top.py` measures their cost."""
     jobs = "".join(f'[sleep-{n}]\nrun = "sleep 60 & sleep 60"\n' for n in range(4))
     daemon.write_jobs(jobs)
     daemon.write_settings("jobs_at_once = 4\n")

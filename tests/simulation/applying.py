@@ -1,4 +1,4 @@
-"""What a shell keeps of outputs that it is to source; what answers and later messages do to it.
+"""Keeps the outputs that a shell is to source, as answers and later messages change them.
 
 Owns the promises of shell/live/apply.zsh as the daemon can rely on them: a shell names what it
 waits for, sources the output of each run once, and asks again at a prompt where the file is

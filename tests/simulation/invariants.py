@@ -181,7 +181,7 @@ class Witness:
         self.outputs.setdefault(path, {})[at] = number
 
     def output(self, path: str, data: bytes | None, compiled: bytes | None, removed: bool) -> None:
-        """What a reader finds there now; `removed`: by the user."""
+        """Take in what a reader finds there now; `removed`: by the user."""
         if data is None:
             if path in self.published and not removed:
                 raise Violation(Invariant.WHOLE_OUTPUT, f"{path} is gone")

@@ -95,15 +95,22 @@ def a_compiled_file_that_stays() -> AbstractContextManager[Any]:
     return _instead(publish.Publication, "_unlink", keeps)
 
 
-@_breaks(Invariant.WHOLE_OUTPUT, Invariant.PUBLISHED)
-def an_output_that_is_not_flushed() -> AbstractContextManager[Any]:
+def _flushes_only(wanted: Callable[[Any], bool]) -> AbstractContextManager[Any]:
+    """Flush an open file or folder only where it is `wanted`."""
     flush = Calls.fsync
 
-    def not_below_the_home(self: Calls, fd: int) -> None:
-        if not self._of(fd).path.startswith("/home") or self._of(fd).node.kind == FOLDER:
+    def some(self: Calls, fd: int) -> None:
+        if wanted(self._of(fd)):
             flush(self, fd)
 
-    return _instead(Calls, "fsync", not_below_the_home)
+    return _instead(Calls, "fsync", some)
+
+
+@_breaks(Invariant.WHOLE_OUTPUT, Invariant.PUBLISHED)
+def an_output_that_is_not_flushed() -> AbstractContextManager[Any]:
+    return _flushes_only(
+        lambda opened: not opened.path.startswith("/home") or opened.node.kind == FOLDER
+    )
 
 
 @_breaks(Invariant.PUBLISHED)
@@ -113,13 +120,7 @@ def a_new_folder_that_is_not_flushed() -> AbstractContextManager[Any]:
 
 @_breaks(Invariant.PUBLISHED)
 def a_folder_that_is_not_flushed() -> AbstractContextManager[Any]:
-    flush = Calls.fsync
-
-    def files_alone(self: Calls, fd: int) -> None:
-        if self._of(fd).node.kind != FOLDER:
-            flush(self, fd)
-
-    return _instead(Calls, "fsync", files_alone)
+    return _flushes_only(lambda opened: opened.node.kind != FOLDER)
 
 
 @_breaks(Invariant.MADE_AGAIN)

@@ -45,7 +45,7 @@ class Shell:
     connection: int = 0
     connected: bool = False
     waits: bool = False
-    """It is answered, and keeps its connection open for outputs."""
+    """True: answered, with its connection kept open for outputs."""
     gone: bool = False
     declared: set[str] = field(default_factory=set)
 
@@ -77,7 +77,7 @@ class Shell:
         return Message(self, self.outbox[0], self.connection)
 
     def hears(self, message: Message) -> bool:
-        """Whether the connection that carried the message is still there."""
+        """Return whether the connection that carried the message is still there."""
         return self.connected and message.connection == self.connection
 
     def answered(self, message: Message) -> None:

@@ -98,7 +98,7 @@ class Stage:
         self._uuids = 0
 
     def _begin_outputs(self) -> None:
-        """Nothing is published, and nothing removed."""
+        """Begin with no output published, and none removed."""
         self._ticks = self.configured = 0
         self.heard: dict[tuple[str, int], int] = {}
         """When a daemon first heard each message of a shell, in ticks."""

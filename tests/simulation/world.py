@@ -171,7 +171,7 @@ class World(Machine):
             shell.hang_up()
 
     def _made_again(self, visit: messages.Visit) -> None:
-        """What was removed before the first visit of a shell is made again."""
+        """Check that an output removed before the first visit of a shell is made again."""
         hello = visit.hello
         heard = self.heard[hello.nonce, hello.seq]
         if hello.seq > 1 or not visit.postprompt or self.clock_was_set:
