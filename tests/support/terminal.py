@@ -24,6 +24,8 @@ from support.pty import PROLOGUE, PROMPT, Pty
 LIMIT_S = 40.0
 """How long anything may take before a test fails."""
 _CONTROL = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78DMEHc])|\x1b\][^\a]*\a")
+_REDRAWN = re.compile(r"(.)\x08\1")
+"""zsh draws a line's first letter once more where the second is typed later."""
 
 
 class Seen(NamedTuple):
@@ -108,7 +110,10 @@ class Terminal(Pty):
 
     @property
     def screen(self) -> str:
-        """All output so far, without control sequences, carriage returns and bells."""
+        """All output so far, without control sequences, carriage returns and bells.
+
+        A letter that was drawn over itself is there once.
+        """
         return _plain(self.raw)
 
     @property
@@ -165,4 +170,5 @@ class Terminal(Pty):
 
 def _plain(data: bytes) -> str:
     data = _CONTROL.sub(b"", data)
-    return data.replace(b"\r", b"").replace(b"\a", b"").decode("utf-8", "replace")
+    text = data.replace(b"\r", b"").replace(b"\a", b"").decode("utf-8", "replace")
+    return _REDRAWN.sub(r"\1", text)
