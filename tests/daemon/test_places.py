@@ -1,6 +1,8 @@
 """One daemon a socket, and the pointer file that leads other sessions to it."""
 
+import grp
 import os
+import pwd
 import socket
 import stat
 import subprocess
@@ -12,6 +14,8 @@ from support.user import User, call, findings
 
 from zdeferd.daemon import places
 from zdeferd.errors import AlreadyRunning
+from zdeferd.jobs.files import Configuration
+from zdeferd.machine.files import private_group
 from zdeferd.machine.lock import take
 from zdeferd.wire import control
 
@@ -169,3 +173,20 @@ def test_why_counts_by_the_daemon_s_zone(
     daemon.wait_for("SELECT count(*) FROM runs", 1)
     daemon.stop()
     assert not pointer(daemon).exists()
+
+
+def test_the_user_database_is_asked_before_the_loop_runs_and_not_again(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in user.env.items():
+        monkeypatch.setenv(name, value)
+    private_group.cache_clear()
+    where = places.locate()
+    for module, name in ((pwd, "getpwuid"), (grp, "getgrnam")):
+        monkeypatch.delattr(module, name)  # whatever asks now fails
+    file = Path(where.jobs_dir) / "a.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("[a]\nrun = 'x'\n")
+    file.chmod(0o664)
+    taken = private_group() == file.stat().st_gid
+    assert ("a" in Configuration(where).jobs) is taken

@@ -481,7 +481,7 @@ def test_a_file_that_another_group_can_write_to_is_refused(files: Files) -> None
 
 
 def test_files_made_with_umask_002_are_taken(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zdeferd.machine.files.is_private_group", lambda gid: gid == os.getgid())
+    monkeypatch.setattr("zdeferd.machine.files.private_group", os.getgid)
     files.jobs("[a]\nrun = 'x'\n").chmod(0o664)
     for folder in (files.folder, files.folder / "jobs.d"):
         folder.chmod(0o775)

@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,9 +11,9 @@ import pytest
 
 from zdeferd.errors import UnsafePath, ZdeferdError
 from zdeferd.machine.files import (
-    is_private_group,
     open_file,
     open_private,
+    private_group,
     replace_whole,
     untrusted,
     way_to,
@@ -91,30 +92,78 @@ def test_the_way_leads_through_folders_and_links(home: Path) -> None:
         list(way_to(f"{home}/none/file"))
 
 
+@pytest.fixture
+def ask_again() -> Iterator[None]:
+    """Have the private group asked for in this test, and again after it."""
+    private_group.cache_clear()
+    yield
+    private_group.cache_clear()
+
+
+@pytest.mark.usefixtures("ask_again")
 @pytest.mark.parametrize(
-    ("name", "members", "others", "expected"),
+    ("gid", "members", "expected"),
     [
-        ("ada", [], [], True),
-        ("ada", ["ada"], [], True),
-        ("ada", ["ada", "eve"], [], False),
-        ("users", [], [], False),
-        ("ada", [], ["eve"], False),
+        (1000, [], 1000),
+        (1000, ["ada"], 1000),
+        (1000, ["ada", "eve"], None),
+        (1001, [], None),
     ],
 )
 def test_a_private_group_has_the_user_s_name_and_no_other_member(
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    members: list[str],
-    others: list[str],
-    expected: bool,
+    monkeypatch: pytest.MonkeyPatch, gid: int, members: list[str], expected: int | None
 ) -> None:
-    ada = SimpleNamespace(pw_name="ada", pw_gid=1000)
-    eves = [SimpleNamespace(pw_name=other, pw_gid=1000) for other in others]
-    monkeypatch.setattr(pwd, "getpwuid", lambda _: ada)
-    monkeypatch.setattr(pwd, "getpwall", lambda: [ada, *eves])
-    monkeypatch.setattr(grp, "getgrgid", lambda _: SimpleNamespace(gr_name=name, gr_mem=members))
-    assert is_private_group(1000) is expected
-    assert not is_private_group(1001)
+    database = Database(monkeypatch, SimpleNamespace(gr_gid=gid, gr_mem=members))
+    assert private_group() == expected
+    assert database.asked == ["user", "group ada"]
+
+
+@pytest.mark.usefixtures("ask_again")
+@pytest.mark.parametrize("missing", ["user", "group ada"])
+def test_without_an_entry_no_group_is_private(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    Database(monkeypatch, SimpleNamespace(gr_gid=1000, gr_mem=[]), missing)
+    assert private_group() is None
+
+
+@pytest.mark.usefixtures("ask_again")
+def test_two_entries_are_asked_for_whatever_number_of_files_a_group_can_write_to(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(
+        monkeypatch, SimpleNamespace(gr_gid=os.getgid(), gr_mem=[]), primary=os.getgid()
+    )
+    for name in "abc":
+        (home / name).touch()
+        (home / name).chmod(0o664)
+        assert list(untrusted(f"{home}/{name}", str(home))) == []
+    assert database.asked == ["user", "group ada"]
+
+
+class Database:
+    """A user database in which nothing can be listed, and no group asked for by its number."""
+
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        group: SimpleNamespace,
+        missing: str = "",
+        primary: int = 1000,
+    ) -> None:
+        self.asked: list[str] = []
+        self._missing = missing
+        user = SimpleNamespace(pw_name="ada", pw_gid=primary)
+        monkeypatch.setattr(pwd, "getpwuid", lambda _: self._found("user", user))
+        monkeypatch.setattr(grp, "getgrnam", lambda name: self._found(f"group {name}", group))
+        for module, name in ((pwd, "getpwall"), (grp, "getgrall"), (grp, "getgrgid")):
+            monkeypatch.delattr(module, name)
+
+    def _found(self, what: str, entry: SimpleNamespace) -> SimpleNamespace:
+        self.asked.append(what)
+        if what == self._missing:
+            raise KeyError(what)
+        return entry
 
 
 def test_what_is_above_home_is_not_judged(home: Path) -> None:

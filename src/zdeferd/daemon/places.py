@@ -14,7 +14,7 @@ import stat
 from ..errors import AlreadyRunning, UnsafePath
 from ..jobs import files
 from ..machine import mounts, paths
-from ..machine.files import check_way
+from ..machine.files import check_way, private_group
 
 ANSWER_S = 2.0
 """A daemon that is starting, or very busy, has greeted by then."""
@@ -22,6 +22,7 @@ ANSWER_S = 2.0
 
 def locate() -> paths.Paths:
     """Return the paths, the setting `state_dir` included, and make their folders."""
+    private_group()  # now: a reload of the configuration in the loop would wait for it
     where = paths.locate(os.environ)
     settings = files.load(where).settings
     where = paths.locate(os.environ, settings.state_dir)

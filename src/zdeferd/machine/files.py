@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 
 from ..errors import UnsafePath, ZdeferdError
 from .paths import check_private_file, sync_folder
@@ -194,15 +195,24 @@ def _reason(path: str, found: os.stat_result, is_last: bool) -> UnsafePath | Non
 
 def _others_write(mode: int, gid: int) -> bool:
     """Return whether a mode lets others write; a group of this user alone is no other."""
-    return bool(mode & 0o002 or (mode & 0o020 and not is_private_group(gid)))
+    return bool(mode & 0o002 or (mode & 0o020 and gid != private_group()))
 
 
-def is_private_group(gid: int) -> bool:
-    """Return whether the group is the user's own: of the user's name, without other members."""
+@lru_cache(maxsize=1)
+def private_group() -> int | None:
+    """Return the gid of the group that is this user's alone; None: there is no such group.
+
+    The group has the user's name, is the user's primary one, and lists no other member. The first
+    two are the rule by which pam_umask gives such users the umask 002. Another user whose primary
+    group it is would be found only in a list of all users, which a directory (LDAP, SSSD) takes
+    seconds to give or refuses. Two entries are asked for, once a process: the user's, and the
+    group's by that name, because a primary group that many share can have thousands of members.
+    A directory that is away can hold up even these, so the daemon asks before its loop runs.
+    """
     try:
-        user, group = pwd.getpwuid(os.getuid()), grp.getgrgid(gid)
+        user = pwd.getpwuid(os.getuid())
+        group = grp.getgrnam(user.pw_name)
     except KeyError:
-        return False
-    own = user.pw_gid == gid and group.gr_name == user.pw_name
-    members = {*group.gr_mem, *(other.pw_name for other in pwd.getpwall() if other.pw_gid == gid)}
-    return own and members <= {user.pw_name}
+        return None
+    is_own = group.gr_gid == user.pw_gid and {*group.gr_mem} <= {user.pw_name}
+    return group.gr_gid if is_own else None
