@@ -96,5 +96,5 @@ zf::log zf::warn zf::err() {
 
 builtin autoload -Uz $_zdeferd_root/functions/{zdeferd-{arm,eval,kick,register,tick,verb},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
 fpath+=($_zdeferd_root/functions)
-# With -c there is no prompt, and `zle` would load a module for nothing.
-[[ ! -o interactive ]] || [[ -v ZSH_EXECUTION_STRING ]] || .zdeferd-soon zdeferd-kick
+# With -c there is no prompt, and `zle` would load a module for nothing. One that is exported may be another shell's.
+[[ ! -o interactive || ${(t)ZSH_EXECUTION_STRING} == scalar ]] || .zdeferd-soon zdeferd-kick

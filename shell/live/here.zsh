@@ -31,7 +31,7 @@ fi
 # there is no queue.
 .zdeferd-here-push() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob && builtin trap - DEBUG ZERR
-  [[ -o interactive && $ZSH_SUBSHELL == 0 ]] && (( ! $+ZSH_EXECUTION_STRING )) || return 0
+  [[ -o interactive && $ZSH_SUBSHELL == 0 && ${(t)ZSH_EXECUTION_STRING} != scalar ]] || return 0
   local -i ms
   (( ms = ${2:-0} * 1000 ))
   set -- "$1" +$ms "${(@)argv[3,-1]//$'\0'}"

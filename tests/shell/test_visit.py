@@ -58,6 +58,15 @@ def test_a_shell_without_jobs_says_that_its_prompt_is_up(peer: Peer, start: Star
     settled(peer, shell)
 
 
+def test_a_shell_visits_whose_parent_was_given_its_commands_with_c(
+    home: Path, peer: Peer, start: Start
+) -> None:
+    env = {"ZSH_EXECUTION_STRING": "zsh -i"}  # as `zsh -o allexport -c 'zsh -i'` exports it
+    start(f"{JOB}zdefer here -n x ': >{home}/ran'", env=env)
+    assert len(peer.take().jobs) == 1
+    wait_until((home / "ran").exists, "the command has run in the shell")
+
+
 def test_jobs_travel_in_order_with_what_they_need(peer: Peer, start: Start) -> None:
     start(
         "setopt extended_glob\n"
