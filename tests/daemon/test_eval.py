@@ -125,3 +125,49 @@ def test_a_folder_of_somebody_else_is_no_place(daemon: Daemon, tool: Path) -> No
     assert refusal is not None
     assert "another user can change this folder" in refusal
     assert not list(folder.iterdir())
+
+
+BEFORE = "export TOOL_ROOT=/opt/t TOOL_TOKEN=secret; unset COLORTERM"
+PRINTS = "echo \"made='$TERM:$COLORTERM:$TOOL_ROOT:$TOOL_TOKEN'\""
+
+
+def test_what_a_tool_goes_by_is_as_in_the_shell(daemon: Daemon, tool: Path) -> None:
+    tool.write_text(f"#!/bin/sh\n{PRINTS}\n")
+    daemon.start()
+    line = f"{BEFORE}; zdefer eval tool init"
+    assert "xterm::/opt/t:secret" in shell_says(daemon, tool, "$made", line)
+    assert "xterm::/opt/t:" in shell_says(daemon, tool, "$made", line)
+    cache = daemon.home / ".cache/zdeferd/init/tool-init.zsh"
+    assert cache.read_text() == "made='xterm::/opt/t:'\n"
+    shell_says(daemon, tool, "$made", line.replace("/opt/t", "/opt/u"))
+    assert cache.read_text() == "made='xterm::/opt/u:'\n"
+
+
+def test_a_tool_that_adds_to_path_has_the_path_from_before(daemon: Daemon, tool: Path) -> None:
+    adds = "case $PATH in /opt/t:*) ;; *) echo 'PATH=/opt/t:$PATH' ;; esac; echo made=1"
+    tool.write_text(f"#!/bin/sh\n{adds}\n")
+    daemon.start()
+    line = "zdefer eval tool init; zdefer eval tool init"
+    assert "1 /opt/t" in shell_says(daemon, tool, "$made $path[1]", line)
+    assert "1 /opt/t" in shell_says(daemon, tool, "$made $path[1]", line)
+    assert runs(daemon) == [("succeeded", 0, None)]
+
+
+def test_code_about_a_process_that_ends_with_the_job_is_no_cache(
+    daemon: Daemon, tool: Path
+) -> None:
+    tool.write_text("#!/bin/sh\nsleep 60 >/dev/null 2>&1 &\necho made=$!\n")
+    daemon.start()
+    line = "zdefer eval tool init; kill -0 $made && said=lives && kill $made"
+    assert "lives" in shell_says(daemon, tool, "$said", line)
+    assert "lives" in shell_says(daemon, tool, "$said", line)
+    [(outcome, rc, refusal)] = runs(daemon)
+    assert (outcome, rc) == ("failed", 65)
+    assert "it is about a process that was ended with the job" in (refusal or "")
+
+
+def test_a_process_behind_the_job_is_no_fault_of_other_code(daemon: Daemon, tool: Path) -> None:
+    tool.write_text("#!/bin/sh\nsleep 60 >/dev/null 2>&1 &\necho made=1\n")
+    daemon.start()
+    shell_says(daemon, tool, "$made")
+    assert runs(daemon) == [("succeeded", 0, None)]

@@ -250,7 +250,36 @@ def test_what_the_visit_says(home: Path, peer: Peer, start: Start) -> None:
     assert first.watch[1].startswith("zsh:")
     assert (second.id, second.call) == ("eval-one", ("true",))
     assert second.watch[:1] + second.watch[2:] == ("command:true", "/a", "env:HOME")
-    assert second.env == (f"HOME={home}",)
+    assert f"HOME={home}" in second.env
+    assert {word.partition("=")[0] for word in second.env} == {"HOME", "PATH", "TERM"}
+
+
+def inputs(home: Path, line: str) -> list[str]:
+    """The inputs of the job that a line queues."""
+    show = "print -rl -- ${${(@M)${(@ps:\\0:)_zdeferd_queue[1]}:#watch=*}#watch=}"
+    out, err = zsh(home, f"{line} >/dev/null\n{show}")
+    assert err == ""
+    return [word for word in out.splitlines() if not word.startswith("zsh:")]
+
+
+def test_the_program_behind_another_and_files_of_the_call_are_inputs(home: Path) -> None:
+    (home / "a.conf").touch()
+    (home / "[b]").touch()
+    assert inputs(home, "zdefer eval env -u Y X=1 true") == ["command:Y", "command:env"]
+    assert inputs(home, "zdefer eval env X=1 true") == ["command:true", "command:env"]
+    assert inputs(home, "zdefer eval command /bin/true") == ["/bin/true", "command:command"]
+    files = f"{home}/a.conf --c={home}/a.conf {home} {home}/none '{home}/[b]' a.conf"
+    assert inputs(home, f"zdefer eval true {files}") == ["command:true", f"{home}/a.conf"]
+
+
+def test_variables_of_the_program_reach_its_job(home: Path, peer: Peer, start: Start) -> None:
+    before = "export MY_TOOL_ROOT=/r MY_TOOL_X=1 MY_TOOL_API_KEY=s __MY_TOOL_Y=2; MY_TOOL_Z=3"
+    shell = start("zdefer eval -n x env A=1 my-tool 2>/dev/null", before=before)
+    shell.prompt()
+    [job] = peer.take().jobs
+    names = {word.partition("=")[0] for word in job.env}
+    assert names == {"PATH", "TERM", "MY_TOOL_ROOT", "MY_TOOL_X", "__MY_TOOL_Y"}
+    assert [word for word in job.watch if word.startswith("env:")] == ["env:MY_TOOL_ROOT"]
 
 
 def test_a_compiled_file_of_another_zsh_is_not_used(home: Path) -> None:

@@ -51,7 +51,7 @@ def test_the_id_of_a_dump_of_completion(home: Path, turkish: dict[str, str]) -> 
     code = """
 _zdeferd_dump= _zdeferd_dumped_for= _zdeferd_compdump=
 for n in {1..40}; do
-  fpath=($_zdeferd_root/functions /usr/share/zsh/$n)
+  fpath=($_zdeferd_root/functions /usr/share/zsh/$(( n * n * 99991 )))
   zdeferd-verb compinit
 done
 print -rl -- ${${_zdeferd_queue#add$'\\0'id=}%%$'\\0'*}

@@ -40,12 +40,17 @@ DECLARES = r"""
 """The function of shell/live/eval.zsh, which has the comments."""
 
 
-def refused(check: str, zsh: str, file: str, path: str) -> str:
-    """Return why `check` refuses the code in `file`, empty: it does not. `path`: the job's PATH."""
+def refused(check: str, zsh: str, file: str, path: str, ended: list[int]) -> str:
+    """Return why `check` refuses the code in `file`, empty: it does not.
+
+    `path`: the job's PATH; `ended`: the processes that were ended behind the job.
+    """
     if said := run_to_end([zsh, "-fn", file]):
         return f"zsh does not accept it: {said}"
     if check == "init" and _has_path(file, path):
         return "it contains the value of PATH, which differs between shells"
+    if check == "init" and (gone := [pid for pid in ended if _has(file, rb"\d", b"%d" % pid)]):
+        return f"it is about a process that was ended with the job, {gone[0]}; leave it to eval"
     return ""
 
 
@@ -59,6 +64,10 @@ def mode(check: str, zsh: str, file: str, usual: int) -> int:
 
 def _has_path(file: str, path: str) -> bool:
     value = re.escape(path.encode(errors="surrogateescape"))
+    return bool(path) and _has(file, rb"[\w./-]", value)
+
+
+def _has(file: str, part: bytes, value: bytes) -> bool:
+    """Return whether a file has `value`, a pattern, with nothing beside it that `part` matches."""
     with open(file, "rb") as opened:
-        found = re.search(rb"(?<![\w./-])%b(?![\w./-])" % value, opened.read())
-    return bool(path) and bool(found)
+        return bool(re.search(rb"(?<!%b)%b(?!%b)" % (part, value, part), opened.read()))

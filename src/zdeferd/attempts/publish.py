@@ -71,7 +71,7 @@ class Publication:
         self._prefix = f".zdeferd-{wanted['key']}-"
         run = os.path.basename(self._run)
         self._temporary = f"{self._prefix}{run}.{request['attempt']}"
-        self._size, self._reason = 0, ""
+        self._size, self._reason, self.ended = 0, "", list[int]()
         self._folder, self._at = _open_folder(wanted["path"], wanted["home"])
         self._mode = _mode(self._at, self._name, wanted["umask"])
         try:
@@ -153,7 +153,7 @@ class Publication:
             raise Unpublishable(f"it is empty{hint}")
         if self._wanted["check"]:
             code = self._wanted["check"], self._zsh, f"{self._folder}/{self._temporary}"
-            if said := checks.refused(*code, self._search):
+            if said := checks.refused(*code, self._search, self.ended):
                 raise Unpublishable(said.replace(code[2], self._name))
             self._mode = checks.mode(*code, self._mode)
 

@@ -86,6 +86,7 @@ class Supervision:
         publication: Publication | None = None,
     ) -> None:
         self._request, self._signals, self._pid = request, signals, pid
+        self._publication = publication
         self._outputs: list[Output | Publication] = [output]
         self._outputs += [publication] if publication else []
         self._began, self._group = began, group
@@ -155,7 +156,10 @@ class Supervision:
         if self._ended() and self._until(self.nothing_left, now + SETTLE_S):
             return
         left = self._tree()
-        self._ended_behind = sum(one.state != "Z" for one in left) if count else 0
+        ended = [one.pid for one in left if one.state != "Z"] if count else []
+        self._ended_behind = len(ended)
+        if self._publication:
+            self._publication.ended = ended
         # A stopped process acts on TERM only once it is continued: CONT.
         tree.signal_processes(left, signal.SIGTERM, signal.SIGCONT)
         now = time.monotonic()
