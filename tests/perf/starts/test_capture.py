@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -126,12 +127,35 @@ def test_the_environment_of_a_sample() -> None:
         "PERF_SAMPLE_CONTEXT": "cold", "PERF_SEGMENT_LOG": "/log", "TERM": "xterm-256color",
         "PERF_SEGMENT_JSON_LOG": "/log.jsonl", "ZSH_LOG_STRUCTURED": "1",
         "ZSH_FEATURE_TELEMETRY": "1", "ZDEFERD_AUTOSTART": "0",
-        "TMUX": "/dev/null,0,0", "STY": "zdeferctl", "ZELLIJ": "0",
+        "TMUX": "/dev/null,0,0", "STY": "zdeferctl", "ZELLIJ": "0", "PWD": os.getcwd(),
     }  # fmt: skip
     assert environment({"TMUX": "/tmp/t,1,0"}, "", "/l", True)["TMUX"] == "/tmp/t,1,0"
     assert "PERF_SEGMENT_JSON_LOG" not in environment(
         {"PERF_SEGMENT_JSON_LOG": "/x"}, "", "/l", False
     )
+
+
+def test_a_shell_is_given_the_name_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a terminal: a link's name stays, a name that is no longer right does not."""
+    folder, link = tmp_path.resolve() / "folder", tmp_path.resolve() / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    monkeypatch.chdir(folder)
+    gone = str(tmp_path / "gone")
+    for given in ("", "/", gone, ".", f"{link}/", f"{folder}/../folder"):
+        assert environment({"PWD": given}, "", "/log", False)["PWD"] == str(folder), given
+    for given in (str(folder), str(link)):
+        assert environment({"PWD": given}, "", "/log", False)["PWD"] == given
+
+
+def test_a_folder_that_is_gone_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert "PWD" not in environment({}, "", "/log", False)
 
 
 def test_a_dry_run_starts_nothing(evidence: Evidence) -> None:

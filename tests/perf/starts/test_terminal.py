@@ -2,6 +2,7 @@
 
 import os
 import time
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -9,26 +10,52 @@ from zdeferd.perf.starts import terminal
 from zdeferd.perf.starts.terminal import Late, Terminal
 
 
-def start_after(waited_s: float, monkeypatch: pytest.MonkeyPatch) -> tuple[float, float, float]:
-    """Start a program whose process waited so long for a processor; -> its start between two."""
-    monkeypatch.setattr(terminal, "_waited_s", lambda _pid: waited_s)
+class Begun(NamedTuple):
+    """When a program began by its terminal, and the instants around its spawn."""
+
+    at: float
+    before: float
+    after: float
+    looked: float
+
+
+def start_late(late_s: float, monkeypatch: pytest.MonkeyPatch) -> Begun:
+    """Start a program where this process waits so long for a processor when it is executed."""
+    spawns: list[float] = []
+    spawn = terminal._spawn
+
+    def noted(*words: Any) -> int:
+        pid = spawn(*words)
+        spawns.append(time.monotonic())
+        return pid
+
+    def queued_s(process: int | str) -> float:
+        return late_s * len(spawns) if process == terminal.HERE else 1000.0
+
+    monkeypatch.setattr(terminal, "_spawn", noted)
+    monkeypatch.setattr(terminal, "queued_s", queued_s)
     before = time.monotonic()
     with Terminal(["/bin/sh", "-c", "exit"], os.environ, 10.0) as program:
         looked = time.monotonic()
         assert program.end() >= program.started
-        return before, program.started, looked
+        return Begun(program.started, before, spawns[0], looked)
 
 
-def test_what_the_new_process_waited_for_a_processor_does_not_count(
+def test_the_making_of_the_process_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = start_late(0.0, monkeypatch)
+    assert begun.after <= begun.at <= begun.looked
+
+
+def test_what_this_process_waits_after_the_execution_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before, started, looked = start_after(1e-5, monkeypatch)
-    assert before + 1e-5 < started <= looked
+    begun = start_late(1e-6, monkeypatch)
+    assert begun.after <= begun.at + 1e-6 <= begun.looked
 
 
-def test_a_start_is_never_in_the_future(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, started, looked = start_after(1000.0, monkeypatch)
-    assert before < started <= looked
+def test_a_start_is_never_before_the_spawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = start_late(1000.0, monkeypatch)
+    assert begun.before <= begun.at <= begun.after
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="no /proc/PID/schedstat")

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -75,6 +76,8 @@ def environment(env: Mapping[str, str], zdotdir: str, log: str, segments: bool) 
         "ZDEFERD_AUTOSTART": "0",
         "TERM": env.get("TERM", "").replace("dumb", "") or "xterm-256color",
     }
+    if here := _here(env.get("PWD", "")):
+        made["PWD"] = here
     if zdotdir:
         made["ZDOTDIR"] = os.path.abspath(zdotdir)
     if segments:
@@ -84,6 +87,20 @@ def environment(env: Mapping[str, str], zdotdir: str, log: str, segments: bool) 
             "ZSH_FEATURE_TELEMETRY": "1",
         }
     return made
+
+
+def _here(given: str) -> str:
+    """Return the PWD that a terminal gives its shell; "" where the folder is gone.
+
+    With a wrong one, or none, zsh reads all folders above to find the name of its own.
+    """
+    plain = os.path.isabs(given) and os.path.normpath(given) == given
+    with suppress(OSError):
+        if plain and os.path.samefile(given, "."):
+            return given
+    with suppress(OSError):
+        return os.getcwd()
+    return ""
 
 
 def capture(plan: Plan, env: Mapping[str, str], progress: Callable[[str], None]) -> Captured:

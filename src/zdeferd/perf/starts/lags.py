@@ -77,13 +77,13 @@ def first_prompt(shell: Shell) -> float:
     """Return the first prompt lag of one shell in ms, and nothing else of it. Late."""
     with Terminal([shell.zsh, "-i"], shell.env, shell.limit_s) as terminal:
         terminal.prompt()
-        return round((_first_drawn(terminal) - terminal.started) * 1000, 3)
+        return round((first_drawn(terminal) - terminal.started) * 1000, 3)
 
 
 def _prompt(shell: Shell, socket: str) -> dict[str, float]:
     with Terminal([shell.zsh, "-i"], shell.env, shell.limit_s) as terminal:
         terminal.prompt()
-        found = {"first_prompt_lag": _first_drawn(terminal) - terminal.started}
+        found = {"first_prompt_lag": first_drawn(terminal) - terminal.started}
         _await_batch(terminal, shell, socket)
         with suppress(Late):
             lags = [-terminal.type(b"\r") + terminal.prompt() for _ in range(ENTERS)]
@@ -115,7 +115,7 @@ def _exit(shell: Shell) -> float:
 # --- the first prompt ----------------------------------------------------------
 
 
-def _first_drawn(terminal: Terminal) -> float:
+def first_drawn(terminal: Terminal) -> float:
     """Return when the prompt was on the screen first: an instant prompt comes before ZLE's."""
     text = terminal.output.partition(PASTE_ON)[0]
     prompt = _last_line(text)

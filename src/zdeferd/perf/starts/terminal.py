@@ -2,9 +2,10 @@
 
 Owns the child, its session and the master side of the terminal. Every instant is
 time.monotonic(), taken right after the read that brought the bytes. `started` is when the program
-was executed: what its process waited for a processor before does not count. A prompt has been drawn
-when ZLE switches bracketed paste on, which it does right after it; where a configuration has
-that off, when the terminal is in ZLE's mode and has been quiet. Nothing waits without a limit.
+was executed: neither the making of its process nor a wait for a processor before that counts. A
+prompt has been drawn when ZLE switches bracketed paste on, which it does right after it; where a
+configuration has that off, when the terminal is in ZLE's mode and has been quiet. Nothing waits
+without a limit.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ END_S = 1.0
 TURN_S = 0.002
 """Longest wait for an end that no descriptor announces (macOS has no pidfd)."""
 SIZE = (50, 200)
+HERE = "thread-self"
+"""The name that /proc has for the thread that looks."""
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -62,18 +65,22 @@ class Terminal:
         actions = _actions(os.ttyname(inside), errors)
         self._others = _children()
         _adopt_orphans(True)
+        late = -queued_s(HERE)
         asked = time.monotonic()
         self._deadline = asked + limit_s
         try:
             self.pid = _spawn(argv, env, actions)
+            returned = time.monotonic()
         except OSError as error:
             os.close(self.fd)
             raise ZdeferdError(f"cannot start: {argv[0]}: {error.strerror}") from None
         finally:
             os.close(inside)
-        self._waited_s = _waited_s(self.pid)
-        # Executed as soon as it had a processor; this process may have got one later.
-        self.started = min(time.monotonic(), asked + self._waited_s)
+        # The spawn ends with the execution; then this process may wait for a processor.
+        late += queued_s(HERE)
+        self.started = max(asked, returned - late)
+        # Before its execution it can have waited no longer than the execution took to come.
+        self._waited_s = min(queued_s(self.pid), self.started - asked)
         self._end = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
 
     def __enter__(self) -> Self:
@@ -130,7 +137,7 @@ class Terminal:
 
     def waited_s(self) -> float:
         """Return how long the program was ready but waited since its start; 0 if unknown."""
-        return _waited_s(self.pid) - self._waited_s
+        return queued_s(self.pid) - self._waited_s
 
     def _left(self, what: str) -> float:
         """Return the seconds left; Late at the limit, or where the program has ended."""
@@ -231,10 +238,10 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str], actions: Sequence[Action
     )
 
 
-def _waited_s(pid: int) -> float:
-    """Return the seconds that a process was ready but waited; 0 if unknown."""
+def queued_s(process: int | str) -> float:
+    """Return the seconds that a process was ready but waited for a processor; 0 if unknown."""
     try:
-        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+        with open(f"/proc/{process}/schedstat", encoding="ascii") as file:
             return int(file.read().split()[1]) / 1e9
     except OSError:  # macOS, or a kernel without it
         return 0.0
