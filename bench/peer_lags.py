@@ -1,6 +1,6 @@
 """The lags of `zdeferctl perf capture` beside those of zsh-bench, in turns on the same homes.
 
-    python -m bench.peer_lags ZSH_BENCH HOME… [--rounds 4] [--starts 5] [--patience 60]
+    python -m bench.peer_lags ZSH_BENCH HOME… [--rounds 4] [--starts 5] [--patience 60] [--verbose]
 
 ZSH_BENCH is its script, HOME a folder with a .zshrc whose prompt shows the current folder or the
 host. Both measure an interactive shell outside of a git repository. Each round measures with both,
@@ -8,6 +8,8 @@ in the other order than the round before; each waits as long as the patience for
 A row is of the turns in which others used least of the machine, half of them, and ends with the
 median of the rounds' differences. zsh-bench gives 0 for a prompt that its `script` read together
 with its mark for the start; such values, under half a millisecond, are left out and counted.
+On a terminal, or with --verbose, each round shows the result so far. Ctrl-C ends with the rows of
+the rounds that were complete.
 """
 
 import argparse
@@ -35,6 +37,7 @@ LIMIT_S = 120.0
 END_S = 2.0
 """How long zsh-bench may take to leave once it has been told to."""
 LEAST_MS = 0.5
+INTERRUPTED = 130
 QUIET_PERCENT = 15.0
 LOOK_S = 0.5
 Lags = dict[str, list[float]]
@@ -55,21 +58,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--patience", type=float, default=60.0, metavar="S")
+    parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args(arguments)
-    print(f"{time.strftime('%Y-%m-%d %H:%M')}; load average {os.getloadavg()[0]:.1f}")
+    print(f"{time.strftime('%Y-%m-%d %H:%M')}; load average {os.getloadavg()[0]:.1f}", flush=True)
     for home in args.homes:
-        measures = (
-            lambda home=home: _capture(home, args.starts),
-            lambda home=home: zsh_bench(args.zsh_bench, home, args.starts),
-        )
         turns: tuple[list[Turn], list[Turn]] = ([], [])
-        for at in range(args.rounds):
-            for which in (0, 1) if at % 2 else (1, 0):
-                turns[which].append(_turn(measures[which], args.patience))
-        for name in LAGS:
-            row = _row(f"{Path(home).name} {name}", name, *map(_quieter, turns))
-            print(f"{row}; rounds {_ratio(name, *turns):+.1f} %")
+        try:
+            _measure(home, args, turns)
+        except KeyboardInterrupt:
+            _show(home, turns)
+            return INTERRUPTED
+        _show(home, turns)
     return 0
+
+
+def _measure(home: str, args: argparse.Namespace, turns: tuple[list[Turn], list[Turn]]) -> None:
+    """Add the turns of all rounds with a home, those by capture and those by zsh-bench."""
+    measures = (
+        lambda: _capture(home, args.starts),
+        lambda: zsh_bench(args.zsh_bench, home, args.starts),
+    )
+    for at in range(args.rounds):
+        made = {
+            which: _turn(measures[which], args.patience) for which in ((0, 1) if at % 2 else (1, 0))
+        }
+        for which, turn in made.items():
+            turns[which].append(turn)
+        if args.verbose or sys.stderr.isatty():
+            so_far = "; ".join(f"{name} {_ratio(name, *turns):+.1f} %" for name in LAGS)
+            print(f"{Path(home).name}: round {at + 1} of {args.rounds}; {so_far}", file=sys.stderr)
+
+
+def _show(home: str, turns: tuple[list[Turn], list[Turn]]) -> None:
+    if not turns[0]:
+        return
+    for name in LAGS:
+        row = _row(f"{Path(home).name} {name}", name, *map(_quieter, turns))
+        print(f"{row}; {len(turns[0])} rounds {_ratio(name, *turns):+.1f} %", flush=True)
 
 
 def _turn(measure: Callable[[], Lags], patience_s: float) -> Turn:
@@ -133,7 +158,7 @@ def zsh_bench(script: str, home: str, starts: int, limit_s: float = LIMIT_S) -> 
     ):
         try:
             said, _ = process.communicate(timeout=limit_s)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
             _end(process.pid)
             raise
     if process.returncode:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from bench import __main__ as program
-from bench import contestants, one_start, peer_lags, peers, pictures, plot, report, verdicts
+from bench import contestants, peer_lags, peers, pictures, plot, report, rulers, verdicts
 from bench.stage import QUICK, Stage
 from bench.typing_lag import shown
 from bench.values import Figure, figure_of, quantile, summary
@@ -240,12 +240,55 @@ def test_the_drawings_of_the_pages_are_in_the_documents() -> None:
 @pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("script"), reason="no script of util-linux here"
 )
-def test_one_start_is_measured_by_two_rulers(
+def test_starts_are_measured_by_two_rulers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / ".zshrc").write_text("zmodload zsh/zselect; zselect -t 20; PROMPT='%1~> '\n")
-    assert one_start.main([str(tmp_path), "--starts", "2"]) == 0
-    found = re.search(r"by capture ([0-9.]+), by script ([0-9.]+) ms", capsys.readouterr().out)
-    assert found
-    ours, theirs = map(float, found.groups())
-    assert 200 < ours < theirs + 200 < 10_000
+    assert rulers.main([str(tmp_path), "--starts", "2", "--verbose"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err.count(" of 2; ") == 2
+    assert f"\n{tmp_path.name}: " in shown.out
+    ours, theirs = rulers.measure(str(tmp_path), 1)
+    assert ours[0].ms > 100
+    assert theirs[0].ms >= 0
+    assert min(ours[0].queued_s, theirs[0].queued_s) >= 0
+
+
+def test_the_lag_in_the_timing_file_of_script(tmp_path: Path) -> None:
+    title = f"\x1b]2;{rulers.FOLDER}\x07"
+    (tmp_path / "out").write_text(f"header of script\n{rulers.MARK}{title}%  {rulers.FOLDER}> x")
+    (tmp_path / "timing").write_text(f"0.5 6\n.002 {len(title)}\n.003 9\n9 3\n")
+    assert rulers._by_timing(tmp_path) == pytest.approx(5)
+
+
+def test_of_starts_the_calmer_half_counts() -> None:
+    found = [rulers.Start(ms, ms / 10) for ms in (8.0, 2.0, 0.1, 4.0, 6.0)]
+    assert rulers._calm(found) == [2.0, 4.0]
+    theirs = [rulers.Start(ms, 0) for ms in (2.0, 2.0)]
+    assert "capture 3.00, as zsh-bench 2.00 ms; +1.00 ms" in rulers._row("x", found, theirs)
+    assert rulers._row("x", found, [rulers.Start(0.0, 0.0)]) == "x: no usable start"
+
+
+def test_rounds_beside_a_peer_show_the_result_so_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And an interrupted measurement ends with the rows of the rounds that it has."""
+    ours = {key: [3.0] for key in peer_lags.LAGS}
+    rounds = 0
+
+    def peer(*_words: object) -> peer_lags.Lags:
+        nonlocal rounds
+        rounds += 1
+        if rounds > 2:
+            raise KeyboardInterrupt
+        return {key: [2.0] for key in peer_lags.LAGS}
+
+    monkeypatch.setattr(peer_lags, "_capture", lambda *_words: ours)
+    monkeypatch.setattr(peer_lags, "zsh_bench", peer)
+    words = ["zsh-bench", str(tmp_path), "--rounds", "4", "--patience", "0", "--verbose"]
+    assert peer_lags.main(words) == 130
+    shown = capsys.readouterr()
+    assert shown.err.count("first_prompt_lag +50.0 %") == 2
+    assert " round 2 of 4; " in shown.err
+    assert shown.out.count("capture 3.00, zsh-bench 2.00 ms, +50.0 %") == len(peer_lags.LAGS)
+    assert shown.out.count("; 2 rounds +50.0 %") == len(peer_lags.LAGS)
