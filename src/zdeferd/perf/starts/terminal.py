@@ -4,8 +4,8 @@ Owns the child, its session and the master side of the terminal. Every instant i
 time.monotonic(), taken right after the read that brought the bytes. `started` is when the program
 was executed: neither the making of its process nor a wait for a processor before that counts. A
 prompt has been drawn when ZLE switches bracketed paste on, which it does right after it; where a
-configuration has that off, when the terminal is in ZLE's mode and has been quiet. Nothing waits
-without a limit.
+configuration has that off, when the terminal is in ZLE's mode and has been quiet. Every wait is
+limited.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ TURN_S = 0.002
 """Longest wait for an end that no descriptor announces (macOS has no pidfd)."""
 SIZE = (50, 200)
 HERE = "thread-self"
-"""The name that /proc has for the thread that looks."""
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -76,8 +75,7 @@ class Terminal:
             raise ZdeferdError(f"cannot start: {argv[0]}: {error.strerror}") from None
         finally:
             os.close(inside)
-        # The spawn ends with the execution; then this process may wait for a processor.
-        late += queued_s(HERE)
+        late += queued_s(HERE)  # the spawn returned with the execution, or so much later
         self.started = max(asked, returned - late)
         # Before its execution it can have waited no longer than the execution took to come.
         self._waited_s = min(queued_s(self.pid), self.started - asked)
@@ -239,7 +237,7 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str], actions: Sequence[Action
 
 
 def queued_s(process: int | str) -> float:
-    """Return the seconds that a process was ready but waited for a processor; 0 if unknown."""
+    """Return how long a process, or the thread HERE, waited for a processor; 0 if unknown."""
     try:
         with open(f"/proc/{process}/schedstat", encoding="ascii") as file:
             return int(file.read().split()[1]) / 1e9
