@@ -63,6 +63,26 @@ def test_from_the_first_shell_to_a_newer_cache(daemon: Daemon, tool: Path) -> No
     assert (ran(daemon), runs(daemon)) == (3, [("succeeded", 0, None)] * 2)
 
 
+@pytest.mark.parametrize("line", ["zdefer eval tool init", "zdefer eval -n tool-init tool"])
+def test_code_that_defines_a_function_of_the_program_s_name(
+    line: str, daemon: Daemon, tool: Path
+) -> None:
+    daemon.start()
+    code = "tool() { print -r -- no=code }; version=1\n"
+    (daemon.home / "code").write_text(code)
+    assert "1" in shell_says(daemon, tool, "$version", line)
+    assert (daemon.home / ".cache/zdeferd/init/tool-init.zsh").read_text() == code
+    assert "1" in shell_says(daemon, tool, "$version", line)
+    assert runs(daemon) == [("succeeded", 0, None)]
+
+
+def test_a_function_without_a_program_of_its_name(daemon: Daemon, tool: Path) -> None:
+    daemon.start()
+    line = "made() { print -r -- version=$1 }; zdefer eval made 7"
+    assert "7" in shell_says(daemon, tool, "$version", line)
+    assert (daemon.home / ".cache/zdeferd/init/made-7.zsh").read_text() == "version=7\n"
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "compiled"])
 def test_a_damaged_cache_is_made_again(damage: str, daemon: Daemon, tool: Path) -> None:
     daemon.start()

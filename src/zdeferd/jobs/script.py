@@ -71,10 +71,12 @@ def compose(
     options: tuple[str, ...],
     fpath: tuple[str, ...],
     equipment: Equipment = NOTHING,
+    program_first: bool = False,
 ) -> str:
     """Return the source whose exit status is that of `call`.
 
-    One word is zsh code; several are a function or command and its arguments.
+    One word is zsh code; several are a function or command and its arguments. With `program_first`
+    the first word is a program of the PATH, where there is one, and not a function of its name.
     `functions` maps names to bodies as `$functions` gives them; a body that is an
     autoload stub (`builtin autoload -X`) loads itself from `fpath` at its first call.
     """
@@ -96,6 +98,9 @@ def compose(
         lines.append("setopt no_aliases")  # zsh has two of its own
         lines += [_definition(name, body) for name, body in functions.items()]
         lines.append("setopt aliases")
+        if program_first and call[0] in functions:
+            name = _always_quoted(call[0])
+            lines.append(f"whence -p {name} >/dev/null && unfunction {name}")
     if options:
         lines += _wanted_options(options)
     lines.append(_prelude(bool(options)) + _call(call))

@@ -98,7 +98,10 @@ def _job_of(record: Register, functions: tuple[tuple[str, str], ...], context: S
         kind, modules, text = ((), ()), (), ""
     folders, math = frames.split_map(context.folders), frames.split(context.math)
     equipment = Equipment(modules, folders, record.arrays, math, context.umask)
-    source = script.compose(record.call, dict(functions), *kind, equipment)
+    # The code of a tool often has a function of the tool's name: the shell that visits has run it.
+    source = script.compose(
+        record.call, dict(functions), *kind, equipment, program_first=record.check == "init"
+    )
     exported = environment.mentioned(text, frames.split_map(context.exported))
     return declared_job(
         id=record.id,
