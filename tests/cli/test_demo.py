@@ -88,7 +88,7 @@ def test_the_readme_and_the_first_page_show_what_it_prints(found: dict[str, Any]
 
 def shape(text: str) -> list[str]:
     """The lines, sorted, with amounts and alignment taken out."""
-    amounts = re.sub(r"\d+(\.\d+)?( (ms|s|MiB|KiB))?", "N", text)
+    amounts = re.sub(r"\d+ min( \d+ s)?|\d+(\.\d+)?( (ms|s|MiB|KiB))?", "N", text)
     return sorted(" ".join(line.split()) for line in amounts.splitlines())
 
 

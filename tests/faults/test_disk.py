@@ -9,6 +9,7 @@ import pytest
 from faults.world import (
     doctor,
     fill,
+    heals,
     lines_of,
     needs_mounts,
     prompt,
@@ -54,7 +55,7 @@ def test_the_ledgers_disk_fills_while_a_job_runs(
     filler.unlink()
     assert wait_ended(daemon, "slow") == [("failed", 7)], "its outcome waited in its folder"
     until(lambda: len(lines_of(log, job="slow")) == 1)
-    assert status(daemon) == ""
+    heals(daemon)
 
 
 def test_a_start_on_a_full_disk_is_refused(daemon: Daemon, disks: ExitStack) -> None:
@@ -83,7 +84,7 @@ def test_the_run_folders_disk_is_full(daemon: Daemon, disks: ExitStack, home: Pa
     filler.unlink()
     assert wait_ended(daemon, "later") == [("succeeded", 0)]
     assert (home / "count").read_text() == "x\n"
-    assert status(daemon) == ""
+    heals(daemon)
 
 
 def test_the_disk_fills_under_a_jobs_output(daemon: Daemon, disks: ExitStack, home: Path) -> None:
@@ -113,4 +114,4 @@ def test_the_logs_disk_is_full(daemon: Daemon, disks: ExitStack, home: Path) -> 
     daemon.wait_until_done(2)
     assert [len(lines_of(log, job=job)) for job in "ab"] == [1, 1]
     assert all(line for line in log.read_text().splitlines())
-    assert status(daemon) == ""
+    heals(daemon)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults.world import doctor, lines_of, prompt, status
+from faults.world import doctor, heals, lines_of, prompt, status
 from support.daemon import Daemon, Peer
 
 from zdeferd.wire import control
@@ -65,7 +65,7 @@ def test_the_log_is_replaced(daemon: Daemon, log: Path, replace: Callable[[Path]
         peer.request(control.Reload())
     daemon.wait_until_done(2)
     assert [len(lines_of(kept, log, job=job)) for job in "ab"] == [1, 1]
-    assert status(daemon) == ""
+    heals(daemon)
 
 
 def test_the_log_is_rotated_and_emptied(daemon: Daemon, log: Path) -> None:
@@ -81,4 +81,4 @@ def test_the_log_is_rotated_and_emptied(daemon: Daemon, log: Path) -> None:
     daemon.wait_until_done(3)
     assert [len(lines_of(rotated, job="a")), len(lines_of(log, job="c"))] == [1, 1]
     assert not lines_of(rotated, job="b")
-    assert status(daemon) == ""
+    heals(daemon)

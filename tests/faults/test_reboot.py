@@ -51,6 +51,7 @@ def machine(home: Path) -> Iterator[Machine]:
 def test_a_reboot(machine: Machine, home: Path) -> None:
     log = home / "seg.log"
     machine.write_jobs('[each-boot]\nrun = "true"\non = ["postprompt"]\nonce_per = "boot"\n')
+    os.mkfifo(home / "never")
     machine.boot("one")
     with Peer(machine.socket) as peer:
         jobs = {
@@ -58,7 +59,6 @@ def test_a_reboot(machine: Machine, home: Path) -> None:
             "waiting": f"echo x >> {home}/waited",
         }
         peer.ask(visit("n1", 1, jobs, {"PATH": os.environ["PATH"], "PERF_SEGMENT_LOG": str(log)}))
-    os.mkfifo(home / "never")
     until((home / "count").exists)
     machine.crash()
     machine.boot("two")

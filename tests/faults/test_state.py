@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from faults.world import doctor, ended, needs_linux, prompt, status, until, wait_ended
+from faults.world import doctor, ended, heals, needs_linux, prompt, until, wait_ended
 from support.daemon import Daemon, Peer, visit
 
 from zdeferd.machine.lock import daemon_pid
@@ -23,8 +23,9 @@ def begun_anew(daemon: Daemon) -> None:
         # More than once where it began before the last file of the old folder was removed.
         begun = said.count("zdeferd begins anew")
         serves = said.count(f"serves {daemon.socket}")
-        lock = str(daemon.state / "lock")
-        return 0 < begun == serves - 1 and daemon_pid(lock) == pid
+        places = (daemon.socket, daemon.state / "ledger.sqlite3")  # else it begins once more
+        is_there = daemon_pid(str(daemon.state / "lock")) == pid and all(p.exists() for p in places)
+        return 0 < begun == serves - 1 and is_there
 
     until(serves_again, "it did not come back")
 
@@ -121,4 +122,4 @@ def test_the_runs_folder_is_removed_under_a_job(
     assert wait_ended(daemon, "slow") == [("abandoned", 255)]
     fresh(daemon, "after")
     assert (home / "count").read_text() == "x\n"
-    assert status(daemon) == ""
+    heals(daemon)

@@ -24,6 +24,7 @@ def test_state_and_socket_are_taken_away(manager: UserManager) -> None:
     pid = manager.property("MainPID")
     shutil.rmtree(manager.state, ignore_errors=True)
     until(lambda: str(daemon_pid(str(manager.state / "lock"))) == pid)
+    until((manager.state / "ledger.sqlite3").exists)
     ask(manager, "after")
     manager.wait_until_done(1)
     manager.socket.unlink()  # from now on no shell reaches the manager's socket

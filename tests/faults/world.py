@@ -55,6 +55,11 @@ def status(daemon: Daemon) -> str:
     return "\n".join(said_by(daemon, "status")["problems"])
 
 
+def heals(daemon: Daemon) -> None:
+    """Wait until status lists no problem: the daemon notes that soon after what has shown it."""
+    until(lambda: status(daemon) == "", "a problem stays")
+
+
 def until(condition: Callable[[], bool], what: str = "it did not come true") -> None:
     """Wait, with a limit, for a fact that no event announces."""
     assert any(condition() for _ in attempts()), what

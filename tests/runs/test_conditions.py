@@ -1,11 +1,10 @@
 """Runs with conditions: a dispatcher in this process on a machine whose senses are the test's."""
 
-import asyncio
 import time
 from pathlib import Path
 
 import pytest
-from support.dispatching import Bench, dispatching
+from support.dispatching import Bench, PlayedClock, dispatching
 from support.sensors import PlayedSensors
 
 from zdeferd.conditions import Power
@@ -59,15 +58,12 @@ async def test_others_pass_it_and_its_batch_does_not_wait_for_it(home: Path) -> 
 
 @pytest.mark.asyncio
 async def test_past_its_deadline_it_is_missed_without_a_line(home: Path) -> None:
-    jobs = declared('power = "ac", deadline = "0.3s"')
-    async with dispatching(home, jobs=jobs, sensors=on_battery()) as made:
-        before = time.time()
+    jobs, clock = declared('power = "ac", deadline = "30s"'), PlayedClock()
+    async with dispatching(home, jobs=jobs, sensors=on_battery(), clock=clock) as made:
         await made.visit()
         at = await made.next_instant(lambda at: at is not None)
-        assert before + 0.3 <= (at or 0) <= time.time() + 0.3
-        passed = asyncio.Event()
-        asyncio.get_running_loop().call_later((at or 0) - time.time() + 0.01, passed.set)
-        await passed.wait()
+        assert at == clock.now + 30
+        clock.now += 30.01
         made.dispatcher.wake()
         await made.until(RUNS, [("needy", "ended", "missed")])
         assert [line for line in await lines(made) if line.startswith(b"DEFERRED")] == []

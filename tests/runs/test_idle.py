@@ -1,6 +1,5 @@
 """The automatic idle trigger: a dispatcher in this process, and ttys that the test touches."""
 
-import asyncio
 import os
 import sys
 import time
@@ -8,17 +7,21 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from support.dispatching import Bench, dispatching
+from support.dispatching import Bench, PlayedClock, dispatching
 from support.pty import Pty
 
 from zdeferd.machine.processes import process_of
 from zdeferd.machine.quiet import Clocks, Probe
+from zdeferd.machine.timers import Clock
 
 
-def bench(home: Path, touched: list[float], settings: str) -> AbstractAsyncContextManager[Bench]:
+def bench(
+    home: Path, touched: list[float], settings: str, clock: Clock | None = None
+) -> AbstractAsyncContextManager[Bench]:
     """A dispatcher whose ttys were touched at these instants."""
-    probe = Probe(lambda: Clocks(time.time(), 0.0, 0.0), lambda: list(touched))
-    return dispatching(home, probe, settings)
+    clock = clock or Clock()
+    probe = Probe(lambda: Clocks(*[clock.wall()] * 3), lambda: list(touched))
+    return dispatching(home, probe, settings, clock=clock)
 
 
 @pytest.mark.asyncio
@@ -38,14 +41,14 @@ async def test_it_looks_at_the_computed_instant_and_fires_when_quiet(home: Path)
 
 @pytest.mark.asyncio
 async def test_a_touch_moves_the_instant_and_nothing_fires(home: Path) -> None:
-    touched = [time.time() - 68.0 + 0.3]
-    async with bench(home, touched, 'idle_after = "60s"') as made:
+    clock = PlayedClock()
+    touched = [clock.now]
+    async with bench(home, touched, 'idle_after = "60s"', clock) as made:
         await made.visit({"tidy": "true"}, on="idle")
         first = await made.next_instant(lambda at: at is not None)
-        touched[0] = time.time()
-        passed = asyncio.Event()
-        asyncio.get_running_loop().call_later((first or 0) - time.time() + 0.01, passed.set)
-        await passed.wait()
+        assert first == clock.now + 68
+        touched[0] = clock.now + 60
+        clock.now += 68.01
         made.dispatcher.wake()
         second = await made.next_instant(lambda at: at != first)
         assert second == touched[0] + 68

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from shell.conftest import PLUGIN, Start
-from shell.peer import Peer, connections, wait_until
+from shell.peer import Peer, asleep, connections, wait_until
 from support.daemon import Daemon
 from support.terminal import Terminal
 
@@ -317,7 +317,8 @@ def test_a_bell_is_inherited_by_nothing_and_another_file_is_left_alone(
         shell.run(f"number=$_zdeferd[bell]; exec {{number}}>&-; other=0; {reopen}")
         assert shell.ask("$(( number == other ))") == "1"
         shell.run("print kept >&$number")
-        assert shell.ask("$_zdeferd[bell]") == "-"  # ZLE has called, and nothing was read
+        wait_until(lambda: asleep(shell.pid), "ZLE has called")
+        assert shell.ask("$_zdeferd[bell]") == "-"  # and nothing was read
         assert shell.run("read -u $number; print $REPLY") == "kept"
         shell.run("zdeferd_plugin_unload; print there >&$number")
         assert shell.run("read -u $number; print $REPLY") == "there"
@@ -378,14 +379,18 @@ def test_a_shell_asks_for_what_it_follows_once_the_file_is_another(
 def test_a_shell_that_waits_answers_pings_but_not_for_ever(socket: Path, start: Start) -> None:
     with Peer(socket, heartbeat_ms=30) as peer:
         shell = start(
-            "look() { zle -M \"pings=$_zdeferd_pings\" }; zle -N look; bindkey '^X' look\n"
+            "look() { zle -M \"pings=${_zdeferd_pings:-0}.\" }; zle -N look; bindkey '^T' look\n"
             "setopt ksh_arrays no_multibyte sh_word_split err_return; trap 'print TRAP' ZERR"
         )
         shell.prompt()
         peer.take(reply=lambda visit: [*frames.answer("ok", seq=1), b"wait=made:7"])
-        for _ in range(2):
-            shell.type("\x18")
-            shell.expect(r"pings=[1-9]\d*")
+
+        def pings() -> int:
+            """How many it has answered, by a key that is read meanwhile."""
+            shell.type("\x14")
+            return int(shell.expect(r"pings=(\d+)\.").match[1])
+
+        wait_until(lambda: 0 < pings() < 121, "keys are read between pings")
         wait_until(lambda: connections(socket) == 0, "it waits no longer")
         assert peer.silent(0.05)
         assert shell.ask("$_zdeferd_pings") == "121"

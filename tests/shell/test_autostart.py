@@ -15,6 +15,8 @@ from shell.test_harmless import ASK, HOSTILE, STATE, tell
 from shell.test_sick_daemon import works
 from support.terminal import Terminal
 
+from zdeferd.machine.lock import daemon_pid
+
 JOB = "build() { : }; zf::defer::register build build postprompt Build"
 
 Program = Callable[[str], Path]
@@ -112,8 +114,9 @@ def test_jobs_start_without_a_key(home: Path, install: Program, start: Start) ->
         shell.prompt()
         wait_until((home / "done").exists, "the job has run")
     finally:
-        pid = (home / ".local/state/zdeferd/lock").read_text()
-        os.kill(int(pid), signal.SIGTERM)
+        lock = home / ".local/state/zdeferd/lock"
+        os.kill(int(lock.read_text()), signal.SIGTERM)
+        wait_until(lambda: daemon_pid(str(lock)) is None, "the daemon has left")
     assert shell.ask("${_zdeferd[tries]} $precmd_functions") == "0"
 
 

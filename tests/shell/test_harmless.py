@@ -249,14 +249,15 @@ def test_interrupt_inside_a_turn(function: str, peer: Peer, start: Start) -> Non
         )
     shell = start(f"autoload +X zdeferd-socket; integer hits\n{JOB}\n{hit}\n")
     shell.prompt()
-    visit = None
-    for _ in range(2):  # whether Ctrl-C gives a new prompt of its own depends on the moment
-        if peer.silent(0.2):
-            shell.run(":")
-        else:
-            visit = peer.take()
-            break
-    assert visit is not None
+
+    def rests() -> bool:
+        """It waits for keys, and not for an answer."""
+        return asleep(shell.pid) and connections(peer.path) == 0
+
+    wait_until(lambda: rests() or not peer.silent(0), "the turn is over")
+    if peer.silent(0):  # whether Ctrl-C gives a new prompt of its own depends on the moment
+        shell.run(":")
+    visit = peer.take()
     assert [job.id for job in visit.jobs] == ["build"]
     wait_for_visit(peer.path, shell)
     assert shell.ask("$precmd_functions $preexec_functions") == ""

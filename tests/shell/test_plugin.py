@@ -226,7 +226,7 @@ def test_unload_restores_the_shell(moment: str, peer: Peer, start: Start) -> Non
             shell.run("zdeferd_plugin_unload")
     assert state(shell) == expected
     assert peer.silent(0.05)
-    assert connections(peer.path) == 0
+    wait_until(lambda: connections(peer.path) == 0, "its connection is closed")
 
 
 @pytest.mark.parametrize("file", ["visit.zsh", "exchange.zsh", "message.zsh"])

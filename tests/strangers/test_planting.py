@@ -15,7 +15,7 @@ from support.daemon import Daemon, Peer, visit
 
 from zdeferd.machine.lock import daemon_pid
 
-pytestmark = [needs_root, pytest.mark.timeout(30)]
+pytestmark = needs_root
 
 
 def a_link(path: Path) -> str:

@@ -16,8 +16,8 @@ import zmq
 from zdeferd.wire import control
 from zdeferd.wire.frames import address
 
-LIMIT_S = 60.0
-"""No single event takes longer, or the test fails."""
+LIMIT_S = 200.0
+"""No single event takes longer, or the test fails: a busy machine leaves jobs little time."""
 ASK_LEDGER = """import os, sqlite3, sys
 path = os.environ["HOME"] + "/.local/state/zdeferd/ledger.sqlite3"
 db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)

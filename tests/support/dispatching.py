@@ -1,6 +1,7 @@
 """A dispatcher in this process whose alarm, clocks and terminals are the test's."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -64,6 +65,17 @@ class Bench:
         return at
 
 
+class PlayedClock(Clock):
+    """A wall clock that stands, until the test turns it."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def wall(self) -> float:
+        """Return the instant that the test has set."""
+        return self.now
+
+
 def prepared(home: Path, settings: str, jobs: str) -> paths.Paths:
     """The folders and files of a user with these settings and jobs."""
     where = paths.locate(environment(home))
@@ -83,11 +95,12 @@ async def dispatching(
     jobs: str = "",
     kind: type[Executor] = Executor,
     sensors: Sensors | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Bench]:
     """A dispatcher that serves until the block's end, with an executor of the given kind."""
     where = prepared(home, settings, jobs)
     loop = asyncio.get_running_loop()
-    clock, committer = Clock(), Committer(Ledger(where.ledger), loop)
+    clock, committer = clock or Clock(), Committer(Ledger(where.ledger), loop)
     executor, journal = kind(where.runs, {"nofile": (256, 256)}, loop), Journal(clock)
     senses = probe or Probe(), sensors or PlayedSensors()
     dispatcher = Dispatcher(

@@ -49,9 +49,9 @@ class Pty:
         self.status: int | None = None
         """How it ended, as waitpid gives it; None while that has not been asked."""
         program = shutil.which(argv[0], path=env.get("PATH")) or argv[0]
-        name = os.ttyname(inside)
+        self.name = os.ttyname(inside)
         actions = [
-            (os.POSIX_SPAWN_OPEN, 0, name, os.O_RDWR, 0),
+            (os.POSIX_SPAWN_OPEN, 0, self.name, os.O_RDWR, 0),
             (os.POSIX_SPAWN_DUP2, 0, 1),
             (os.POSIX_SPAWN_DUP2, 0, 2),
             *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from support.daemon import attempts, environment
+from support.daemon import LIMIT_S, attempts, environment
 
 from zdeferd.cli import main
 from zdeferd.ledger.store import Ledger
@@ -87,7 +87,7 @@ class User:
             env=self.env | {"PYTHONPATH": str(SOURCE)} | env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=LIMIT_S,
             check=False,
         )
         return Result(done.returncode, done.stdout, done.stderr)

@@ -9,7 +9,7 @@ SHELL = Path(__file__).parents[2] / "shell"
 PLUGIN = SHELL / "zdeferd.plugin.zsh"
 FEATURES = SHELL / "features.zsh"
 BOTH = (PLUGIN, FEATURES)
-LIMIT_S = 60.0
+LIMIT_S = 200.0
 
 
 def run_zsh(
