@@ -62,7 +62,7 @@ def test_10_000_events_in_a_burst(daemon: Daemon) -> None:
             thread.join()
     assert daemon.rows("SELECT count(*) FROM shells WHERE nonce LIKE 'n%'") == [(EVENTS,)]
     answers = bystander.answers()
-    assert (answers.unanswered, answers.p99_ms < 500) == (0, True), answers
+    assert answers.unanswered == 0 < answers.asked
     assert signs(daemon).peak_kib() - before < GROWTH_KIB
     assert signs(daemon).wake_ups_at_rest(0.5) == 0
 

