@@ -499,7 +499,8 @@ def test_what_survives_kill_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
     output.finish = lambda: None
     signals: Any = type("Signals", (), {"cancelled": False, "fd": os.pipe()[0]})()
     request: Any = {"timeout_ms": 50, "grace_ms": 50, "background": False}
-    facts = supervise.Supervision(request, signals, output, 1, time.monotonic()).run()
+    job = supervise.Launched(1, time.monotonic())
+    facts = supervise.Supervision(request, signals, [output], job).run()
     assert (facts["ended_by"], facts["rc"]) == ("timeout", 0)
     assert told[:4] == [signal.SIGTERM, signal.SIGCONT, signal.SIGSTOP, signal.SIGKILL]
     assert set(told[4:]) <= {signal.SIGSTOP, signal.SIGKILL}

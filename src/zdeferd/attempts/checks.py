@@ -14,6 +14,10 @@ import re
 
 from .launch import run_to_end
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 DECLARES = r"""
 .zdeferd-declares() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
@@ -40,7 +44,7 @@ DECLARES = r"""
 """The function of shell/live/eval.zsh, which has the comments."""
 
 
-def refused(check: str, zsh: str, file: str, path: str, ended: list[int]) -> str:
+def refused(check: str, zsh: str, file: str, path: str, ended: Sequence[int]) -> str:
     """Return why `check` refuses the code in `file`, empty: it does not.
 
     `path`: the job's PATH; `ended`: the processes that were ended behind the job.

@@ -1,4 +1,4 @@
-"""Copies a job's output from its pipe into a file of bounded size.
+"""Reads a job's pipes, and copies its output into a file of bounded size.
 
 Keeps the head, as it arrives, and the last TAIL bytes, added at the end behind a line with
 the number of bytes left out. The file only grows, so that it can be followed. A write that
@@ -11,6 +11,7 @@ Standard library only; runs in the runner.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 
 from .records import open_regular
 
@@ -21,18 +22,16 @@ _LAST_CHUNKS = 32
 """Twice the largest pipe (1 MiB), so that nothing is left in it."""
 
 
-class Output:
-    """Reads `pipe` and writes `path`, which is made with the first byte. Sizes in bytes."""
+class PipeReader(ABC):
+    """Reads a pipe in chunks; a subclass takes each of them in (`add`)."""
 
-    def __init__(self, path: str, pipe: int, limit: int) -> None:
+    def __init__(self, pipe: int) -> None:
         self.pipe = pipe
-        self.total = self.written = 0
-        """Bytes that the job printed, and bytes of these in the file."""
         os.set_blocking(pipe, False)
-        self._path, self._fd, self._failed = path, -1, False
-        self._keep = min(TAIL, limit // 2)
-        self._head = limit - self._keep
-        self._tail = b""
+
+    @abstractmethod
+    def add(self, data: bytes) -> None:
+        """Take in what was read; no bytes at the end of the pipe."""
 
     def read(self) -> bool:
         """Read a chunk. False: the pipe is empty, or at its end."""
@@ -42,6 +41,25 @@ class Output:
             return False
         self.add(data)
         return bool(data)
+
+    def finish(self) -> None:
+        """Read what is left in the pipe: no process of the job writes any more."""
+        for _ in range(_LAST_CHUNKS):
+            if not self.read():
+                break
+
+
+class Output(PipeReader):
+    """Reads `pipe` and writes `path`, which is made with the first byte. Sizes in bytes."""
+
+    def __init__(self, path: str, pipe: int, limit: int) -> None:
+        super().__init__(pipe)
+        self.total = self.written = 0
+        """Bytes that the job printed, and bytes of these in the file."""
+        self._path, self._fd, self._failed = path, -1, False
+        self._keep = min(TAIL, limit // 2)
+        self._head = limit - self._keep
+        self._tail = b""
 
     def add(self, data: bytes) -> None:
         """Add `data` as if the job had printed it."""
@@ -53,10 +71,8 @@ class Output:
             self._tail = (self._tail + data[taken:])[-self._keep :]
 
     def finish(self) -> None:
-        """Read the rest of the pipe, and add the kept end to the file."""
-        for _ in range(_LAST_CHUNKS):
-            if not self.read():
-                break
+        """Read what is left in the pipe, and add the kept end to the file."""
+        super().finish()
         self._failed = False  # the disk may have room again
         missing = self.total - self.written - len(self._tail)
         if missing:

@@ -24,10 +24,13 @@ import stat
 from ..crashpoints import reached
 from . import checks
 from .launch import CannotStart, run_to_end, zsh_of
+from .output import PipeReader
 from .records import copy, flush_above, open_file, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .launch import Request, Wanted
 
 REFUSED = 65
@@ -35,9 +38,6 @@ REFUSED = 65
 MOST_BYTES = 64 << 20
 LONGEST_REASON = 300
 """Characters: the record of an outcome has a room of fixed size."""
-_CHUNK = 1 << 16
-_LAST_CHUNKS = 32
-"""Twice the largest pipe (1 MiB)."""
 
 
 class Unpublishable(CannotStart):
@@ -60,7 +60,7 @@ def refusal(error: Exception) -> dict[str, object]:
     return {"rc": REFUSED, "refusal": str(error)}
 
 
-class Publication:
+class Publication(PipeReader):
     """One attempt's output on its way to its place."""
 
     def __init__(self, request: Request, wanted: Wanted) -> None:
@@ -71,13 +71,15 @@ class Publication:
         self._prefix = f".zdeferd-{wanted['key']}-"
         run = os.path.basename(self._run)
         self._temporary = f"{self._prefix}{run}.{request['attempt']}"
-        self._size, self._reason, self.ended = 0, "", list[int]()
+        self._size, self._reason = 0, ""
         self._folder, self._at = _open_folder(wanted["path"], wanted["home"])
         self._mode = _mode(self._at, self._name, wanted["umask"])
         try:
             self._begin(os.path.dirname(os.path.dirname(self._run)))
+            reading, self.writing = os.pipe()
         except OSError as error:
             raise Unpublishable(f"cannot write in {self._folder}: {error.strerror}") from None
+        super().__init__(reading)
 
     def _begin(self, state: str) -> None:
         self._order = _Order(f"{state}/outputs", self._wanted["key"])
@@ -85,15 +87,9 @@ class Publication:
             self._number = self._order.begin()
             self._remove_stale()
             self._fd = self._create(self._temporary)
-        self.pipe, self.writing = os.pipe()
-        os.set_blocking(self.pipe, False)
 
-    def read(self) -> bool:
-        """Read a chunk. False: the pipe is empty, or at its end."""
-        try:
-            data = os.read(self.pipe, _CHUNK)
-        except BlockingIOError:
-            return False
+    def add(self, data: bytes) -> None:
+        """Write `data` to the temporary file; what cannot be written is why it is refused."""
         self._size += len(data)
         if self._size > MOST_BYTES:
             self._reason = f"more than {MOST_BYTES >> 20} MiB"
@@ -102,18 +98,15 @@ class Publication:
                 write_all(self._fd, data)
         except OSError as error:
             self._reason = f"cannot write it: {error.strerror}"
-        return bool(data)
 
-    def finish(self) -> None:
-        """Read the rest of the pipe: nothing of the job is left."""
-        for _ in range(_LAST_CHUNKS):
-            if not self.read():
-                break
+    def end(self, succeeded: bool, ended: Sequence[int] = ()) -> dict[str, object]:
+        """Publish where the job `succeeded`; return what the outcome says where that is refused.
 
-    def end(self, succeeded: bool) -> dict[str, object]:
-        """Publish where the job `succeeded`; return what the outcome says where that is refused."""
+        `ended`: the processes that were ended behind the job.
+        """
         try:
             if succeeded:
+                self._check(ended)
                 self._publish()
         except Unpublishable as error:
             return refusal(error)
@@ -126,7 +119,6 @@ class Publication:
         return {}
 
     def _publish(self) -> None:
-        self._check()
         os.fchmod(self._fd, self._mode)
         os.fsync(self._fd)
         flush_above(self._folder, os.path.realpath(self._wanted["home"]))
@@ -145,17 +137,17 @@ class Publication:
                 self._rename(f"{self._temporary}.zwc", f"{self._name}.zwc")
                 reached("runner.zwc-renamed")
 
-    def _check(self) -> None:
+    def _check(self, ended: Sequence[int]) -> None:
         if self._reason:
             raise Unpublishable(self._reason)
         if not self._size and not self._wanted["empty"]:
             hint = "" if self._wanted["check"] == "init" else "; `empty = true` allows that"
             raise Unpublishable(f"it is empty{hint}")
-        if self._wanted["check"]:
-            code = self._wanted["check"], self._zsh, f"{self._folder}/{self._temporary}"
-            if said := checks.refused(*code, self._search, self.ended):
-                raise Unpublishable(said.replace(code[2], self._name))
-            self._mode = checks.mode(*code, self._mode)
+        if check := self._wanted["check"]:
+            file = f"{self._folder}/{self._temporary}"
+            if said := checks.refused(check, self._zsh, file, self._search, ended):
+                raise Unpublishable(said.replace(file, self._name))
+            self._mode = checks.mode(check, self._zsh, file, self._mode)
 
     def _compile(self, folder: str) -> None:
         """Compile a copy of the same name: zsh finds the code in a `.zwc` by that name."""

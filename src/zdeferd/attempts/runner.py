@@ -50,10 +50,11 @@ from .records import (
     say,
     write_all,
 )
-from .supervise import Signals, Supervision
+from .supervise import Launched, Signals, Supervision
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NoReturn
 
     from .launch import Request
@@ -120,14 +121,10 @@ class Attempt:
         try:
             lock, room, started = self._take_lock(), self._reserve(), self._mark_started()
         except OSError as error:
-            raise Refused(
-                f"{error.filename or 'cannot write to its folder'}: {error.strerror}"
-            ) from None
-        facts: dict[str, object] = {
-            "version": 1,
-            "attempt": self._number,
-            "started_at": time.time(),
-        }
+            where = error.filename or "cannot write to its folder"
+            raise Refused(f"{where}: {error.strerror}") from None
+        facts: dict[str, object] = {"version": 1, "attempt": self._number}
+        facts["started_at"] = time.time()
         began = time.monotonic()
         try:
             output, pid = self._launch()
@@ -135,21 +132,20 @@ class Attempt:
             output = self._note(str(error))
             facts |= {"ended_by": "exit", "rc": error.rc, "wall_ms": 0, "ended_behind": 0}
             facts |= publish.refusal(error)
-            all_ended = True
+            all_ended, ended = True, list[int]()
         else:
             reached("runner.spawned")
-            whose = self._request, self._signals, output, pid, began, self._group
-            supervision = Supervision(*whose, self._publication)
+            supervision = self._supervision(output, Launched(pid, began, self._group))
             self._tell_of_job(started, pid)
             reached("runner.told")
             facts |= supervision.run()
             reached("runner.job-ended")
             if facts["ended_by"] == "cancel" and not self._is_cancelled():
-                self._publish(succeeded=False)
+                self._publish(succeeded=False, ended=())
                 raise Interrupted("SIGTERM of another process than zdeferd, as at a shutdown")
-            all_ended = supervision.nothing_left()
+            all_ended, ended = supervision.nothing_left(), supervision.ended_behind
         cost = records.cost() | cgroup.cpu_ms(self._group)
-        facts |= self._publish(facts["ended_by"] == "exit" and facts["rc"] == 0)
+        facts |= self._publish(facts["ended_by"] == "exit" and facts["rc"] == 0, ended)
         self._record(room, facts | {"ended_at": time.time()} | cost | output.sizes())
         os.close(lock)
         reached("runner.unlocked")
@@ -234,9 +230,13 @@ class Attempt:
             os.close(fd)
         return self._output(reading), pid
 
-    def _publish(self, succeeded: bool) -> dict[str, object]:
+    def _supervision(self, output: Output, job: Launched) -> Supervision:
+        readers = [output, self._publication] if self._publication else [output]
+        return Supervision(self._request, self._signals, readers, job)
+
+    def _publish(self, succeeded: bool, ended: Sequence[int]) -> dict[str, object]:
         """Publish what the job printed; return what the outcome says where that is refused."""
-        return self._publication.end(succeeded) if self._publication else {}
+        return self._publication.end(succeeded, ended) if self._publication else {}
 
     def _launch_in_group(self, outputs: tuple[int, int], job_lock: int) -> int:
         self._group = cgroup.enter(self._group)

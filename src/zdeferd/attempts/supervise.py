@@ -30,14 +30,13 @@ import signal
 import time
 
 from ..processes import cgroup, resources, tree
-from .output import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .launch import Request
-    from .publish import Publication
+    from .output import PipeReader
 
 LOWER_AGAIN_S = 0.2
 SETTLE_S = 0.1
@@ -72,31 +71,31 @@ class Signals:
             pass
 
 
+class Launched:
+    """A job's main process: its pid, the instant before its start (monotonic), its cgroup."""
+
+    __slots__ = ("began", "group", "pid")
+
+    def __init__(self, pid: int, began: float, group: str = "") -> None:
+        self.pid, self.began, self.group = pid, began, group
+
+
 class Supervision:
-    """Supervises one job, from before the start of `pid` (`began`, monotonic) to the end of all."""
+    """Supervises one job until all of its process tree has ended; `readers` read its pipes."""
 
     def __init__(
-        self,
-        request: Request,
-        signals: Signals,
-        output: Output,
-        pid: int,
-        began: float,
-        group: str = "",
-        publication: Publication | None = None,
+        self, request: Request, signals: Signals, readers: Sequence[PipeReader], job: Launched
     ) -> None:
-        self._request, self._signals, self._pid = request, signals, pid
-        self._publication = publication
-        self._outputs: list[Output | Publication] = [output]
-        self._outputs += [publication] if publication else []
-        self._began, self._group = began, group
+        self._request, self._signals, self._readers = request, signals, readers
+        self._pid, self._began, self._group = job.pid, job.began, job.group
+        self.ended_behind: list[int] = []
+        """Processes that were ended, as the main process had left them behind."""
         self._status: int | None = None
         self._childless = False
-        self._ended_behind = 0
         self._wall_ms = 0
         self._poll = select.poll()
         self._poll.register(signals.fd, select.POLLIN)
-        self._of_pipe = {one.pipe: one for one in self._outputs}
+        self._of_pipe = {reader.pipe: reader for reader in readers}
         for pipe in self._of_pipe:
             self._poll.register(pipe, select.POLLIN)
 
@@ -114,15 +113,15 @@ class Supervision:
         ended_by = self._ended_by(in_time)
         if not (ended_by == "exit" and self._request["background"]):
             self._end_what_is_left(count=ended_by == "exit")
-        for output in self._outputs:
-            output.finish()
+        for reader in self._readers:
+            reader.finish()
         if not self._ended():
             self._took()
         return {
             "ended_by": ended_by,
             "rc": self._own_rc(),
             "wall_ms": self._wall_ms,
-            "ended_behind": self._ended_behind,
+            "ended_behind": len(self.ended_behind),
         }
 
     def _ended_by(self, in_time: bool) -> str:
@@ -156,10 +155,7 @@ class Supervision:
         if self._ended() and self._until(self.nothing_left, now + SETTLE_S):
             return
         left = self._tree()
-        ended = [one.pid for one in left if one.state != "Z"] if count else []
-        self._ended_behind = len(ended)
-        if self._publication:
-            self._publication.ended = ended
+        self.ended_behind = [one.pid for one in left if one.state != "Z"] if count else []
         # A stopped process acts on TERM only once it is continued: CONT.
         tree.signal_processes(left, signal.SIGTERM, signal.SIGCONT)
         now = time.monotonic()
