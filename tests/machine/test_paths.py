@@ -75,6 +75,11 @@ def test_xdg_folders_count_where_absolute() -> None:
     assert paths.state_dir(env) == "/h/.local/state/zdeferd"
 
 
+def test_the_folder_of_caches_is_below_the_home_unless_an_absolute_path_is_named() -> None:
+    assert paths.cache_dir({"HOME": "/h", "XDG_CACHE_HOME": "/c"}) == "/c/zdeferd"
+    assert paths.cache_dir({"HOME": "/h", "XDG_CACHE_HOME": "c"}) == "/h/.cache/zdeferd"
+
+
 def test_state_dir_setting_moves_the_state_but_not_what_the_shim_reads() -> None:
     plain, moved = paths.locate({"HOME": "/h"}), paths.locate({"HOME": "/h"}, "/s")
     assert (moved.state, moved.ledger, moved.runs) == ("/s", "/s/ledger.sqlite3", "/s/runs")

@@ -9,6 +9,7 @@ from ..conditions import Power
 from ..machine.boot import boot_id, clock_at, day_in
 from ..machine.paths import daemon_zone
 from ..model import Scope, Trigger
+from ..rules.lifecycle import TRIED_AGAIN
 from ..rules.schedule import is_early, lane
 from ..rules.scopes import change_key, scope_key
 from ..rules.simulate import Assumed, Candidate, Rest
@@ -91,7 +92,7 @@ class _Found:
     def may_fail(self, job: Job) -> bool:
         """Return whether a run of `job` may be followed by others, as its last one was."""
         last = self._view.last_run(job.id) if job.retry else None
-        return last is not None and last["outcome"] in ("failed", "timed_out")
+        return last is not None and last["outcome"] in TRIED_AGAIN
 
     def candidate(self, job: Job) -> Candidate | None:
         """Return the job as the simulation needs it; None: what it watches cannot be seen."""

@@ -18,9 +18,10 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
-from ..doctor.completion import dumps_of, folder_of
+from ..doctor.completion import dumps_of
 from ..errors import RequestRefused, ZdeferdError
 from ..jobs.environment import cut_env
+from ..machine.paths import cache_dir
 from ..view.render import Style, ago, count, duration, marked, octets, printable, table
 from ..view.runs import ended
 from ..view.where import find_paths
@@ -118,8 +119,8 @@ def _is_dump(path: str) -> bool:
 
 
 def _files(call: Call) -> list[str]:
-    """Return the files of caches; their folder is that of shell/functions/zdeferd-eval."""
-    return sorted(glob.glob(f"{glob.escape(folder_of(call.env))}/init/*{_ENDING}"))
+    """Return the files of the caches of `zdefer eval`."""
+    return sorted(glob.glob(f"{glob.escape(cache_dir(call.env))}/init/*{_ENDING}"))
 
 
 def _cache(job: Job, call: Call, paths: Paths, view: View) -> Cache:

@@ -31,7 +31,7 @@ from ..install.steps import (
 )
 from ..install.zshrc import calls_shim, lines_of, sources_shim
 from ..machine.lock import daemon_pid
-from ..machine.paths import check_home
+from ..machine.paths import cache_dir, check_home
 from ..view.render import Style, home_short
 from .codes import DONE
 from .host import this_host
@@ -188,9 +188,7 @@ def _goes(path: str, steps: list[Step]) -> bool:
 
 def _kept(host: Host, env: Mapping[str, str]) -> list[str]:
     """Return the folders and files that stay and hold something."""
-    caches = env.get("XDG_CACHE_HOME", "")
-    caches = caches if caches.startswith("/") else f"{host.paths.home}/.cache"
-    folders = (os.path.dirname(host.paths.config_file), host.paths.state, f"{caches}/zdeferd")
+    folders = (os.path.dirname(host.paths.config_file), host.paths.state, cache_dir(env))
     backup = backup_of(os.path.realpath(host.zshrc))
     return [path for path in (*folders, backup) if any(_files(path))]
 

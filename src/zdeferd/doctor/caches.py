@@ -13,9 +13,9 @@ from contextlib import suppress
 from ..errors import ZdeferdError
 from ..jobs.outputs import out_of_place
 from ..ledger.reading import reading
+from ..machine.paths import cache_dir
 from ..view.jobs import declared
 from ..view.render import count
-from .completion import folder_of
 from .findings import Finding, Level, Scene
 
 TYPE_CHECKING = False
@@ -62,7 +62,7 @@ def check_outputs(scene: Scene) -> Iterator[Finding]:
         jobs_of = f"{count(len(jobs), 'job')} ({', '.join(jobs)})"
         yield Finding(Level.WARN, "outputs", f"{jobs_of} can publish nothing: {what}", remedy)
     for name in ("init", "compinit"):
-        yield from _unread_folder(f"{folder_of(scene.env)}/{name}")
+        yield from _unread_folder(f"{cache_dir(scene.env)}/{name}")
 
 
 def _unread_folder(path: str) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import glob
 import os
 import stat
 
+from ..machine.paths import cache_dir
 from ..view.health import Trouble
 
 TYPE_CHECKING = False
@@ -20,16 +21,9 @@ _MARK = "# insecure: "
 _MOST_READ = 1 << 16
 
 
-def folder_of(env: Mapping[str, str]) -> str:
-    """Return the folder of all caches; the same rule as in shell/functions/zdeferd-eval."""
-    cache = env.get("XDG_CACHE_HOME", "")
-    base = cache if cache.startswith("/") else os.path.join(env.get("HOME", ""), ".cache")
-    return f"{base}/zdeferd"
-
-
 def dumps_of(env: Mapping[str, str]) -> list[str]:
     """Return the paths of all dumps of a shell with this environment."""
-    return sorted(glob.glob(f"{glob.escape(folder_of(env))}/compinit/compinit-*.zsh"))
+    return sorted(glob.glob(f"{glob.escape(cache_dir(env))}/compinit/compinit-*.zsh"))
 
 
 def insecure_troubles(dumps: Iterable[str]) -> list[Trouble]:

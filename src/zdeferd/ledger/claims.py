@@ -130,10 +130,8 @@ def _postprompt(
     jobs = [job for job in facts.jobs.values() if first and Trigger.POSTPROMPT in job.on]
     jobs += [registration.job for registration in registered]
     jobs += declared
-    disabled = ledger.disabled()
-    jobs = [job for job in jobs if job.id not in disabled]
     batch = ledger.new_batch(Trigger.POSTPROMPT, shell.nonce, shell.sink, facts.now)
-    for job in jobs:
+    for job in _enabled(ledger, jobs):
         claimed.runs += claim(ledger, job, shell, due(ledger, job, shell, facts), batch, facts)
     for registration in registered:
         ledger.drop_registration(registration.id)
@@ -144,6 +142,12 @@ def _registered(ledger: Ledger, shell: Shell, facts: Facts) -> list[Registration
     """Return the registrations of the shell for its postprompt whose inputs can be seen."""
     registrations = ledger.registrations(Trigger.POSTPROMPT, shell.nonce)
     return [one for one in registrations if _seen(one.job, shell.env, facts)]
+
+
+def _enabled(ledger: Ledger, jobs: Iterable[Job]) -> list[Job]:
+    """Return the jobs that events may claim."""
+    disabled = ledger.disabled()
+    return [job for job in jobs if job.id not in disabled]
 
 
 def _seen(job: Job, env: Mapping[str, str], facts: Facts) -> bool:
@@ -160,9 +164,8 @@ def take_late(ledger: Ledger, nonce: str, facts: Facts) -> Claimed:
     late = [one for one in _registered(ledger, shell, facts) if one.job.once_per is Scope.CHANGE]
     jobs = [job for job in watching.values() if Trigger.POSTPROMPT in job.on]
     jobs += [registration.job for registration in late]
-    disabled = ledger.disabled()
-    jobs = [job for job in jobs if job.id not in disabled]
-    found = [(job, how) for job in jobs if (how := due_now(ledger, job, shell, facts))]
+    enabled = _enabled(ledger, jobs)
+    found = [(job, how) for job in enabled if (how := due_now(ledger, job, shell, facts))]
     if found:
         batch = ledger.new_batch(Trigger.POSTPROMPT, shell.nonce, shell.sink, facts.now)
         claimed.batches.append(batch)

@@ -142,6 +142,12 @@ def state_dir(env: Mapping[str, str]) -> str:
     return f"{base}/zdeferd"
 
 
+def cache_dir(env: Mapping[str, str]) -> str:
+    """Return the folder of all caches that shells source; shell/functions/zdeferd-eval has it."""
+    base = _absolute(env, "XDG_CACHE_HOME") or f"{home_dir(env)}/.cache"
+    return f"{base}/zdeferd"
+
+
 def home_dir(env: Mapping[str, str]) -> str:
     """Return `$HOME`, else the home folder of the user database, else `/`."""
     if home := _absolute(env, "HOME"):

@@ -54,7 +54,7 @@ HISTORY = ": 1767225600:0;make demo\n: 1767225660:0;zdeferctl status\n"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """No options of its own."""
+    """Add no options."""
 
 
 def perform(call: Call) -> int:
