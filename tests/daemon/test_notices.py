@@ -177,7 +177,7 @@ def test_one_that_takes_too_long_is_ended(home: Path, monkeypatch: pytest.Monkey
         settings = SimpleNamespace(settings=Settings(notify=(str(home / "tell"),)))
         ours = notices.Notices(cast(Configuration, settings), journal, loop, dict(os.environ))
         for run in range(3):
-            ours.tell(Failure("slow", run, "timed_out", 124))
+            ours.notify(Failure("slow", run, "timed_out", 124))
         ours._waiting.clear()
         await loop.shutdown_default_executor()
         await asyncio.sleep(0)  # its end is noted

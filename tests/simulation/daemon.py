@@ -17,7 +17,7 @@ from zdeferd.machine.quiet import Clocks, Probe
 from zdeferd.machine.timers import Clock
 from zdeferd.runs.dispatcher import Dispatcher
 from zdeferd.runs.executor import Executor
-from zdeferd.runs.waiting import Caller
+from zdeferd.runs.followers import Caller
 from zdeferd.telemetry.journal import Journal
 from zdeferd.wire import messages
 
@@ -163,11 +163,11 @@ class Daemon:
             self.executor,
             self.committer,
             TurnedJournal(machine),
-            self.loop.own,
-            machine.boot,
-            TurnedClock(machine),
-            Probe(self._look, lambda: list(machine.keyboard.atimes)),
-            machine.sensors,
+            loop=self.loop.own,
+            boot=machine.boot,
+            clock=TurnedClock(machine),
+            probe=Probe(self._look, lambda: list(machine.keyboard.atimes)),
+            sensors=machine.sensors,
         )
         self.dispatcher.may_leave = machine.may_leave
         self._main = self.loop.create_task(self._serve())

@@ -15,8 +15,8 @@ from zdeferd.judging import judge
 from zdeferd.ledger import claims, due, outcomes
 from zdeferd.model import Outcome, Scope
 from zdeferd.rules import changes, conditions, lifecycle, schedule, verdicts
-from zdeferd.runs import dispatcher, idle, waiting
-from zdeferd.runs.waiting import Caller
+from zdeferd.runs import dispatcher, followers, idle
+from zdeferd.runs.followers import Caller
 from zdeferd.senses import watch
 from zdeferd.telemetry import logfile, sharedlog
 
@@ -130,17 +130,17 @@ def a_removed_output_that_is_not_missed() -> AbstractContextManager[Any]:
 
 @_breaks(Invariant.APPLIED)
 def a_run_that_failed_is_applied() -> AbstractContextManager[Any]:
-    ended = waiting.Waiting.ended
+    ended = followers.Followers.ended
 
     def rosy(self: Any, run: Any, published: bool, live: Any) -> None:
         ended(self, run, True, live)
 
-    return _instead(waiting.Waiting, "ended", rosy)
+    return _instead(followers.Followers, "ended", rosy)
 
 
 @_breaks(Invariant.LEFT_BEHIND)
 def only_shells_that_wait_hear_of_an_output() -> AbstractContextManager[Any]:
-    return _instead(waiting, "_paths", lambda found, room: ())
+    return _instead(followers, "_paths", lambda found, room: ())
 
 
 @_breaks(Invariant.LEFT_BEHIND)

@@ -11,7 +11,7 @@ from typing import Any
 from zdeferd.model import Job, Outcome, Scope, Trigger
 from zdeferd.rules.changes import PAUSE_S
 from zdeferd.runs.asked import Asked, ForgetAsked, PauseAsked, RunAsked, SwitchAsked
-from zdeferd.runs.waiting import Caller
+from zdeferd.runs.followers import Caller
 from zdeferd.wire import messages
 
 from .applying import Due, Follower
@@ -137,7 +137,7 @@ class World(Machine):
         self.heard.setdefault((visit.hello.nonce, visit.hello.seq), self.tick())
         caller = Caller(
             lambda notes: self._answer(message, notes),
-            tell=lambda said: self._tell_shell(message, said),
+            send=lambda said: self._tell_shell(message, said),
         )
         self.as_process(daemon.process, daemon, lambda: daemon.take(visit, caller))
 

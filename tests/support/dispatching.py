@@ -19,7 +19,7 @@ from zdeferd.machine.timers import Clock
 from zdeferd.recording.committer import Committer
 from zdeferd.runs.dispatcher import Dispatcher
 from zdeferd.runs.executor import Executor
-from zdeferd.runs.waiting import Caller
+from zdeferd.runs.followers import Caller
 from zdeferd.senses.sensors import Sensors
 from zdeferd.telemetry.journal import Journal
 from zdeferd.wire import messages
@@ -102,9 +102,16 @@ async def dispatching(
     loop = asyncio.get_running_loop()
     clock, committer = clock or Clock(), Committer(Ledger(where.ledger), loop)
     executor, journal = kind(where.runs, {"nofile": (256, 256)}, loop), Journal(clock)
-    senses = probe or Probe(), sensors or PlayedSensors()
     dispatcher = Dispatcher(
-        Configuration(where), executor, committer, journal, loop, "b1", clock, *senses
+        Configuration(where),
+        executor,
+        committer,
+        journal,
+        loop=loop,
+        boot="b1",
+        clock=clock,
+        probe=probe or Probe(),
+        sensors=sensors or PlayedSensors(),
     )
     armed: asyncio.Queue[float | None] = asyncio.Queue()
     serving = asyncio.ensure_future(dispatcher.serve(armed.put_nowait, lambda busy: None))

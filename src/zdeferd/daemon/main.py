@@ -11,7 +11,7 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -32,7 +32,7 @@ from ..programs import daemon_parser
 from ..recording.committer import Committer
 from ..runs.dispatcher import Dispatcher
 from ..runs.executor import Executor
-from ..runs.waiting import Waiting
+from ..runs.followers import Followers
 from ..senses.sensors import MachineSensors
 from ..telemetry.journal import Journal
 from ..wire.bells import Bells
@@ -48,6 +48,8 @@ THREADS = 4
 """For calls that may block: the shared logs, and waiting for leftovers to end."""
 EXIT_REFUSED = 1
 EXIT_ALREADY_RUNNING = 3
+Announce = Callable[[], None]
+"""Called once the daemon is ready: the process that went to the background exits then."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,7 +104,7 @@ def _ready_threads() -> ThreadPoolExecutor:
 class _Daemon:
     """Owns the parts of the daemon and connects them."""
 
-    def __init__(self, where: paths.Paths, lock: int, announce: Any) -> None:
+    def __init__(self, where: paths.Paths, lock: int, announce: Announce | None) -> None:
         self._paths, self._announce = where, announce
         self._lock = (os.fstat(lock).st_dev, os.fstat(lock).st_ino)
         self._clock = Clock()
@@ -160,13 +162,13 @@ class _Daemon:
             self._executor,
             committer,
             self._journal,
-            loop,
-            boot_id(),
-            self._clock,
-            Probe(),
-            MachineSensors(loop),
-            self._notices.tell,
-            Waiting(self._bells),
+            loop=loop,
+            boot=boot_id(),
+            clock=self._clock,
+            probe=Probe(),
+            sensors=MachineSensors(loop),
+            notify=self._notices.notify,
+            followers=Followers(self._bells),
         )
 
     def _open_ledger(self) -> Ledger:

@@ -38,7 +38,7 @@ class Notices:
         self._child: subprocess.Popen[bytes] | None = None
         self._busy = False
 
-    def tell(self, failure: Failure) -> None:
+    def notify(self, failure: Failure) -> None:
         """Tell the user, once the commands before this one have ended."""
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append(failure)

@@ -14,7 +14,7 @@ from .. import crashpoints
 from ..errors import RequestRefused, WireError, ZdeferdError
 from ..machine.processes import process_of
 from ..runs.dispatcher import Dispatcher
-from ..runs.waiting import Caller
+from ..runs.followers import Caller
 from ..telemetry.journal import Journal
 from ..wire import control, frames, messages
 from ..wire.pieces import Again, Pieces
@@ -90,13 +90,13 @@ class Reception:
 
         def answer(notes: list[bytes]) -> None:
             self._endpoint.release(message)
-            tell([*frames.answer("ok", seq=visit.hello.seq), *notes])
+            send([*frames.answer("ok", seq=visit.hello.seq), *notes])
 
-        def tell(said: list[bytes]) -> None:
-            self._endpoint.answer(message, said)
+        def send(reply: list[bytes]) -> None:
+            self._endpoint.answer(message, reply)
 
         if whole := self._pieces.whole(visit, time.monotonic()):
-            caller = Caller(answer, lambda: self._endpoint.release(message), tell)
+            caller = Caller(answer, lambda: self._endpoint.release(message), send)
             shell = process_of(self._endpoint.pid_of(message))
             self._dispatcher.visit(whole, caller, shell)
         else:

@@ -22,10 +22,10 @@ from ..model import Batch, Claimed, Ending, Facts, Outcome, Run, Trigger
 from ..recording.inbox import Arrival, Inbox
 from ..telemetry.journal import Journal
 from .executor import Executor, cannot_change
+from .followers import Caller, Followers, expected
 from .idle import IdleWatch
 from .live import Awaited, LiveRuns
 from .looks import Look, looks_for
-from .waiting import Caller, Waiting, expected
 
 PRUNE_EVERY_S = 86400.0
 REFUSED = "refused a job of a shell"
@@ -45,8 +45,8 @@ class Parts(NamedTuple):
     idle: IdleWatch
     live: LiveRuns
     awaited: Awaited
-    waiting: Waiting
-    tell: Callable[[Failure], None]
+    followers: Followers
+    notify: Callable[[Failure], None]
     """Tells the user of a failure, by a command or on the desktop."""
 
 
@@ -88,12 +88,12 @@ class VisitArrived(Arrival[Claimed]):
     def applied(self, result: Claimed) -> None:
         """Answer the shell, then add what it claimed to the picture."""
         reached("daemon.visit-committed")
-        waiting = self.parts.waiting
-        waiting.follow(self.report.nonce, result.expected)
+        followers = self.parts.followers
+        followers.follow(self.report.nonce, result.expected)
         notices = [f"notice={message}".encode() for message in result.notices]
-        self.caller.answer([*waiting.notes(self.report, result.expected), *notices])
+        self.caller.answer([*followers.notes(self.report, result.expected), *notices])
         reached("daemon.visit-answered")
-        waiting.take(self.report.nonce, self.caller, result.expected)
+        followers.take(self.report.nonce, self.caller, result.expected)
         for job in (d.job.id for d in self.report.declared if d.refused is None):
             self.parts.journal.mended(f"{REFUSED}: {job}:", f"{REFUSED}: {job}.")
         for reason in result.refused:
@@ -249,16 +249,16 @@ class RunEnded(Arrival[Ended]):
         live.ended(self.run, result.batch)
         live.add([result.again] if result.again else [], [])
         if result.failure is not None:
-            self.parts.tell(result.failure)
-        self.parts.waiting.ended(self.run, succeeded, live)
-        if succeeded and (ring := self.parts.waiting.bell_of(self.run)):
+            self.parts.notify(result.failure)
+        self.parts.followers.ended(self.run, succeeded, live)
+        if succeeded and (ring := self.parts.followers.bell_of(self.run)):
             self.parts.loop.run_in_executor(None, ring)
         try:
             self.parts.executor.discard(self.run.id)
         except OSError as error:
             self.parts.journal.once(cannot_change(error))
         reached("daemon.discarded")
-        self.parts.awaited.tell(self.run.id, self.ending)
+        self.parts.awaited.resolve(self.run.id, self.ending)
 
 
 class Pruning(Arrival[list[int]]):

@@ -36,10 +36,10 @@ from .arrivals import Parts, Pruning, SeenLate, VisitArrived
 from .asked import Asked
 from .endings import Endings
 from .executor import Executor
+from .followers import Caller, Followers
 from .idle import IdleWatch
 from .live import Awaited, LiveRuns, Places
 from .looks import Looks, Seen
-from .waiting import Caller, Waiting
 
 T = TypeVar("T")
 
@@ -53,18 +53,19 @@ class Dispatcher:
         executor: Executor,
         committer: Committer,
         journal: Journal,
+        *,
         loop: asyncio.AbstractEventLoop,
         boot: str,
         clock: Clock,
         probe: Probe,
         sensors: Sensors,
-        tell: Callable[[Failure], None] = lambda _: None,
-        waiting: Waiting | None = None,
+        notify: Callable[[Failure], None] = lambda _: None,
+        followers: Followers | None = None,
     ) -> None:
         self.stopping = asyncio.Event()
         self.may_leave = False
         """Exit after a while without work or visits: the next visit starts the daemon again."""
-        self._committer = committer
+        self._committer, self._visited_at = committer, clock.wall()
         self._scribe = Scribe(committer, journal, configuration.rotation)
         self._looks = Looks(loop, self._seen_late, journal.once)
         self._looking: set[asyncio.Task[None]] = set()
@@ -79,14 +80,13 @@ class Dispatcher:
             idle=IdleWatch(committer, probe, clock, self._looks),
             live=LiveRuns(),
             awaited=Awaited(loop),
-            waiting=waiting or Waiting(),
-            tell=tell,
+            followers=followers or Followers(),
+            notify=notify,
         )
         self._watch = Watch(sensors, self._parts.idle.quiet_since, self._parts.inbox.arrived.set)
         self.endings = Endings(self._parts)
         self._places = Places(loop, executor.folder, self._parts.inbox.arrived.set)
         self._pruning = Pruning(boot, executor)
-        self._visited_at = clock.wall()
 
     # what arrives
 

@@ -238,7 +238,7 @@ class Awaited:
         future.add_done_callback(futures.discard)  # the caller may give up before the end
         return future
 
-    def tell(self, run: int, ending: Ending) -> None:
+    def resolve(self, run: int, ending: Ending) -> None:
         """Answer the requests that wait for `run`."""
         for future in self._by_run.pop(run, ()):
             if not future.done():

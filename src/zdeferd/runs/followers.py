@@ -1,4 +1,4 @@
-"""Shells that wait for outputs: which ones, and what is said to them meanwhile.
+"""Keeps the shells that follow outputs, and sends each what is published meanwhile.
 
 A visit asks for the jobs with `apply` that it declares, for those of the files, and for those that
 the shell waits for since an earlier visit. An output counts once a run has published it that the
@@ -89,7 +89,7 @@ class Caller:
     """Called once all of the visit is durable, with fields to add to the answer."""
     drop: Callable[[], None] = lambda: None
     """Called where the visit could not be recorded; the shell visits again."""
-    tell: Callable[[list[bytes]], None] = lambda _: None
+    send: Callable[[list[bytes]], None] = lambda _: None
     """Sends a further message, after the answer."""
 
 
@@ -102,8 +102,8 @@ class _Wait:
     run: int
 
 
-class Waiting:
-    """The shells that wait, by the job and by their nonces."""
+class Followers:
+    """The shells that wait for an output, by the job and by their nonces."""
 
     def __init__(self, bells: Bells | None = None) -> None:
         self._waits: dict[str, dict[str, _Wait]] = {}
@@ -134,11 +134,11 @@ class Waiting:
         return self._bells.ring if is_followed and self._bells is not None else None
 
     def take(self, nonce: str, caller: Caller, found: Iterable[Expected]) -> None:
-        """Tell an answered shell what is published, and hold it for what is still to come."""
+        """Send an answered shell what is published, and hold it for what is still to come."""
         for one in found:
             wait = _Wait(caller, one.path, one.run)
             if one.published:
-                _tell(wait, one.job, one.published, more=one.waits)
+                _send(wait, one.job, one.published, more=one.waits)
             if one.waits:
                 self._hold(one.job, nonce, wait)
 
@@ -150,16 +150,16 @@ class Waiting:
             del shells[next(iter(shells))]
 
     def ended(self, run: Run, published: bool, live: LiveRuns) -> None:
-        """Tell the shells that wait for this run how it ended; `live`: the runs that are left."""
+        """Send the shells that wait for this run its end; `live`: the runs that are left."""
         if run.job not in self._waits:
             return
         more = live.of(run.job)
         shells = self._waits[run.job] if more else self._waits.pop(run.job)
         for wait in shells.values():
             if published and run.id >= wait.run:
-                _tell(wait, run.job, run.id, more)
+                _send(wait, run.job, run.id, more)
             elif not more:
-                wait.caller.tell(frames.answer("over", id=run.job))
+                wait.caller.send(frames.answer("over", id=run.job))
 
 
 def _paths(found: Iterable[Expected], room: int) -> Iterator[bytes]:
@@ -171,8 +171,8 @@ def _paths(found: Iterable[Expected], room: int) -> Iterator[bytes]:
             yield note
 
 
-def _tell(wait: _Wait, job: str, run: int, more: bool) -> None:
+def _send(wait: _Wait, job: str, run: int, more: bool) -> None:
     path = b"path=" + os.fsencode(wait.path)
-    wait.caller.tell([*frames.answer("apply", id=job, run=run), path])
+    wait.caller.send([*frames.answer("apply", id=job, run=run), path])
     if not more:
-        wait.caller.tell(frames.answer("over", id=job))
+        wait.caller.send(frames.answer("over", id=job))
