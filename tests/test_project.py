@@ -20,6 +20,7 @@ import zdeferd
 from zdeferd import model, settings
 from zdeferd.cli import VERBS
 from zdeferd.install.share import share
+from zdeferd.jobs import registrations
 from zdeferd.rules import lifecycle
 from zdeferd.telemetry import lines, sidecar
 from zdeferd.wire import control, messages
@@ -314,6 +315,13 @@ def test_every_request_and_reply_is_documented(kind: type) -> None:
     name = kind.__struct_config__.tag  # type: ignore[attr-defined]
     replies = {reply.__struct_config__.tag for reply in control.Reply.__args__}
     assert documented_rows()[name] - replies == set(kind.__struct_fields__)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("field", sorted({*registrations.SINGLE, *registrations.REPEATED}))
+def test_every_field_of_a_declared_job_is_documented(field: str) -> None:
+    page = (DOCS / "protocol.md").read_text()
+    said = page.split("The fields are\n")[1].split("\n\n")[0]
+    assert f"`{field}`" in said
 
 
 def test_the_protocol_version_is_documented() -> None:

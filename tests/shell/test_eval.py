@@ -10,6 +10,7 @@ from shell.conftest import PLUGIN, Start
 from shell.peer import Peer
 
 from zdeferd.attempts import checks
+from zdeferd.machine.paths import cache_dir
 
 LIVE = PLUGIN.parent / "live/eval.zsh"
 
@@ -129,6 +130,15 @@ def test_what_declares_is_found_by_both(home: Path) -> None:
         found = checks.mode("init", "/bin/zsh", str(home / "text"), 0)
         assert found == (0o700 if declares else 0o600), text
     assert checks.DECLARES.strip() in LIVE.read_text()
+
+
+@pytest.mark.parametrize("named", ["", "caches", "HOME/elsewhere"])
+def test_the_shim_finds_the_caches_that_python_finds(home: Path, named: str) -> None:
+    env = {"HOME": str(home), "XDG_CACHE_HOME": named.replace("HOME", str(home))}
+    folder = Path(cache_dir(env)) / "init"
+    folder.mkdir(mode=0o700, parents=True)
+    (folder / "x.zsh").write_text("print cached")
+    assert zsh(home, "zdefer eval -n x none", **env) == ("cached\n", "")
 
 
 def test_with_a_cache_nothing_is_run(home: Path) -> None:
