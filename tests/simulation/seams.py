@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from zdeferd.attempts import publish, records, runner
+from zdeferd.attempts import output, publish, records, runner
 from zdeferd.jobs import files as job_files
 from zdeferd.judging import judge
 from zdeferd.ledger import claims
@@ -51,6 +51,7 @@ def _replacements(machine: World) -> dict[tuple[Any, str], Any]:
         (judge, "shutil"): calls,
         (judge, "tree"): system,
         (files, "os"): calls,
+        (output, "os"): calls,
         (publish, "os"): calls,
         (publish, "fcntl"): calls,
         (publish, "run_to_end"): machine.run_to_end,
