@@ -255,24 +255,26 @@ def test_a_tree_that_forks_without_end_is_ended(spawner: Spawner) -> None:
 # --- cost ---------------------------------------------------------------------------
 
 BURN = """
-import os, sys
+import os, sys, time
 def burn(seconds):
-    while sum(os.times()[:2]) < seconds: sum(range(10_000))
-    with open(sys.argv[1], "a") as file: file.write(f"{sum(os.times()[:2])}\\n")
+    while time.process_time() < seconds: sum(range(10_000))
+    with open(sys.argv[1], "a") as file: file.write(f"{time.process_time()}\\n")
     os._exit(0)
 def orphan():
     if os.fork() == 0:
         if os.fork() == 0:
             os.setsid()
-            burn(0.4)
+            burn(0.1)
         os._exit(0)
 ended, held = os.pipe()
 orphan(); orphan()
 os.close(held)
 os.read(ended, 1)
-burn(0.2)
+burn(0.05)
 """
-"""Three processes write what they cost as their last deed; the first waits for the others."""
+"""Three processes write what they cost as their last deed; the first waits for the others.
+
+Short: on a busy machine a job gets a small part of a processor."""
 
 
 def test_cpu_of_orphans_is_counted(spawner: Spawner, home: Path) -> None:
@@ -282,8 +284,8 @@ def test_cpu_of_orphans_is_counted(spawner: Spawner, home: Path) -> None:
     assert len(burnt) == 3
     burnt_ms = 1000 * sum(map(float, burnt))
     counted_ms = outcome["cpu_user_ms"] + outcome["cpu_system_ms"]
-    assert counted_ms == pytest.approx(burnt_ms, rel=0.05)
-    assert outcome["wall_ms"] >= 200
+    assert counted_ms == pytest.approx(burnt_ms, abs=40)
+    assert outcome["wall_ms"] >= 100
 
 
 def test_memory_and_switches_have_their_units(spawner: Spawner) -> None:
