@@ -12,7 +12,8 @@ from unittest.mock import patch
 
 from zdeferd.attempts import publish, records, runner
 from zdeferd.judging import judge
-from zdeferd.ledger import claims, due, outcomes
+from zdeferd.ledger import outcomes
+from zdeferd.ledger.due import Event
 from zdeferd.model import Outcome, Scope
 from zdeferd.rules import changes, conditions, lifecycle, schedule, verdicts
 from zdeferd.runs import dispatcher, followers, idle
@@ -398,18 +399,16 @@ def an_idle_look_that_is_not_asked_for() -> AbstractContextManager[Any]:
 
 
 @_breaks(Invariant.ONE_CLAIM)
-@contextmanager
-def every_day_is_another() -> Iterator[None]:
-    decide = due.due
+def every_day_is_another() -> AbstractContextManager[Any]:
+    decide = Event.due
 
-    def newer(ledger: Any, job: Any, shell: Any, facts: Any) -> Any:
-        found = decide(ledger, job, shell, facts)
+    def newer(event: Event, job: Any, shell: Any) -> Any:
+        found = decide(event, job, shell)
         if found is None or job.once_per is not Scope.DAY:
             return found
-        return found._replace(key=f"{found.key}.{facts.now}")
+        return found._replace(key=f"{found.key}.{event.facts.now}")
 
-    with _instead(due, "due", newer), _instead(claims, "due", newer):
-        yield
+    return _instead(Event, "due", newer)
 
 
 # --- conditions

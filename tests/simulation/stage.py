@@ -17,7 +17,8 @@ from support.sensors import PlayedSensors
 
 from zdeferd.inputs import Inputs
 from zdeferd.jobs.files import Loaded
-from zdeferd.ledger import claims, due
+from zdeferd.ledger import claims
+from zdeferd.ledger.due import Event
 from zdeferd.machine.paths import Paths
 from zdeferd.machine.quiet import Clocks
 from zdeferd.model import Job, Run, Scope
@@ -351,8 +352,8 @@ class Stage:
         What a job watches may have changed since: that is seen at the next visit.
         """
         assert self.daemon is not None
-        facts, ledger = self.daemon.dispatcher._facts(), as_ledger(self.ledger)
+        event = Event(as_ledger(self.ledger), self.daemon.dispatcher._facts())
         return any(
-            job.once_per is not Scope.CHANGE and due.due_now(ledger, job, shell, facts)
-            for shell, job in claims._idle_candidates(ledger, facts, None)
+            job.once_per is not Scope.CHANGE and event.due_now(job, shell)
+            for shell, job in claims._idle_candidates(event)
         )

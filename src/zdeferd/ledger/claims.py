@@ -19,7 +19,7 @@ from ..rules.scopes import request_key
 from ..telemetry import projection
 from ..telemetry.logfile import is_measured
 from . import outcomes
-from .due import attempts_of, claim, due, due_now, due_when_idle, take, unconditional
+from .due import Event, attempts_of, take, unconditional
 from .packing import Report, Shell
 from .store import Ledger, Registration
 
@@ -35,12 +35,13 @@ def take_visit(ledger: Ledger, report: Report, facts: Facts) -> Claimed:
     shell = Shell(report.nonce, report.seq, prompted, *told)
     ledger.save_shell(shell, facts.now)
     outcomes.record_done_here(ledger, report, facts)
-    declared = _declare(ledger, report, facts, claimed := Claimed())
+    event = Event(ledger, facts)
+    declared = _declare(event, report)
     if report.postprompt:
-        _postprompt(ledger, shell, first, declared, facts, claimed)
+        _postprompt(event, shell, declared, first)
     if report.idle:
-        take_idle(ledger, facts, claimed, caller=shell)
-    return claimed
+        take_idle(ledger, facts, event.claimed, caller=shell)
+    return event.claimed
 
 
 def claim_by_hand(ledger: Ledger, job: Job, env: dict[str, str], facts: Facts) -> Run:
@@ -88,12 +89,12 @@ def claim_again(ledger: Ledger, run: int, facts: Facts) -> Run | None:
     return again if take(ledger, again, work) else None
 
 
-def _declare(ledger: Ledger, report: Report, facts: Facts, claimed: Claimed) -> list[Job]:
+def _declare(event: Event, report: Report) -> list[Job]:
     """Record what the visit declares; return the jobs that its own postprompt makes due.
 
     All others wait as registrations: for their trigger, or until what they watch is seen.
     """
-    now = facts.now
+    ledger, claimed, now = event.ledger, event.claimed, event.facts.now
     for refusal in report.refused:
         claimed.refused.append(refusal.reason)
         if refusal.id is not None:
@@ -106,7 +107,7 @@ def _declare(ledger: Ledger, report: Report, facts: Facts, claimed: Claimed) -> 
             continue
         for trigger in job.on:
             now_due = trigger is Trigger.POSTPROMPT and report.postprompt
-            if now_due and _seen(job, report.env, facts):
+            if now_due and _seen(job, report.env, event.facts):
                 at_once.append(job)
             else:
                 ledger.register(report.nonce, trigger, job)
@@ -116,38 +117,24 @@ def _declare(ledger: Ledger, report: Report, facts: Facts, claimed: Claimed) -> 
 # --- triggers ------------------------------------------------------------------
 
 
-def _postprompt(
-    ledger: Ledger,
-    shell: Shell,
-    first: bool,
-    declared: list[Job],
-    facts: Facts,
-    claimed: Claimed,
-) -> None:
-    registered = _registered(ledger, shell, facts)
+def _postprompt(event: Event, shell: Shell, declared: list[Job], first: bool) -> None:
+    registered = _registered(event, shell)
     if not (first or registered or declared):
         return
-    jobs = [job for job in facts.jobs.values() if first and Trigger.POSTPROMPT in job.on]
+    jobs = event.jobs(Trigger.POSTPROMPT) if first else []
     jobs += [registration.job for registration in registered]
     jobs += declared
-    batch = ledger.new_batch(Trigger.POSTPROMPT, shell.nonce, shell.sink, facts.now)
-    for job in _enabled(ledger, jobs):
-        claimed.runs += claim(ledger, job, shell, due(ledger, job, shell, facts), batch, facts)
-    for registration in registered:
-        ledger.drop_registration(registration.id)
-    claimed.batches.append(batch)
+    batch = event.new_batch(Trigger.POSTPROMPT, shell)
+    for job in event.enabled(jobs):
+        event.claimed.runs += event.claim(job, shell, event.due(job, shell), batch)
+    event.drop(registered)
+    event.claimed.batches.append(batch)
 
 
-def _registered(ledger: Ledger, shell: Shell, facts: Facts) -> list[Registration]:
+def _registered(event: Event, shell: Shell) -> list[Registration]:
     """Return the registrations of the shell for its postprompt whose inputs can be seen."""
-    registrations = ledger.registrations(Trigger.POSTPROMPT, shell.nonce)
-    return [one for one in registrations if _seen(one.job, shell.env, facts)]
-
-
-def _enabled(ledger: Ledger, jobs: Iterable[Job]) -> list[Job]:
-    """Return the jobs that events may claim."""
-    disabled = ledger.disabled()
-    return [job for job in jobs if job.id not in disabled]
+    registrations = event.ledger.registrations(Trigger.POSTPROMPT, shell.nonce)
+    return [one for one in registrations if _seen(one.job, shell.env, event.facts)]
 
 
 def _seen(job: Job, env: Mapping[str, str], facts: Facts) -> bool:
@@ -160,19 +147,16 @@ def take_late(ledger: Ledger, nonce: str, facts: Facts) -> Claimed:
     if shell is None or not shell.prompted:
         return claimed
     watching = {id_: job for id_, job in facts.jobs.items() if job.once_per is Scope.CHANGE}
-    facts = replace(facts, jobs=watching)
-    late = [one for one in _registered(ledger, shell, facts) if one.job.once_per is Scope.CHANGE]
-    jobs = [job for job in watching.values() if Trigger.POSTPROMPT in job.on]
-    jobs += [registration.job for registration in late]
-    enabled = _enabled(ledger, jobs)
-    found = [(job, how) for job in enabled if (how := due_now(ledger, job, shell, facts))]
+    event = Event(ledger, replace(facts, jobs=watching), claimed)
+    late = [one for one in _registered(event, shell) if one.job.once_per is Scope.CHANGE]
+    jobs = event.jobs(Trigger.POSTPROMPT) + [registration.job for registration in late]
+    found = [(job, how) for job in event.enabled(jobs) if (how := event.due_now(job, shell))]
     if found:
-        batch = ledger.new_batch(Trigger.POSTPROMPT, shell.nonce, shell.sink, facts.now)
+        batch = event.new_batch(Trigger.POSTPROMPT, shell)
         claimed.batches.append(batch)
         for job, how in found:
-            claimed.runs += claim(ledger, job, shell, how, batch, facts)
-    for registration in late:
-        ledger.drop_registration(registration.id)
+            claimed.runs += event.claim(job, shell, how, batch)
+    event.drop(late)
     return claimed
 
 
@@ -180,12 +164,13 @@ def take_idle(
     ledger: Ledger, facts: Facts, claimed: Claimed, caller: Shell | None = None
 ) -> Claimed:
     """Claim what the idle trigger makes due, in a batch for each sink that gets a run."""
+    event = Event(ledger, facts, claimed)
     by_sink: dict[Sink, list[tuple[Shell, Job]]] = {}
-    for shell, job in _idle_candidates(ledger, facts, caller):
+    for shell, job in _idle_candidates(event, caller):
         by_sink.setdefault(shell.sink, []).append((shell, job))
     # Batch by batch, so that the order of runs and the order of batches never disagree.
-    for sink, candidates in by_sink.items():
-        _idle_batch(ledger, sink, candidates, facts, claimed)
+    for candidates in by_sink.values():
+        _idle_batch(event, candidates)
     for registration in ledger.registrations(Trigger.IDLE):
         by = ledger.shell(registration.shell)
         if by is None or _seen(registration.job, by.env, facts):
@@ -193,58 +178,48 @@ def take_idle(
     return claimed
 
 
-def _idle_batch(
-    ledger: Ledger,
-    sink: Sink,
-    candidates: Iterable[tuple[Shell, Job]],
-    facts: Facts,
-    claimed: Claimed,
-) -> None:
+def _idle_batch(event: Event, candidates: Iterable[tuple[Shell, Job]]) -> None:
     """Claim what is due of one sink's candidates, as one batch; no batch where nothing is."""
     batch, runs = None, []
     for shell, job in candidates:
-        if (how := due_when_idle(ledger, job, shell, facts)) is not None:
-            batch = batch or ledger.new_batch(Trigger.IDLE, shell.nonce, sink, facts.now)
-            runs += claim(ledger, job, shell, how, batch, facts)
-    claimed.runs += runs
+        if (how := event.due_when_idle(job, shell)) is not None:
+            batch = batch or event.new_batch(Trigger.IDLE, shell)
+            runs += event.claim(job, shell, how, batch)
+    event.claimed.runs += runs
     if batch is not None and any(run.batch is not None for run in runs):
-        claimed.batches.append(batch)
+        event.claimed.batches.append(batch)
     elif batch is not None:  # every key was spent after all, or all wait for conditions
-        ledger.end_batch(batch.id, facts.now)
+        event.ledger.end_batch(batch.id, event.facts.now)
 
 
 def idle_waits(ledger: Ledger, facts: Facts) -> bool:
     """Return whether an idle trigger would claim anything now."""
-    return any(
-        due_when_idle(ledger, job, shell, facts) is not None
-        for shell, job in _idle_candidates(ledger, facts, None)
-    )
+    event = Event(ledger, facts)
+    found = (event.due_when_idle(job, shell) for shell, job in _idle_candidates(event))
+    return any(one is not None for one in found)
 
 
 def idle_watching(ledger: Ledger, facts: Facts) -> list[tuple[Job, dict[str, str]]]:
     """Return the idle jobs that watch something, each with the environment of its shell."""
-    candidates = _idle_candidates(ledger, facts, None)
+    candidates = _idle_candidates(Event(ledger, facts))
     return [(job, shell.env) for shell, job in candidates if job.once_per is Scope.CHANGE]
 
 
 def idle_daily(ledger: Ledger, facts: Facts) -> bool:
     """Return whether a new day can make a job due for the idle trigger."""
-    return any(job.once_per is Scope.DAY for _, job in _idle_candidates(ledger, facts, None))
+    return any(job.once_per is Scope.DAY for _, job in _idle_candidates(Event(ledger, facts)))
 
 
-def _idle_candidates(
-    ledger: Ledger, facts: Facts, caller: Shell | None
-) -> Iterable[tuple[Shell, Job]]:
+def _idle_candidates(event: Event, caller: Shell | None = None) -> Iterable[tuple[Shell, Job]]:
     """Yield the idle jobs of the files, for the caller or the last shell; then registrations."""
-    disabled = ledger.disabled()
-    idle = (job for job in facts.jobs.values() if Trigger.IDLE in job.on)
-    of_files = [job for job in idle if job.id not in disabled]
-    last = (caller or _last_shell(ledger, facts.boot)) if of_files else None
+    disabled = event.ledger.disabled()
+    of_files = [job for job in event.jobs(Trigger.IDLE) if job.id not in disabled]
+    last = (caller or _last_shell(event.ledger, event.facts.boot)) if of_files else None
     if last is not None:
         for job in of_files:
             yield last, job
-    for registration in ledger.registrations(Trigger.IDLE):
-        shell = ledger.shell(registration.shell)
+    for registration in event.ledger.registrations(Trigger.IDLE):
+        shell = event.ledger.shell(registration.shell)
         if shell is not None and registration.job.id not in disabled:
             yield shell, registration.job
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..jobs.outputs import expanded
-from ..ledger.due import due_when_idle
+from ..ledger.due import Event
 from ..ledger.packing import Asked, Report
 from ..ledger.store import Ledger
 from ..model import Expected, Facts, Job, Run, Scope, Trigger
@@ -78,7 +78,7 @@ def _is_to_be_claimed(ledger: Ledger, job: Job, report: Report, facts: Facts) ->
     if job.once_per is Scope.CHANGE and facts.inputs(job, report.env) is None:
         return True
     shell = ledger.shell(report.nonce) if Trigger.IDLE in job.on else None
-    return shell is not None and due_when_idle(ledger, job, shell, facts) is not None
+    return shell is not None and Event(ledger, facts).due_when_idle(job, shell) is not None
 
 
 @dataclass(frozen=True)
