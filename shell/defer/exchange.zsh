@@ -1,4 +1,4 @@
-# The exchange: what a visit hears and says, once the daemon's greeting is here.
+# The exchange: what a visit receives and sends, once the daemon's greeting is here.
 #
 # Sourced in a shell's first visit; visit.zsh has all turns. The wire is ZMTP
 # 3.0 (rfc.zeromq.org/spec/23), NULL mechanism, as a DEALER. Nothing may be sent behind READY

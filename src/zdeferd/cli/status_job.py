@@ -1,4 +1,4 @@
-"""Says of one job what it is, what it waits for, and how it went: `zdeferctl status JOB`."""
+"""Shows one job: its declaration, what it waits for, and its runs: `zdeferctl status JOB`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells the user of failures by a command: one of the user's, or notify-send on the desktop.
+"""Notifies the user of failures by a command: one of the user's, or notify-send on the desktop.
 
 One command runs at a time, in a session of its own, with the message as its last argument. One that
 takes longer than LIMIT_S is ended. Messages beyond MOST_WAITING are dropped.

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..machine.processes import looked_at
+from ..machine.processes import as_in_multiplexer
 
 LIMIT_S = 5.0
 MOST_BYTES = 1 << 18
@@ -65,7 +65,7 @@ def loaded(zsh: str, env: Mapping[str, str], folder: str) -> Loaded | None:
         return None
     if pid == 0:
         try:
-            os.execve(zsh, argv, looked_at(env))
+            os.execve(zsh, argv, as_in_multiplexer(env))
         finally:
             os._exit(127)
     try:

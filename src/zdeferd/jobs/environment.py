@@ -1,5 +1,5 @@
-"""Which of a shell's variables reach its jobs: those of a list, and exported ones that a job's code
-mentions.
+"""Selects the variables of a shell that reach its jobs: those of a list, and exported ones that a
+job's code mentions.
 
 The shim cuts by the same list before it sends anything; a test compares the two.
 A job names each further variable that it needs: `env` in its file, `--env` in the shell.

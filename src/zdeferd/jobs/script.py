@@ -1,4 +1,4 @@
-"""A shell's call as zsh source: functions, options and fpath of the shell, then the call.
+"""Writes a shell's call as zsh source: functions, options and fpath of the shell, then the call.
 
 Owns the text that `zsh -f FILE` runs in the place of the shell. Functions are defined
 first, while the new zsh still has its own defaults: their text is zsh's canonical form,

@@ -1,4 +1,4 @@
-"""Looks at processes that run now, by psutil: their cost so far, their names and owners.
+"""Finds what can be known of processes that run now: their cost, names, owners and sockets.
 
 Numbers of a tree that still runs are a look at one instant: a process can come or go
 meanwhile. The cost of a run that has ended is the runner's (getrusage), which is exact.
@@ -25,10 +25,10 @@ MULTIPLEXERS = {"TMUX": "/dev/null,0,0", "STY": "zdeferctl", "ZELLIJ": "0"}
 """The variables that mark a shell inside tmux, screen or zellij, with values as these set them."""
 
 
-def looked_at(env: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment for shells that zdeferctl starts to look at them.
+def as_in_multiplexer(env: Mapping[str, str]) -> dict[str, str]:
+    """Return `env` as a shell inside a multiplexer has it, for a shell that zdeferctl starts.
 
-    They are as inside a multiplexer: elsewhere a .zshrc may execute one, whose session would stay.
+    Elsewhere a .zshrc may execute a multiplexer, whose session would stay.
     """
     return MULTIPLEXERS | dict(env)
 

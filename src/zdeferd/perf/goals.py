@@ -1,4 +1,4 @@
-"""Says what each goal tolerates, records and fails on: one table, and its exit codes.
+"""Lists what each goal tolerates, records and fails on: one table, and its exit codes.
 
 A goal is chosen by `--goal`, else `$GOAL`, else streak. The rows are those of
 docs/performance.md; a test compares them.

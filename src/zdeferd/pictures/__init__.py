@@ -1,1 +1,1 @@
-"""Draws what stays on a screen or a page: the live picture of `top`, the pages of `--html`."""
+"""Draws pictures: the live one of `top`, the pages of `--html`."""

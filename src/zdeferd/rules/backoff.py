@@ -1,4 +1,4 @@
-"""Says how long to wait after a failure: a first wait, doubled each time, up to a longest."""
+"""Computes the wait after a failure: a first wait, doubled each time, up to a longest."""
 
 RETRY_LONGEST_S = 3600.0
 """The longest wait before a job that failed is tried again."""

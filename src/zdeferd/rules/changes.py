@@ -1,4 +1,4 @@
-"""Says which inputs of a job differ from what its last claim saw, and when an output is lost.
+"""Compares the inputs of a job with what its last claim saw; decides whether an output is lost.
 
 Pure. The states that are compared are those of jobs/fingerprint.py, which keeps a limited number
 of files one by one and of the others a digest.

@@ -1,4 +1,4 @@
-"""Says which conditions of a run do not hold, and when to look at them again.
+"""Finds the conditions of a run that do not hold, and when to look at them again.
 
 Pure. A condition that depends on time alone has the instant from which on it can hold. Power and
 network have none where the kernel reports their changes. The load is looked at again after a

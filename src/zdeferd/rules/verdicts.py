@@ -1,4 +1,4 @@
-"""Says what a verdict on an attempt means for its run: *Exactly once*, points 2 to 4.
+"""Translates a verdict on an attempt into an event of its run: *Exactly once*, points 2 to 4.
 
 Owns the five verdicts, which judging/judge.py reads from a run's folder. Pure: a verdict goes
 in; an event of lifecycle.py comes out and, where the run ends, its ending.

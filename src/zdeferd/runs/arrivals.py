@@ -47,7 +47,7 @@ class Parts(NamedTuple):
     awaited: Awaited
     followers: Followers
     notify: Callable[[Failure], None]
-    """Tells the user of a failure, by a command or on the desktop."""
+    """Notifies the user of a failure, by a command or on the desktop."""
 
 
 class Cancels(Protocol):

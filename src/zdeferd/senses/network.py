@@ -1,4 +1,4 @@
-"""Tells whether the machine has a way out: an interface that is up, and a default route over it.
+"""Detects whether the machine has a way out: an interface that is up, and a default route over it.
 
 Nothing is sent: a connection may still fail. Linux reads the kernel's two routing tables;
 elsewhere an interface counts that is up, is no loopback, and has an address that is not local to

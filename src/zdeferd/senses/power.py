@@ -1,4 +1,4 @@
-"""Tells whether the machine runs on mains power or on a battery.
+"""Detects whether the machine runs on mains power or on a battery.
 
 Linux: the kernel's list of power supplies (Documentation/ABI/testing/sysfs-class-power). Mains
 power is what counts; a battery is asked only where no adapter is listed. Batteries of devices (a

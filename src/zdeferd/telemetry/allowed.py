@@ -1,4 +1,4 @@
-"""Says which objects the JSON sidecar may hold, and what a line has that it may not.
+"""Lists the objects that the JSON sidecar may hold, and finds what a line has besides.
 
 The allow-list has the keys of each type, of the daemon's objects (sidecar.py) and of the shell's,
 and a rule for the values of each key. `deviations` names keys, never values: they may be private.

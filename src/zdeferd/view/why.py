@@ -1,4 +1,4 @@
-"""Says in one sentence why a job does not run now.
+"""Explains in one sentence why a job does not run now.
 
 `why` is a pure function: the verb `why` fetches the facts (ledger, configuration, ttys,
 lock) and prints the answer. The order of the questions is the order in which they

@@ -1,4 +1,4 @@
-"""Bells: a FIFO for each shell that follows outputs, by which it is woken when one is published.
+"""Wakes shells that follow outputs: each has a bell, a FIFO that is written to at each publication.
 
 A shell opens its own for reading and writing, so that nothing blocks and no end of file comes, and
 ZLE watches it. Nothing is kept of the shells here: a FIFO that no shell has open is of one that

@@ -1,4 +1,4 @@
-"""Frames: a message's bytes cut into them, the records that they make, and lists in a field.
+"""Cuts a message's bytes into frames, makes records of these, and packs lists into a field.
 
 Also the address of the socket that they go through.
 """

@@ -78,11 +78,11 @@ class Jobs(Record, frozen=True, tag="jobs"):
 
 
 class Postprompt(Record, frozen=True, tag="postprompt"):
-    """Says that a prompt is up: registered jobs become due."""
+    """Reports that a prompt is up: registered jobs become due."""
 
 
 class Idle(Record, frozen=True, tag="idle"):
-    """Says that the user has gone quiet, as far as the shell can tell."""
+    """Reports that nobody has typed for a while, as far as the shell knows."""
 
 
 class Oversize(Record, frozen=True, tag="oversize"):

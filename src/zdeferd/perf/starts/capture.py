@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from ...errors import ZdeferdError
 from ...machine.paths import MEASURING, socket_path
-from ...machine.processes import looked_at
+from ...machine.processes import as_in_multiplexer
 from .. import reading, samples
 from ..jsontext import AsRead
 from .lags import Shell, sample, tried
@@ -68,7 +68,7 @@ def find_zsh(env: Mapping[str, str]) -> str:
 
 def environment(env: Mapping[str, str], zdotdir: str, log: str, segments: bool) -> dict[str, str]:
     """Return the environment of the shells of one sample."""
-    made = looked_at(env)
+    made = as_in_multiplexer(env)
     made = {name: value for name, value in made.items() if not name.startswith("PERF_SEGMENT_")}
     made |= {
         "PERF_SAMPLE_CONTEXT": CONTEXT,
