@@ -24,7 +24,7 @@ from support.pty import ZSH
 
 from zdeferd.perf.starts.blame import blame
 from zdeferd.perf.starts.capture import Plan
-from zdeferd.perf.starts.compare import Side, judge, measure
+from zdeferd.perf.starts.compare import Measurement, Side, judge, measure
 from zdeferd.perf.starts.trace import by_line
 
 STARTS = 20
@@ -82,7 +82,8 @@ def _verdicts(root: Path, a: str, b: str, count: int) -> "Counter[str]":
     for _ in range(count):
         sides = (Side("A", a), Side("B", b))
         with tempfile.TemporaryDirectory(dir=root) as logs:
-            values = measure(sides, STARTS, "first_prompt_lag", PLAN, _env(root), logs, _silent)
+            wanted = Measurement("first_prompt_lag", PLAN, _env(root), f"{logs}/log")
+            values = measure(sides, STARTS, wanted, _silent)
         found[judge(*values).verdict] += 1
     return found
 

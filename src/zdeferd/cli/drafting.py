@@ -24,7 +24,7 @@ from .codes import DONE, NO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..jobs.files import Loaded
     from ..machine.paths import Paths
@@ -57,34 +57,6 @@ class Edit(NamedTuple):
         return f"{folder}/.{name.removesuffix('.toml')}.draft.toml"
 
 
-def edit(call: Call, paths: Paths, wanted: Edit) -> int:
-    """Have the user edit a file, and put it in its place where it is right; -> 0 or 1."""
-    check_home(call.env)
-    editor = editor_of(call.env)
-    if os.path.exists(wanted.draft):
-        call.progress(f"goes on with the draft: {wanted.draft}")
-    else:
-        put(wanted.draft, wanted.begin)
-    _run_editor(editor, wanted)
-    text = _content(wanted.draft)
-    if text == wanted.begin:
-        os.unlink(wanted.draft)
-        said = f"nothing was changed: {wanted.path}{_hint(editor)}"
-        return _answer(call, paths, wanted, said, NO if wanted.verb == "new" else DONE)
-    if problems := mistakes(paths, wanted.path, text) or _emptied(paths, wanted.path, text):
-        return _answer(call, paths, wanted, "", NO, problems)
-    if wanted.verb == "edit" and _content(wanted.path) != wanted.begin:
-        raise ZdeferdError(
-            f"file was changed meanwhile: {wanted.path}",
-            f"the draft is kept: {wanted.draft}; put together what belongs into the file",
-        )
-    ids = _ids(paths, wanted, text)
-    put(wanted.path, text)
-    os.unlink(wanted.draft)
-    said = f"written: {wanted.path}; {reload(paths)}"
-    return _answer(call, paths, wanted, "\n".join([said, *ids.lines()]), DONE, ids=ids)
-
-
 class Ids(NamedTuple):
     """The ids that an edit has taken out of a file, and those that it has put in."""
 
@@ -99,7 +71,50 @@ class Ids(NamedTuple):
             yield f"new: {job}; another job to zdeferd, with claims and runs of its own"
 
 
-NO_IDS = Ids()
+_NO_IDS = Ids()
+
+
+class _Result(NamedTuple):
+    """What has become of an edited draft."""
+
+    code: int
+    said: str = ""
+    problems: Sequence[Problem] = ()
+    """Why it is not in force."""
+    ids: Ids = _NO_IDS
+
+
+def edit(call: Call, paths: Paths, wanted: Edit) -> int:
+    """Have the user edit a file, and put it in its place where it is right; -> 0 or 1."""
+    check_home(call.env)
+    editor = editor_of(call.env)
+    if os.path.exists(wanted.draft):
+        call.progress(f"goes on with the draft: {wanted.draft}")
+    else:
+        put(wanted.draft, wanted.begin)
+    _run_editor(editor, wanted)
+    return _answer(call, paths, wanted, _put_in_place(paths, wanted, editor))
+
+
+def _put_in_place(paths: Paths, wanted: Edit, editor: str) -> _Result:
+    """Put the draft in the place of the file, where it is right."""
+    text = _content(wanted.draft)
+    if text == wanted.begin:
+        os.unlink(wanted.draft)
+        said = f"nothing was changed: {wanted.path}{_hint(editor)}"
+        return _Result(NO if wanted.verb == "new" else DONE, said)
+    if problems := mistakes(paths, wanted.path, text) or _emptied(paths, wanted.path, text):
+        return _Result(NO, problems=problems)
+    if wanted.verb == "edit" and _content(wanted.path) != wanted.begin:
+        raise ZdeferdError(
+            f"file was changed meanwhile: {wanted.path}",
+            f"the draft is kept: {wanted.draft}; put together what belongs into the file",
+        )
+    ids = _ids(paths, wanted, text)
+    put(wanted.path, text)
+    os.unlink(wanted.draft)
+    said = f"written: {wanted.path}; {reload(paths)}"
+    return _Result(DONE, "\n".join([said, *ids.lines()]), ids=ids)
 
 
 def _ids(paths: Paths, wanted: Edit, text: bytes) -> Ids:
@@ -113,25 +128,17 @@ def _declared(loaded: Loaded, path: str) -> set[str]:
     return {job.id for job in loaded.jobs.values() if job.source == path}
 
 
-def _answer(
-    call: Call,
-    paths: Paths,
-    wanted: Edit,
-    said: str,
-    code: int,
-    problems: list[Problem] | None = None,
-    ids: Ids = NO_IDS,
-) -> int:
-    """Print what has become of an edited file; -> `code`."""
-    found = [str(problem) for problem in problems or ()]
+def _answer(call: Call, paths: Paths, wanted: Edit, result: _Result) -> int:
+    """Print what has become of an edited file; -> its exit code."""
+    found = [str(problem) for problem in result.problems]
     kept = wanted.draft if found else None
     document = {
         "job": wanted.job,
         "file": wanted.path,
         "problems": found,
         "draft": kept,
-        "gone": ids.gone,
-        "new": ids.new,
+        "gone": result.ids.gone,
+        "new": result.ids.new,
     }
     stays = "stays in force as it was" if os.path.exists(wanted.path) else "is not made"
 
@@ -140,9 +147,9 @@ def _answer(
         if found:
             lines.append(f"{wanted.path} {stays}; the draft is kept: {wanted.draft}")
             lines.append(f"mend it: zdeferctl {wanted.verb} {wanted.job}")
-        return home_short("\n".join([*lines, *filter(None, [said])]), paths.home)
+        return home_short("\n".join([*lines, *filter(None, [result.said])]), paths.home)
 
-    return call.answer(document, text, code)
+    return call.answer(document, text, result.code)
 
 
 # --- the editor ----------------------------------------------------------------

@@ -60,7 +60,8 @@ def perform(call: Call) -> int:
     plan = Plan(args.count, 0.0, "", args.timeout, args.retries, False)
     with tempfile.TemporaryDirectory(prefix=MEASURING) as folder:
         sides = _sides(args.a, args.b, folder)
-        values = compare.measure(sides, args.count, args.metric, plan, call.env, folder, call.live)
+        wanted = compare.Measurement(args.metric, plan, call.env, f"{folder}/log")
+        values = compare.measure(sides, args.count, wanted, call.live)
     found = compare.judge(*values)
     document = compare.document(sides, values, found)
     code = NO if args.fail_on and found.verdict == "slower" else DONE

@@ -84,47 +84,50 @@ def _enough(count: int, interval: samples.Interval, diff: float, margin: float) 
 # --- measuring -----------------------------------------------------------------
 
 
+class Measurement(NamedTuple):
+    """How one value is measured: of which metric, how often it is tried, and with what log."""
+
+    metric: str
+    plan: Plan
+    env: Mapping[str, str]
+    log: str
+    """A file that no other shell writes to."""
+
+    def value(self, side: Side) -> float:
+        """Return one value, after retries, in ms; ZdeferdError names the side."""
+        plan = self.plan
+        own = environment(self.env, side.zdotdir, self.log, plan.segments)
+        shell = Shell(find_zsh(self.env), own, self.log, plan.limit_s)
+        try:
+            missing = f"it has no {self.metric}_ms"
+            return tried(shell, plan.retries, lambda: self._once(shell), missing)
+        except Late as late:
+            remedy = "start zsh with it and see"
+            raise ZdeferdError(f"no authentic sample: {side.name}: {late}", remedy) from None
+
+    def _once(self, shell: Shell) -> float | None:
+        if self.metric == "first_prompt_lag":
+            return first_prompt(shell)
+        found: dict[str, float] = sample(shell, socket_path(self.env))
+        if self.metric not in found and os.path.exists(shell.log):
+            logged = reading.read(shell.log, [self.metric]).values
+            return next(iter(logged.get(self.metric, [])), None)
+        return found.get(self.metric)
+
+
 def measure(
-    sides: Sequence[Side],
-    count: int,
-    metric: str,
-    plan: Plan,
-    env: Mapping[str, str],
-    folder: str,
-    progress: Callable[[str], None],
+    sides: Sequence[Side], count: int, wanted: Measurement, progress: Callable[[str], None]
 ) -> list[list[float]]:
-    """Return so many values of a metric for each side, in turns. ZdeferdError, NoSample."""
+    """Return so many values for each side, in turns. ZdeferdError, NoSample."""
     found: list[list[float]] = [[] for _ in sides]
     for number in range(-1, count):
         progress(f"round {number + 1} of {count}")
         order = list(enumerate(sides))
         for at, side in order if number % 2 else reversed(order):
-            value = _value(side, metric, plan, env, f"{folder}/log")
+            value = wanted.value(side)
             if number >= 0:
                 found[at].append(value)
     return found
-
-
-def _value(side: Side, metric: str, plan: Plan, env: Mapping[str, str], log: str) -> float:
-    """Return one value of a metric, after retries; ZdeferdError names the side."""
-    own = environment(env, side.zdotdir, log, plan.segments)
-    shell = Shell(find_zsh(env), own, log, plan.limit_s)
-    try:
-        return tried(
-            shell, plan.retries, lambda: _one(shell, metric, env), f"it has no {metric}_ms"
-        )
-    except Late as late:
-        remedy = "start zsh with it and see"
-        raise ZdeferdError(f"no authentic sample: {side.name}: {late}", remedy) from None
-
-
-def _one(shell: Shell, metric: str, env: Mapping[str, str]) -> float | None:
-    if metric == "first_prompt_lag":
-        return first_prompt(shell)
-    found: dict[str, float] = sample(shell, socket_path(env))
-    if metric not in found and os.path.exists(shell.log):
-        return next(iter(reading.read(shell.log, [metric]).values.get(metric, [])), None)
-    return found.get(metric)
 
 
 # --- revisions -----------------------------------------------------------------
