@@ -17,11 +17,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 import uvloop
-from support.daemon import Daemon
+from support.daemon import LIMIT_S, Daemon
 from support.perf import Evidence
 from support.spawning import Spawner
 from support.systemd import UserManager, one_at_a_time
 from support.user import User
+
+from zdeferd.install import ask
 
 hypothesis.settings.register_profile(
     "zdeferd",
@@ -96,6 +98,7 @@ def user(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
             monkeypatch.delenv(name)
     for name, value in made.env.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(ask, "LIMIT_S", LIMIT_S)  # a busy machine keeps a new shell waiting
     yield made
     made.close()
 

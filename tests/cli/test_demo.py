@@ -19,7 +19,6 @@ from zdeferd.view.render import PLAIN
 
 ROOT = Path(__file__).parent.parent.parent
 DEMO = [sys.executable, "-m", "zdeferd.cli", "demo"]
-pytestmark = pytest.mark.timeout(300)  # five shells, a daemon and eight jobs, on a busy machine
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,13 @@
 
 import os
 import shutil
+import time
 
 import pytest
+from support.daemon import attempts
 from support.user import User, findings
 
+from zdeferd.install import ask
 from zdeferd.install.share import share
 
 SHELL = share("shell")
@@ -46,13 +49,23 @@ def test_a_shell_that_is_asked_executes_no_multiplexer(user: User) -> None:
     assert "a new shell loads the plugin" in findings("ok")["zshrc"]["found"]
 
 
+NEVER = "print $$ >~/pid; : >~/waits\nread line <~/never\n# zdeferd\n"
+
+
 @needs_zsh
 def test_a_shell_that_never_answers_is_left_and_ended(
     user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zdeferd.install.ask.LIMIT_S", 0.5)
+    read = ask._read
+
+    def read_once_it_hangs(terminal: int, until: float) -> bytes:
+        """The limit has passed as soon as the shell waits."""
+        assert any((user.root / "waits").exists() for _ in attempts())
+        return read(terminal, time.monotonic())
+
+    monkeypatch.setattr(ask, "_read", read_once_it_hangs)
     os.mkfifo(user.root / "never")
-    (user.root / ".zshrc").write_text("print $$ >~/pid\nread line <~/never\n# zdeferd\n")
+    (user.root / ".zshrc").write_text(NEVER)
     assert "does not load the plugin" in findings("warn")["zshrc"]["found"]
     pid = int((user.root / "pid").read_text())
     with pytest.raises(ProcessLookupError):

@@ -26,7 +26,7 @@ from support.daemon import Daemon, visit
 from zdeferd import crashpoints
 from zdeferd.wire import control
 
-SETTLE_S = 90.0
+SETTLE_S = 300.0
 """All that was asked for is done by then, whatever was killed."""
 FILE_JOBS = '''
 [once-boot]

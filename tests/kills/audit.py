@@ -271,7 +271,7 @@ def _newer_than(shell: str, makers: list[sqlite3.Row]) -> Iterator[str]:
 
 def nothing_is_left_behind(seen: Evidence) -> Iterator[str]:
     """No process, no fault, no damage."""
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + prey.LIMIT_S
     while (left := prey.ours(seen.arena.home)) and time.monotonic() < deadline:
         os.sched_yield()  # a runner ends just after its record
     for pid in left:

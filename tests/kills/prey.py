@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from zdeferd.processes import tree
 
-LIMIT_S = 40.0
+LIMIT_S = 200.0
 
 
 class Runner(NamedTuple):

@@ -24,7 +24,6 @@ from zdeferd.crashpoints import POINTS
 
 ARENAS = 4
 """Stories that are told side by side."""
-pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture(scope="module")

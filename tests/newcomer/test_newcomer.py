@@ -50,7 +50,6 @@ def obstacle() -> str:
 
 pytestmark = [
     pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "-"),
-    pytest.mark.timeout(300),
 ]
 
 

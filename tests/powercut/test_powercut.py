@@ -40,7 +40,6 @@ def campaign(*options: str) -> "subprocess.CompletedProcess[str]":
 
 
 @needs_fuse
-@pytest.mark.timeout(240)
 def test_five_power_cuts_break_no_rule() -> None:
     done = campaign("--cuts", "5")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -48,7 +47,6 @@ def test_five_power_cuts_break_no_rule() -> None:
 
 
 @needs_fuse
-@pytest.mark.timeout(240)
 def test_a_disk_that_only_says_it_synced_is_found_out() -> None:
     done = campaign("--cuts", "5", "--lying", "--seed", "1")
     assert done.returncode == 1, done.stdout + done.stderr
