@@ -24,7 +24,8 @@ from support.pty import ZSH
 
 from zdeferd.perf.starts.blame import blame
 from zdeferd.perf.starts.capture import Plan
-from zdeferd.perf.starts.compare import Measurement, Side, judge, measure
+from zdeferd.perf.starts.compare import Measurement, judge, measure
+from zdeferd.perf.starts.revisions import Side
 from zdeferd.perf.starts.trace import by_line
 
 STARTS = 20

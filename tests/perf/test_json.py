@@ -11,6 +11,7 @@ from zdeferd.cli.perf import SUBVERBS
 from zdeferd.perf.reading import Feature
 from zdeferd.perf.starts import compare
 from zdeferd.perf.starts.capture import Captured, Plan, document
+from zdeferd.perf.starts.revisions import Side
 
 PAGE = "perf-json.md"
 NAMES = {"metrics": "<metric>", "criteria": "<name>"}
@@ -101,6 +102,6 @@ def test_features_and_trends(evidence: Evidence) -> None:
 
 
 def test_comparisons() -> None:
-    sides = [compare.Side(name, f"/{name}") for name in "ab"]
+    sides = [Side(name, f"/{name}") for name in "ab"]
     verdict = compare.Compared(1.0, 2.0, 1.0, 0.5, 1.5, "slower", 0)
     assert found(compare.document(sides, [[1.0], [2.0]], verdict)) == of("compare")

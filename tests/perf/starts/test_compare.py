@@ -3,13 +3,14 @@
 import random
 import shutil
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
 from support.user import Result, User, call
 
-from zdeferd.perf.starts.compare import judge, revisions
+from zdeferd.errors import ZdeferdError
+from zdeferd.perf.starts.compare import judge
+from zdeferd.perf.starts.revisions import revisions
 
 needs_zsh = pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
 KEYS = "a b diff_ms low high verdict enough"
@@ -134,30 +135,145 @@ def test_two_commits(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no such revision" in compare("nothing..HEAD").err
 
 
-@pytest.mark.skipif(not shutil.which("git"), reason="no git here")
-@pytest.mark.parametrize("filters", [True, False])
-def test_a_commit_is_unpacked_with_links_also_by_a_python_without_filters(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filters: bool
-) -> None:
+@pytest.fixture
+def dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with a .zshrc that is a link, in which this process stands."""
+    if not shutil.which("git"):
+        pytest.skip("no git here")
     repository = tmp_path / "dots"
     repository.mkdir()
     (repository / ".zshrc").symlink_to("/etc/zshrc")
     git(repository, "init", "-q", ".")
+    commit(repository)
+    monkeypatch.chdir(repository)
+    return repository
+
+
+def commit(repository: Path) -> None:
     git(repository, "add", ".")
     git(repository, "commit", "-q", "-m", "x")
-    if not filters:  # as in Python 3.11.2
-        monkeypatch.delattr(tarfile, "tar_filter", raising=False)
-        monkeypatch.setattr(tarfile.TarFile, "extractall", extractall_without_filter)
-    monkeypatch.chdir(repository)
+
+
+def unpacked(tmp_path: Path, text: str = "HEAD..HEAD") -> list[Path]:
+    """The folders of both sides."""
     folder = tmp_path / "unpacked"
     folder.mkdir()
-    for side in revisions("HEAD..HEAD", str(folder)):
-        assert (Path(side.zdotdir) / ".zshrc").readlink() == Path("/etc/zshrc")
+    return [Path(side.zdotdir) for side in revisions(text, str(folder))]
 
 
-def extractall_without_filter(archive: tarfile.TarFile, path: str = ".") -> None:
-    for member in archive.getmembers():
-        archive.extract(member, path)
+@pytest.mark.usefixtures("dots")
+def test_a_commit_is_unpacked_with_links(tmp_path: Path) -> None:
+    for side in unpacked(tmp_path):
+        assert (side / ".zshrc").readlink() == Path("/etc/zshrc")
+
+
+def test_what_no_archive_has_is_unpacked_too(tmp_path: Path, dots: Path) -> None:
+    (dots / ".gitattributes").write_text("lib.zsh export-ignore\n")
+    (dots / "lib.zsh").write_text("one\n")
+    commit(dots)
+    (dots / "lib.zsh").write_text("two\n")
+    commit(dots)
+    sides = unpacked(tmp_path, "HEAD~..HEAD")
+    assert [(side / "lib.zsh").read_text() for side in sides] == ["one\n", "two\n"]
+
+
+def with_submodule(tmp_path: Path, dots: Path) -> None:
+    """Commit a submodule `plug`, and then a newer commit of it."""
+    other = tmp_path / "plug"
+    other.mkdir()
+    git(other, "init", "-q", ".")
+    for text in ("one\n", "two\n"):
+        (other / "plug.zsh").write_text(text)
+        commit(other)
+    git(dots, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(other), "plug")
+    git(dots / "plug", "checkout", "-q", "HEAD~")
+    commit(dots)
+    git(dots / "plug", "checkout", "-q", "-")
+    commit(dots)
+
+
+def test_submodules_are_unpacked_too(tmp_path: Path, dots: Path) -> None:
+    with_submodule(tmp_path, dots)
+    sides = unpacked(tmp_path, "HEAD~..HEAD")
+    assert [(side / "plug/plug.zsh").read_text() for side in sides] == ["one\n", "two\n"]
+
+
+def test_a_submodule_that_was_removed_since(tmp_path: Path, dots: Path) -> None:
+    with_submodule(tmp_path, dots)
+    git(dots, "rm", "-q", "plug")
+    commit(dots)
+    sides = unpacked(tmp_path, "HEAD~..HEAD")
+    assert [(side / "plug/plug.zsh").exists() for side in sides] == [True, False]
+
+
+def test_a_submodule_that_was_never_here_is_an_empty_folder(tmp_path: Path, dots: Path) -> None:
+    with_submodule(tmp_path, dots)
+    git(dots, "submodule", "deinit", "-f", "plug")
+    shutil.rmtree(dots / ".git/modules")
+    for side in unpacked(tmp_path):
+        assert list((side / "plug").iterdir()) == []
+
+
+def test_a_repository_that_variables_name(
+    tmp_path: Path, dots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_submodule(tmp_path, dots)
+    (dots / "zsh").mkdir()
+    (dots / "zsh/.zshrc").touch()
+    commit(dots)
+    monkeypatch.chdir(dots / "zsh")
+    monkeypatch.setenv("GIT_DIR", "../.git")
+    monkeypatch.setenv("GIT_WORK_TREE", "..")
+    for side in unpacked(tmp_path):
+        assert (side / ".zshrc").exists()
+        assert (side.parent / "plug/plug.zsh").read_text() == "two\n"
+
+
+def test_a_bare_repository(tmp_path: Path, dots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(tmp_path, "clone", "-q", "--bare", str(dots), "bare")
+    monkeypatch.chdir(tmp_path / "bare")
+    assert all((side / ".zshrc").is_symlink() for side in unpacked(tmp_path))
+
+
+def test_no_hook_runs_and_nothing_of_the_repository_changes(tmp_path: Path, dots: Path) -> None:
+    for name in ("post-checkout", "post-index-change"):
+        hook = dots / ".git/hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\n")
+        hook.chmod(0o755)
+    before = {path: path.lstat().st_mtime_ns for path in dots.rglob("*")}
+    unpacked(tmp_path)
+    assert {path: path.lstat().st_mtime_ns for path in dots.rglob("*")} == before
+    assert not (tmp_path / "hooked").exists()
+
+
+def test_a_commit_without_a_start_up_file_is_refused(tmp_path: Path, dots: Path) -> None:
+    git(dots, "rm", "-q", ".zshrc")
+    (dots / "zsh").write_text("x\n")
+    commit(dots)
+    with pytest.raises(ZdeferdError, match=r"no start-up file of zsh: \./ of HEAD"):
+        unpacked(tmp_path, "HEAD~..")
+
+
+@needs_zsh
+def test_a_folder_whose_zshrc_is_not_read_is_refused(user: User) -> None:
+    elsewhere = folder(user, "elsewhere")
+    a, b = folder(user, "a"), folder(user, "b")
+    (Path(b) / ".zshenv").write_text(f"print said; ZDOTDIR={elsewhere}\n")
+    said = f"zsh would read {elsewhere}/.zshrc, and not the one of {b}"
+    for words in (("compare", a, b, "-n", "2"), ("capture", "--zdotdir", b), ("blame", b)):
+        result = call("perf", *words)
+        assert result.code == 1
+        assert said in result.err
+
+
+@needs_zsh
+def test_a_folder_whose_zshrc_is_below_it(user: User) -> None:
+    a, b = folder(user, "a"), folder(user, "b")
+    (Path(b) / "zsh").mkdir()
+    (Path(b) / ".zshrc").rename(f"{b}/zsh/.zshrc")
+    (Path(b) / ".zshenv").write_text("ZDOTDIR=$ZDOTDIR/zsh\n")
+    assert compare(a, b, "-n", "2").code == 0
 
 
 @pytest.mark.usefixtures("user")

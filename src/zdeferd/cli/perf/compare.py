@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from ...perf.starts.compare import Side
+    from ...perf.starts.revisions import Side
     from ..call import Call
 
 HEADS = ("", "CONFIGURATION", "MEDIAN", "MIN", "MAX")
@@ -71,7 +71,7 @@ def perform(call: Call) -> int:
 
 
 def _sides(a: str, b: str | None, folder: str) -> tuple[Side, Side]:
-    from ...perf.starts.compare import Side, revisions
+    from ...perf.starts.revisions import Side, revisions
 
     if b is None:
         if ".." not in a or os.path.isdir(a):

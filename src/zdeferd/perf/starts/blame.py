@@ -19,7 +19,7 @@ from typing import NamedTuple
 from ...errors import ZdeferdError
 from ...machine.paths import MEASURING
 from . import trace
-from .capture import Plan, environment, find_zsh
+from .capture import Plan, check_zdotdir, environment, find_zsh
 from .lags import Shell
 from .terminal import Late, Terminal
 
@@ -42,6 +42,8 @@ class Blamed(NamedTuple):
 def blame(plan: Plan, env: Mapping[str, str]) -> Blamed:
     """Trace one start. ZdeferdError where no prompt came, or the trace was switched off."""
     zsh = find_zsh(env)
+    if plan.zdotdir:
+        check_zdotdir(zsh, env, plan.zdotdir)
     with tempfile.TemporaryDirectory(prefix=MEASURING) as folder:
         limit = MOST_TIMES * overhead_ms(zsh, folder)
         own = environment(env, plan.zdotdir, f"{folder}/log", False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from .lags import Shell, sample, tried
 from .terminal import Late
 
 CONTEXT = "cold"
+ZSHENV_S = 10.0
 _TOTALS = reading.FIRST_CHOICE
 _FEATURE = "feature/"
 _ERROR = re.compile(r"^ERROR level=(?:ERROR|CRITICAL|FATAL) module=(\S+)$", re.MULTILINE)
@@ -103,9 +105,39 @@ def _here(given: str) -> str:
     return ""
 
 
+def check_zdotdir(zsh: str, env: Mapping[str, str], zdotdir: str, name: str = "") -> None:
+    """ZdeferdError where zsh, started with this folder, reads its .zshrc from another one.
+
+    So it is where /etc/zshenv, or the folder's own .zshenv, sets ZDOTDIR whatever it is.
+    """
+    wanted = os.path.abspath(zdotdir)
+    code = "print -rn -- $'\\0'$ZDOTDIR"
+    try:
+        done = subprocess.run(
+            [zsh, "-c", code],
+            env=environment(env, zdotdir, os.devnull, False),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=ZSHENV_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return  # the starts will tell
+    _, mark, found = done.stdout.rpartition(b"\0")
+    real = os.path.realpath(os.fsdecode(found))
+    if mark and found and not f"{real}/".startswith(f"{os.path.realpath(wanted)}/"):
+        raise ZdeferdError(
+            f"zsh would read {os.fsdecode(found)}/.zshrc, and not the one of {name or zdotdir}",
+            "name that folder, or have .zshenv keep a ZDOTDIR that is set: : ${ZDOTDIR:=…}",
+        )
+
+
 def capture(plan: Plan, env: Mapping[str, str], progress: Callable[[str], None]) -> Captured:
     """Measure cold starts; NoSample where not one succeeded."""
     zsh, socket = find_zsh(env), socket_path(env)
+    if plan.zdotdir:
+        check_zdotdir(zsh, env, plan.zdotdir)
     found = Captured([], [], set(), [], "")
     with tempfile.TemporaryDirectory(prefix=MEASURING) as folder:
         for number in range(plan.starts):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
-import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,21 +15,14 @@ from ...errors import ZdeferdError
 from ...machine.paths import socket_path
 from .. import reading, samples
 from ..jsontext import AsRead
-from .capture import Plan, environment, find_zsh
+from .capture import Plan, check_zdotdir, environment, find_zsh
 from .lags import Shell, first_prompt, sample, tried
+from .revisions import Side
 from .terminal import Late
 
 SAME_SHARE = 0.05
 """A difference within this share of A's median does not matter."""
 MOST_ENOUGH = 100_000
-GIT_S = 60
-
-
-class Side(NamedTuple):
-    """One of the two configurations."""
-
-    name: str
-    zdotdir: str
 
 
 class Compared(NamedTuple):
@@ -120,6 +111,8 @@ def measure(
 ) -> list[list[float]]:
     """Return so many values for each side, in turns. ZdeferdError, NoSample."""
     found: list[list[float]] = [[] for _ in sides]
+    for side in sides:
+        check_zdotdir(find_zsh(wanted.env), wanted.env, side.zdotdir, side.name)
     for number in range(-1, count):
         progress(f"round {number + 1} of {count}")
         order = list(enumerate(sides))
@@ -128,50 +121,6 @@ def measure(
             if number >= 0:
                 found[at].append(value)
     return found
-
-
-# --- revisions -----------------------------------------------------------------
-
-
-def revisions(text: str, folder: str) -> tuple[Side, Side]:
-    """Return the configurations of `REV..REV` of the repository here, unpacked in a folder.
-
-    The repository is only read. ZDOTDIR is the folder in it that this process stands in.
-    """
-    first, _, second = text.partition("..")
-    prefix = _git("rev-parse", "--show-prefix").decode().strip()
-    sides: list[Side] = []
-    for name in (first or "HEAD", second or "HEAD"):
-        commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        root = os.path.join(folder, str(len(sides)))
-        os.mkdir(root)
-        archive = f"{root}.tar"
-        top = _git("rev-parse", "--show-toplevel").decode().strip()
-        _git("-C", top, "archive", f"--output={archive}", commit.decode().strip())
-        with tarfile.open(archive) as file:
-            # Python before 3.11.4 has no filters. "data" would refuse links with absolute paths,
-            # which dotfiles have; nothing of a commit is below such a link.
-            file.extraction_filter = getattr(tarfile, "tar_filter", None)
-            file.extractall(root)
-        sides.append(Side(name, os.path.join(root, prefix)))
-    return sides[0], sides[1]
-
-
-def _git(*words: str) -> bytes:
-    try:
-        done = subprocess.run(
-            ["git", *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=GIT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ZdeferdError(f"cannot run git: {error}") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip() or f"no such revision: {words[-1]}"
-        raise ZdeferdError(f"git: {said}", "name REV..REV inside a repository, or two folders")
-    return done.stdout
 
 
 # --- the document --------------------------------------------------------------
