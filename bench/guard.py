@@ -137,7 +137,7 @@ def _prompt_path(scratch: Path) -> dict[str, float]:
     registered = "; ".join(
         f"zf::defer::register {name} {name} postprompt 'what it does'" for name in names
     )
-    path = f"{floor}; source {shim}/zdeferd.plugin.zsh; {registered}; .zdeferd-soon zdeferd-kick"
+    path = f"{floor}; source {shim}/zdeferd.plugin.zsh; {registered}; .zdeferd-soon .zdeferd-kick"
     return _over(path, floor, scratch)
 
 

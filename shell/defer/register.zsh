@@ -27,6 +27,14 @@ zf::defer::register() {
   [[ $zsh_eval_context[1] != sched ]] || zdeferd-tick later
 }
 
+# Loads and calls zdeferd-kick. Where its file is gone, ZLE would call it, and print the error, for ever.
+.zdeferd-kick() {
+  builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
+  local -i called=0
+  { zdeferd-kick $1 && called=1 } always { (( called )) || builtin zle -F $1 } 2>/dev/null
+  return 0
+}
+
 # Leaves a visit to the next prompt. What is registered until then begins one at once: whether the
 # hook is still there is not relied on.
 .zdeferd-later() {
@@ -97,4 +105,4 @@ zf::log zf::warn zf::err() {
 builtin autoload -Uz $_zdeferd_root/functions/{zdeferd-{arm,eval,kick,register,tick,verb},zdeferd_plugin_unload,zf::idle::{register,run_if_ready}}
 fpath+=($_zdeferd_root/functions)
 # With -c there is no prompt, and `zle` would load a module for nothing. One that is exported may be another shell's.
-[[ ! -o interactive || ${(t)ZSH_EXECUTION_STRING} == scalar ]] || .zdeferd-soon zdeferd-kick
+[[ ! -o interactive || ${(t)ZSH_EXECUTION_STRING} == scalar ]] || .zdeferd-soon .zdeferd-kick

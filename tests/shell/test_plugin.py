@@ -1,6 +1,7 @@
 """The plugin as it is loaded, laid out, measured and taken out again."""
 
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -89,7 +90,7 @@ def test_every_function_begins_with_the_prologue() -> None:
 
 def test_what_zsh_calls_by_itself_puts_the_traps_away() -> None:
     entries = [".zdeferd-precmd", "zdeferd-kick", ".zdeferd-open", ".zdeferd-turn", ".zdeferd-say"]
-    entries += [".zdeferd-prepare", ".zdeferd-settle"]
+    entries += [".zdeferd-kick", ".zdeferd-prepare", ".zdeferd-settle"]
     for name in [*entries, ".zdeferd-preexec", "zdeferd_plugin_unload"]:
         assert bodies()[name][0].endswith("&& builtin trap - DEBUG ZERR"), name
 
@@ -270,6 +271,24 @@ def test_a_live_shell_outlives_the_files(home: Path, peer: Peer, start: Start) -
         wait_for_visit(peer.path, shell)
     assert shell.run("zf::idle::run_if_ready; zdeferd_plugin_unload; print $?") == "0"
     assert state(shell) == expected
+
+
+@pytest.mark.parametrize("text", ["", "if {("])
+def test_what_cannot_be_loaded_is_not_called_for_ever(
+    text: str, home: Path, peer: Peer, start: Start
+) -> None:
+    """The files go between the plugin and the first prompt, or the kick's is damaged."""
+    clone = copy(home / "plugins/zdeferd")
+    kick = clone / "shell/functions/zdeferd-kick"
+    then = f"print -r {shlex.quote(text)} >{kick}" if text else f"command rm -rf {clone}/shell"
+    shell = start(f"source {clone}/zdeferd.plugin.zsh\n{then}", plugin=False)
+    shell.prompt()
+    for _ in range(3):
+        wait_until(lambda: asleep(shell.pid), "the turns are over")
+        shell.run(":")
+    assert shell.run("zle -FL; print .") == "."
+    assert "zdeferd-kick" not in shell.screen
+    assert peer.silent(0.01)
 
 
 @pytest.mark.parametrize("order", ["compinit first", "plugin first"])
