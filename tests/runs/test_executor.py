@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -120,7 +121,7 @@ async def test_a_runners_last_words(home: Path, said: str, mark: bool, verdict: 
 def test_ssh_in_zsh_code_shares_no_connection(home: Path, source: str, said: str) -> None:
     (home / "ssh").write_text("#!/bin/sh\necho $*\n")
     (home / "ssh").chmod(0o755)
-    script = executor_module._command(Job(id="a", run=Code(source)))["script"]
+    script = executor_module._command(Job(id="a", run=Code(source)), {})["script"]
     done = subprocess.run(
         ["zsh", "-f", "-c", script],
         env={"PATH": f"{home}:{os.environ['PATH']}"},
@@ -132,4 +133,26 @@ def test_ssh_in_zsh_code_shares_no_connection(home: Path, source: str, said: str
 
 
 def test_code_without_ssh_is_as_the_user_wrote_it() -> None:
-    assert executor_module._command(Job(id="a", run=Code("true")))["script"] == "true"
+    assert executor_module._command(Job(id="a", run=Code("true")), {})["script"] == "true"
+
+
+def test_zsh_code_has_the_environment_whatever_etc_zshenv_sets(tmp_path: Path) -> None:
+    """There are other values in the environment, as /etc/zshenv may have set them."""
+    env = {"PATH": f"{tmp_path}/it's", "XDG_DATA_DIRS": "/é ✓", "TZ": "", "MINE": "mine"}
+    code = Code(
+        "print -r -- $PATH $XDG_DATA_DIRS '['$TZ']' $MINE; print -r -- $LINENO; printenv TZ"
+    )
+    script = executor_module._command(Job(id="a", run=code), env)["script"]
+    done = subprocess.run(
+        [
+            shutil.which("zsh") or "",
+            "-f",
+            "-c",
+            script.replace("printenv", shutil.which("printenv") or ""),
+        ],
+        env={"PATH": "/x", "XDG_DATA_DIRS": "/y", "TZ": "UTC", "MINE": "z"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{tmp_path}/it's /é ✓ [] z\n1\n\n"

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from .environment import allowed_env
+
 NOT_CARRIED = frozenset(
     """
     interactive zle monitor shinstdin stdin login restricted privileged singlecommand onecmd
@@ -32,6 +34,8 @@ INSIDE = frozenset(
     """.split()  # noqa: SIM905 - as above
 )
 """Commands that change the zsh in which they run, and nothing else; the shim has the same."""
+
+_SSH = 'ssh() { command ssh -o ControlMaster=no "$@" }; '
 
 _QUOTED = re.compile(r"""\$?'[^']*'|"[^"]*"|`[^`]*`""")
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+./:,@%=")
@@ -142,6 +146,18 @@ def remarks(call: tuple[str, ...], source: str) -> list[str]:
     if "zstyle " in source:
         found.append("zstyle finds no style of the shell in a job")
     return found
+
+
+def headed(source: str, env: Mapping[str, str]) -> str:
+    """Return zsh code behind commands for each job, on its first line: zsh counts the user's lines.
+
+    zsh reads /etc/zshenv in spite of -f, and that file may set PATH and others anew: on NixOS it
+    does where a variable is unset that no job has. So they are set to those of `env` again.
+    The user's ssh must not share a connection that ends with a job.
+    """
+    again = [f"{name}={_always_quoted(env[name])}" for name in env if allowed_env(name)]
+    head = f"export {' '.join(again)}; " if again else ""
+    return head + (_SSH if "ssh" in source else "") + source
 
 
 def quote(text: str) -> str:

@@ -21,6 +21,7 @@ from .. import crashpoints
 from ..attempts import records
 from ..errors import UnsafePath, ZdeferdError
 from ..jobs.outputs import wanted_output
+from ..jobs.script import headed
 from ..judging import judge, leftovers
 from ..model import Argv, Job, Work
 from ..rules import verdicts
@@ -31,11 +32,6 @@ OnEnd = Callable[[int, int, verdicts.Verdict], None]
 """Called with (run, attempt, verdict) when a run's runner is gone or never came."""
 JUDGE_AGAIN_S = (0.01, 1.0)
 """The first and the longest wait before a run folder that could not be judged is judged again."""
-SSH = 'ssh() { command ssh -o ControlMaster=no "$@" }; '
-"""Before zsh code that names ssh: the user's ssh must not share a connection that ends with a job.
-
-On the first line, so that zsh counts lines as the user wrote them.
-"""
 SPAWNER_ENDS_S = 2.0
 """How long `close` waits for the spawner; a stopped one ends when it is continued."""
 
@@ -271,12 +267,13 @@ class Executor:
 
     def _request(self, run: int, attempt: int, work: Work, settings: Settings) -> dict[str, Any]:
         job = work.job
+        env = work.env | job.env
         timeout_s = settings.default_timeout_s if job.timeout_s is None else job.timeout_s
         return {
             "folder": self.folder(run),
             "attempt": attempt,
-            **_command(job),
-            "env": work.env | job.env,
+            **_command(job, env),
+            "env": env,
             "cwd": work.env.get("HOME", "/"),
             "timeout_ms": round(timeout_s * 1000),
             "grace_ms": round(settings.kill_grace_s * 1000),
@@ -293,8 +290,7 @@ def cannot_change(error: OSError) -> str:
     return f"cannot change a run folder: {error.filename}: {error.strerror}"
 
 
-def _command(job: Job) -> dict[str, Any]:
+def _command(job: Job, env: dict[str, str]) -> dict[str, Any]:
     if isinstance(job.run, Argv):
         return {"argv": job.run.words, "script": None}
-    source = job.run.source
-    return {"argv": None, "script": SSH + source if "ssh" in source else source}
+    return {"argv": None, "script": headed(job.run.source, env)}
