@@ -137,6 +137,15 @@ def test_git_segment_shows_the_branch_and_what_its_job_counted(home: Path, start
         again.expect(r"some/branch \*1")
 
 
+def test_git_segment_where_git_alone_can_read_the_branch(home: Path, start: Start) -> None:
+    (home / "repo/.git").mkdir(parents=True)
+    (home / "repo/.git/HEAD").write_text("ref: refs/heads/.invalid\n")  # as with reftables
+    shell = start(load("prompt-core", "git-segment"))
+    shell.expect("~ [#%]")
+    shell.line("cd repo")
+    shell.expect(r"~/repo [#%]\s+reftable")
+
+
 def test_safety_boundaries(home: Path, start: Start) -> None:
     shell = start(load("safety-boundaries"))
     shell.prompt()

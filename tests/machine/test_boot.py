@@ -87,3 +87,25 @@ def test_without_a_zone_it_is_the_machine_s(zones: pytest.MonkeyPatch) -> None:
     zones.setenv("TZ", "EAST-14" if machine == "2023-11-14" else "WEST12")
     assert boot.local_day(NOON) != machine
     assert boot.day_in(NOON, None) == machine
+
+
+SPRING = 1_774_695_600.0
+"""12:00 on 28 March 2026 in Berlin, where 02:00 of the next day is 03:00."""
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [("01:59", 13 + 59 / 60), ("02:00", 14), ("02:30", 14), ("02:59", 14), ("03:00", 14),
+     ("03:10", 14 + 10 / 60)],
+)  # fmt: skip
+def test_a_time_that_summer_time_leaves_out_is_its_beginning(
+    zones: pytest.MonkeyPatch, text: str, hours: float
+) -> None:
+    zones.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    assert boot.clock_at(SPRING, text, 1) == SPRING + hours * 3600
+
+
+def test_a_time_that_comes_twice_is_one_of_both(zones: pytest.MonkeyPatch) -> None:
+    zones.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    found = boot.clock_at(1_792_832_400.0, "02:30", 1)  # 25 October 2026
+    assert time.localtime(found)[2:5] == (25, 2, 30)

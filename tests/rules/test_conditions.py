@@ -88,6 +88,27 @@ def test_a_window_has_not_ended_and_is_no_longer_than_a_day(
     assert 0 < made.closes_at - made.opens_at <= 25 * HOUR
 
 
+def clock_with_summer_time(now: float, text: str, days: int) -> float:
+    """A clock on which the hour from 02:00 is left out on the day after NOW's."""
+    at = clock_at(now, text, days)
+    left_out = clock_at(NOW, "00:00", 1) + 2 * HOUR
+    return at if at < left_out else max(left_out, at - HOUR)
+
+
+@pytest.mark.parametrize(
+    ("texts", "opens", "closes"),
+    [(("02:50", "03:10"), 14, 14 + 1 / 6), (("01:50", "02:50"), 14 - 1 / 6, 14),
+     (("02:00", "03:00"), 37, 38), (("02:10", "02:40"), 37 + 1 / 6, 37 + 2 / 3)],
+)  # fmt: skip
+def test_a_window_at_the_beginning_of_summer_time(
+    texts: tuple[str, str], opens: float, closes: float
+) -> None:
+    when = Conditions(not_before=texts[0], deadline=texts[1])
+    made = opened(when, NOW, clock_with_summer_time)
+    assert made.opens_at == pytest.approx(NOW + opens * HOUR)
+    assert made.closes_at == pytest.approx(NOW + closes * HOUR)
+
+
 # --- what holds ----------------------------------------------------------------
 
 

@@ -66,6 +66,7 @@ feature_git-segment_init() {
   line=$(<$head/HEAD)
   line=${${line#ref: refs/heads/}[1,40]}
   [[ $line != [0-9a-f](#c40) ]] || line=${line[1,8]}
+  [[ $line != .invalid ]] || line=reftable  # only git can read the branch then
   if [[ $root != ${_zf_git_segment[root]-} ]]; then
     _zf_git_segment[root]=$root
     .zf-git-segment-visited $root

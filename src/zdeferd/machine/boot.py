@@ -22,11 +22,28 @@ def local_day(now: float) -> str:
 
 
 def clock_at(now: float, time_of_day: str, days: int = 0) -> float:
-    """Return the instant of a local time of day (`HH:MM`), `days` after the date of `now`."""
+    """Return the instant of a local time of day (`HH:MM`), `days` after the date of `now`.
+
+    A time that is left out when summer time begins is the instant at which it begins.
+    """
     time.tzset()
     date = time.localtime(now)
     hour, minute = map(int, time_of_day.split(":"))
-    return time.mktime((*date[:2], date.tm_mday + days, hour, minute, 0, 0, 0, -1))
+    found = time.mktime((*date[:2], date.tm_mday + days, hour, minute, 0, 0, 0, -1))
+    return found if time.localtime(found)[3:5] == (hour, minute) else _jump(int(found))
+
+
+def _jump(near: int) -> float:
+    """Return the instant, less than a day from `near`, at which local time changes its offset."""
+    before, after = near - 86400, near + 86400
+    offset = time.localtime(after).tm_gmtoff
+    while after - before > 1:
+        middle = (before + after) // 2
+        if time.localtime(middle).tm_gmtoff == offset:
+            after = middle
+        else:
+            before = middle
+    return float(after)
 
 
 def day_in(now: float, zone: str | None) -> str:

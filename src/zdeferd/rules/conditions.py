@@ -58,12 +58,13 @@ def opened(when: Conditions, now: float, clock_at: ClockAt) -> Conditions:
     """Return the conditions of a run that is claimed at `now`, with their instants.
 
     A deadline that is a time of day is the first one after `not_before`. Where both are times of
-    day they make a window, and the first window that has not ended counts.
+    day they make a window, and the first window that has not ended counts. One that summer time
+    leaves out whole is no window.
     """
     opens, closes = when.not_before, when.deadline
     if isinstance(opens, str) and isinstance(closes, str):
-        windows = [_window(opens, closes, now, day, clock_at) for day in (-1, 0, 1)]
-        window = next(one for one in windows if one[1] > now)
+        windows = [_window(opens, closes, now, day, clock_at) for day in (-1, 0, 1, 2)]
+        window = next(one for one in windows if max(now, one[0]) < one[1])
         return replace(when, opens_at=window[0], closes_at=window[1])
     opens_at = 0.0 if opens is None else _instant(opens, now, clock_at)
     closes_at = None if closes is None else _instant(closes, now, clock_at)
