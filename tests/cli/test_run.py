@@ -160,9 +160,9 @@ def test_ctrl_c_leaves_the_run_going(user: User, daemon: Daemon) -> None:
 
 
 def test_the_daemon_dies_meanwhile(user: User, daemon: Daemon) -> None:
-    fifo = daemon.start_gated()
+    fifo = daemon.start_gated("print begun")
     waiting = user.begin("run", "slow")
-    daemon.wait_for("SELECT count(*) FROM runs WHERE state = 'dispatched'", 1)
+    wait_for_output(waiting)
     daemon.kill()
     _, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 3

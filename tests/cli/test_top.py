@@ -171,7 +171,7 @@ def test_it_does_not_wake_itself_without_a_daemon(user: User) -> None:
 
 def test_running_jobs_are_looked_at_once_in_two_seconds(user: User, daemon: Daemon) -> None:
     """Count the looks; `bench/top.py` measures their cost."""
-    jobs = "".join(f'[sleep-{n}]\nrun = "sleep 60 & sleep 60"\n' for n in range(4))
+    jobs = "".join(f'[sleep-{n}]\nrun = "sleep 1000 & sleep 1000"\n' for n in range(4))
     daemon.write_jobs(jobs)
     daemon.write_settings("jobs_at_once = 4\n")
     daemon.start()
@@ -182,9 +182,10 @@ def test_running_jobs_are_looked_at_once_in_two_seconds(user: User, daemon: Daem
         terminal.expect(r"sleep-3 .* 3 proc")
         terminal.drain()
         before, began = terminal.screen.count("4 running"), time.monotonic()
-        assert terminal.ended(6.5) is None
+        for _ in range(3):
+            terminal.expect("4 running")
         looks = terminal.screen.count("4 running") - before
-        assert 2 <= looks <= (time.monotonic() - began) / 2 + 1
+        assert looks <= (time.monotonic() - began) / 2 + 1
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(24, 80), (12, 20), (3, 20), (1, 5), (50, 300)])

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 WHEELS = ROOT / "build/newcomer"
 PYTHON = "/usr/bin/python3"
 README = (ROOT / "README.md").read_text()
-LIMIT_S = 120.0
+LIMIT_S = 300.0
 
 
 def obstacle() -> str:

@@ -66,7 +66,7 @@ def test_a_real_start_passes_and_fails_when_it_is_slower(user: User) -> None:
         env=user.env,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
         check=False,
     )
     assert (tried.returncode, tried.stderr) == (0, "")

@@ -145,6 +145,10 @@ def test_a_start_that_ran_other_commands_is_left_out() -> None:
 # --- with a real shell ---------------------------------------------------------
 
 
+BUSY_MS = 250
+"""What a busy machine adds to a wait at most."""
+
+
 def configuration(user: User) -> Path:
     """Known waits at eight places: lines, nested functions, a sourced file, a substitution."""
     folder = user.root / "dots"
@@ -176,11 +180,11 @@ def test_known_costs_in_their_order(user: User) -> None:
         (".zshrc", 10): 40,
     }  # fmt: skip
     for place, ms in expected.items():
-        assert found[place] == pytest.approx(ms, rel=0.25, abs=15), place
+        assert ms - 15 <= found[place] < ms + BUSY_MS, place
     order = [place for place in found if place in expected]
     assert order == list(expected)
     totals = {(Path(one["file"]).name, one["line"]): one["total_ms"] for one in made["tree"]}
-    assert totals[".zshrc", 7] == pytest.approx(200, rel=0.25, abs=15)
+    assert 185 <= totals[".zshrc", 7] < 200 + BUSY_MS
     assert made["plugins"][0]["name"] == "slow"
     assert made["total_ms"] > 880
 
@@ -189,13 +193,15 @@ def test_known_costs_in_their_order(user: User) -> None:
 def test_a_table_and_a_tree(user: User) -> None:
     folder = configuration(user)
     shown = blame(folder, "--least", "30").out
-    assert re.search(
-        r"28\d\.\d\d +2?\d+\.\d\d +1  ~/dots/plugins/slow/it.zsh:1 +zselect -t 28", shown
+    line = re.search(
+        r"(\d+\.\d\d) +\d+\.\d\d +1  ~/dots/plugins/slow/it.zsh:1 +zselect -t 28", shown
     )
-    assert "plugins: slow 2" in shown
+    assert line
+    assert 280 <= float(line[1]) < 280 + BUSY_MS
+    assert re.search(r"plugins: slow [2-9]\d\d", shown)
     assert re.search(r"ms to the first prompt, \d+ commands", shown)
     tree_text = blame(folder, "--tree", "--least", "30").out
-    assert re.search(r"(?m)^2\d\d\.\d\d \(\d\.\d\d\)  ~/dots/.zshrc:7  outer$", tree_text)
+    assert re.search(r"(?m)^\d{3}\.\d\d \(\d+\.\d\d\)  ~/dots/.zshrc:7  outer$", tree_text)
     assert re.search(r"(?m)^    \d+\.\d\d \(\d+\.\d\d\)  ~/dots/.zshrc:3  zselect -t 8$", tree_text)
 
 

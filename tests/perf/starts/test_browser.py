@@ -24,7 +24,7 @@ from zdeferd.pictures.report import html
 
 CHROMIUM = shutil.which("chromium") or ""
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium here")
-LIMIT_S = 60
+LIMIT_S = 300
 WIDTH, HEIGHT = 900, 700
 OF_BROWSER = "not an origin"
 Pixel = tuple[int, int, int]

@@ -65,11 +65,11 @@ def test_a_configuration_without_any_probe(evidence: Evidence) -> None:
 
 
 def test_a_slow_configuration_takes_as_long(evidence: Evidence) -> None:
-    result = capture(evidence, "zmodload zsh/zselect; zselect -t 20\n", "-n", "1", "--json")
+    result = capture(evidence, "zmodload zsh/zselect; zselect -t 200\n", "-n", "1", "--json")
     metrics = result.document["metrics"]
     for name in ("first_prompt_lag_ms", "first_command_lag_ms", "exit_time_ms"):
-        assert metrics[name]["median"] >= 200
-    assert metrics["command_lag_ms"]["median"] < 150
+        assert metrics[name]["median"] >= 2000
+    assert metrics["command_lag_ms"]["median"] < 1500
 
 
 PROBES = r"""
@@ -111,7 +111,7 @@ def test_a_capture_on_standard_output(evidence: Evidence, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("name", ["TMUX", "STY", "ZELLIJ"])
 def test_no_multiplexer_is_executed(evidence: Evidence, name: str) -> None:
     zshrc = f"[[ -n ${name} ]] || {{ : >>~/executed; exec sleep 600 }}\nPROMPT='ready> '\n"
-    assert capture(evidence, zshrc, "-n", "1", "--timeout", "5s").code == 0
+    assert capture(evidence, zshrc, "-n", "1", "--timeout", "1m").code == 0
     assert not (evidence.root / "executed").exists()
 
 
@@ -206,11 +206,11 @@ def test_prompts_of_all_kinds(evidence: Evidence, zshrc: str) -> None:
 def test_an_instant_prompt_counts_when_it_is_seen(evidence: Evidence) -> None:
     zshrc = (
         "PROMPT='the prompt> '; print -n -- 'the prompt> '\n"
-        "zmodload zsh/zselect; zselect -t 30; print -n $'\\r'\n"
+        "zmodload zsh/zselect; zselect -t 200; print -n $'\\r'\n"
     )
     metrics = capture(evidence, zshrc, "-n", "1", "--json").document["metrics"]
     lag = metrics["first_prompt_lag_ms"]["median"]
-    assert lag < metrics["first_command_lag_ms"]["median"] - 200
+    assert lag < metrics["first_command_lag_ms"]["median"] - 500
 
 
 BAD = {
@@ -247,7 +247,7 @@ def test_a_start_that_fails_is_tried_again_or_counted(evidence: Evidence) -> Non
     made = capture(evidence, zshrc, "-n", "1", "--retries", "1", "--json").document
     assert (made["samples"], made["failed"]) == (1, 0)
     count.unlink()
-    result = capture(evidence, zshrc, "-n", "2", "--retries", "0", "--timeout", "5s")
+    result = capture(evidence, zshrc, "-n", "2", "--retries", "0", "--timeout", "1m")
     assert "1 of 2 starts gave no sample" in result.out
 
 
