@@ -29,7 +29,7 @@ class Due(NamedTuple):
     generation: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """One event: the ledger, the facts and what was claimed; decides what is due, and claims it."""
 

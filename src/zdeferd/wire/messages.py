@@ -143,30 +143,28 @@ def decode_visit(frames: list[bytes]) -> Visit:
     records = [_decode_record(name, fields) for name, fields in records_of(frames)]
     if not records or not isinstance(records[0], Hello):
         raise WireError("the first record is not hello")
-
-    def all_of(kind: type[Any]) -> tuple[Any, ...]:
-        return tuple(record for record in records if isinstance(record, kind))
-
+    found: dict[type[Any], list[Any]] = {}
+    for record in records:
+        found.setdefault(type(record), []).append(record)
     for kind in (Hello, ShellContext, Functions, Jobs, Piece):
-        if len(all_of(kind)) > 1:
+        if len(found.get(kind, ())) > 1:
             raise WireError(f"repeated record: {kind.__struct_config__.tag}")
 
     def the(kind: type[T]) -> T:
-        return next(iter(all_of(kind)), kind())
+        return found[kind][0] if kind in found else kind()
 
-    functions, jobs = registrations.read(
-        the(Functions).list, the(Jobs).list, split(the(ShellContext).math)
-    )
+    context = the(ShellContext)
+    functions, jobs = registrations.read(the(Functions).list, the(Jobs).list, split(context.math))
     return Visit(
         hello=records[0],
-        context=the(ShellContext),
+        context=context,
         functions=functions,
         jobs=jobs,
-        oversize=all_of(Oversize),
-        done=all_of(DoneHere),
-        piece=next(iter(all_of(Piece)), None),
-        postprompt=bool(all_of(Postprompt)),
-        idle=bool(all_of(Idle)),
+        oversize=tuple(found.get(Oversize, ())),
+        done=tuple(found.get(DoneHere, ())),
+        piece=found[Piece][0] if Piece in found else None,
+        postprompt=Postprompt in found,
+        idle=Idle in found,
     )
 
 
