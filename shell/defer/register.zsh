@@ -74,20 +74,23 @@ zf::segment::start _zsh_perf_segment_start() {
     _zdeferd_segments+=("$1" "${(%)_zdeferd_clock} ${2:-core}") && builtin setopt debug_before_cmd ||
     [[ -z $PERF_SEGMENT_LOG ]] || { builtin trap - DEBUG ZERR; .zdeferd-begin "$@" }
 }
+# $6: 1 once the line is written, where the sidecar's is to follow.
 zf::segment::end _zsh_perf_segment_end() {
   [[ -n $PERF_SEGMENT_LOG ]] && 4=${(%)_zdeferd_clock} 5=$_zdeferd_segments[$1] &&
-    [[ -z $2$3$_zdeferd_torn && $4 > $5 && $5 > 1 && $#4 == 19 && $#5 > 23 &&
+    [[ -z $2$3$_zdeferd_torn && $4 > $5 && $#4 == 19 && $#5 > 23 &&
       ( -z $PERF_SAMPLE_CONTEXT || $PERF_SAMPLE_CONTEXT == [A-Za-z0-9._-](#c1,64) ) &&
-      ( -f $PERF_SEGMENT_LOG || ! -e $PERF_SEGMENT_LOG ) && ! -h $PERF_SEGMENT_LOG &&
-      ( $ZSH_LOG_STRUCTURED != 1 || $_zdeferd_sidecar[1] == $PERF_SEGMENT_LOG:$PERF_SEGMENT_JSON_LOG &&
-      -f $_zdeferd_sidecar[2] && ! -h $_zdeferd_sidecar[2] ) ]] && {
-      builtin print -r -- "SEGMENT name=$1 ms=$(( ($4 - ${5[1,19]}) / 1000000 )) phase=${5[21,-1]} sample=${PERF_SAMPLE_CONTEXT:-unknown}" \
-        >>$PERF_SEGMENT_LOG && _zdeferd_segments+=("$1" -) && [[ $ZSH_LOG_STRUCTURED != 1 ]] && builtin setopt debug_before_cmd || {
+      ( -f $PERF_SEGMENT_LOG || ! -e $PERF_SEGMENT_LOG && -O $HOME ) && ! -h $PERF_SEGMENT_LOG ]] && {
+      _zdeferd_segments+=("$1" done) && builtin print -r -- \
+        "SEGMENT name=$1 ms=$(( ($4 - ${5[1,19]}) / 1000000 )) phase=${5[21,-1]} sample=${PERF_SAMPLE_CONTEXT:-unknown}" \
+        >>$PERF_SEGMENT_LOG && [[ $ZSH_LOG_STRUCTURED != 1 || -z ${6::=1} ]] && builtin setopt debug_before_cmd || {
         builtin trap - DEBUG
-        [[ $_zdeferd_segments[$1] == - || ! -w $PERF_SEGMENT_LOG ]] || typeset -g _zdeferd_torn=$'\n'  # .zdeferd-torn
-        [[ $ZSH_LOG_STRUCTURED != 1 ]] ||
-          builtin print -r -- "{\"type\":\"segment\",\"name\":\"$1\",\"ms\":$(( ($4 - ${5[1,19]}) / 1000000 )),\"phase\":\"${5[21,-1]}\",\"sample\":\"${PERF_SAMPLE_CONTEXT:-unknown}\",\"ts\":${4[1,-7]}}" >>$_zdeferd_sidecar[2] || .zdeferd-torn
-        _zdeferd_segments+=("$1" -)
+        if [[ $6 == 1 && $_zdeferd_sidecar_of == $PERF_SEGMENT_LOG:$PERF_SEGMENT_JSON_LOG &&
+          -f $_zdeferd_sidecar && ! -h $_zdeferd_sidecar ]]; then
+          builtin print -r -- '{"type":"segment","name":"'$1'","ms":'$(( ($4 - ${5[1,19]}) / 1000000 ))',"phase":"'${5[21,-1]}'","sample":"'${PERF_SAMPLE_CONTEXT:-unknown}'","ts":'${4[1,-7]}'}' \
+            >>$_zdeferd_sidecar || .zdeferd-torn
+        else
+          .zdeferd-close "$@"
+        fi
       }
     } 2>/dev/null || [[ -z $PERF_SEGMENT_LOG ]] || { builtin trap - DEBUG ZERR; .zdeferd-close "$@" }
 }

@@ -5,39 +5,44 @@
 # command costs as much as its system calls, so there are few.
 #
 # State: `_zdeferd_segments` has of each label the instant of its start (ns: 19 digits, fewer where the
-# clock is before 2001; behind a `+` where its sample is `inline`) and the phase; `-` once its line is written. `_zdeferd_anchors` has the
-# instants of anchors, `_zdeferd_sidecar` the sidecar's path. `_zdeferd_torn` is a newline after a
-# full disk has cut a line short: the next one must not be glued to the piece.
+# clock is before 2001; behind `inline` where that is its sample) and the phase; `done` once its line is written:
+# a letter sorts behind all instants. `_zdeferd_anchors` has the instants of anchors, `_zdeferd_sidecar` the
+# sidecar's path, found for the names in `_zdeferd_sidecar_of`. `_zdeferd_torn` is a newline after a full disk has
+# cut a line short: the next one must not be glued to the piece.
 
 (( ${+_zdeferd_anchors} )) || typeset -gA _zdeferd_anchors
 (( ${+_zdeferd_torn} )) || typeset -g _zdeferd_torn
-(( ${+_zdeferd_sidecar} )) || typeset -ga _zdeferd_sidecar
+(( ${+_zdeferd_sidecar} )) || typeset -g _zdeferd_sidecar _zdeferd_sidecar_of
 
 # zf::segment::start for words that are not as usual.
 .zdeferd-begin() {
   local label=$1 phase=${2:-core} mark=
-  [[ $3 != inline ]] || mark=+
+  [[ $3 != inline ]] || mark='inline '
   .zdeferd-label || return 0
   [[ -v _zdeferd_segments[$label] ]] || _zdeferd_segments+=("$label" "$mark${(%)_zdeferd_clock} $phase")
 }
 
-# The same for zf::segment::end. $3: an instant in place of now, which is $4. $5: the state of the label.
+# The same for zf::segment::end. $3: an instant in place of now, which is $4. $5: the state of the label. $6: 1
+# where its line is written, and only that of the sidecar is not.
 .zdeferd-close() {
-  local label=$1 now=$4 begun=${5%% *} phase=${2:-${5#* }} sample=${PERF_SAMPLE_CONTEXT:-unknown} torn
+  local label=$1 now=$4 begun=${5%% *} phase=${2:-${5#* }} sample=${PERF_SAMPLE_CONTEXT:-unknown} torn written=$6
   [[ -z $3$_zdeferd_torn && $begun == <-> && $now -gt $begun && $sample == [A-Za-z0-9._-]## && $#sample -lt 65 &&
     $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) ]] ||
     .zdeferd-fit "$2" "$3" || return 0
-  _zdeferd_segments+=("$label" -)
-  [[ ${ZSH_LOG_STRUCTURED-} != 1 || $_zdeferd_sidecar[1] == $PERF_SEGMENT_LOG:$PERF_SEGMENT_JSON_LOG ]] ||
+  # A line that could not be written is not written again.
+  [[ -n $written || $_zdeferd_segments[$label] != done ]] || { .zdeferd-torn; written=1 }
+  _zdeferd_segments+=("$label" done)
+  [[ ${ZSH_LOG_STRUCTURED-} != 1 || $_zdeferd_sidecar_of == $PERF_SEGMENT_LOG:$PERF_SEGMENT_JSON_LOG ]] ||
     .zdeferd-sidecar
   {
     # A FIFO would wait for a reader; what root makes in another user's home (`sudo -s`), he cannot write.
-    [[ -h $PERF_SEGMENT_LOG || ! -f $PERF_SEGMENT_LOG && ( -e $PERF_SEGMENT_LOG || ! -O $HOME ) ]] ||
+    [[ -n $written || -h $PERF_SEGMENT_LOG || ! -f $PERF_SEGMENT_LOG && ( -e $PERF_SEGMENT_LOG || ! -O $HOME ) ]] ||
       builtin print -r -- "${torn}SEGMENT name=$label ms=$(( (now - begun) / 1000000 )) phase=$phase sample=$sample" >>$PERF_SEGMENT_LOG || .zdeferd-torn
-    [[ ${ZSH_LOG_STRUCTURED-} != 1 || -h $_zdeferd_sidecar[2] ||
-      ! -f $_zdeferd_sidecar[2] && ( -e $_zdeferd_sidecar[2] || ! -O $HOME ) ]] ||
-      builtin print -r -- "${torn}{\"type\":\"segment\",\"name\":\"$label\",\"ms\":$(( (now - begun) / 1000000 )),\"phase\":\"$phase\",\"sample\":\"$sample\",\"ts\":${now[1,-7]}}" >>"$_zdeferd_sidecar[2]" || .zdeferd-torn
+    [[ ${ZSH_LOG_STRUCTURED-} != 1 || -h $_zdeferd_sidecar ||
+      ! -f $_zdeferd_sidecar && ( -e $_zdeferd_sidecar || ! -O $HOME ) ]] ||
+      builtin print -r -- "${torn}{\"type\":\"segment\",\"name\":\"$label\",\"ms\":$(( (now - begun) / 1000000 )),\"phase\":\"$phase\",\"sample\":\"$sample\",\"ts\":${now[1,-7]}}" >>"$_zdeferd_sidecar" || .zdeferd-torn
   } 2>/dev/null
+  return 0
 }
 
 # Makes of `label` and `phase` in its caller what may be written. 1: there is no label, or a word of
@@ -59,9 +64,9 @@
 .zdeferd-fit() {
   ZSH_SEGMENTS_DISABLE= .zdeferd-label || return 1
   begun=${_zdeferd_segments[$label]-}
-  [[ $begun == (|+)<->' '* ]] || return 1
-  [[ $begun != +* ]] || sample=inline
-  begun=${begun#+}
+  [[ $begun == (|'inline ')<->' '* ]] || return 1
+  [[ $begun != inline* ]] || sample=inline
+  begun=${begun#inline }
   phase=${1:-${begun#* }}
   [[ $phase == (pre_plugin|post_plugin|prompt|postprompt|core|idle) ]] || phase=core
   [[ $sample == [A-Za-z0-9._-]## && $#sample -lt 65 ]] || sample=unknown
@@ -87,8 +92,8 @@
   [[ ! -f $PERF_SEGMENT_LOG || ! -w $PERF_SEGMENT_LOG ]] || _zdeferd_torn=$'\n'
 }
 
-# Sets `_zdeferd_sidecar`: the names from which its path is derived, as telemetry/projection.py does,
-# and the path; empty where there is none.
+# Sets `_zdeferd_sidecar_of`, the names from which its path is derived, as telemetry/projection.py does,
+# and `_zdeferd_sidecar`, the path; empty where there is none.
 .zdeferd-sidecar() {
   local log=${PERF_SEGMENT_LOG-} file=${PERF_SEGMENT_JSON_LOG-}
   if [[ -z $file || $file == $log || $file -ef $log ]]; then
@@ -98,7 +103,7 @@
     file+=.jsonl
     [[ $log != /(dev|proc)/* || $log == /dev/shm/* ]] || file=  # beside it is no place for a file
   fi
-  _zdeferd_sidecar=("$log:${PERF_SEGMENT_JSON_LOG-}" "$file")
+  _zdeferd_sidecar_of=$log:${PERF_SEGMENT_JSON_LOG-} _zdeferd_sidecar=$file
 }
 
 zf::segment::anchor() {

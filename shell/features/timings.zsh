@@ -22,12 +22,12 @@
     # The usual case: one command.
     [[ -n ${PERF_SEGMENT_LOG-} && -z ${_zdeferd_anchors[$label]-}${ZSH_SEGMENTS_DISABLE-} && $#label -lt 65 &&
       ${ZSH_LOG_STRUCTURED-} != 1 ]] &&
-      ZSH_FEATURE_TIMINGS_SYNC+=("$name" $ms) _zdeferd_anchors+=("$label" $now) _zdeferd_segments+=("$label" -) \
+      ZSH_FEATURE_TIMINGS_SYNC+=("$name" $ms) _zdeferd_anchors+=("$label" $now) _zdeferd_segments+=("$label" done) \
         lines+=("SEGMENT name=$label ms=$ms phase=core sample=$sample") && continue
     ZSH_FEATURE_TIMINGS_SYNC+=("$name" $ms)
     if [[ -n ${PERF_SEGMENT_LOG-} && -z ${_zdeferd_anchors[$label]-} ]] &&
       { [[ $#label -lt 65 && -z ${ZSH_SEGMENTS_DISABLE-} ]] || .zdeferd-label }; then
-      _zdeferd_anchors+=("feature/$name" $now) _zdeferd_segments+=("$label" -)
+      _zdeferd_anchors+=("feature/$name" $now) _zdeferd_segments+=("$label" done)
       lines+=("SEGMENT name=$label ms=$ms phase=core sample=$sample")
       [[ ${ZSH_LOG_STRUCTURED-} != 1 ]] ||
         objects+=("{\"type\":\"segment\",\"name\":\"$label\",\"ms\":$ms,\"phase\":\"core\",\"sample\":\"$sample\",\"ts\":$(( now / 1000000 ))}")
@@ -38,5 +38,5 @@
   .zdeferd-append "${PERF_SEGMENT_LOG-}" $lines
   [[ ${ZSH_LOG_STRUCTURED-} == 1 ]] || return 0
   .zdeferd-sidecar
-  .zdeferd-append "$_zdeferd_sidecar[2]" $objects
+  .zdeferd-append "$_zdeferd_sidecar" $objects
 }

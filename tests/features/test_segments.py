@@ -244,7 +244,7 @@ def test_where_the_sidecar_is(log: str, named: str, expected: str, home: Path) -
     ],
 )
 def test_beside_a_device_is_no_sidecar(log: str, expected: str, home: Path) -> None:
-    code = "zf::segment::start 'odd label'; .zdeferd-sidecar; print -r -- $_zdeferd_sidecar[2]"
+    code = "zf::segment::start 'odd label'; .zdeferd-sidecar; print -r -- $_zdeferd_sidecar"
     done = run_zsh(code, home, {"PERF_SEGMENT_LOG": log, "ZSH_LOG_STRUCTURED": "1"})
     assert (done.stdout, done.stderr) == (f"{expected}\n", "")
 
@@ -297,11 +297,13 @@ def test_a_bad_log_is_given_up_silently(kind: str, home: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
-def test_nothing_is_made_in_the_home_of_another_user(home: Path) -> None:
+@pytest.mark.parametrize("structured", ["", "1"])
+def test_nothing_is_made_in_the_home_of_another_user(structured: str, home: Path) -> None:
     os.chown(home, 12345, -1)
     log = home / "seg.log"
     code = "for x in a b; do zf::segment::start $x; zf::segment::end $x; done; zf::warn said"
-    env = {"PERF_SEGMENT_LOG": str(log), "ZSH_LOG_STRUCTURED": "1", "ZSH_FEATURE_TELEMETRY": "1"}
+    env = {"PERF_SEGMENT_LOG": str(log), "ZSH_LOG_STRUCTURED": structured}
+    env["ZSH_FEATURE_TELEMETRY"] = "1"
     before = {*home.iterdir(), home / "script.zsh"}
     run_zsh(code, home, env)
     assert {*home.iterdir()} == before
@@ -372,6 +374,36 @@ def test_a_line_that_the_disk_cut_is_not_glued_to_the_next(
     assert len(piece) == len("SEGMENT name=a ms=0 ")
     assert piece.startswith("SEGMENT name=a ms=")
     assert line.startswith(begins)
+
+
+@pytest.mark.parametrize("log", ["seg.log", "none/seg.log", "cut.log"])
+def test_the_sidecar_has_its_line_once_whatever_becomes_of_the_log(log: str, home: Path) -> None:
+    (home / "cut.log").write_text("# " + "x" * 1001 + "\n")
+    code = (
+        "zf::segment::start a; zf::segment::end a\ntrap '' XFSZ\n[[ $PERF_SEGMENT_LOG != *cut* ]]"
+        " || ulimit -S -f 2\nfor n in b c; do zf::segment::start $n; zf::segment::end $n; done"
+    )
+    env = {"PERF_SEGMENT_LOG": str(home / log), "PERF_SEGMENT_JSON_LOG": str(home / "side.json")}
+    done = run_zsh(code, home, env | {"ZSH_LOG_STRUCTURED": "1"})
+    assert (done.stdout, done.stderr) == ("", "")
+    found = [line for line in (home / "side.json").read_text().splitlines() if line]
+    assert [json.loads(line)["name"] for line in found] == ["a", "b", "c"]
+
+
+def test_a_line_of_the_sidecar_that_the_disk_cut_is_not_written_again(home: Path) -> None:
+    (home / "seg.jsonl").write_text("# " + "x" * 1001 + "\n")  # 20 bytes below 2 blocks
+    code = (
+        "trap '' XFSZ; for n in a b; do zf::segment::start $n; done\n"
+        ".zdeferd-begin; .zdeferd-sidecar\nulimit -S -f 2; zf::segment::end a\n"
+        "ulimit -S -f unlimited; zf::segment::end b"
+    )
+    env = {"PERF_SEGMENT_LOG": str(home / "seg.log"), "ZSH_LOG_STRUCTURED": "1"}
+    done = run_zsh(code, home, env)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert re.findall(r"name=\w", (home / "seg.log").read_text()) == ["name=a", "name=b"]
+    _, piece, line = (home / "seg.jsonl").read_text().splitlines()
+    assert piece == '{"type":"segment","n'
+    assert json.loads(line)["name"] == "b"
 
 
 def test_what_is_usual_reads_no_file(home: Path) -> None:
