@@ -1,5 +1,6 @@
 """The main job, end to end: real zsh in real terminals, a real daemon, real jobs."""
 
+import os
 import re
 import signal
 import sys
@@ -91,7 +92,14 @@ def test_five_shells_at_once_start_the_unit_and_use_the_installed_shim(
     manager.write_jobs(shared_jobs(manager.home))
     assert manager.property("ActiveState") == "inactive"
     shim = manager.home / ".local/share/zdeferd/shell" / SHIM.name
-    check(manager, open_shells(manager, shim, lambda: None))
+    # Until all prompts are up the start of the service waits, so no prompt can wait for a visit.
+    os.mkfifo(gate := manager.home / "gate")
+    manager.drop_in(f"ExecStartPre=/bin/sh -c 'read line <{gate}'")
+
+    def up() -> None:
+        gate.write_text("go\n")
+
+    check(manager, open_shells(manager, shim, up))
     assert manager.property("ActiveState") == "active"
 
 

@@ -124,7 +124,8 @@ def test_a_folder_that_cannot_be_synced(
 
 
 def test_private_folder_open_to_others_is_refused(home: Path) -> None:
-    (home / "open").mkdir(mode=0o755)
+    (home / "open").mkdir()
+    (home / "open").chmod(0o755)
     with pytest.raises(UnsafePath, match=f"mode 0755; chmod 700 {home}/open"):
         paths.ensure_private_dir(f"{home}/open")
 

@@ -124,6 +124,7 @@ def newcomer() -> Iterator[Newcomer]:
     """The user; pipx, and the wheels with the checkout's own, where the user can read them."""
     folder = Path(tempfile.mkdtemp(prefix="zd.new.", dir="/tmp"))
     folder.chmod(0o755)
+    before = os.umask(0o022)
     try:
         furnish(folder)
         made = Newcomer(folder)
@@ -132,6 +133,7 @@ def newcomer() -> Iterator[Newcomer]:
         finally:
             made.remove()
     finally:
+        os.umask(before)
         shutil.rmtree(folder)
 
 

@@ -96,6 +96,13 @@ class UserManager(Daemon):
         """`systemctl --user …`."""
         return self.inside("systemctl", "--user", *arguments)
 
+    def drop_in(self, text: str) -> None:
+        """Add a file of settings to the service."""
+        folder = self.home / ".config/systemd/user/zdeferd.service.d"
+        folder.mkdir()
+        (folder / "test.conf").write_text(f"[Service]\n{text}\n")
+        self.systemctl("daemon-reload")
+
     def property(self, name: str, unit: str = "zdeferd.service") -> str:
         """One property of a unit."""
         return self.systemctl("show", "-P", name, unit).strip()

@@ -84,9 +84,12 @@ def echo(home: Path) -> Iterator[Echo]:
 
 
 @pytest.fixture
-def impatient(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Echo]:
-    """An endpoint that waits for a moment where others wait for seconds."""
-    monkeypatch.setattr(router, "PATIENCE_MS", int(PATIENCE_S * 1000))
+def impatient(
+    request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Echo]:
+    """An endpoint that waits for a moment, or the seconds of a parameter."""
+    patience_s = getattr(request, "param", PATIENCE_S)
+    monkeypatch.setattr(router, "PATIENCE_MS", int(patience_s * 1000))
     with Echo(home / "sock") as made:
         yield made
 
@@ -120,6 +123,7 @@ def test_the_handshake_has_its_time_however_many_bytes_come(impatient: Echo) -> 
             raise AssertionError("the handshake had no limit")
 
 
+@pytest.mark.parametrize("impatient", [1.5], indirect=True)  # a busy peer answers late
 def test_a_peer_that_answers_pings_may_wait_for_long(impatient: Echo) -> None:
     with Dealer(impatient.path) as patient:
         patient.send([b"later", b"x"])
