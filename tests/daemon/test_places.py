@@ -129,6 +129,23 @@ def test_another_session_meets_the_daemon(
     assert daemon.process.wait(60) == 0
 
 
+def test_a_runtime_folder_that_cannot_be_made(
+    user: User, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The socket is in the state folder then, and the pointer leads to it."""
+    (user.root / "file").touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", f"{user.root}/file/run")
+    daemon.env["XDG_RUNTIME_DIR"] = f"{user.root}/file/run"
+    daemon.socket = user.root / ".local/state/zdeferd/run/sock"
+    daemon.write_jobs("[a]\nrun = 'true'\n")
+    daemon.start()
+    assert call("run", "a").code == 0
+    assert call("status", "--json").document["socket"] == str(daemon.socket)
+    assert not findings("bad").keys() & {"socket", "daemon", "runtime"}
+    found = findings("warn")["runtime"]["found"]
+    assert "Not a directory; the daemon's socket is in the state folder" in found
+
+
 def test_stop_ends_the_holder_of_the_lock_whose_socket_is_elsewhere(
     user: User, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:

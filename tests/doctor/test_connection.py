@@ -10,7 +10,7 @@ from support.user import User, findings
 
 def test_runtime_dir_of_nobody(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", f"{user.root}/absent")
-    assert "No such file" in findings("bad")["runtime"]["found"]
+    assert "No such file" in findings("warn")["runtime"]["found"]
 
 
 def test_a_home_of_somebody_else(user: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ def locate() -> paths.Paths:
     where = paths.locate(os.environ, settings.state_dir)
     paths.check_home(os.environ)
     paths.check_runtime_dir(os.environ)
+    where = where._replace(socket=_possible_socket(where.socket))
     paths.check_socket_path(where.socket)
     _check_place(where.socket)
     mounts.check_local(where.state, paths.STATE_SETTING)
@@ -36,6 +37,20 @@ def locate() -> paths.Paths:
         paths.ensure_private_dir(folder)
     check_way(where.state, where.home)
     return where
+
+
+def _possible_socket(path: str) -> str:
+    """Return `path`, or the socket in the state folder where $XDG_RUNTIME_DIR can hold none.
+
+    It names a folder that is missing (WSL, a session that has ended) or read-only. The pointer
+    file leads shells and zdeferctl from there.
+    """
+    try:
+        paths.make_dirs(os.path.dirname(path))
+    except OSError:
+        rest = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
+        return paths.socket_path(rest)
+    return path
 
 
 def _check_place(path: str) -> None:
