@@ -115,6 +115,7 @@ zf::deps::export() {
   edges=("${(@uo)${(@M)edges:#module*}}" "${(@uo)${(@M)edges:#feature*}}")
   # Neither JSON nor a line of DOT has a control byte.
   nodes=("${(@)${(@)nodes:#}//[$'\1'-$'\x1f\x7f']/ }") edges=("${(@)${(@)edges:#}//[$'\1'-$'\x1f\x7f']/ }")
+  zdeferd-feature-utf8 nodes edges
 }
 
 # Sets `text` to the JSON document.

@@ -4,22 +4,27 @@
 zf::log() {
   builtin trap - DEBUG ZERR
   local words
-  .zdeferd-words '' "$@" || builtin print -ru2 -- "[zf][LOG] $words"
+  .zdeferd-words '' "$@" || .zdeferd-said "[zf][LOG] $words"
   return 0
 }
 
 zf::warn() {
   builtin trap - DEBUG ZERR
   local words
-  .zdeferd-words WARN "$@" || builtin print -ru2 -- "[zf][WARN] $words"
+  .zdeferd-words WARN "$@" || .zdeferd-said "[zf][WARN] $words"
   return 0
 }
 
 zf::err() {
   builtin trap - DEBUG ZERR
   local words
-  .zdeferd-words ERROR "$@" || builtin print -ru2 -- "[zf][ERR] $words"
+  .zdeferd-words ERROR "$@" || .zdeferd-said "[zf][ERR] $words"
   return 0
+}
+
+# Writes the line $1 on stderr. Where that is closed, `print` raises an error, which would end the user's file.
+.zdeferd-said() {
+  { builtin print -ru2 -- "$1" } always { TRY_BLOCK_ERROR=0 }
 }
 
 # Makes of $2... the message `words` of its caller, and appends a line of the level $1, if any, to the

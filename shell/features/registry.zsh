@@ -116,7 +116,7 @@ zf::feature::enabled() {
 }
 
 # Sets in its caller `order` (the enabled names) and `unmet` (pairs: a feature, a dependency that is
-# unknown or disabled); 1 where there is a cycle, whose features are in `cycle`.
+# unknown or disabled); 1 where there is a cycle, whose features are in `cycle`, and in `loops` with those around them.
 #
 # The features by phase and registration are the order, if each dependency comes before: that is
 # found in one pass. Only else there is more to do.
@@ -163,10 +163,11 @@ zf::feature::enabled() {
   builtin trap - DEBUG ZERR
   local name
   local -a order unmet cycle
+  local -A loops
   .zdeferd-feature-order
   .zdeferd-feature-warn
   for name in $cycle; do
-    zf::err "feature $name: depends on itself through: ${(j: :)cycle}; remove one dependency"
+    zf::err "feature $name: depends on itself through: $loops[$name]; remove one dependency"
   done
   (( ! $#cycle )) || return
   builtin print -r -- "${(j: :)order}"
@@ -182,6 +183,7 @@ zf::feature::enabled() {
   fi
   local name
   local -a order unmet cycle on failed
+  local -A loops
   if (( ! $#_zdeferd_feature_order )); then
     .zdeferd-feature-ask
     (( ! $#_zdeferd_asked )) || return 0
@@ -193,7 +195,7 @@ zf::feature::enabled() {
     _zdeferd_feature_order=($order)
     (( ! $#unmet )) || .zdeferd-feature-warn
   fi
-  [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
+  [[ ${(t)ZSH_FEATURE_STATUS} == association ]] || zdeferd-feature-mend ZSH_FEATURE_STATUS
   on=(${(k)_zdeferd_feature_enabled[(R)yes]})
   failed=(${(k)_zdeferd_feature_failed} ${${${(M)funcstack:#feature_*_$1}#feature_}%_$1})  # and those that call us
   for name in ${_zdeferd_feature_names:|on}; do ZSH_FEATURE_STATUS[$name]=skipped; done
@@ -232,7 +234,7 @@ zf::feature::enabled() {
   case $1 in
     (is_enabled) _zdeferd_feature_enabled[$2]=yes ;;
     (preload|init|postprompt)
-      [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
+      [[ ${(t)ZSH_FEATURE_STATUS} == association ]] || zdeferd-feature-mend ZSH_FEATURE_STATUS
       ZSH_FEATURE_STATUS[$2]=ok ;;
   esac
 }
@@ -244,7 +246,7 @@ zf::feature::enabled() {
     zf::err "zsh-features: off: no such feature: ${(q+)1}; zsh-features status lists them"
     return 1
   fi
-  [[ ${(t)ZSH_FEATURE_STATUS} == association* ]] || typeset -gA ZSH_FEATURE_STATUS
+  [[ ${(t)ZSH_FEATURE_STATUS} == association ]] || zdeferd-feature-mend ZSH_FEATURE_STATUS
   _zdeferd_feature_off[$1]=1 _zdeferd_feature_enabled[$1]=no ZSH_FEATURE_STATUS[$1]=skipped
   _zdeferd_feature_order=()
   (( ! $#_zdeferd_here )) || _zdeferd_here=("${(@)_zdeferd_here:#*$'\0'zdeferd-feature-here$'\0'$1}")
@@ -291,4 +293,4 @@ zf::feature::enabled() {
   raised= 2>/dev/null
 }
 
-builtin autoload -Uz $_zdeferd_root/features/functions/zdeferd-feature-{odd,phased,failed,unended,faults,untangle,cycles,rows,status,new,files,check,help,refuse}
+builtin autoload -Uz $_zdeferd_root/features/functions/zdeferd-feature-{mend,utf8,odd,phased,failed,unended,faults,untangle,cycles,rows,status,new,files,check,help,refuse}

@@ -11,7 +11,7 @@
 # one before ended. The feature `-` is none.
 .zdeferd-timed() {
   builtin trap - DEBUG ZERR
-  [[ ${(t)ZSH_FEATURE_TIMINGS_SYNC} == association* ]] || typeset -gA ZSH_FEATURE_TIMINGS_SYNC  # an init may remove it
+  [[ ${(t)ZSH_FEATURE_TIMINGS_SYNC} == association ]] || zdeferd-feature-mend ZSH_FEATURE_TIMINGS_SYNC
   local name label now begun=0 phase sample=${PERF_SAMPLE_CONTEXT:-unknown}
   local -i ms
   local -a lines objects

@@ -116,6 +116,13 @@ def test_control_bytes_in_names_become_blanks(home: Path) -> None:
     assert [(one["from"], one["to"]) for one in made["edges"]] == [("a b ", "c ")]
 
 
+@pytest.mark.parametrize("form", ["--json", "--dot"])
+def test_the_graph_is_utf8_whatever_names_are(form: str, home: Path) -> None:
+    out, _ = export(home, f"{form} --no-header", "typeset -gA ZF_MODULE_DEPENDENCIES=($'a\\xff' ü)")
+    assert "a\ufffd" in out
+    assert "ü" in out
+
+
 def test_an_empty_graph(home: Path) -> None:
     out, _ = export(home, "--no-header", "")
     assert json.loads(out.removesuffix("rc=0\n")) == {

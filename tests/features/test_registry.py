@@ -194,6 +194,14 @@ def test_each_feature_on_a_cycle_has_one_line(edges: dict[str, str], on: str, ho
     assert done.stderr.count("\n") == len(said)
 
 
+def test_a_feature_on_a_cycle_is_told_of_its_own(home: Path) -> None:
+    edges = {"a": "b", "b": "a", "m": "a", "c": "d m", "d": "c", "e": "e c"}
+    code = "".join(add(name, depends=depends) for name, depends in edges.items())
+    done = run(code + "feature_registry_resolve_order", home)
+    said = re.findall(r"feature (\S+): depends on itself through: ([^;]*);", done.stderr)
+    assert said == [("a", "a b"), ("b", "a b"), ("c", "c d"), ("d", "c d"), ("e", "e")]
+
+
 def test_after_a_cycle_the_phases_run_in_order_of_registration(home: Path) -> None:
     code = add("z") + add("a", depends="b") + add("b", depends="a") + "feature_registry_add y 1\n"
     code += 'for n in z a b y; do functions[feature_${n}_init]="print $n"; done\n'
@@ -379,6 +387,42 @@ print $? $ZSH_FEATURE_REGISTRY_GUID[d]"""
     )
     lines = ["b", "0", "0 c 1", "a c b", "a b", "0 g-1"]
     assert out(code, home, ZSH_FEATURE_TELEMETRY="1") == lines
+
+
+READ_ONLY = "ZSH_FEATURE_STATUS ZSH_FEATURE_TIMINGS_SYNC"
+
+
+@pytest.mark.parametrize("then", ["true", "false", "return 300", "print /nowhere/*(/:)"])
+def test_read_only_parameters_are_written_to_again(then: str, home: Path) -> None:
+    code = (
+        add("a", "b", "c")
+        + f"""
+feature_a_init() {{ typeset -gr {READ_ONLY}; print a; {then} }}
+feature_b_init() {{ print b; typeset -gr ZSH_FEATURE_STATUS; {then} }}
+feature_c_init() {{ print c }}
+feature_registry_invoke_phase init; print $? $ZSH_FEATURE_STATUS[b] $ZSH_FEATURE_STATUS[c]
+print ${{(ok)ZSH_FEATURE_TIMINGS_SYNC}}"""
+    )
+    b = "ok" if then == "true" else "error"
+    done = run(code, home, ZSH_FEATURE_TELEMETRY="1")
+    assert done.stdout.splitlines() == ["a", "b", "c", f"0 {b} ok", "a b c"]
+    assert "read-only" not in done.stderr
+
+
+def test_turns_come_to_their_end_where_a_failure_cannot_be_noted(home: Path) -> None:
+    code = (
+        add("a", "b")
+        + """
+feature_a_init() { typeset -gr _zdeferd_feature_failed; print a; print /nowhere/* }
+feature_b_init() { print b }
+feature_registry_invoke_phase init; print $?"""
+    )
+    assert run(code, home).stdout.splitlines() == ["a", "b", "0"]
+
+
+@pytest.mark.parametrize("call", ["zf::log", "zf::warn", "zf::err"])
+def test_a_message_without_a_stderr_ends_nothing(call: str, home: Path) -> None:
+    assert run(f"exec 2>&-\n{call} lost; print $?", home).stdout == "0\n"
 
 
 def test_a_phase_that_an_init_asks_for_does_not_call_it_again(home: Path) -> None:

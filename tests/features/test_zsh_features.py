@@ -63,6 +63,13 @@ def test_json_holds_odd_text(value: str, home: Path) -> None:
     assert row["phase"] == 7
 
 
+def test_json_is_utf8_whatever_the_text_is(home: Path) -> None:
+    odd = b"\\xff\\xc3\\xa4\\xed\\xa0\\x80\\xe2\\x82\\xac\\xc3".decode()
+    before = f"feature_registry_add a 1 '' no misc $'{odd}' $'\\xfe'\n"
+    (row,) = json.loads(status("--json", home, before)[0])
+    assert (row["description"], row["guid"]) == ("\ufffdä\ufffd\ufffd\ufffd€\ufffd", "\ufffd")
+
+
 def test_status_without_features(home: Path) -> None:
     assert status("--json", home, "") == ("[]\n", "", 0)
     assert status("--raw", home, "") == ("", "", 0)
