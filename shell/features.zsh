@@ -4,12 +4,10 @@
 #
 # Words are quoted, and functions keep zsh's own options, as zdeferd.plugin.zsh says.
 
-# No braces: an alias may stand for one.
-[[ -n ${_zdeferd_armed-} ]] || 'builtin' 'typeset' '-g' "_zdeferd_root=${(%):-%x}"
-[[ -n ${_zdeferd_armed-} || ! -h $_zdeferd_root ]] || _zdeferd_root=${_zdeferd_root:A}
-[[ -n ${_zdeferd_armed-} || $_zdeferd_root == /* ]] || _zdeferd_root=$PWD/$_zdeferd_root
-[[ -n ${_zdeferd_armed-} ]] || _zdeferd_root=${_zdeferd_root:h}
-[[ -n ${_zdeferd_armed-} ]] ||
+# `test`, because an alias may stand for each reserved word.
+'builtin' 'test' '-n' "${_zdeferd_armed-}" || 'builtin' 'emulate' '-R' 'zsh' '-o' 'no_aliases' '-c' \
+  'typeset -g _zdeferd_root=${(%):-%x}; [[ ! -h $_zdeferd_root ]] || _zdeferd_root=${_zdeferd_root:A}; _zdeferd_root=${${(M)_zdeferd_root:#/*}:-$PWD/$_zdeferd_root}; _zdeferd_root=${_zdeferd_root:h}'
+'builtin' 'test' '-n' "${_zdeferd_armed-}" ||
   ZERO="$_zdeferd_root/zdeferd.plugin.zsh" 'builtin' 'source' "$_zdeferd_root/zdeferd.plugin.zsh"
 'builtin' 'emulate' '-R' 'zsh' '-o' 'no_aliases' '-o' 'no_xtrace' '-o' 'no_verbose' \
   '-o' 'no_debug_before_cmd' '-o' 'local_options' '-o' 'local_traps' '-o' 'no_multibyte' \
@@ -18,17 +16,8 @@
 # What calls the user's functions, or finds out what is enabled, is not under our options.
 
 # feature_registry_invoke_phase PHASE: calls what the enabled features have for preload, init or
-# postprompt; 2 where PHASE is another word, else 0. It is here because a
-# file of its own costs more than its text; no braces, because an alias may stand for one.
-feature_registry_invoke_phase() if 'builtin' 'local' '-a' _zdeferd_turns _zdeferd_asked; then
-  .zdeferd-feature-due "$@" || 'builtin' 'return' 2
-  if [[ ${#_zdeferd_asked[@]} != 0 ]]; then
-    zdeferd-feature-turns is_enabled "${_zdeferd_asked[@]}"
-    _zdeferd_asked=()
-    .zdeferd-feature-due "$@"
-  fi
-  if [[ ${#_zdeferd_turns[@]} != 0 ]]; then zdeferd-feature-turns "$1" "${_zdeferd_turns[@]}"; fi
-fi
+# postprompt; 2 where PHASE is another word, else 0.
+feature_registry_invoke_phase() zdeferd-feature-turns phase "$@"
 
 'builtin' 'autoload' '-Uz' "$_zdeferd_root/features/functions/zsh-features" \
   "$_zdeferd_root/features/functions/feature_registry_is_enabled" \

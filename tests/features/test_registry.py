@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from features.conftest import Start
-from shell.test_harmless import HOSTILE
-from support.zsh import FEATURES, run_zsh
+from shell.test_harmless import HOSTILE, RESERVED
+from support.zsh import BOTH, FEATURES, run_zsh
 
 
 def run(code: str, home: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -510,3 +510,26 @@ def test_all_of_it_works_under(name: str, home: Path, start: Start) -> None:
         assert next(line for line in shell.screen.splitlines() if line) == (
             "[zf][ERR] feature b: init: rc=3"
         )
+
+
+@pytest.mark.parametrize("load", [BOTH, (FEATURES,)], ids=["after the plugin", "alone"])
+def test_aliases_on_reserved_words(load: tuple[Path, ...], home: Path) -> None:
+    before = "".join(f"'builtin' 'alias' '{word}=nonsense'\n" for word in RESERVED.split())
+    code = add("a", "b") + "feature_a_init() print -r -- init\nfeature_b_is_enabled() false\n"
+    phases = ("preload", "init", "postprompt", "later")
+    code += "".join(f"feature_registry_invoke_phase {phase}; print $?\n" for phase in phases)
+    done = run_zsh(
+        f"{code}print $ZSH_FEATURE_STATUS[a] $ZSH_FEATURE_STATUS[b]\n", home, (), load, before
+    )
+    assert done.stdout.splitlines() == ["0", "init", "0", "0", "2", "ok skipped"]
+    assert "nonsense" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["features.zsh", "./linked.zsh"])
+def test_loads_by_a_path_that_is_not_absolute(name: str, home: Path) -> None:
+    (home / "shell").symlink_to(FEATURES.parent)
+    (home / "linked.zsh").symlink_to(FEATURES)
+    code = "builtin cd -q shell\n" if "/" not in name else ""
+    done = run_zsh(f"{code}source ./{name}; print -r -- $_zdeferd_root $?", home, load=())
+    root = f"{home}/shell/." if "/" not in name else str(FEATURES.parent)
+    assert (done.stderr, done.stdout) == ("", f"{root} 0\n")
