@@ -519,7 +519,7 @@ def test_aliases_on_reserved_words(load: tuple[Path, ...], home: Path) -> None:
     phases = ("preload", "init", "postprompt", "later")
     code += "".join(f"feature_registry_invoke_phase {phase}; print $?\n" for phase in phases)
     done = run_zsh(
-        f"{code}print $ZSH_FEATURE_STATUS[a] $ZSH_FEATURE_STATUS[b]\n", home, (), load, before
+        f"{code}print $ZSH_FEATURE_STATUS[a] $ZSH_FEATURE_STATUS[b]\n", home, {}, load, before
     )
     assert done.stdout.splitlines() == ["0", "init", "0", "0", "2", "ok skipped"]
     assert "nonsense" not in done.stderr

@@ -79,13 +79,13 @@ class Daemon:
         self.start()
         return gate
 
-    def launch(self, *inherited: int) -> None:
-        """Start it; nothing is waited for."""
+    def launch(self, *inherited: int, stderr: int | None = None) -> None:
+        """Start it; nothing is waited for. `stderr`: a descriptor, else the file `errors`."""
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
                 self.command,
                 env=self.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
-                stderr=errors,
+                stderr=errors if stderr is None else stderr,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 pass_fds=inherited,

@@ -3,11 +3,13 @@
 A fault that repeats is written once. The last distinct ones are kept for `zdeferctl
 doctor` until they are mended, as far as that is noticed, and for at most an hour after their
 last occurrence. After that they are written again.
-Nothing of this reaches the shared log.
+A line that stderr cannot take at once, such as a full pipe whose reader has stopped, is only
+counted: the daemon's loop writes them. Nothing of this reaches the shared log.
 """
 
 import contextlib
 import os
+import select
 import stat
 import sys
 import time
@@ -27,6 +29,24 @@ def _escaped(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def _written(text: str) -> bool:
+    """Write one line to stderr; return False where that fails, or would wait."""
+    with contextlib.suppress(OSError):
+        fd = sys.stderr.fileno()
+        # systemd's journal adds the time to each line, a file does not.
+        in_file = stat.S_ISREG(os.fstat(fd).st_mode)
+        when = time.strftime("%Y-%m-%d %H:%M:%S ") if in_file else ""
+        line = f"{when}zdeferd: {_escaped(' '.join(text.split()))}\n"
+        data = line.encode(sys.stderr.encoding, "backslashreplace")
+        if in_file:
+            return os.write(fd, data) == len(data)
+        ready = select.poll()
+        ready.register(fd, select.POLLOUT)
+        if ready.poll(0):  # there is room for PIPE_BUF bytes, in a pipe and in a socket
+            return os.write(fd, data[: select.PIPE_BUF - 1].rstrip(b"\n") + b"\n") > 0
+    return False
+
+
 class Journal:
     """Writes lines, and each fault once."""
 
@@ -34,6 +54,8 @@ class Journal:
         self._clock = clock
         self._struck: dict[str, float] = {}  # fault -> its last occurrence, the oldest first
         self._hour_began, self._said = 0.0, 0
+        self._lost = 0
+        """Lines since the last one that stderr took."""
 
     @property
     def problems(self) -> list[str]:
@@ -41,13 +63,11 @@ class Journal:
         return [fault for fault in self._struck if self._is_known(fault)]
 
     def say(self, text: str) -> None:
-        """Write one line, each time."""
-        with contextlib.suppress(OSError):
-            # systemd's journal adds the time to each line, a file does not.
-            in_file = stat.S_ISREG(os.fstat(sys.stderr.fileno()).st_mode)
-            when = time.strftime("%Y-%m-%d %H:%M:%S ") if in_file else ""
-            sys.stderr.write(f"{when}zdeferd: {_escaped(' '.join(text.split()))}\n")
-            sys.stderr.flush()
+        """Write one line, each time, or count it as lost; before it, how many were lost."""
+        if self._lost and _written(f"{self._lost} lines are lost: standard error was full"):
+            self._lost = 0
+        if self._lost or not _written(text):
+            self._lost += 1
 
     def once(self, fault: str) -> None:
         """Write one line, unless the fault is among the last 32 distinct ones."""
