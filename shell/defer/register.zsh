@@ -27,11 +27,16 @@ zf::defer::register() {
   [[ $zsh_eval_context[1] != sched ]] || zdeferd-tick later
 }
 
-# Loads and calls zdeferd-kick. Where its file is gone, ZLE would call it, and print the error, for ever.
+# Loads and calls zdeferd-kick. Where its file is gone, ZLE would call it, and print the error, for ever; so it would
+# in a restricted shell, in which nothing is opened.
 .zdeferd-kick() {
   builtin emulate -L zsh -o warn_create_global && builtin trap - DEBUG ZERR
   local -i called=0
-  { zdeferd-kick $1 && called=1 } always { (( called )) || builtin zle -F $1 } 2>/dev/null
+  {
+    [[ -o restricted ]] || { zdeferd-kick $1 && called=1 } 2>/dev/null
+  } always {
+    (( called )) || builtin zle -F $1
+  }
   return 0
 }
 

@@ -291,6 +291,19 @@ def test_what_cannot_be_loaded_is_not_called_for_ever(
     assert peer.silent(0.01)
 
 
+@pytest.mark.parametrize("here", ["", "zdefer here true"])
+def test_a_restricted_shell_is_left_alone(here: str, peer: Peer, start: Start) -> None:
+    """It refuses each redirection to a file, with an error."""
+    shell = start(f"f() {{ : }}; zf::defer::register a f postprompt A; {here}; setopt restricted")
+    shell.prompt()
+    for _ in range(3):
+        wait_until(lambda: asleep(shell.pid), "the turns are over")
+        shell.run(":")
+    assert shell.run("zle -FL; print .") == "."
+    assert "restricted mode" not in shell.screen
+    assert peer.silent(0.01)
+
+
 @pytest.mark.parametrize("order", ["compinit first", "plugin first"])
 def test_unload_forgets_the_completions(order: str, peer: Peer, start: Start) -> None:
     compinit = "autoload -Uz compinit; compinit -u -D"
