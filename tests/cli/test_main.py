@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.terminal import Terminal
@@ -54,6 +55,23 @@ def test_unknown_verb_is_told_the_nearest(word: str) -> None:
 def test_a_usage_error_is_one_line() -> None:
     told = "argument JOB: not a job's id: a�[31m b; expected a-z, 0-9 and -, at most 64"
     assert call("why", "a\x1b[31m\nb").err == f"zdeferctl: {told}; see `zdeferctl why --help`\n"
+
+
+@pytest.mark.usefixtures("user")
+def test_options_may_stand_between_names(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("")
+    badge = call("perf", "badge", "struct", str(tmp_path / "a"), "--json", str(tmp_path / "b"))
+    assert badge.code == 0, badge.err
+    assert badge.document["message"] == "stable"
+    checked = call("perf", "baseline", "check", "--baseline-dir", str(tmp_path), "prompt_ready")
+    assert checked.code == 2
+    assert checked.out.startswith("prompt_ready_ms: missing: ")
+
+
+def test_a_name_that_looks_like_an_option_comes_after_dashes() -> None:
+    refused = call("perf", "blame", "--json", "--", "--zdotdir")
+    assert refused.err.startswith("zdeferctl: argument ZDOTDIR: not a folder: --zdotdir")
 
 
 def test_unknown_option() -> None:

@@ -173,7 +173,9 @@ def _run(words: list[str]) -> int:
 
     if path := absolute_folders(os.environ.get("PATH", "")):
         os.environ["PATH"] = path  # no program is taken from the folder that one stands in
-    args = parser.parse_args(_joined(rest))
+    # Options may stand between names, unless a name looks like one.
+    parse = parser.parse_args if "--" in rest else parser.parse_intermixed_args
+    args = parse(_joined(rest))
     for option in filter(args.__contains__, _PUT if args.json else ()):
         if getattr(args, option) == "-":
             named = f"--{option.replace('_', '-')} -"
