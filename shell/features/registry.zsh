@@ -10,12 +10,13 @@
 # dependencies of those that have any,
 # `_zdeferd_feature_enabled` the answers (yes, no) of this session, `_zdeferd_feature_off` and
 # `_zdeferd_feature_failed` what takes no further part, `_zdeferd_feature_order` the order, empty
-# where it must be found again, and `_zdeferd_feature_posted` whose deferred part is registered.
+# where it must be found again, `_zdeferd_feature_skipped` what was disabled when it was found, and
+# `_zdeferd_feature_posted` whose deferred part is registered.
 # `_zdeferd_feature_guards` counts the calls under way that have put a function in place of `exit`.
 
 (( ! ${+_zdeferd_features} )) || return 0
 typeset -gA _zdeferd_features _zdeferd_feature_{depends,enabled,off,failed,posted}
-typeset -ga _zdeferd_feature_names _zdeferd_feature_order
+typeset -ga _zdeferd_feature_names _zdeferd_feature_order _zdeferd_feature_skipped
 typeset -gi _zdeferd_feature_guards
 typeset -g _zdeferd_feature_exit
 typeset -ga ZSH_FEATURE_REGISTRY_NAMES
@@ -34,18 +35,18 @@ zf::deps::export() { builtin source $_zdeferd_root/features/deps.zsh && zf::deps
 # To append a pair costs half as much as to assign an element. debug_before_cmd: as in zf::defer::register.
 feature_registry_add() {
   # What is printable ASCII but `|` is seen quickly; the second pattern is for the rest.
-  [[ $1 == [a-z0-9][a-z0-9_-]# && $#1 -lt 65 && $4 == (yes|no) && -n $2 && -n $5 && $8 == (|away|here) &&
-    ( -z $3 || $3 != *(,|  )* && $3 != (\ *|*\ ) ) && -v ZSH_FEATURE_REGISTRY_GUID &&
+  [[ -n $2 && $4 == (yes|no) && -n $5 && ( -z $8 || $8 == (away|here) ) && -v ZSH_FEATURE_REGISTRY_GUID &&
+    ( $1 == [a-z0-9](#c1,64) ||
+      $1 == [a-z0-9][a-z0-9_-](#c0,63) && -z $_zdeferd_features[(i)${1//[-_]/[-_]}] ) &&
     ! -v _zdeferd_features[$1] && ( $#_zdeferd_feature_enabled == 0 || ! -v _zdeferd_feature_enabled[$1] ) &&
-    ( $1 != *[-_]* || -z $_zdeferd_features[(i)${1//[-_]/[-_]}] ) &&
-    ( "$*" == [\ -\{\}\~]# || "$*" != *[\|$'\1'-$'\x1f\x7f'$'\0']* ) ]] &&
+    ( "$2$3$5$6$7" == [\ -\{\}\~]# || "$2$3$5$6$7" != *[\|$'\1'-$'\x1f\x7f'$'\0']* ) &&
+    ( -z $3 || $3 != *(,|  )* && $3 != (\ *|*\ ) && -n ${_zdeferd_feature_depends[$1]::=$3} ) ]] &&
     _zdeferd_features+=("$1" "$2|$3|$4|$5|$6|$7|${8:-away}") _zdeferd_feature_names+=("$1") \
     _zdeferd_feature_order=() ZSH_FEATURE_REGISTRY_NAMES+=("$1") \
     ZSH_FEATURE_REGISTRY_PHASE+=("$1" "$2") ZSH_FEATURE_REGISTRY_DEPENDS+=("$1" "$3") \
     ZSH_FEATURE_REGISTRY_DEFERRED+=("$1" "$4") ZSH_FEATURE_REGISTRY_CATEGORY+=("$1" "$5") \
     ZSH_FEATURE_REGISTRY_DESCRIPTION+=("$1" "$6") ZSH_FEATURE_REGISTRY_GUID+=("$1" "$7") &&
-    [[ -z $3 || -n ${_zdeferd_feature_depends[$1]::=$3} ]] && builtin setopt debug_before_cmd ||
-    { builtin trap - DEBUG ZERR; zdeferd-feature-odd "$@" }
+    builtin setopt debug_before_cmd || { builtin trap - DEBUG ZERR; zdeferd-feature-odd "$@" }
 }
 
 # zf::feature::enabled NAME [yes|no]: 0 where it is enabled, by the five rules.
@@ -103,10 +104,8 @@ zf::feature::enabled() {
   [[ -z $ZSH_FEATURES_DISABLE && $#_zdeferd_feature_off == 0 && -z $parameters[(I)ZSH_FEATURE_*_ENABLED] ]] || return
   local name
   local -a yes=(yes)
-  for name; do
-    if builtin functions +W feature_${name}_is_enabled; then _zdeferd_asked+=($name); fi
-  done
-  set -- ${@:|_zdeferd_asked}
+  for name; do builtin functions +W feature_${name}_is_enabled && _zdeferd_asked+=($name); done
+  (( ! $#_zdeferd_asked )) || set -- ${@:|_zdeferd_asked}
   (( ! $# )) || _zdeferd_feature_enabled+=(${@:^^yes})
 }
 
@@ -126,10 +125,14 @@ zf::feature::enabled() {
   local -i tangled=0
   local -a on=(${(k)_zdeferd_feature_enabled[(R)yes]}) numbers linked=(${(k)_zdeferd_feature_depends}) found
   local -A ranks
-  for phase in 1 2 3; do
-    found=(${(k)_zdeferd_features[(R)$phase\|*]})
-    order+=(${_zdeferd_feature_names:*found})
-  done
+  order=($_zdeferd_feature_names) found=(${(k)_zdeferd_features[(R)2\|*]})
+  if (( $#found < $#order )); then  # not all have the default
+    order=()
+    for phase in 1 2 3; do
+      found=(${(k)_zdeferd_features[(R)$phase\|*]})
+      order+=(${_zdeferd_feature_names:*found})
+    done
+  fi
   (( $#order == $#_zdeferd_feature_names )) || zdeferd-feature-phased
   order=(${order:*on}) linked=(${order:*linked})
   (( $#linked )) || return 0
@@ -182,7 +185,7 @@ zf::feature::enabled() {
     return 2
   fi
   local name
-  local -a order unmet cycle on failed
+  local -a order unmet cycle failed deferred
   local -A loops
   if (( ! $#_zdeferd_feature_order )); then
     .zdeferd-feature-ask
@@ -192,29 +195,30 @@ zf::feature::enabled() {
       order=(${(k)_zdeferd_feature_enabled[(R)yes]})
       order=(${_zdeferd_feature_names:*order})
     fi
-    _zdeferd_feature_order=($order)
+    _zdeferd_feature_order=($order) _zdeferd_feature_skipped=(${_zdeferd_feature_names:|order})
     (( ! $#unmet )) || .zdeferd-feature-warn
   fi
   [[ ${(t)ZSH_FEATURE_STATUS} == association ]] || zdeferd-feature-mend ZSH_FEATURE_STATUS
-  on=(${(k)_zdeferd_feature_enabled[(R)yes]})
+  for name in $_zdeferd_feature_skipped; do ZSH_FEATURE_STATUS[$name]=skipped; done
   failed=(${(k)_zdeferd_feature_failed} ${${${(M)funcstack:#feature_*_$1}#feature_}%_$1})  # and those that call us
-  for name in ${_zdeferd_feature_names:|on}; do ZSH_FEATURE_STATUS[$name]=skipped; done
   order=(${_zdeferd_feature_order:|failed})
+  if [[ $1 == postprompt ]]; then
+    deferred=(${(k)_zdeferd_features[(R)[^\|]#\|[^\|]#\|yes\|*]})
+    order=(${order:*deferred})
+  fi
   # An init is looked for at its turn: nearly all features have one.
   [[ $1 != init ]] || { _zdeferd_turns=($order) && return 0 }
   for name in $order; do
-    if builtin functions +W feature_${name}_$1; then
-      if [[ $1 == postprompt ]]; then .zdeferd-feature-post $name; else _zdeferd_turns+=($name); fi
-    fi
+    builtin functions +W feature_${name}_$1 || continue
+    if [[ $1 == postprompt ]]; then .zdeferd-feature-post $name; else _zdeferd_turns+=($name); fi
   done
   return 0
 }
 
-# Registers the deferred part of the feature $1, once a shell; a script has none.
+# Registers the part of the deferred feature $1 that comes behind the prompt, once a shell; a script has none.
 .zdeferd-feature-post() {
   local -a values=("${(@s:|:)_zdeferd_features[$1]}")
-  [[ $values[3] == yes && -o interactive ]] &&
-    (( ! $+_zdeferd_feature_posted[$1] )) || return 0
+  [[ -o interactive ]] && (( ! $+_zdeferd_feature_posted[$1] )) || return 0
   _zdeferd_feature_posted[$1]=$values[7]
   if [[ $values[7] == here ]]; then
     builtin source $_zdeferd_root/live/here.zsh
