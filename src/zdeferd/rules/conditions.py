@@ -19,7 +19,7 @@ AGAIN_S = 15.0
 NO_TERMINAL = "without a terminal"
 NEVER_S = 3600.0
 """Seconds since the epoch: a last key before that is none. No terminal has been found."""
-SHARED = ("day:", "change:", "boot:")
+_RENEWED = ("day:", "change:", "boot:")
 """Scope keys of which a later run does what an earlier one waits to do."""
 
 
@@ -137,7 +137,7 @@ def in_vain(conditioned: Iterable[Run], now: float) -> list[Run]:
     latest: dict[str, int] = {}
     for run in runs:
         latest[run.job] = max(run.id, latest.get(run.job, 0))
-    replaced = (run for run in runs if run.key.startswith(SHARED) and run.id < latest[run.job])
+    replaced = (run for run in runs if run.key.startswith(_RENEWED) and run.id < latest[run.job])
     past = (run for run in runs if run.when is not None and is_over(run.when, now))
     return list({run.id: run for run in (*past, *replaced)}.values())
 

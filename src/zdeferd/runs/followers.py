@@ -37,48 +37,56 @@ def expected(ledger: Ledger, report: Report, facts: Facts) -> list[Expected]:
     """Return the outputs that a shell asks for, in a transaction."""
     if report.asked is None:
         return []
-    jobs = list(_asked_for(ledger, report, report.asked, facts))[:MOST_OUTPUTS]
+    question = _Question(Event(ledger, facts), report, report.asked)
+    jobs = list(question.jobs())[:MOST_OUTPUTS]
     live = ledger.live_runs() if jobs else []
-    return [_expected(ledger, job, live, report, report.asked, facts) for job in jobs]
+    return [question.expected(job, live) for job in jobs]
 
 
-def _asked_for(ledger: Ledger, report: Report, asked: Asked, facts: Facts) -> Iterator[Job]:
-    declared = [one.job for one in report.declared if one.refused is None]
-    jobs = {job.id: job for job in (*facts.jobs.values(), *declared) if job.apply}
-    yield from jobs.values()
-    for name in sorted(asked.runs.keys() - jobs.keys()):
-        job = ledger.declared_job(name)
-        if job is not None and job.apply:
-            yield job
+@dataclass(frozen=True)
+class _Question:
+    """What a shell asks for, beside the event that it reports."""
 
+    event: Event
+    report: Report
+    asked: Asked
 
-def _expected(
-    ledger: Ledger, job: Job, live: Iterable[Run], report: Report, asked: Asked, facts: Facts
-) -> Expected:
-    last, ended_at = ledger.last_published(job.id)
-    since = asked.runs.get(job.id)
-    counts = ended_at >= asked.since if since is None else last >= since
-    is_live = any(run.job == job.id and run.id > last for run in live)
-    return Expected(
-        job=job.id,
-        path=expanded(job.output, {**report.env, **job.env}),
-        run=last + 1 if since is None else since,
-        published=last if last and counts else 0,
-        waits=is_live or _is_to_be_claimed(ledger, job, report, facts),
-    )
+    def jobs(self) -> Iterator[Job]:
+        """Yield the jobs whose outputs it asks for."""
+        declared = [one.job for one in self.report.declared if one.refused is None]
+        jobs = {job.id: job for job in (*self.event.facts.jobs.values(), *declared) if job.apply}
+        yield from jobs.values()
+        for name in sorted(self.asked.runs.keys() - jobs.keys()):
+            job = self.event.ledger.declared_job(name)
+            if job is not None and job.apply:
+                yield job
 
+    def expected(self, job: Job, live: Iterable[Run]) -> Expected:
+        """Return what is known of the output of `job`; `live`: the runs that have not ended."""
+        last, ended_at = self.event.ledger.last_published(job.id)
+        since = self.asked.runs.get(job.id)
+        counts = ended_at >= self.asked.since if since is None else last >= since
+        is_live = any(run.job == job.id and run.id > last for run in live)
+        return Expected(
+            job=job.id,
+            path=expanded(job.output, {**self.report.env, **job.env}),
+            run=last + 1 if since is None else since,
+            published=last if last and counts else 0,
+            waits=is_live or self._is_to_be_claimed(job),
+        )
 
-def _is_to_be_claimed(ledger: Ledger, job: Job, report: Report, facts: Facts) -> bool:
-    """Return whether the job waits for the idle trigger, or for a look at what it watches."""
-    if job.id in ledger.disabled():
-        return False
-    if job.id not in facts.jobs:
-        waiting = (one for on in Trigger for one in ledger.registrations(on, report.nonce))
-        return any(one.job.id == job.id for one in waiting)
-    if job.once_per is Scope.CHANGE and facts.inputs(job, report.env) is None:
-        return True
-    shell = ledger.shell(report.nonce) if Trigger.IDLE in job.on else None
-    return shell is not None and Event(ledger, facts).due_when_idle(job, shell) is not None
+    def _is_to_be_claimed(self, job: Job) -> bool:
+        """Return whether the job waits for the idle trigger, or for a look at what it watches."""
+        ledger, facts, nonce = self.event.ledger, self.event.facts, self.report.nonce
+        if job.id in ledger.disabled():
+            return False
+        if job.id not in facts.jobs:
+            waiting = (one for on in Trigger for one in ledger.registrations(on, nonce))
+            return any(one.job.id == job.id for one in waiting)
+        if job.once_per is Scope.CHANGE and facts.inputs(job, self.report.env) is None:
+            return True
+        shell = ledger.shell(nonce) if Trigger.IDLE in job.on else None
+        return shell is not None and self.event.due_when_idle(job, shell) is not None
 
 
 @dataclass(frozen=True)
