@@ -12,16 +12,16 @@
 .zdeferd-timed() {
   builtin trap - DEBUG ZERR
   [[ ${(t)ZSH_FEATURE_TIMINGS_SYNC} == association ]] || zdeferd-feature-mend ZSH_FEATURE_TIMINGS_SYNC
-  local name label now begun=0 phase sample=${PERF_SAMPLE_CONTEXT:-unknown}
+  local name label now begun=0 phase plain= sample=${PERF_SAMPLE_CONTEXT:-unknown}
   local -i ms
   local -a lines objects
   [[ $sample == [A-Za-z0-9._-]## && $#sample -lt 65 ]] || sample=unknown
+  [[ -z ${PERF_SEGMENT_LOG-} || -n ${ZSH_SEGMENTS_DISABLE-} || ${ZSH_LOG_STRUCTURED-} == 1 ]] || plain=1
   for name now in ${(s: :)1}; do
     label=feature/$name ms="now > begun ? (now - begun) / 1000000 : 0" begun=$now
     [[ $name != - ]] || continue
     # The usual case: one command.
-    [[ -n ${PERF_SEGMENT_LOG-} && -z ${_zdeferd_anchors[$label]-}${ZSH_SEGMENTS_DISABLE-} && $#label -lt 65 &&
-      ${ZSH_LOG_STRUCTURED-} != 1 ]] &&
+    [[ -n $plain && $#label -lt 65 && ! -v _zdeferd_anchors[$label] ]] &&
       ZSH_FEATURE_TIMINGS_SYNC+=("$name" $ms) _zdeferd_anchors+=("$label" $now) _zdeferd_segments+=("$label" done) \
         lines+=("SEGMENT name=$label ms=$ms phase=core sample=$sample") && continue
     ZSH_FEATURE_TIMINGS_SYNC+=("$name" $ms)
