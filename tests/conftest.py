@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,6 +36,9 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("zdeferd")
 
 CLEARED = ("ZDEFERD_", "PERF_", "ZSH_", "XDG_", "ZDOTDIR", "NOTIFY_SOCKET", "LISTEN_", "NO_COLOR")
+
+os.environ["TZ"] = "UTC"  # here, since tests compute instants when their modules are imported
+time.tzset()
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,

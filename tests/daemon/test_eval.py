@@ -1,12 +1,20 @@
 """`zdefer eval` from the first shell to the newer cache: real shells, a real daemon."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from shell.conftest import PLUGIN
-from support.daemon import Daemon
+from support.daemon import PATIENT, Daemon
 from support.terminal import Terminal
+
+
+@pytest.fixture
+def daemon(daemon: Daemon) -> Daemon:
+    """A daemon by which all that a visit makes due is claimed when it is answered."""
+    daemon.command = [sys.executable, "-c", PATIENT]
+    return daemon
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.daemon import Daemon, Peer, visit
+from support.daemon import PATIENT, Daemon, Peer, visit
 from support.terminal import Terminal
 from support.zsh import PLUGIN
 
@@ -43,6 +43,13 @@ watch = ["env:XDG_CACHE_HOME"]
 run = ["true"]
 output = "~/nothing"
 """
+
+
+@pytest.fixture
+def daemon(daemon: Daemon) -> Daemon:
+    """A daemon by which all that a visit makes due is claimed when it is answered."""
+    daemon.command = [sys.executable, "-c", PATIENT]
+    return daemon
 
 
 @pytest.mark.parametrize("name", ["é✓à", os.fsdecode(b"\xff\xe9")], ids=["utf-8", "latin-1"])

@@ -26,6 +26,13 @@ dispatched = claimed + "WHERE c.job = ? AND r.state = 'dispatched'"
 sys.exit(db.execute(dispatched, sys.argv[1:]).fetchone()[0] == 0)
 """
 """A job that succeeds only where its own claim and dispatch are committed: `ask.py JOB`."""
+PATIENT = f"""import sys
+from zdeferd.daemon.main import main
+from zdeferd.runs import looks
+looks.WAIT_S = {LIMIT_S}
+sys.exit(main([]))
+"""
+"""A daemon that answers no visit before it has looked at all files that jobs watch."""
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
