@@ -26,13 +26,13 @@ typeset -g _zdeferd_any=$'[^\0]#\0'  # a pattern: one word of a job, and the NUL
 # `job` must not be hidden by a local of that name.
 .zdeferd-look-up() {
   builtin emulate -L zsh -o warn_create_global -o extended_glob
-  [[ -n ${(M)_zdeferd_queue:#add$'\0'*$'\0'env=*} ]] || return 0
+  [[ -n ${(M)_zdeferd_queue:#add$'\0'*$'\0'(env=|check=init$'\0')*} ]] || return 0
   local _zdeferd_name
   local -a _zdeferd_words _zdeferd_values
   local -i _zdeferd_job _zdeferd_word
   builtin autoload -Uz $_zdeferd_root/functions/zdeferd-eval-around
   for (( _zdeferd_job = 1; _zdeferd_job <= $#_zdeferd_queue; _zdeferd_job++ )); do
-    [[ $_zdeferd_queue[_zdeferd_job] == add$'\0'*$'\0'env=* ]] || continue
+    [[ $_zdeferd_queue[_zdeferd_job] == add$'\0'*$'\0'(env=|check=init$'\0')* ]] || continue
     _zdeferd_words=("${(@ps:\0:)_zdeferd_queue[_zdeferd_job]}")
     [[ $_zdeferd_queue[_zdeferd_job] != *$'\0'check=init$'\0'* ]] || zdeferd-eval-around
     for (( _zdeferd_word = 1; _zdeferd_word < $_zdeferd_words[(ie)--]; _zdeferd_word++ )); do

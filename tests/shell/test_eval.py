@@ -264,22 +264,46 @@ def test_what_the_visit_says(home: Path, peer: Peer, start: Start) -> None:
     assert {word.partition("=")[0] for word in second.env} == {"HOME", "PATH", "TERM"}
 
 
-def inputs(home: Path, line: str) -> list[str]:
-    """The inputs of the job that a line queues."""
-    show = "print -rl -- ${${(@M)${(@ps:\\0:)_zdeferd_queue[1]}:#watch=*}#watch=}"
-    out, err = zsh(home, f"{line} >/dev/null\n{show}")
-    assert err == ""
-    return [word for word in out.splitlines() if not word.startswith("zsh:")]
-
-
-def test_the_program_behind_another_and_files_of_the_call_are_inputs(home: Path) -> None:
-    (home / "a.conf").touch()
-    (home / "[b]").touch()
-    assert inputs(home, "zdefer eval env -u Y X=1 true") == ["command:Y", "command:env"]
-    assert inputs(home, "zdefer eval env X=1 true") == ["command:true", "command:env"]
-    assert inputs(home, "zdefer eval command /bin/true") == ["/bin/true", "command:command"]
+def test_the_program_behind_another_and_files_of_the_call_are_inputs(
+    home: Path, peer: Peer, start: Start
+) -> None:
+    for name in ("a.conf", "[b]"):
+        (home / name).touch()
     files = f"{home}/a.conf --c={home}/a.conf {home} {home}/none '{home}/[b]' a.conf"
-    assert inputs(home, f"zdefer eval true {files}") == ["command:true", f"{home}/a.conf"]
+    calls = {
+        "env X=1 -u true": {"command:true", "command:env"},
+        "env -i 2>&1": {"command:env"},
+        "timeout 5 /bin/true": {"/bin/true", "command:timeout"},
+        f"true {files}": {"command:true", f"{home}/a.conf"},
+    }
+    lines = [f"zdefer eval -n n{number} {call}" for number, call in enumerate(calls)]
+    shell = start("{\n" + "\n".join(lines) + "\n} &>/dev/null")
+    shell.prompt()
+    found = [{word for word in job.watch if word[:4] != "zsh:"} for job in peer.take().jobs]
+    assert found == list(calls.values())
+
+
+def test_the_path_is_that_of_the_first_call_where_it_leads_to_the_same(
+    home: Path, peer: Peer, start: Start
+) -> None:
+    for folder in ("one", "two"):
+        (home / folder).mkdir()
+        tool(home, ":", f"{folder}/mine")
+    shell = start(
+        "path=(rel ~/one $path)\nzdefer eval mine; path=(~/two $path)\n"
+        "zdefer eval ~/one/mine; zdefer eval sh -c true; zdefer eval -n none gone 2>/dev/null"
+    )
+    shell.prompt()
+    paths = [
+        [word.split(":") for word in job.env if word.startswith("PATH=")]
+        for job in peer.take().jobs
+    ]
+    [[path]] = paths[1:2]
+    assert path[0] == f"PATH={home}/one"
+    assert f"{home}/two" not in path
+    assert paths[0] == []  # it is ~/two/mine by now
+    assert paths[2] == [path]
+    assert paths[3] == [path]
 
 
 def test_variables_of_the_program_reach_its_job(home: Path, peer: Peer, start: Start) -> None:
