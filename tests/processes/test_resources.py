@@ -1,5 +1,6 @@
 """Limits: what the daemon takes for itself, and that it gives back what it found."""
 
+import errno
 import os
 import resource
 import subprocess
@@ -152,3 +153,17 @@ def test_an_oom_score_is_never_lowered(home: Path, monkeypatch: pytest.MonkeyPat
     launch.launch(request | {"limits": {"nofile": [-1, -1]}}, (1, 1), 2)
     os.umask(before)
     assert (home / "score").read_text() == "800"
+
+
+def test_a_sandbox_that_allows_no_priorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job runs all the same, as with `SystemCallFilter=~@resources` in a unit of systemd."""
+    asked = []
+
+    def refused(*call: int) -> int:
+        asked.append(call)
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    monkeypatch.setattr(os, "setpriority", refused)
+    monkeypatch.setattr(resources, "_syscall", lambda *_: -1)
+    resources.lower_priority()
+    assert asked == [(os.PRIO_PROCESS, 0, 19)]

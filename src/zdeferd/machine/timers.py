@@ -3,9 +3,9 @@
 `Clock` is the daemon's one reading of the time. `daemon/main.py` hands it in, so that a test
 can hand in its own. `Alarm` is, on Linux, a timerfd on CLOCK_REALTIME with an absolute time:
 it fires at its instant even if the machine was suspended then, and with cancel-on-set it
-becomes readable (ECANCELED) when the clock is set or the machine resumes. Elsewhere it is the
-loop's own timer, which a suspend delays. At rest nothing is armed and no system call is
-made.
+becomes readable (ECANCELED) when the clock is set or the machine resumes. Elsewhere, and in
+sandboxes without such a timer, it is the loop's own timer, which a suspend delays. At rest
+nothing is armed and no system call is made.
 
 Assumes an asyncio or uvloop event loop, and calls from its thread only.
 """
@@ -27,6 +27,8 @@ CLOCK_REALTIME = 0
 TFD_TIMER_ABSTIME = 1
 TFD_TIMER_CANCEL_ON_SET = 2
 """Linux: <sys/timerfd.h>, timerfd_create(2)."""
+_NO_TIMERFD = (errno.ENOSYS, errno.EPERM, errno.EINVAL)
+"""A sandbox that has no timerfd, forbids it, or cannot cancel it (gVisor)."""
 
 
 class Clock:
@@ -51,9 +53,7 @@ class Alarm:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None], clock: Clock
     ) -> None:
-        self._timer: _Timer = (
-            TimerFd(loop, callback) if sys.platform == "linux" else LoopTimer(loop, callback, clock)
-        )
+        self._timer = _timer(loop, callback, clock)
         self._at: float | None = None
 
     def arm(self, at: float | None) -> None:
@@ -76,6 +76,17 @@ class _Timer(Protocol):
 
     def set(self, at: float | None) -> None: ...
     def close(self) -> None: ...
+
+
+def _timer(loop: asyncio.AbstractEventLoop, callback: Callable[[], None], clock: Clock) -> _Timer:
+    """Return the system's kind of timer; OSError where it is for want of a descriptor."""
+    if sys.platform == "linux":
+        try:
+            return TimerFd(loop, callback)
+        except OSError as error:
+            if error.errno not in _NO_TIMERFD:
+                raise
+    return LoopTimer(loop, callback, clock)
 
 
 class LoopTimer:
@@ -146,6 +157,11 @@ def _create() -> int:
     fd = int(_libc().timerfd_create(CLOCK_REALTIME, flags))
     if fd < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    try:
+        _settime(fd, 0)
+    except OSError:
+        os.close(fd)
+        raise
     return fd
 
 

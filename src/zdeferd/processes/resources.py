@@ -130,9 +130,12 @@ def lower_priority() -> None:
     The longest slice and SCHED_BATCH too, so that another process that wakes up on this
     processor runs at once: nice alone is a share, and that process could wait for a slice.
     Where ioprio_set's number is not known Linux derives the same level from nice 19. On
-    macOS the ProcessType of the launchd agent sets the IO priority.
+    macOS the ProcessType of the launchd agent sets the IO priority. A sandbox may refuse all of it.
     """
-    os.setpriority(os.PRIO_PROCESS, 0, 19)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
+    except OSError:
+        pass  # not allowed here
     _set_slice(_SCHED_BATCH, 19, _LONGEST_SLICE_NS)
     number = _IOPRIO_SET.get(_MACHINE) if LINUX else None
     if number is not None:
