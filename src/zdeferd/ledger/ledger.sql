@@ -357,7 +357,7 @@ DELETE FROM payloads WHERE run IN (
     AND older.job = (SELECT job FROM runs WHERE id = :run));
 
 -- name: repeatable
-SELECT runs.id, job, trigger, after, attempts, work FROM runs JOIN payloads ON run = runs.id
+SELECT trigger, after, attempts, work FROM runs JOIN payloads ON run = runs.id
 WHERE runs.id = :run AND state = 'ended' AND key NOT LIKE 'here:%';
 
 -- name: last_published
