@@ -233,7 +233,7 @@ def test_no_prompt_is_no_sample(
     before, others = set(os.listdir("/dev/fd")), children()
     result = capture(evidence, zshrc, "-n", "1", "--retries", "0", "--timeout", "1s")
     assert result.code == 1
-    assert "no authentic sample" in result.err
+    assert "no authentic sample of 1: " in result.err
     assert children() == others
     assert processes_with("97531") == []
     assert not evidence.folder.exists()

@@ -157,7 +157,7 @@ def capture(plan: Plan, env: Mapping[str, str], progress: Callable[[str], None])
                 time.sleep(plan.pause_s)
     if not found.lags:
         raise NoSample(
-            f"no authentic sample: {plan.starts} cold starts failed: {found.failures[-1]}",
+            f"no authentic sample of {plan.starts}: {found.failures[-1]}",
             "start zsh in a terminal and see what it waits for; --timeout allows it more",
         )
     return found
