@@ -202,6 +202,14 @@ def test_a_flushing_child_may_finish(spawner: Spawner, home: Path) -> None:
     assert (home / "copy").read_text() == "text\n"
 
 
+def test_a_child_that_computes_may_finish_too(spawner: Spawner, home: Path) -> None:
+    """As one that a busy machine gives no processor."""
+    computes = "typeset -F SECONDS=0; while (( SECONDS < 0.5 )) do :; done; print done > copy"
+    outcome = spawner.start(script=f"( {computes} ) &").outcome()
+    assert (outcome["rc"], outcome["ended_behind"]) == (0, 0)
+    assert (home / "copy").read_text() == "done\n"
+
+
 def test_background_work_is_left_alone_and_may_print(spawner: Spawner) -> None:
     phone, gate = spawner.telephone(), spawner.telephone()
     script = f"""

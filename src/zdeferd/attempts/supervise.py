@@ -1,7 +1,8 @@
 """Supervises a job's process tree until all of it has ended.
 
 When the main process has ended, the rest of its tree has SETTLE_S to end by itself (a
-process substitution that still flushes its file); then TERM, the grace and KILL follow.
+process substitution that still flushes its file), and up to SETTLE_MOST_S while one of it
+waits for a processor; then TERM, the grace and KILL follow.
 The whole tree gets them at the time limit and when the run is cancelled. With `background`
 the rest is not ended. Where the main process ended by itself, those ended behind it are counted.
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from .output import PipeReader
 
 LOWER_AGAIN_S = 0.2
-SETTLE_S = 0.1
+SETTLE_S, SETTLE_MOST_S = 0.1, 5.0
 LAST_WAIT_S = 30.0
 ROUND_S = 1.0
 """The longest wait for the effect of KILL before it is sent again."""
@@ -151,8 +152,7 @@ class Supervision:
         self._wall_ms = round((time.monotonic() - self._began) * 1000)
 
     def _end_what_is_left(self, count: bool) -> None:
-        now = time.monotonic()
-        if self._ended() and self._until(self.nothing_left, now + SETTLE_S):
+        if self._ended() and self._settles():
             return
         left = self._tree()
         self.ended_behind = [one.pid for one in left if one.state != "Z"] if count else []
@@ -162,6 +162,14 @@ class Supervision:
         if self._until(self.nothing_left, now + self._request["grace_ms"] / 1000):
             return
         self._kill(time.monotonic() + LAST_WAIT_S)
+
+    def _settles(self) -> bool:
+        """Return whether the rest of the tree ends by itself; a busy machine gives it longer."""
+        latest = time.monotonic() + SETTLE_MOST_S
+        while not self._until(self.nothing_left, min(latest, time.monotonic() + SETTLE_S)):
+            if time.monotonic() >= latest or all(one.state not in "RD" for one in self._tree()):
+                return False
+        return True
 
     def _kill(self, deadline: float) -> None:
         while not self.nothing_left():
