@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from zdeferd.model import Batch, Run, Sink, State, Trigger
-from zdeferd.rules import schedule
+from zdeferd.rules import places, schedule
 from zdeferd.rules.schedule import Picture, decide
 
 LOG = Sink(log="/log")
@@ -85,11 +86,11 @@ def test_the_running_jobs_are_looked_at_while_a_run_waits_for_a_place_alone() ->
 
 
 def test_what_uses_no_cpu() -> None:
-    before = schedule.Use(5.0)
-    assert schedule.is_quiet(before, schedule.Use(5.01))
-    assert not schedule.is_quiet(before, schedule.Use(5.2))
-    assert not schedule.is_quiet(before, schedule.Use(4.0)), "a process that was at work has ended"
-    assert not schedule.is_quiet(before, schedule.Use(5.0, ready=1)), "on a busy machine"
+    before = places.Use(5.0)
+    assert places.is_quiet(before, places.Use(5.01))
+    assert not places.is_quiet(before, places.Use(5.2))
+    assert not places.is_quiet(before, places.Use(4.0)), "a process that was at work has ended"
+    assert not places.is_quiet(before, places.Use(5.0, ready=1)), "on a busy machine"
 
 
 def retries(number: int, at: float, **fields: Any) -> Run:
@@ -261,3 +262,18 @@ def test_of_more_runs_than_places_the_last_ones_started_hold_them() -> None:
     assert schedule.surely_given_up(running, 1) == {3, 1}
     assert schedule.surely_given_up(running, 2) == {3}
     assert schedule.surely_given_up(running, 3) == frozenset()
+
+
+def test_a_run_is_compared_only_with_runs_of_the_jobs_that_it_comes_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chain = [run(1), *(run(number, after=(f"job-{number - 1}",)) for number in range(2, 102))]
+    compared: list[int] = []
+
+    def precedes(other: Run, later: Run) -> bool:
+        compared.append(later.id)
+        return other.id < later.id
+
+    monkeypatch.setattr(schedule, "_precedes", precedes)
+    assert [one.id for one in decide(picture(chain[1:], chain[:1]), NOW).dispatch] == []
+    assert compared == [one.id for one in chain[1:]]

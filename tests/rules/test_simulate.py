@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from zdeferd.conditions import Conditions, Power
 from zdeferd.machine.boot import clock_at
 from zdeferd.model import Argv, Job, Run, Scope, Sink, Trigger
+from zdeferd.rules import scopes
 from zdeferd.rules.conditions import Senses
 from zdeferd.rules.scopes import change_key
 from zdeferd.rules.simulate import Assumed, Candidate, rest, simulate
@@ -168,3 +169,19 @@ def test_it_ends_in_order_and_says_something_of_each_job(jobs: list[Candidate]) 
     assert all(NOON <= at <= week.ends_at for at in instants)
     started = {start.run.job for start in made.starts}
     assert started | {one.job for one in rest(jobs, made)} == {one.job.id for one in jobs}
+
+
+def test_an_idle_job_is_looked_at_when_something_was_claimed_and_not_at_each_instant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys: list[Scope] = []
+
+    def scope_key(scope: Scope, *facts: str) -> str:
+        keys.append(scope)
+        return scopes.scope_key(scope, *facts)
+
+    monkeypatch.setattr("zdeferd.rules.simulate.scope_key", scope_key)
+    jobs = [candidate(f"job-{number}", on=IDLE, once_per=Scope.DAY) for number in range(50)]
+    made = simulate(jobs, assumed(ends_at=NOON + 2 * DAY))
+    assert len(made.starts) == 150
+    assert len(keys) < 10 * len(jobs)

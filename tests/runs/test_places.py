@@ -12,7 +12,7 @@ from support.daemon import environment
 from support.dispatching import Bench, dispatching
 
 from zdeferd.model import Run, Sink, State, Trigger
-from zdeferd.rules.schedule import Use
+from zdeferd.rules.places import Use
 from zdeferd.runs import live
 
 pytestmark = pytest.mark.usefixtures("soon")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zdeferd.machine.processes import LiveCost
-from zdeferd.rules.schedule import LOOK_EVERY_S
+from zdeferd.rules.places import LOOK_EVERY_S
 
 from . import away
 from .calls import Process

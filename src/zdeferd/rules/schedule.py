@@ -9,9 +9,8 @@ take turns. A run with conditions belongs to no batch, and while they do not hol
 other run in its lane.
 """
 
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -20,14 +19,7 @@ from . import conditions
 from .backoff import RETRY_LONGEST_S
 from .conditions import Condition, Senses
 
-NO_CPU_S = 0.03
-"""The kernel counts in hundredths of a second: up to three between two looks are nothing."""
-LOOK_EVERY_S = 10.0
-"""A job that used no CPU for so long gives up its place."""
-FIRST_LOOK_S = 2.0
-"""The first look, after a run has begun to wait for a place."""
-MOST_GIVEN_UP = 16
-"""So many runs at most have given up their places at a time."""
+_Live = Mapping[str, Sequence[Run]]
 
 
 class Picture(Struct, frozen=True, kw_only=True):
@@ -143,7 +135,9 @@ def unmet(picture: Picture, now: float) -> dict[int, list[Condition]]:
 
 def held_by_conditions(picture: Picture, now: float) -> list[Run]:
     """Return the waiting runs that nothing but their conditions and their turn can hold up."""
-    return [run for run in picture.conditioned.values() if _is_ready(run, picture, now)]
+    runs = picture.conditioned.values()
+    live = _by_job(picture, runs)
+    return [run for run in runs if _is_ready(run, picture, now, live)]
 
 
 def _of_conditions(
@@ -163,18 +157,18 @@ def _starts(
 
     The lanes are filled first in first out. `waits`: runs whose conditions do not hold.
     """
-    free = dict.fromkeys(_lanes(picture), picture.jobs_at_once)
+    free = _free_places(picture)
+    live = _by_job(picture, picture.waiting.values())
     crowded = False
-    for run in picture.running.values():
-        if run.id not in picture.given_up:
-            free[lane(run)] = free.get(lane(run), picture.jobs_at_once) - 1
     dispatch: list[Run] = []
     miss: list[Run] = []
     for run in picture.waiting.values():
-        if crowded and max(free.values()) <= 0:
-            break
         full = free.setdefault(lane(run), picture.jobs_at_once) <= 0
-        if (full and crowded) or run.id in waits or not _is_ready(run, picture, now):
+        if full and crowded:
+            if max(free.values()) <= 0:
+                break
+            continue
+        if run.id in waits or not _is_ready(run, picture, now, live):
             continue
         if any(_holds(other, run) for other in dispatch):  # a retry that starts now
             continue
@@ -188,24 +182,19 @@ def _starts(
     return tuple(dispatch), tuple(miss), crowded
 
 
-def _is_ready(run: Run, picture: Picture, now: float) -> bool:
+def _free_places(picture: Picture) -> dict[Trigger, int]:
+    """Return how many more jobs each lane can run now."""
+    free = dict.fromkeys(_lanes(picture), picture.jobs_at_once)
+    for run in picture.running.values():
+        if run.id not in picture.given_up:
+            free[lane(run)] = free.get(lane(run), picture.jobs_at_once) - 1
+    return free
+
+
+def _is_ready(run: Run, picture: Picture, now: float, live: _Live) -> bool:
     """Return whether `run` waits for nothing but a place in its lane."""
     stays = lane(run) in picture.paused or is_early(run, now)
-    return not stays and waits_for(run, picture) is None
-
-
-class Use(NamedTuple):
-    """The use of the CPU by a process tree, at the instant of a look."""
-
-    cpu_s: float
-    """The sum of its times so far; it falls where a process has ended unseen by its parent."""
-    ready: int = 0
-    """Processes that run, or wait for a processor: on a busy machine for a long time."""
-
-
-def is_quiet(before: Use, now: Use) -> bool:
-    """Return whether a process tree used no CPU between two looks, and wants none."""
-    return not now.ready and abs(now.cpu_s - before.cpu_s) <= NO_CPU_S
+    return not stays and _waits_for(run, picture, live) is None
 
 
 def _lanes(picture: Picture) -> list[Trigger]:
@@ -218,13 +207,26 @@ def _lanes(picture: Picture) -> list[Trigger]:
 
 def waits_for(run: Run, picture: Picture) -> Run | Batch | None:
     """Return a run or an earlier idle batch that must end before `run`; None: its turn is all."""
-    if run.after:
-        for other in chain(picture.running.values(), picture.waiting.values()):
-            if _holds(other, run) and not _retries(other):
+    return _waits_for(run, picture, _by_job(picture, (run,)))
+
+
+def _waits_for(run: Run, picture: Picture, live: _Live) -> Run | Batch | None:
+    for job in run.after:
+        for other in live.get(job, ()):
+            if _precedes(other, run) and not _retries(other):
                 return other
     if lane(run) is Trigger.IDLE:
         return _earlier_batch(run, picture.batches.values())
     return None
+
+
+def _by_job(picture: Picture, runs: Iterable[Run]) -> _Live:
+    """Return the live runs of each job, running ones first; empty where none of `runs` needs it."""
+    found: dict[str, list[Run]] = {}
+    if any(run.after for run in runs):
+        for other in chain(picture.running.values(), picture.waiting.values()):
+            found.setdefault(other.job, []).append(other)
+    return found
 
 
 def _holds(other: Run, run: Run) -> bool:

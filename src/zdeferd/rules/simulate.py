@@ -140,8 +140,14 @@ class _Play:
         self._lasts = {one.job.id: one.lasts_s for one in candidates}
         self._claimed = {(one.job.id, key) for one in candidates for key in one.spent}
         self._waiting = {run.id: run for run in assumed.waiting}
+        self._retries = {run.id for run in assumed.waiting if run.retry_at}
+        self._conditioned = {run.id: run for run in assumed.waiting if run.when is not None}
         self._running = dict(assumed.running)
         self._batches: dict[int, Batch] = {}
+        self._unended: dict[int, int] = {}
+        """How many runs of each batch have not ended."""
+        self._is_idle_due: tuple[object, bool] = (None, False)
+        """The answer of `_awaits_idle`, and what it depends on."""
         self._last_run = max([0, *self._waiting, *self._running])
         self._prompts = sorted(assumed.prompts, reverse=True)
         self._shells = 0
@@ -169,16 +175,16 @@ class _Play:
 
     def _picture(self, now: float) -> schedule.Picture:
         idle_at = None
-        if any(self._due(Trigger.IDLE, now)):
+        if self._awaits_idle(now):
             idle_at = (self._senses.quiet_since or 0.0) + self._assumed.idle_after_s
         return schedule.Picture(
-            waiting=dict(self._waiting),
+            waiting=self._waiting,
             running={run: each for run, (each, _) in self._running.items()},
-            batches=dict(self._batches),
+            batches=self._batches,
             jobs_at_once=self._assumed.jobs_at_once,
-            retries=[run.id for run in self._waiting.values() if run.retry_at],
+            retries=self._retries,
             given_up=self._assumed.given_up,
-            conditioned={r.id: r for r in self._waiting.values() if r.when is not None},
+            conditioned=self._conditioned,
             senses=self._senses,
             paused=self._assumed.paused,
             idle_at=idle_at,
@@ -188,16 +194,23 @@ class _Play:
     def _act(self, decision: schedule.Decision, now: float) -> bool:
         """Do what was decided; False where that is nothing."""
         for run in decision.miss:
-            del self._waiting[run.id]
+            self._leave(run)
+            self._end(run)
             self._missed.append((now, run))
         for run in decision.dispatch:
             lasts_s = self._lasts.get(run.job, 0.0)
-            del self._waiting[run.id]
+            self._leave(run)
             self._running[run.id] = (run, now + lasts_s)
             self._starts.append(Start(now, run, lasts_s))
         if decision.look_at_ttys:
             self._claim(Trigger.IDLE, now)
         return bool(decision.miss or decision.dispatch or decision.look_at_ttys)
+
+    def _leave(self, run: Run) -> None:
+        """Take a run from those that wait."""
+        del self._waiting[run.id]
+        self._retries.discard(run.id)
+        self._conditioned.pop(run.id, None)
 
     def _next(self, wake_at: float | None) -> float | None:
         """Return the next instant at which something happens; None: never."""
@@ -206,10 +219,14 @@ class _Play:
 
     def _end_runs(self, now: float) -> None:
         for run in [run for run, (_, end) in self._running.items() if end <= now]:
-            del self._running[run]
-        live = {run.batch for run, _ in self._running.values()}
-        live |= {run.batch for run in self._waiting.values()}
-        self._batches = {number: batch for number, batch in self._batches.items() if number in live}
+            self._end(self._running.pop(run)[0])
+
+    def _end(self, run: Run) -> None:
+        """Close the batch whose last run this was."""
+        if run.batch in self._unended:
+            self._unended[run.batch] -= 1
+            if not self._unended[run.batch]:
+                del self._unended[run.batch], self._batches[run.batch]
 
     def _prompt(self, now: float) -> None:
         """Show the prompts that are due: their shells claim, and somebody has typed."""
@@ -233,6 +250,14 @@ class _Play:
             if not unchanged and (one.job.id, key) not in self._claimed:
                 yield one, key
 
+    def _awaits_idle(self, now: float) -> bool:
+        """Return whether the idle trigger would claim a job now."""
+        day = self._assumed.day_of(now) if self._by_trigger[Trigger.IDLE] else ""
+        depends_on = day, self._shells, len(self._claimed)
+        if self._is_idle_due[0] != depends_on:
+            self._is_idle_due = depends_on, any(self._due(Trigger.IDLE, now))
+        return self._is_idle_due[1]
+
     def _claim(self, trigger: Trigger, now: float) -> None:
         due = list(self._due(trigger, now))
         batch = Batch(id=self._last_run + 1, trigger=trigger, sink=NO_SINK)
@@ -241,7 +266,7 @@ class _Play:
             job = one.job
             self._claimed.add((job.id, key))
             when = job.when and opened(job.when, now, self._assumed.clock_at)
-            self._waiting[self._last_run] = Run(
+            run = Run(
                 id=self._last_run,
                 job=job.id,
                 key=key,
@@ -252,5 +277,9 @@ class _Play:
                 after=job.after,
                 when=when,
             )
-        if due:
-            self._batches[batch.id] = batch
+            self._waiting[run.id] = run
+            if when is not None:
+                self._conditioned[run.id] = run
+            if run.batch is not None:
+                self._batches[batch.id] = batch
+                self._unended[batch.id] = self._unended.get(batch.id, 0) + 1

@@ -21,7 +21,8 @@ from ..machine.processes import live_cost
 from ..model import Batch, Ending, Run, State, Trigger
 from ..rules.backoff import Backoff
 from ..rules.lifecycle import RunEvent, step
-from ..rules.schedule import FIRST_LOOK_S, LOOK_EVERY_S, MOST_GIVEN_UP, Picture, Use, is_quiet
+from ..rules.places import FIRST_LOOK_S, LOOK_EVERY_S, MOST_GIVEN_UP, Use, is_quiet
+from ..rules.schedule import Picture
 
 START_AGAIN_S = (1.0, 60.0)
 """The first and the longest wait after a process could not be started."""
