@@ -1,5 +1,8 @@
 """`zdeferctl retry`: the work of a run that did not succeed, as it was claimed."""
 
+import os
+
+from shell.peer import wait_until
 from support.daemon import Daemon, Peer, visit
 from support.user import User, call
 
@@ -40,3 +43,27 @@ def test_it_does_not_wait(user: User, daemon: Daemon) -> None:
     daemon.wait_for("SELECT outcome FROM runs", "failed")
     assert call("retry", "1", "--no-wait").out == "run 2 of mine is queued\n"
     daemon.wait_for("SELECT rc FROM runs WHERE id = 2", 3)
+
+
+def test_of_runs_that_overlapped_the_one_that_ended_last_is_meant(
+    user: User, daemon: Daemon
+) -> None:
+    gates = {}
+    for number in (1, 2):
+        os.mkfifo(user.root / f"gate{number}")
+        gates[number] = os.open(user.root / f"gate{number}", os.O_RDWR)
+    daemon.write_settings("jobs_at_once = 2\n")
+    daemon.write_jobs(
+        "[build]\nrun = 'n=2; mkdir $HOME/first 2>/dev/null && n=1; read <$HOME/gate$n; false'\n"
+    )
+    daemon.start()
+    call("run", "build", "--no-wait")
+    wait_until((user.root / "first").exists, "the first run waits at its gate")
+    call("run", "build", "--no-wait")
+    for run in (2, 1):
+        os.write(gates[run], b"\n")
+        daemon.wait_for(f"SELECT outcome FROM runs WHERE id = {run}", "failed")
+        os.close(gates[run])
+    call("pause")
+    assert call("retry", "build", "--no-wait").code == 0
+    assert call("show", "3", "--json").document["run"]["retry_of"] == 1

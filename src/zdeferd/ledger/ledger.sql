@@ -350,7 +350,7 @@ WHERE id = :id AND state = :before;
 DELETE FROM payloads WHERE run = :run;
 
 -- name: drop_older_payloads
--- Of the runs of a job that have ended the latest one that did not succeed can be repeated.
+-- Of the runs of a job that did not succeed the one that ended last can be repeated.
 DELETE FROM payloads WHERE run IN (
     SELECT older.id FROM payloads JOIN runs AS older ON older.id = payloads.run
     WHERE older.id != :run AND older.state = 'ended'

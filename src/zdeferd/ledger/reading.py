@@ -97,6 +97,13 @@ class View:
         found: Row = self._row("SELECT * FROM runs WHERE id = ?", (run_id,))
         return found
 
+    def kept_run(self, job: str) -> RunRow | None:
+        """Return the ended run of a job whose work is kept, or None."""
+        kept = "SELECT run FROM payloads JOIN runs ON id = run WHERE job = ? AND state = 'ended'"
+        sql = f"SELECT {self._run} FROM runs WHERE id IN ({kept}) ORDER BY ended_at DESC"
+        row: RunRow | None = self._row(sql, (job,))
+        return row
+
     def last_run(self, job: str) -> RunRow | None:
         """Return the newest run of a job, or None."""
         rows = self.runs(job=job, limit=1)
