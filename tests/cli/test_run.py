@@ -210,7 +210,9 @@ def test_quiet_shows_no_output(user: User, daemon: Daemon) -> None:
     daemon.write_jobs('[good]\nrun = "print hello"\n')
     daemon.start()
     assert call("run", "good", "-q").out.startswith("good succeeded in ")
-    assert call("run", "good", "--json").document["run"]["outcome"] == "succeeded"
+    made = call("run", "good", "--json").document
+    assert made["run"]["outcome"] == "succeeded"
+    assert made["runs"] == [made["run"]], "as of several"
 
 
 def test_several_jobs_in_order(user: User, daemon: Daemon) -> None:

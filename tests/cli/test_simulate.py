@@ -66,8 +66,19 @@ def test_json_has_the_same(user: User) -> None:
         "lasts_ms": 1000,
     }
     assert made["rest"] == [
-        {"job": "once", "code": "already_ran", "waits_for": None, "conditions": []}
+        {"job": "once", "code": "already_ran", "waits_for": None, "conditions": [], "unmet": []}
     ]
+
+
+@pytest.mark.usefixtures("jobs")
+def test_json_has_conditions_as_why_has_them(user: User) -> None:
+    made = call("simulate", "--power", "ac", "--for", "10m", "--json").document
+    (left,) = (one for one in made["rest"] if one["job"] == "powered")
+    wanted = {"condition": "power", "wanted": "battery", "found": "ac", "holds": False}
+    assert left["conditions"] == ["power"]
+    assert [one | {"at_s": None} for one in left["unmet"]] == [wanted | {"at_s": None}]
+    why = call("why", "powered", "--json").document["conditions"]
+    assert [one.keys() for one in left["unmet"]] == [one.keys() for one in why]
 
 
 @pytest.mark.usefixtures("jobs")

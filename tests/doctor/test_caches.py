@@ -42,3 +42,11 @@ def test_a_folder_that_shells_do_not_read(user: User) -> None:
     folder.symlink_to(user.root)
     assert "a link" in findings("warn")["outputs"]["found"]
     assert "chmod go-w ~/.cache/zdeferd/init" in " ".join(call("doctor").out.split())
+
+
+def test_two_jobs_of_one_output_that_two_visits_declared(user: User) -> None:
+    for name in ("a", "b"):
+        user.ledger().declare_job(job(name, output=f"{user.root}/made"), f"shell-{name}", NOW)
+    warned = findings("warn")["outputs"]
+    assert warned["found"] == f"2 jobs (a, b) publish the same file: {user.root}/made"
+    assert "`zdeferctl forget JOB`" in warned["remedy"]

@@ -97,7 +97,10 @@ def test_a_file_stands_against_a_shells_declaration() -> None:
 
 def test_an_output_belongs_to_one_job() -> None:
     made = [Register(id=name, call=("true",), output="/h/x") for name in "ab"]
-    assert declared(report(*made)) == [("a", None), ("b", "its output is that of a: /h/x")]
+    assert declared(report(*made)) == [
+        ("a", None),
+        ("b", "its output is that of a: /h/x; give it another file"),
+    ]
 
 
 def test_a_cycle_through_a_shells_job_is_refused() -> None:

@@ -326,7 +326,7 @@ def _fields(struct: Any) -> dict[str, Any]:
 
 @_breaks(Invariant.AFTER, Invariant.WHOLE_BATCHES)
 def nobody_waits_for_anybody() -> AbstractContextManager[Any]:
-    return _instead(schedule, "waits_for", lambda run, picture: None)
+    return _instead(schedule, "_waits_for", lambda run, picture, live: None)
 
 
 @_breaks(Invariant.BUDGET)

@@ -166,8 +166,8 @@ def _queued(call: Call, claims: list[Claim]) -> int:
 
 
 def _documents(runs: Sequence[Document]) -> Document:
-    """Return one run under `run`, several under `runs`."""
-    return {"run": runs[0]} if len(runs) == 1 else {"runs": runs}
+    """Return the runs; one alone also under `run`."""
+    return {"run": runs[0], "runs": runs} if len(runs) == 1 else {"runs": runs}
 
 
 def _go_on(claims: list[Claim]) -> str:

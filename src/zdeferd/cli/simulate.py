@@ -141,6 +141,8 @@ def _later(text: str) -> float:
 
 
 def _document(basis: Basis, played: Played, left: list[Rest]) -> dict[str, object]:
+    from ..view.jobs import condition_document
+
     assumed, senses = basis.assumed, basis.assumed.senses
     return {
         "from_s": assumed.begins_at,
@@ -168,6 +170,7 @@ def _document(basis: Basis, played: Played, left: list[Rest]) -> dict[str, objec
                 "code": one.code,
                 "waits_for": one.waits_for or None,
                 "conditions": [it.name for it in one.conditions if not it.holds],
+                "unmet": [condition_document(it) for it in one.conditions if not it.holds],
             }
             for one in left
         ],

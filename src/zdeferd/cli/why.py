@@ -19,7 +19,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from ..rules.conditions import Condition
     from ..view.answers import WhyFacts
     from .call import Call
 
@@ -34,6 +33,7 @@ def perform(call: Call) -> int:
     from ..ledger.reading import reading
     from ..view.answers import WhyCode
     from ..view.facts import gather
+    from ..view.jobs import condition_document
     from ..view.why import why
 
     paths = find_paths(call.env)
@@ -50,7 +50,7 @@ def perform(call: Call) -> int:
         "missing": facts.missing or None,
         "misplaced": facts.misplaced[0] or None,
         "cause": facts.cause or None,
-        "conditions": [_document(one) for one in facts.conditions],
+        "conditions": [condition_document(one) for one in facts.conditions],
     }
 
     def text(style: Style) -> str:
@@ -59,17 +59,6 @@ def perform(call: Call) -> int:
 
     no_answer = answer.code in (WhyCode.UNKNOWN, WhyCode.REFUSED)
     return call.answer(document, text, NO if no_answer else DONE)
-
-
-def _document(one: Condition) -> dict[str, object]:
-    """Return a condition as its JSON document."""
-    return {
-        "condition": one.name,
-        "wanted": one.wanted,
-        "found": one.found,
-        "holds": one.holds,
-        "at_s": None if one.holds else one.at,
-    }
 
 
 def _insecure(facts: WhyFacts) -> list[str]:

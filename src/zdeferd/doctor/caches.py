@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..model import Job
+
 
 def not_read(path: str, found: os.stat_result) -> str:
     """Return why shells do not read a cache; the same rule as in shell/functions/zdeferd-eval."""
@@ -50,19 +52,37 @@ def _not_ours(what: str, found: os.stat_result, right: bool) -> str:
 
 
 def check_outputs(scene: Scene) -> Iterator[Finding]:
-    """Check where the jobs of shells publish, and the folders of caches."""
-    found: dict[tuple[str, str], list[str]] = {}
+    """Check where jobs publish, and the folders of caches."""
     with suppress(ZdeferdError), reading(scene.paths.ledger) as view:  # check_state tells
-        for item in declared(view, scene.paths)[0].values():
-            if item.job and item.job.output:
-                place = out_of_place(item.job, scene.env, scene.paths.home)
-                found.setdefault(place, []).append(item.id)
-    found.pop(("", ""), None)
-    for (what, remedy), jobs in found.items():
-        jobs_of = f"{count(len(jobs), 'job')} ({', '.join(jobs)})"
-        yield Finding(Level.WARN, "outputs", f"{jobs_of} can publish nothing: {what}", remedy)
+        jobs = [it.job for it in declared(view, scene.paths)[0].values() if it.job]
+        yield from _misplaced([job for job in jobs if job.output], scene)
+        yield from _shared([job for job in jobs if job.output])
     for name in ("init", "compinit"):
         yield from _unread_folder(f"{cache_dir(scene.env)}/{name}")
+
+
+def _misplaced(jobs: list[Job], scene: Scene) -> Iterator[Finding]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for job in jobs:
+        found.setdefault(out_of_place(job, scene.env, scene.paths.home), []).append(job.id)
+    found.pop(("", ""), None)
+    for (what, remedy), ids in found.items():
+        jobs_of = f"{count(len(ids), 'job')} ({', '.join(ids)})"
+        yield Finding(Level.WARN, "outputs", f"{jobs_of} can publish nothing: {what}", remedy)
+
+
+def _shared(jobs: list[Job]) -> Iterator[Finding]:
+    """Yield each output that several jobs have; those of one visit, or of files, are refused."""
+    by_output: dict[str, list[str]] = {}
+    for job in jobs:
+        by_output.setdefault(job.output, []).append(job.id)
+    for path, ids in by_output.items():
+        if len(ids) > 1:
+            what = f"{len(ids)} jobs ({', '.join(ids)}) publish the same file: {path}"
+            remedy = (
+                "give each a file of its own; `zdeferctl forget JOB` what you no longer declare"
+            )
+            yield Finding(Level.WARN, "outputs", what, remedy)
 
 
 def _unread_folder(path: str) -> Iterator[Finding]:

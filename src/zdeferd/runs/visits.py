@@ -156,7 +156,7 @@ def _judged(jobs: Mapping[str, Job], files: Mapping[str, Job]) -> Iterator[Decla
         elif job.id in cycle:
             refused = f"waits for itself through `after`: {', '.join(sorted(cycle))}"
         elif other := outputs.owner(job, (*files.values(), *earlier)):
-            refused = f"its output is that of {other.id}: {job.output}"
+            refused = f"its output is that of {other.id}: {job.output}; give it another file"
         else:
             earlier.append(job)
         yield Declaration(job, refused)

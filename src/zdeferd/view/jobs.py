@@ -19,6 +19,7 @@ from .render import count
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..ledger.reading import DeclarationRow
+    from ..rules.conditions import Condition
 
 
 class Declared(NamedTuple):
@@ -81,6 +82,17 @@ def conditions_document(when: Conditions) -> dict[str, object]:
         "online": when.online or None,
         "not_before": when.not_before,
         "deadline": when.deadline,
+    }
+
+
+def condition_document(one: Condition) -> dict[str, object]:
+    """Return a condition of a run, as it is now, as its JSON document."""
+    return {
+        "condition": one.name,
+        "wanted": one.wanted,
+        "found": one.found,
+        "holds": one.holds,
+        "at_s": None if one.holds else one.at,
     }
 
 
