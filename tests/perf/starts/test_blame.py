@@ -15,6 +15,7 @@ from zdeferd.perf.starts.trace import (
     Run,
     by_line,
     by_plugin,
+    cut_off,
     events,
     hint,
     tree,
@@ -133,6 +134,16 @@ def test_the_time_that_a_start_waited_for_a_processor_is_taken_off() -> None:
     found = typical(calm)
     assert [event.at for event in found.events] == [1, 2]
     assert found.ended == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "found"),
+    [("PS4='+ '", 5, True), ("PS4='+ '", 9.5, False), ("set +ex", 5, True), ("set -x", 5, False),
+     ("sleep 5", 5, False), ("setopt no_xtrace", 5, True), ("print MY_PS4X", 5, False)],
+)  # fmt: skip
+def test_what_ends_a_trace(text: str, at: float, found: bool) -> None:
+    traced = Run(events(command(1, 1, 1, "x") + command(at, 1, 2, text)), 0.0, 10.0)
+    assert bool(cut_off(traced)) == found
 
 
 def test_a_start_that_ran_other_commands_is_left_out() -> None:
@@ -258,6 +269,18 @@ def test_no_prompt_and_no_trace(user: User) -> None:
     assert result.code == 1
     assert "no prompt to blame" in result.err
     assert call("perf", "blame", "--least", "x").code == 1
+
+
+@needs_zsh
+@pytest.mark.parametrize("ends", ["export PS4='+ '", "unsetopt xtrace", "set +x"])
+def test_a_configuration_that_ends_the_trace_is_named(user: User, ends: str) -> None:
+    folder = user.root / "dots"
+    folder.mkdir()
+    waits = "zmodload zsh/zselect; zselect -t 30"
+    (folder / ".zshrc").write_text(f"PROMPT='x> '\n{ends}\n{waits}\n")
+    result = blame(folder)
+    assert result.code == 1
+    assert f"the trace ends early, at {folder}/.zshrc:2: {ends}" in result.err
 
 
 @needs_zsh

@@ -56,6 +56,10 @@ def blame(plan: Plan, env: Mapping[str, str]) -> Blamed:
     best = trace.typical(runs)
     if not best.events:
         raise ZdeferdError("the trace is empty", "does the configuration set PS4, or no_xtrace?")
+    if last := trace.cut_off(best):
+        where = f"{last.file}:{last.line}: {last.text}"
+        remedy = "leave PS4 and xtrace as they are there while the start is traced"
+        raise ZdeferdError(f"the trace ends early, at {where}", remedy)
     longer = best.ended - best.began - median(map(_undisturbed_s, plain))
     overhead = min(limit, max(0.0, longer * 1000 / len(best.events)))
     return Blamed(

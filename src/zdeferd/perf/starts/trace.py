@@ -21,6 +21,9 @@ _FIELD = f"([^{MARK}]*){MARK}"
 _EVENT = re.compile(rf"{MARK}([0-9.]+){MARK}(\d+){MARK}{_FIELD}(\d+){MARK}{_FIELD}")
 LONGEST_TEXT = 80
 START = "zsh itself"
+LEFT_OUT = 0.1
+"""The share of a start from which on commands that are not traced matter."""
+_ENDS_TRACE = re.compile(r"\bPS4\b|(?i:xtrace)|^set \+[a-z]*x")
 _PLUGIN = re.compile(r"/(?:plugins|bundle|bundles|repos|modules|antidote|zinit)/([^/]+)/")
 
 
@@ -62,6 +65,13 @@ class Node:
         for child in self.children.values():
             yield child
             yield from child.walk()
+
+
+def cut_off(run: Run) -> Event | None:
+    """Return the command that ended the trace, where much of the start came behind it."""
+    last = run.events[-1]
+    left_out = run.ended - last.at > LEFT_OUT * (run.ended - run.began)
+    return last if left_out and _ENDS_TRACE.search(last.text) else None
 
 
 def events(text: str) -> list[Event]:
