@@ -8,11 +8,12 @@ import sys
 from typing import Any
 
 import pytest
-from support.daemon import Daemon
+from support.daemon import Daemon, Peer
 from support.terminal import Terminal
 from support.user import SOURCE, User, call, ctl_script
 
 from zdeferd.cli import run as verb
+from zdeferd.wire import control
 
 
 def test_a_job_that_succeeds(user: User, daemon: Daemon) -> None:
@@ -255,3 +256,19 @@ def test_ctrl_c_leaves_several_runs_going(user: User, daemon: Daemon) -> None:
     assert call("cancel", "2").code == 0
     fifo.write_text("on\n")
     daemon.wait_until_done(2)
+
+
+@pytest.mark.parametrize("words", [("run", "big"), ("log", "-f", "1")])
+def test_a_reader_that_has_stopped_holds_up_neither_run_nor_daemon(
+    user: User, daemon: Daemon, words: tuple[str, ...]
+) -> None:
+    daemon.write_jobs("[big]\nrun = 'print -r -- ${(l:300000::x:)}'\n")
+    daemon.start()
+    if words[0] == "log":
+        call("run", "big", "--no-wait")
+    with user.begin(*words) as reader:  # nobody reads its output: 64 KiB fill the pipe
+        daemon.wait_for("SELECT max(outcome) FROM runs", "succeeded")
+        with Peer(daemon.socket) as peer:
+            peer.request(control.Ping())
+        assert reader.poll() is None
+        reader.kill()
