@@ -111,6 +111,7 @@ def test_a_pointer_that_cannot_be_written_stops_no_daemon(daemon: Daemon) -> Non
     with Peer(daemon.socket) as peer:
         peer.request(control.Ping())
     assert pointer(daemon).is_dir()
+    assert not pointer(daemon).with_name("socket.new").exists()
 
 
 def test_another_session_meets_the_daemon(

@@ -109,10 +109,12 @@ def _write(path: str, text: str) -> None:
         os.unlink(new)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, os.fsencode(f"{text}\n"))
-    finally:
-        os.close(descriptor)
-    os.rename(new, path)
+        with open(descriptor, "wb") as file:
+            file.write(os.fsencode(f"{text}\n"))
+        os.rename(new, path)
+    except OSError:  # the disk is full
+        os.unlink(new)
+        raise
 
 
 def withdraw(where: paths.Paths) -> None:
