@@ -33,6 +33,12 @@ def test_a_picture_for_the_terminal(user: User) -> None:
     )
 
 
+def test_a_picture_for_a_terminal_without_utf8(user: User) -> None:
+    user.job_file(JOBS)
+    shown = user.program("deps", PYTHONIOENCODING="latin-1").out
+    assert shown == call("deps").out.replace("└", "`").replace("─", "-")
+
+
 def test_no_jobs(user: User) -> None:
     assert call("deps") == (0, "no jobs yet\n", "")
 

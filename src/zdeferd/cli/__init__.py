@@ -10,6 +10,7 @@ Exit codes: 0 done, 1 the answer is no or the job failed, 2 usage, 3 no daemon;
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import signal
@@ -81,6 +82,9 @@ READS = frozenset(
 _PUT = ("html", "output", "json_out")
 """Options that write a document or a page to a file; `-`: it is the answer."""
 
+_ASCII = dict(zip("…└─▁▂▃▄▅▆▇█µΔ—", "~`-12345678uD-", strict=True))
+"""Characters of tables and pictures, and what a terminal without UTF-8 shows for them."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run zdeferctl; -> its exit code. Prints every failure."""
@@ -104,24 +108,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Open closed streams on /dev/null; print bytes that are no text as escapes."""
+    """Open closed streams on /dev/null; print what cannot be printed there as `_spelled` has it."""
+    codecs.register_error("spelled", _spelled)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             null = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
             setattr(sys, name, null)
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(errors="backslashreplace")
+        reconfigure(errors="spelled")
     if sys.__stderr__ is not None and sys.stderr is sys.__stderr__:
         errors = os.fdopen(2, "wb", closefd=False)
         sys.stderr = _Complaints(errors, sys.__stderr__.encoding)
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    """Return ASCII for characters of ours that an encoding lacks, and escapes for all others."""
+    assert isinstance(error, UnicodeEncodeError)
+    found = error.object[error.start : error.end]
+    made = (_ASCII.get(one) or one.encode("ascii", "backslashreplace").decode() for one in found)
+    return "".join(made), error.end
 
 
 class _Complaints(io.TextIOWrapper):
     """Standard error: text that cannot be written there is lost, and changes no exit code."""
 
     def __init__(self, buffer: BinaryIO, encoding: str) -> None:
-        super().__init__(buffer, encoding, "backslashreplace", line_buffering=True)
+        super().__init__(buffer, encoding, "spelled", line_buffering=True)
 
     def write(self, text: str) -> int:
         """Write, as far as that can be done."""
