@@ -161,7 +161,7 @@ def test_stop_ends_the_holder_of_the_lock_whose_socket_is_elsewhere(
 
 
 def test_stop_signals_no_process_that_does_not_hold_the_lock(user: User) -> None:
-    stranger = subprocess.Popen(["sleep", "60"])
+    stranger = subprocess.Popen(["sleep", "600"])
     lock = take(str(user.state / "lock"))
     try:
         (user.state / "lock").write_text(f"{stranger.pid}\n")

@@ -39,7 +39,7 @@ def test_three_runs_and_a_line_of_each(daemon: Daemon) -> None:
 
 
 def test_it_ends_where_a_run_succeeds(daemon: Daemon) -> None:
-    code = "[[ -e $HOME/again ]] || { : >$HOME/again; sleep 60 }"
+    code = "[[ -e $HOME/again ]] || { : >$HOME/again; sleep 600 }"
     begin(daemon, f'[slow]\nrun = "{code}"\ntimeout = "3s"\nretry = "5:0.1s"\n')
     daemon.wait_for("SELECT group_concat(outcome) FROM runs", "timed_out,succeeded")
     assert daemon.rows("SELECT count(*) FROM runs") == [(2,)]

@@ -146,7 +146,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 
 @LINUX
 def test_the_terminal_of_a_shell_whoever_owns_it(home: Path) -> None:
-    with Pty({"PATH": os.environ["PATH"], "HOME": str(home)}, ("sleep", "60")) as shell:
+    with Pty({"PATH": os.environ["PATH"], "HOME": str(home)}, ("sleep", "600")) as shell:
         os.utime(os.readlink(f"/proc/{shell.pid}/fd/0"), (1_000_000_000.0, 1.0))
         process = process_of(shell.pid)
         assert quiet.shell_atime(process) == 1_000_000_000.0

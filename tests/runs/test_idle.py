@@ -66,7 +66,7 @@ async def test_with_no_idle_job_the_ttys_are_never_looked_at(home: Path) -> None
 @pytest.mark.asyncio
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 async def test_typing_in_a_terminal_of_another_user_counts(home: Path) -> None:
-    with Pty({"PATH": os.environ["PATH"], "HOME": str(home)}, ("sleep", "60")) as terminal:
+    with Pty({"PATH": os.environ["PATH"], "HOME": str(home)}, ("sleep", "600")) as terminal:
         shell = process_of(terminal.pid)
         typed = time.time() - 1
         os.utime(os.readlink(f"/proc/{shell.pid}/fd/0"), (typed, typed))

@@ -63,7 +63,7 @@ async def _both(home: Path, first: str) -> str:
 
 
 def test_a_job_that_hangs_holds_up_no_other(home: Path) -> None:
-    assert asyncio.run(_both(home, "sleep 60")) == "next"
+    assert asyncio.run(_both(home, "sleep 600")) == "next"
 
 
 def test_a_job_that_computes_holds_up_the_next_one(home: Path) -> None:
