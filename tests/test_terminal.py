@@ -17,7 +17,7 @@ def printed(code: str) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=60,
+        timeout=200,
     )
     return done.stdout
 

@@ -97,7 +97,7 @@ def test_an_empty_output_is_published_where_it_may_be(spawner: Spawner) -> None:
 def sourced(path: Path) -> str:
     """What a shell prints that sources `path`."""
     call = ["zsh", "-fc", 'source "$1"', "zsh", str(path)]
-    return subprocess.run(call, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(call, capture_output=True, text=True, check=True, timeout=200).stdout
 
 
 def test_the_compiled_file_is_of_the_same_version(spawner: Spawner) -> None:

@@ -69,7 +69,7 @@ def test_what_is_queued_for_a_daemon_that_is_gone_is_not_started(spawner: Spawne
     queued = [spawner.request(run, script=f"echo {run} >> {phone}") for run in (2, 3, 4)]
     spawner.hang_up()
     spawner.process.send_signal(signal.SIGCONT)
-    assert spawner.process.wait(60) == 0
+    assert spawner.process.wait(200) == 0
     for run in queued:
         assert judge.judge(run.folder, 1) == verdicts.NeverStarted()
 
@@ -79,7 +79,7 @@ def test_it_leaves_when_the_daemon_does_not_listen_any_more(spawner: Spawner) ->
     spawner.socket.sendall(b"{}\n" * 3)
     spawner.hang_up()
     spawner.process.send_signal(signal.SIGCONT)
-    assert spawner.process.wait(60) == 0
+    assert spawner.process.wait(200) == 0
 
 
 def test_runners_hold_nothing_of_the_spawners(spawner: Spawner) -> None:

@@ -30,7 +30,7 @@ def test_byte_for_byte(user: User) -> None:
             env=user.env | {"PYTHONPATH": str(SOURCE)},
             capture_output=True,
             check=True,
-            timeout=60,
+            timeout=200,
         )
         assert done.stdout == b"one\n\xff\x00two"
 
@@ -67,7 +67,7 @@ def test_following_to_the_end(user: User, daemon: Daemon) -> None:
     assert following.stdout is not None
     assert following.stdout.readline() == "one\n"
     fifo.write_text("on\n")
-    assert following.communicate(timeout=60)[0] == "two\n"
+    assert following.communicate(timeout=200)[0] == "two\n"
     assert following.returncode == 0
 
 
@@ -82,7 +82,7 @@ def test_following_a_run_that_never_starts(user: User, daemon: Daemon) -> None:
         stdout=subprocess.PIPE,
     )
     assert call("cancel", "2").code == 0
-    assert following.communicate(timeout=60)[0] == b""
+    assert following.communicate(timeout=200)[0] == b""
     assert following.returncode == 0
     call("cancel", "1")
 
@@ -189,4 +189,4 @@ def test_following_from_the_last_lines(user: User, daemon: Daemon) -> None:
     assert following.stdout is not None
     assert following.stdout.readline() == "two\n"
     fifo.write_text("on\n")
-    assert following.communicate(timeout=60)[0] == "three\n"
+    assert following.communicate(timeout=200)[0] == "three\n"

@@ -107,7 +107,7 @@ def test_a_closed_pipe_is_silent(user: User) -> None:
         stdout=writer,
         stderr=subprocess.PIPE,
         check=False,
-        timeout=60,
+        timeout=200,
     )
     os.close(writer)
     assert done.returncode == -signal.SIGPIPE
@@ -135,7 +135,7 @@ def test_output_that_cannot_be_written_is_one_line(user: User, words: tuple[str,
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=60,
+            timeout=200,
         )
     assert done.returncode == 1
     assert done.stderr == "zdeferctl: No space left on device: input or output\n"
@@ -156,7 +156,7 @@ def test_errors_that_cannot_be_written_change_no_exit_code(
             stdout=full if both else subprocess.DEVNULL,
             stderr=full,
             check=False,
-            timeout=60,
+            timeout=200,
         )
     assert done.returncode == (1 if both and words == "status" else code)
 
@@ -170,7 +170,7 @@ def test_closed_streams_and_names_of_any_bytes(user: User) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=200,
         )
         assert done.stderr == ""
     result = call("status")

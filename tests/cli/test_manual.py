@@ -81,7 +81,7 @@ def test_the_pages_are_right_for_man(made: dict[str, str], path: str, tmp_path: 
 
 
 def _said(words: list[str]) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
     return done.stdout + done.stderr
 
 

@@ -24,7 +24,7 @@ def watching(user: User, *words: str) -> Iterator["subprocess.Popen[str]"]:
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=200)
     assert process.returncode == 130
 
 

@@ -151,7 +151,7 @@ def test_ctrl_c_leaves_the_run_going(user: User, daemon: Daemon) -> None:
     waiting = user.begin("run", "slow")
     wait_for_output(waiting)
     waiting.send_signal(signal.SIGINT)
-    out, err = waiting.communicate(timeout=60)
+    out, err = waiting.communicate(timeout=200)
     assert waiting.returncode == 130
     assert (out, err.count("\n")) == ("", 1)
     assert "no longer waiting: run 1 goes on" in err
@@ -165,7 +165,7 @@ def test_the_daemon_dies_meanwhile(user: User, daemon: Daemon) -> None:
     waiting = user.begin("run", "slow")
     wait_for_output(waiting)
     daemon.kill()
-    _, err = waiting.communicate(timeout=60)
+    _, err = waiting.communicate(timeout=200)
     assert waiting.returncode == 3
     assert "run 1 goes on" in err
     daemon.start()
@@ -193,7 +193,7 @@ def test_output_is_shown_as_it_comes(user: User, daemon: Daemon) -> None:
     assert running.stdout is not None
     assert running.stdout.readline() == "one\n"
     fifo.write_text("on\n")
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=200)
     assert out.startswith("two\nslow succeeded in ")
     assert (err, running.returncode) == ("", 0)
 
@@ -249,7 +249,7 @@ def test_ctrl_c_leaves_several_runs_going(user: User, daemon: Daemon) -> None:
     waiting = user.begin("run", "slow", "slow")
     wait_for_output(waiting)
     waiting.send_signal(signal.SIGINT)
-    _, err = waiting.communicate(timeout=60)
+    _, err = waiting.communicate(timeout=200)
     assert waiting.returncode == 130
     assert "no longer waiting: runs 1, 2 go on; see `zdeferctl status`" in err
     assert "`zdeferctl cancel 1 2`" in err

@@ -10,7 +10,7 @@ def test_jobs_go_on(user: User, daemon: Daemon) -> None:
     wait_for_file(user.state / "runs/1/started.1")
     assert call("stop") == (0, "zdeferd has stopped\n", "")
     assert daemon.process is not None
-    assert daemon.process.wait(60) == 0
+    assert daemon.process.wait(200) == 0
     fifo.write_text("on\n")
     daemon.start()
     daemon.wait_until_done(1)
@@ -23,7 +23,7 @@ def test_a_caller_that_waits_for_a_run_does_not_hold_it_up(user: User, daemon: D
     waiting = user.begin("run", "slow")
     wait_for_file(user.state / "runs/1/started.1")
     assert call("stop").code == 0
-    _, err = waiting.communicate(timeout=60)
+    _, err = waiting.communicate(timeout=200)
     assert waiting.returncode == 3, err
     assert "run 1 goes on" in err
 

@@ -48,7 +48,7 @@ def test_all_of_it_while_the_daemon_runs(user: User, daemon: Daemon) -> None:
     assert result.code == 0, result.err
     assert result.out == SAID
     assert daemon.process is not None
-    assert daemon.process.wait(60) == 0
+    assert daemon.process.wait(200) == 0
     own = {".zshrc", ".zshrc.before-zdeferd", ".config/zdeferd/jobs.d/mine.toml"}
     assert own < files(user)
     assert {name for name in files(user) - own if not name.startswith(".local/state/")} == set()

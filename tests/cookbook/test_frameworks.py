@@ -95,7 +95,7 @@ def zim(home: Path) -> None:
         (home / ".zim/zimfw.zsh").write_text((source / "zimfw.zsh").read_text())
         build = f"ZIM_HOME={home}/.zim; source $ZIM_HOME/zimfw.zsh init -q"
         subprocess.run(["zsh", "-fc", build], env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
-                       check=True, capture_output=True, timeout=60)  # fmt: skip
+                       check=True, capture_output=True, timeout=200)  # fmt: skip
         return
     sources = [f"source {modules}/{name}/{name}.plugin.zsh\n" for name in ("mine", "completion")]
     (home / ".zim/init.zsh").write_text("".join(sources))

@@ -330,7 +330,7 @@ def test_a_stop_leaves_jobs_running_and_says_so_to_who_waits(daemon: Daemon) -> 
         assert request(daemon, control.Stop()) == control.Done()
         assert peer.receive()[0] == b"refused"
     assert daemon.process is not None
-    assert daemon.process.wait(60) == 0
+    assert daemon.process.wait(200) == 0
     waiting.write_text("go\n")
     daemon.start()
     daemon.wait_until_done(1)
@@ -417,7 +417,7 @@ def test_detached_it_answers_when_the_command_returns(daemon: Daemon) -> None:
         [sys.executable, "-m", "zdeferd.daemon", "--detach"],
         env=daemon.env | {"PYTHONPATH": os.pathsep.join(sys.path)},
         check=False,
-        timeout=60,
+        timeout=200,
     )
     daemon.errors.touch()
     assert done.returncode == 0

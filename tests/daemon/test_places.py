@@ -127,7 +127,7 @@ def test_another_session_meets_the_daemon(
     assert not findings("warn").keys() & {"socket", "daemon", "runtime"}
     assert call("stop").code == 0
     assert daemon.process is not None
-    assert daemon.process.wait(60) == 0
+    assert daemon.process.wait(200) == 0
 
 
 def test_a_runtime_folder_that_cannot_be_made(
@@ -157,7 +157,7 @@ def test_stop_ends_the_holder_of_the_lock_whose_socket_is_elsewhere(
     assert "holds the lock; `zdeferctl stop` ends it" in started.err
     assert call("stop").code == 0
     assert daemon.process is not None
-    assert daemon.process.wait(60) == 0
+    assert daemon.process.wait(200) == 0
 
 
 def test_stop_signals_no_process_that_does_not_hold_the_lock(user: User) -> None:

@@ -226,7 +226,9 @@ def test_a_file_system_that_does_not_answer_holds_up_one_job(daemon: Daemon) -> 
 def test_a_proc_of_another_pid_namespace_is_refused_with_a_remedy(daemon: Daemon) -> None:
     command = ["unshare", "-Urpf", "--kill-child", *daemon.command]
     env = daemon.env | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, env=env, capture_output=True, text=True, check=False, timeout=200
+    )
     if "unshare" in done.stderr and "--mount-proc" not in done.stderr:
         pytest.skip("no namespaces here")
     assert done.returncode == 1

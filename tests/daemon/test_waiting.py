@@ -97,7 +97,7 @@ def test_a_daemon_that_ends_before_it_has_said_so_says_so_when_asked(
         assert shell.ask(ask(home, "n1"))[2:] == [b"wait=slow:1", follow(home, 1)]
         gate.write_text("\n")
         assert daemon.process is not None
-        assert daemon.process.wait(60) == -9
+        assert daemon.process.wait(200) == -9
     daemon.start()
     with peers(daemon, 1) as (shell,):
         found = shell.ask(ask(home, "n1", "slow=1", seq=2))[2:]

@@ -150,7 +150,7 @@ class History:
     def wait_for_death(self) -> None:
         """It has."""
         assert self.daemon.process is not None
-        assert self.daemon.process.wait(60) == -signal.SIGKILL
+        assert self.daemon.process.wait(200) == -signal.SIGKILL
 
 
 def env(**more: str) -> Mapping[str, str]:

@@ -329,7 +329,7 @@ def test_a_full_disk_costs_its_lines_alone(home: Path) -> None:
         env={"PATH": os.environ["PATH"], "HOME": str(home), "PERF_SEGMENT_LOG": str(log)},
         capture_output=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-        timeout=60,
+        timeout=200,
         check=False,
     )
     assert (done.stdout, done.stderr) == (b"", b"")
@@ -553,7 +553,7 @@ def test_no_fork_and_one_write(home: Path) -> None:
         ["strace", "-f", "-s", "200", "-o", str(trace), "-e", CALLS, "zsh", "-f", str(script)],
         env={"PATH": os.environ["PATH"], "HOME": str(home), "PERF_SEGMENT_LOG": str(log)},
         capture_output=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     assert done.returncode == 0

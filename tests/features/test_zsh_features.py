@@ -252,7 +252,7 @@ def test_nothing_but_check_forks(home: Path) -> None:
         cwd=home,
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=200,
     )
     assert re.findall(r"\b(?:v?fork|clone3?)\(", trace.read_text()) == []
 

@@ -184,7 +184,7 @@ def test_the_socket_of_a_killed_daemon_is_taken_over(daemon: Daemon) -> None:
     daemon.socket.mkdir()
     env = daemon.env | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        daemon.command, env=env, capture_output=True, text=True, check=False, timeout=60
+        daemon.command, env=env, capture_output=True, text=True, check=False, timeout=200
     )
     assert done.returncode == 1
     assert done.stderr.startswith(f"zdeferd: not a socket: {daemon.socket}; ")

@@ -57,7 +57,7 @@ def run(job: Job, home: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     script.unlink()
     assert done.returncode == 0, done.stdout
@@ -132,7 +132,7 @@ def test_a_tool_without_a_completion_keeps_the_one_it_had(
         env={"HOME": str(home), "PATH": str(home)},  # no other tool
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert (done.returncode, done.stderr) == (status, "")
     assert says in done.stdout

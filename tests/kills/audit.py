@@ -252,7 +252,7 @@ def an_output_is_whole_and_published(seen: Evidence) -> Iterator[str]:
     if len(lines) != 2000 or len(set(lines)) != 1:
         yield f"a part was published: {len(lines)} lines of {set(lines)}"
     shown = ["zsh", "-fc", 'source "$1"; print -r -- "made=$made"', "zsh", str(path)]
-    found = subprocess.run(shown, capture_output=True, text=True, check=False, timeout=60)
+    found = subprocess.run(shown, capture_output=True, text=True, check=False, timeout=200)
     if found.stdout != f"{lines[0]}\n":
         yield f"zsh finds {found.stdout!r} in it, not {lines[0]!r}"
     yield from _newer_than(lines[0].removeprefix("made="), makers)

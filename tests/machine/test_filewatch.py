@@ -54,7 +54,7 @@ def test_without_inotify_it_wakes_up_now_and_then(tmp_path: Path, kind: str) -> 
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=200,
     )
     if "unshare" in done.stderr or "max_inotify" in done.stderr:
         pytest.skip("no user namespace here")

@@ -76,7 +76,7 @@ def test_a_younger_process_has_only_the_number(runner: subprocess.Popen[str]) ->
 
 def test_a_process_that_has_gone() -> None:
     gone = subprocess.Popen(["true"])
-    gone.wait(timeout=60)
+    gone.wait(timeout=200)
     assert live_cost(gone.pid, time.time()) is None
     assert named(gone.pid) == f"pid {gone.pid}"
 

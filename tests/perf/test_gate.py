@@ -27,7 +27,7 @@ def gate(user: User, evidence: Evidence, **values: list[int]) -> int:
         cwd=user.root,
         env=user.env | {"PATH": path},
         capture_output=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     return done.returncode

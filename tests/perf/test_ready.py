@@ -215,7 +215,7 @@ def test_switched_on_by_two_processes_at_once_has_one_row(user: User, evidence: 
             for _ in range(2)
         ]
         until(lambda: all(is_at_a_lock(process.pid) for process in both))
-    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    assert [process.wait(timeout=200) for process in both] == [0, 0]
     assert len(logbook.rows((evidence.folder / "PERFORMANCE_LOG.md").read_text())) == 1
 
 

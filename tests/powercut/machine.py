@@ -22,7 +22,7 @@ from pathlib import Path
 import zmq
 from support.daemon import visit
 
-LIMIT_S = 150.0
+LIMIT_S = 400.0
 NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 BOOT = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
 JOBS = """

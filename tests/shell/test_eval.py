@@ -23,7 +23,7 @@ def zsh(home: Path, code: str, **env: str) -> tuple[str, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=200,
     )
     return done.stdout, done.stderr
 
@@ -167,7 +167,7 @@ def test_a_cache_of_somebody_else_is_not_read(home: Path) -> None:
         changed.chmod(usual)
     compiled = path.with_name("x.zsh.zwc")
     compile_to = ["zsh", "-fc", 'zcompile -U -R "$1"', "zsh", str(path)]
-    subprocess.run(compile_to, check=True, timeout=60)
+    subprocess.run(compile_to, check=True, timeout=200)
     assert read() == "from the cache\n"
     folder.chmod(0o755)
     assert read() == "from the cache\n"
@@ -318,7 +318,7 @@ def test_variables_of_the_program_reach_its_job(home: Path, peer: Peer, start: S
 
 def test_a_compiled_file_of_another_zsh_is_not_used(home: Path) -> None:
     path = cached(home, "print compiled")
-    subprocess.run(["zsh", "-fc", 'zcompile -U -R "$1"', "zsh", path], check=True, timeout=60)
+    subprocess.run(["zsh", "-fc", 'zcompile -U -R "$1"', "zsh", path], check=True, timeout=200)
     compiled = path.with_name("x.zsh.zwc")
     path.write_text("print text")
     after = path.stat().st_mtime_ns + 5_000_000_000

@@ -80,7 +80,7 @@ def as_a_job(home: Path, visit: messages.Visit, job: Register) -> tuple[int, str
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     script.unlink()

@@ -31,7 +31,7 @@ def zsh(home: Path, code: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     return done.stdout

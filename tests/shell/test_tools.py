@@ -71,7 +71,7 @@ def state(home: Path, line: str) -> str:
         text=True,
         errors="surrogateescape",
         check=False,
-        timeout=60,
+        timeout=200,
     )
     assert "compdef" in done.stdout
     return re.sub(r"\b(direnv|[0-9]{6,})-?[0-9]{6,}\b", "N", done.stdout)
@@ -89,7 +89,7 @@ def test_the_shell_is_as_after_eval(tool: str, home: Path) -> None:
         cwd=home,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=200,
     )
     if made.returncode or not made.stdout:
         pytest.skip(f"prints nothing here: {TOOLS[tool]}")
@@ -100,5 +100,5 @@ def test_the_shell_is_as_after_eval(tool: str, home: Path) -> None:
     cache = folder / "tool.zsh"
     cache.write_bytes(made.stdout)
     cache.chmod(checks.mode("init", "/bin/zsh", str(cache), 0))
-    subprocess.run(["zsh", "-fc", 'zcompile -U -R "$1"', "zsh", cache], check=True, timeout=60)
+    subprocess.run(["zsh", "-fc", 'zcompile -U -R "$1"', "zsh", cache], check=True, timeout=200)
     assert state(home, "zdefer eval -n tool none") == expected

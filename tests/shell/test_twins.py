@@ -35,7 +35,7 @@ def zsh(code: str, *arguments: str) -> str:
     env = {"HOME": "/home/u", "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
     marked = f"autoload -Uz {SHELL}/functions/zdeferd-check"  # as zdeferd-verb does
     command = ["zsh", "-f", "-c", f"source {PLUGIN}\n{marked}\n{code}", "zsh", *arguments]
-    done = subprocess.run(command, env=env, capture_output=True, check=True, timeout=60)
+    done = subprocess.run(command, env=env, capture_output=True, check=True, timeout=200)
     return os.fsdecode(done.stdout)
 
 

@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(
         [*build, "--config-file", str(folder / "mkdocs.yml")],
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder / "html"
@@ -104,7 +104,7 @@ def requests_of(url: str, folder: Path) -> set[str]:
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, start_new_session=True
     ) as browser:
         try:
-            assert b"</html>" in browser.communicate(timeout=60)[0]
+            assert b"</html>" in browser.communicate(timeout=200)[0]
         finally:
             if browser.poll() is None:
                 os.killpg(browser.pid, signal.SIGKILL)

@@ -119,7 +119,7 @@ def test_python_settings_reach_no_program(daemon: Daemon, home: Path) -> None:
     for program in ("zdeferd", "zdeferctl"):
         script = Path(sys.executable).parent / program
         done = subprocess.run(
-            [script, "--version"], env=env, cwd=home, capture_output=True, text=True, timeout=60,
+            [script, "--version"], env=env, cwd=home, capture_output=True, text=True, timeout=200,
             stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
@@ -133,6 +133,6 @@ def test_a_checkout_is_found_by_pythonpath(daemon: Daemon) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=daemon.env | {"PYTHONPATH": os.pathsep.join(["/nowhere", str(SOURCE)])},
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=200, check=True,
     )  # fmt: skip
     assert done.stdout == "stays\n"

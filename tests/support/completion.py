@@ -88,14 +88,14 @@ def publish(code: str, home: Path, env: Mapping[str, str] | None = None) -> Path
         env=environ,
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=200,
     )
     head, end, rest = made.stdout.rpartition(b"_zdeferd_dumped=1\n")
     assert (end, rest) == (b"_zdeferd_dumped=1\n", b"")
     output.write_bytes(head + b"typeset -g zdefer_loaded=1\n" + end)
     (output.parent / "said").write_bytes(made.stderr)
     compiled = ["zsh", "-fc", 'zcompile -UR "$1"', "zsh", str(output)]
-    subprocess.run(compiled, check=True, timeout=60)
+    subprocess.run(compiled, check=True, timeout=200)
     return output
 
 

@@ -94,7 +94,7 @@ def test_a_daemon_that_dies_during_a_long_wait(daemon: Daemon) -> None:
         os.kill(daemon.process.pid, signal.SIGKILL)
         with pytest.raises(NoDaemon):
             client.ask(control.AwaitRun(run=claimed.run), timeout_s=None)
-    daemon.process.wait(60)
+    daemon.process.wait(200)
     daemon.start()
     with Peer(daemon.socket) as peer:
         peer.request(control.CancelRun(run=claimed.run))

@@ -246,7 +246,7 @@ def test_the_process_at_the_other_end_is_known(echo: Echo) -> None:
     )
     code += "; s.send(b'x'); s.recv()"
     with subprocess.Popen([sys.executable, "-c", code, str(echo.path)]) as other:
-        assert other.wait(60) == 0
+        assert other.wait(200) == 0
     with Dealer(echo.path) as dealer:
         dealer.ask([b"x"])
     assert echo.pids == [other.pid, os.getpid()]
