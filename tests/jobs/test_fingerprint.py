@@ -40,6 +40,10 @@ CHANGES: list[tuple[str, Callable[[Path], object]]] = [
     ("~/*.none", lambda home: (home / "c.none").touch()),
     ("~/lib/*", lambda home: os.utime(home / "lib/.hidden", ns=(1, 2))),
     ("~/**/tool-1", lambda home: os.utime(home / "lib/tool-1", ns=(1, 2))),
+    ("~/{bin,lib}/tool*", lambda home: os.utime(home / "lib/tool-1", ns=(1, 2))),
+    ("~/{a,none}.txt", lambda home: (home / "none.txt").touch()),
+    ("~/{a,{b,c}}.txt", lambda home: (home / "b.txt").unlink()),
+    ("~/{none}.txt", lambda home: (home / "{none}.txt").touch()),
     ("command:tool", lambda home: os.utime(home / "bin/tool", ns=(1, 2))),
     ("command:tool", lambda home: (home / "bin/tool").chmod(0o644)),
     ("command:none", lambda home: (home / "bin/tool").rename(home / "bin/none")),
@@ -268,3 +272,15 @@ def test_the_value_of_a_variable_is_not_kept() -> None:
     assert kept[1] == ("env:NONE", (("not set",),))
     assert kept[0][1][0][0] == "set"
     assert "a-secret" not in repr(kept)
+
+
+def test_a_file_whose_name_has_braces(tree: Path) -> None:
+    (tree / "{a,b}.txt").touch()
+    before = seen(tree, "~/{a,b}.txt")
+    (tree / "a.txt").unlink()
+    assert seen(tree, "~/{a,b}.txt") == before
+
+
+def test_braces_without_end(tree: Path) -> None:
+    with pytest.raises(Unseen, match=r"more than 50000 files|not seen in"):
+        seen(tree, "~/" + "{a,b}" * 30)

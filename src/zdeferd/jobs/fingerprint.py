@@ -3,8 +3,8 @@
 Of each file: its real path, size, modification time (ns) and inode. A time in whole seconds comes
 from an archive, a store of packages or a file system without fractions, and may stay the same when
 the content changes: of such a file the content counts too, as far as MOST_READ_IN_ALL goes. A
-glob is the files that it matches now, `command:NAME` the program in the shell's PATH,
-behind all symlinks and shims, `env:NAME` the value of a variable, `fpath:FOLDER` a folder as
+glob is the files that it matches now, of `{a,b}` both. `command:NAME` is the program in the shell's
+PATH, behind all symlinks and shims, `env:NAME` the value of a variable, `fpath:FOLDER` a folder as
 compinit sees it. A missing file is a state.
 
 Blocks on the file system, on a dead mount for ever: runs/looks.py has it done by another
@@ -38,6 +38,9 @@ _LEAST_READ = 4096
 """As much counts for each file, so that their number is bounded too."""
 MOST_KEPT = 256
 """Files, and words, that a claim keeps one by one, so that a change can be named."""
+
+
+_BRACES = re.compile(r"(.*)\{([^{}]*,[^{}]*)\}(.*)", re.DOTALL)
 
 
 class Unseen(ZdeferdError):
@@ -113,6 +116,16 @@ def _files(word: str, env: Mapping[str, str], walk: "_Walk") -> Iterator[InputFi
         return  # the word itself counts
     elif colon and scheme == "zsh":
         yield "versions", " ".join(zsh_versions(name))
+    else:
+        yield from _paths(word, walk)
+
+
+def _paths(word: str, walk: "_Walk") -> Iterator[InputFile]:
+    words = _alternatives(word)
+    if words and not os.path.lexists(word):
+        for one in words:
+            walk.count(word)
+            yield from _paths(one, walk)
     elif glob.has_magic(word):
         for path in sorted(walk.matches(word)):
             yield _file(path, walk)
@@ -120,6 +133,12 @@ def _files(word: str, env: Mapping[str, str], walk: "_Walk") -> Iterator[InputFi
         yield _file(word, walk)
         if "/shims/" in word:
             yield from _behind(word, walk)
+
+
+def _alternatives(word: str) -> tuple[str, ...]:
+    """Return the words of `a{b,c}d` as zsh makes them of its last braces; none without braces."""
+    found = _BRACES.fullmatch(word)
+    return tuple(f"{found[1]}{part}{found[3]}" for part in found[2].split(",")) if found else ()
 
 
 def _behind(program: str, walk: "_Walk") -> Iterator[InputFile]:
@@ -240,17 +259,18 @@ class _Walk:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    self._count()
+                    self.count(self._word)
                     yield entry
         except OSError:
             return
 
-    def _count(self) -> None:
+    def count(self, word: str) -> None:
+        """Count one more name that `word` leads to. Unseen: there are too many, or it took long."""
         self._files += 1
         if self._files > MOST_FILES:
-            raise Unseen(f"more than {MOST_FILES} files: {self._word}", "watch fewer of them")
+            raise Unseen(f"more than {MOST_FILES} files: {word}", "watch fewer of them")
         if time.monotonic() > self._end:
-            raise Unseen(f"not seen in {LIMIT_S:g} s: {self._word}", "watch fewer files")
+            raise Unseen(f"not seen in {LIMIT_S:g} s: {word}", "watch fewer files")
 
 
 def _above(folder: str) -> Iterator[tuple[int, int]]:
