@@ -160,6 +160,8 @@ typeset -gA _zdeferd_shown
   _zdeferd_done+=(done id=$_zdeferd_shown[name] ms=$(( ms < 0 ? 0 : ms )) rc=$rc)
   [[ $rc != 130 || -z $_zdeferd_raised ]] ||
     builtin print -r -- "zdefer: here: $_zdeferd_shown[name]: interrupted after $ms ms; the next one has its turn" >>$_zdeferd_out
+  (( ! $+_zdeferd[leaving] || ! $#_zdeferd_here )) ||
+    builtin print -r -- "zdefer: here: the plugin is unloaded; not run: ${(j:, :)${(@)_zdeferd_here%%$'\0'*}}" >>$_zdeferd_out
   .zdeferd-here-look
   if [[ $flags == *=* ]]; then
     [[ $flags != *=*m* ]] || _zdeferd_shown[changed]=1

@@ -195,6 +195,23 @@ def test_the_plugin_unloaded_by_a_command(home: Path, start: Start) -> None:
     assert shell.ask("$functions[exit]${(F)zsh_scheduled_events}") == ""
 
 
+def test_what_waits_is_named_where_the_plugin_is_unloaded(start: Start) -> None:
+    shell = start(
+        "zdefer here -n first 'zdeferd_plugin_unload; print fi''rst'\n"
+        "zdefer here -n nvm 'Y=1'\nzdefer here -n 'fast' 'Z=1'"
+    )
+    shell.expect("first\nzdefer: here: the plugin is unloaded; not run: nvm, fast\n")
+    shell.prompt()
+    assert shell.ask("+$Y$Z+") == "++"
+
+
+def test_what_waits_is_named_where_the_user_unloads_the_plugin(start: Start) -> None:
+    shell = start("zdefer here -t 3600 -n later 'Y=1'")
+    shell.prompt()
+    said = "zdefer: here: the plugin is unloaded; not run: later"
+    assert shell.run("zdeferd_plugin_unload") == said
+
+
 HOSTILE = {
     "nounset": "setopt nounset",
     "errexit": "setopt errexit",
