@@ -1,6 +1,7 @@
 """`perf status`, `perf baseline` and `perf log`, with the files that they keep."""
 
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.perf import Evidence
+from support.user import User, call
 
 from zdeferd.perf import logbook
 
@@ -270,6 +272,42 @@ def test_a_log_that_cannot_be_read(evidence: Evidence) -> None:
     assert result.code == 1
     said = f"the log cannot be read: {evidence.root}: Is a directory; --log names another\n"
     assert result.err == f"zdeferctl: {said}"
+
+
+@pytest.mark.parametrize("name", ["prompt_ready-baseline.json", "perf-state.json"])
+def test_a_fifo_in_the_folder_is_refused_at_once(name: str, evidence: Evidence) -> None:
+    evidence.folder.mkdir()
+    os.mkfifo(evidence.folder / name)
+    result = evidence.classify("--metrics", "prompt_ready")
+    assert result.code == 1
+    assert f"{evidence.folder / name}: it is not a regular file; " in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_a_fifo_is_no_log_and_no_capture(evidence: Evidence) -> None:
+    os.mkfifo(evidence.root / "log")
+    result = evidence.perf("log", "show", "--log", str(evidence.root / "log"))
+    assert "it is not a regular file; --log names another" in result.err
+    evidence.folder.mkdir()
+    os.mkfifo(evidence.folder / "capture-1.json")
+    assert "no capture in" in evidence.perf("trend").err
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        (("classify", "--from", ""), "no file is named: --from; name one, or leave it out"),
+        (("status", "--baseline-dir", ""), "no folder is named: --baseline-dir; name one, or"),
+        (("capture", "--output", ""), "no file is named: --output; name one, or - to print"),
+        (("features", ""), "no file is named: FILE; name one, or leave it out"),
+    ],
+)
+def test_an_empty_name_is_not_one_that_is_left_out(
+    verb: tuple[str, ...], said: str, user: User
+) -> None:
+    result = call("perf", *verb)
+    assert (result.code, result.out) == (1, "")
+    assert said in result.err
 
 
 def test_a_folder_may_move_with_its_log(evidence: Evidence) -> None:

@@ -24,6 +24,7 @@ from .parsers import verb_parser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
     from types import ModuleType
     from typing import BinaryIO
@@ -84,6 +85,8 @@ _PUT = ("html", "output", "json_out")
 
 _ASCII = dict(zip("…└─▁▂▃▄▅▆▇█µΔ—", "~`-12345678uD-", strict=True))
 """Characters of tables and pictures, and what a terminal without UTF-8 shows for them."""
+_MAY_BE_EMPTY = ("drift", "struct")
+"""Options whose file may be missing."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -193,8 +196,7 @@ def _run(words: list[str]) -> int:
         if getattr(args, option) == "-":
             named = f"--{option.replace('_', '-')} -"
             parser.error(f"options do not go together: {named} and --json; leave one out")
-    if empty := [name for name in ("html", "json_out") if getattr(args, name, None) == ""]:
-        parser.error(f"no file is named: --{empty[0].replace('_', '-')}; name one, or - to print")
+    _refuse_empty(parser, args)
     call = Call(verb, args, os.environ)
     try:
         return int(module.perform(call))
@@ -202,6 +204,16 @@ def _run(words: list[str]) -> int:
         return call.failed(str(error), NO_DAEMON)
     except ZdeferdError as error:
         return call.failed(str(error), NO)
+
+
+def _refuse_empty(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse an option with an empty name of a file or folder, as of a variable that is not set."""
+    for action in parser._actions:
+        kind = {"FILE": "file", "DIR": "folder"}.get(str(action.metavar))
+        if kind and action.dest not in _MAY_BE_EMPTY and getattr(args, action.dest, None) == "":
+            name = [*action.option_strings, action.metavar][0]
+            rest = "or - to print" if action.dest in _PUT else "or leave it out"
+            parser.error(f"no {kind} is named: {name}; name one, {rest}")
 
 
 def _joined(words: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ import os
 import pwd
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 
@@ -39,12 +39,32 @@ def open_private(path: str, flags: int) -> int:
     return open_file(path, flags)
 
 
-def read_text(path: str, errors: str = "strict", newline: str | None = None) -> str:
+def open_regular(path: str, flags: int) -> int:
+    """Return a descriptor of a regular file, perhaps behind a link, for `open`. OSError.
+
+    A FIFO would wait for a writer, and a device may have no end.
+    """
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "it is not a regular file", path)
+
+
+def read_text(
+    path: str,
+    errors: str = "strict",
+    newline: str | None = None,
+    opener: Callable[[str, int], int] | None = None,
+) -> str:
     """Return the text of a file that the user names, as `open` reads it. OSError, ValueError.
 
     A device or a file that has no end is refused, before it takes all memory.
     """
-    with open(path, encoding="utf-8", errors=errors, newline=newline) as file:
+    with open(path, encoding="utf-8", errors=errors, newline=newline, opener=opener) as file:
         text = file.read(MOST_CHARACTERS + 1)
     if len(text) > MOST_CHARACTERS:
         raise OSError(errno.EFBIG, f"more than {MOST_CHARACTERS >> 20} MiB", path)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import ZdeferdError
-from ..machine.files import write_whole
+from ..machine.files import open_regular, write_whole
 from ..machine.paths import ensure_private_dir, state_dir
 from . import jsontext, reading
 from .samples import Baseline
@@ -34,6 +34,9 @@ GOVERNED = 3
 
 class BadBaseline(ZdeferdError):
     """A baseline cannot be used."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(found, "put it right, or move it away: the next run makes one")
 
 
 class Enforcement(NamedTuple):
@@ -98,7 +101,7 @@ def _refused(what: str, path: str, error: OSError) -> ZdeferdError:
 
 
 def _load(path: str) -> dict[str, Any]:
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         return reading.load_object(file.read(reading.LARGEST_CAPTURE + 1), path)
 
 
@@ -253,7 +256,8 @@ def documents(folder: str) -> list[str]:
     """Return the paths of the JSON files of the folder that are not baselines."""
     with contextlib.suppress(OSError):
         names = [name for name in os.listdir(folder) if name.endswith(".json")]
-        return [f"{folder}/{name}" for name in names if "-baseline." not in name]
+        found = [f"{folder}/{name}" for name in names if "-baseline." not in name]
+        return list(filter(os.path.isfile, found))
     return []
 
 

@@ -5,17 +5,22 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from shell.peer import wait_until
+from support.daemon import LIMIT_S
 from support.perf import Evidence
 from support.user import Result, User, call
 
 from zdeferd.perf.starts.capture import Captured, Plan, document, environment
+from zdeferd.perf.starts.terminal import Late
 
 pytestmark = pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
 
@@ -234,6 +239,8 @@ def test_no_prompt_is_no_sample(
     result = capture(evidence, zshrc, "-n", "1", "--retries", "0", "--timeout", "1s")
     assert result.code == 1
     assert "no authentic sample of 1: " in result.err
+    ended = zshrc == BAD["exits"]
+    assert result.err.endswith("see why\n" if ended else "--timeout allows it more\n")
     assert children() == others
     assert processes_with("97531") == []
     assert not evidence.folder.exists()
@@ -329,6 +336,30 @@ def test_without_zsh(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_metric_of_some_samples_is_not_made_up() -> None:
     lags = [{"first_prompt_lag": 5.5, "command_lag": 1.0}, {"first_prompt_lag": 6.0}]
-    made: dict[str, Any] = document(Captured(lags, [{}, {}], set(), ["late"], ""), Plan(3), "now")
+    made: dict[str, Any] = document(
+        Captured(lags, [{}, {}], set(), [Late("late")], ""), Plan(3), "now"
+    )
     assert made["metrics"]["command_lag_ms"]["values"] == [1.0]
     assert (made["requested"], made["samples"], made["failed"]) == (3, 2, 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("verb", ["capture", "classify", "compare", "blame"])
+def test_an_end_in_the_middle_leaves_nothing_behind(
+    verb: str, number: signal.Signals, user: User
+) -> None:
+    begun, marker = user.root / "begun", f"{time.monotonic_ns()}"
+    (user.root / ".zshrc").write_text(
+        f"setsid sleep {marker} &!\nprint >{begun}\nsleep 500\n"
+        if shutil.which("setsid")
+        else f"print >{begun}\nsleep {marker}\n"
+    )
+    user.env["TMPDIR"] = str(user.root)
+    words = ["compare", str(user.root), str(user.root)] if verb == "compare" else [verb]
+    with user.begin("perf", *words, "--timeout", "100s") as running:
+        wait_until(lambda: begun.exists() and processes_with(marker) != [], "a start has begun")
+        running.send_signal(number)
+        assert running.communicate(timeout=LIMIT_S) == ("", "")
+        assert running.returncode == 130
+    wait_until(lambda: processes_with(marker) == [], "its process has ended")
+    assert list(user.root.glob("zdeferd-perf*")) == []

@@ -14,13 +14,13 @@ zdeferctl demo
 from __future__ import annotations
 
 import shutil
-import signal
 import time
 
 from ...errors import ZdeferdError
 from ...install.share import share
 from ...view.render import Style, duration, kib, table
 from ...view.runs import cpu_ms, wall_ms
+from ..ending import interrupted_by_signals
 from ..visible import Visible
 
 TYPE_CHECKING = False
@@ -63,11 +63,8 @@ def perform(call: Call) -> int:
         raise ZdeferdError("demo: zsh is missing", "install zsh 5.8 or newer")
     from .stage import Stage
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # end as Ctrl-C does: by Stage.close
-        if signal.getsignal(number) is signal.SIG_DFL:  # else nohup(1)
-            signal.signal(number, signal.default_int_handler)
     begun = time.monotonic()
-    with Stage() as stage:
+    with interrupted_by_signals(), Stage() as stage:
         found = _play(stage, call)
     found["elapsed_ms"] = round((time.monotonic() - begun) * 1000)
     return call.answer(found, lambda style: text(found, style), 0 if found["exactly_once"] else 1)

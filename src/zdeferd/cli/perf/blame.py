@@ -14,6 +14,7 @@ from ...perf.jsontext import decimals
 from ...view.render import Style, cut, home_short, table
 from ...view.where import find_paths
 from ..codes import DONE
+from ..ending import interrupted_by_signals
 from ..parsers import span, whole
 from .capture import LONGEST, existing_folder
 from .shared import answer
@@ -52,7 +53,9 @@ def perform(call: Call) -> int:
 
     args = call.args
     call.live("tracing one start")
-    found = blame(Plan(1, 0.0, args.zdotdir or "", args.timeout, 0, False), call.env)
+    plan = Plan(1, 0.0, args.zdotdir or "", args.timeout, 0, False)
+    with interrupted_by_signals():
+        found = blame(plan, call.env)
     lines = by_line(found.root)
     document = {
         "total_ms": float(found.root.total_ms),

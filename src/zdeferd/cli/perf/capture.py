@@ -14,6 +14,7 @@ import os
 
 from ...view.render import Style, count, table
 from ..codes import DONE
+from ..ending import interrupted_by_signals
 from ..parsers import duration, span, whole
 from .shared import add_folder, answer, check_folder, folder_of, locked, utc
 
@@ -95,7 +96,8 @@ def captured(call: Call, plan: Plan, keep: bool = True) -> dict[str, Any]:
 
     if keep:
         check_folder(call)  # before the starts, which take a while
-    found = capture(plan, call.env, call.live)
+    with interrupted_by_signals():
+        found = capture(plan, call.env, call.live)
     made = document(found, plan, utc(call.now))
     if keep:
         folder = folder_of(call)

@@ -18,6 +18,7 @@ from ...machine.paths import MEASURING
 from ...perf.jsontext import decimals
 from ...view.render import Style, count, table
 from ..codes import DONE, NO
+from ..ending import interrupted_by_signals
 from ..parsers import span, whole
 from .capture import LONGEST
 from .shared import answer, name
@@ -58,7 +59,7 @@ def perform(call: Call) -> int:
 
     args = call.args
     plan = Plan(args.count, 0.0, "", args.timeout, args.retries, False)
-    with tempfile.TemporaryDirectory(prefix=MEASURING) as folder:
+    with interrupted_by_signals(), tempfile.TemporaryDirectory(prefix=MEASURING) as folder:
         sides = _sides(args.a, args.b, folder)
         wanted = compare.Measurement(args.metric, plan, call.env, f"{folder}/log")
         values = compare.measure(sides, args.count, wanted, call.live)

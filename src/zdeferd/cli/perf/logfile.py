@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ...errors import ZdeferdError
-from ...machine.files import read_text, write_whole
+from ...machine.files import open_regular, read_text, write_whole
 from ...perf import evidence, logbook
 from .shared import day, folder_of
 
@@ -22,7 +22,7 @@ def log_path(call: Call) -> str:
 def read_log(path: str) -> str:
     """Return the text of a log; empty where there is no file. ZdeferdError."""
     try:
-        return read_text(path)
+        return read_text(path, opener=open_regular)
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError:

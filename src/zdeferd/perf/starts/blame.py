@@ -50,7 +50,9 @@ def blame(plan: Plan, env: Mapping[str, str]) -> Blamed:
         try:
             plain, traced = _starts(Shell(zsh, own, f"{folder}/log", plan.limit_s), folder)
         except Late as late:
-            raise ZdeferdError(f"no prompt to blame anything for: {late}") from None
+            raise ZdeferdError(
+                f"no prompt to blame anything for: {late.found}", late.remedy
+            ) from None
         ahead = time.time() - time.monotonic()
         runs = [_run(start, ahead) for start in traced]
     best = trace.typical(runs)

@@ -53,7 +53,7 @@ class Captured(NamedTuple):
     lags: list[dict[str, float]]
     logs: list[dict[str, tuple[str, float]]]
     broken: set[str]
-    failures: list[str]
+    failures: list[Late]
     sidecar: str
 
 
@@ -148,7 +148,7 @@ def capture(plan: Plan, env: Mapping[str, str], progress: Callable[[str], None])
             try:
                 found.lags.append(tried(shell, plan.retries, partial(sample, shell, socket)))
             except Late as late:
-                found.failures.append(str(late))
+                found.failures.append(late)
             else:
                 found.logs.append(_segments(log))
                 found.broken.update(_ERROR.findall(_text(log)))
@@ -156,10 +156,8 @@ def capture(plan: Plan, env: Mapping[str, str], progress: Callable[[str], None])
             if plan.pause_s and number + 1 < plan.starts:
                 time.sleep(plan.pause_s)
     if not found.lags:
-        raise NoSample(
-            f"no authentic sample of {plan.starts}: {found.failures[-1]}",
-            "start zsh in a terminal and see what it waits for; --timeout allows it more",
-        )
+        last = found.failures[-1]
+        raise NoSample(f"no authentic sample of {plan.starts}: {last.found}", last.remedy)
     return found
 
 

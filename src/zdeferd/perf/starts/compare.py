@@ -93,7 +93,7 @@ class Measurement(NamedTuple):
             missing = f"it has no {self.metric}_ms"
             return tried(shell, plan.retries, lambda: self._once(shell), missing)
         except Late as late:
-            remedy = "start zsh with it and see"
+            remedy = late.remedy or "--metric names another"
             raise ZdeferdError(f"no authentic sample: {side.name}: {late}", remedy) from None
 
     def _once(self, shell: Shell) -> float | None:

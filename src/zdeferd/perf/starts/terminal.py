@@ -41,6 +41,7 @@ TURN_S = 0.002
 SIZE = (50, 200)
 HERE = "thread-self"
 _PR_SET_CHILD_SUBREAPER = 36
+_WAITS = "start zsh in a terminal and see what it waits for; --timeout allows it more"
 
 
 class Late(ZdeferdError):
@@ -140,10 +141,10 @@ class Terminal:
     def _left(self, what: str) -> float:
         """Return the seconds left; Late at the limit, or where the program has ended."""
         if self._reaped():
-            raise Late(f"{what}: the shell ended")
+            raise Late(f"{what}: the shell ended", "start zsh in a terminal and see why")
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise Late(f"{what} in time")
+            raise Late(f"{what} in time", _WAITS)
         return left
 
     def _take(self, limit_s: float) -> bool:
