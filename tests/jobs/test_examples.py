@@ -153,6 +153,19 @@ def test_a_history_that_shrank_costs_no_old_copy(home: Path) -> None:
     assert not (copies / "2025-01-01").exists()
 
 
+@pytest.mark.parametrize("name", [".zhistory", ".histfile", ".local/share/zsh/history"])
+def test_a_history_may_be_elsewhere(name: str, home: Path) -> None:
+    job = load(home).jobs["history-backup"]
+    (home / ".zsh_history").write_text("old")
+    os.utime(home / ".zsh_history", ns=(1, 1))
+    (home / name).parent.mkdir(parents=True, exist_ok=True)
+    (home / name).write_text("newer")
+    assert run(job, home) == "copies: 1\n"
+    folder = "history.copies" if name.endswith("/history") else "history"
+    [copy] = (home / ".local/share/zsh" / folder).iterdir()
+    assert copy.read_text() == "newer"
+
+
 def test_the_job_in_the_readme_loads(home: Path) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     folder = home / ".config/zdeferd/jobs.d"
