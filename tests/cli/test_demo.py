@@ -140,7 +140,8 @@ def test_a_failed_job_s_output_is_shown_and_git_is_not_needed(tools: Path) -> No
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_end_in_the_middle_leaves_nothing_behind(number: signal.Signals) -> None:
     terminal, other = pty.openpty()
-    with subprocess.Popen(DEMO, stdin=other, stdout=other, stderr=other) as running:
+    env = os.environ | {"TERM": "xterm"}  # a dumb one is shown no progress
+    with subprocess.Popen(DEMO, stdin=other, stdout=other, stderr=other, env=env) as running:
         os.close(other)
         said = read_until(terminal, rb"waiting for \d+ runs")
         running.send_signal(number)

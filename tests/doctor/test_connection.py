@@ -19,9 +19,10 @@ def test_a_home_of_somebody_else(user: User, monkeypatch: pytest.MonkeyPatch) ->
         other.mkdir()
         os.chown(other, 12345, 12345)
         monkeypatch.setenv("HOME", str(other))
+        assert "belongs to uid" in findings("bad")["home"]["found"]
     else:
         monkeypatch.setenv("HOME", "/")
-    assert "belongs to uid" in findings("bad")["home"]["found"]
+        assert findings("bad")["home"]["found"] == "/ cannot be written"
 
 
 def test_a_daemon_that_holds_the_lock_and_listens_elsewhere(

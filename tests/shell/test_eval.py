@@ -327,6 +327,7 @@ def test_a_compiled_file_of_another_zsh_is_not_used(home: Path) -> None:
     version = zsh(home, "print -rn $ZSH_VERSION")[0].encode()
     data = compiled.read_bytes()
     assert version in data[:64]
+    compiled.chmod(0o600)
     compiled.write_bytes(data.replace(version, b"4" + version[1:]))
     os.utime(compiled, ns=(after, after))
     assert zsh(home, "zdefer eval -n x none") == ("text\n", "")

@@ -122,7 +122,7 @@ def test_loads_and_registers_under(name: str, peer: Peer, start: Start) -> None:
     )
     shell.prompt()
     assert [job.id for job in peer.take().jobs] == ["a", "b", "c"]
-    assert shell.screen.replace("#", "").split() == PROMPT.split()
+    assert re.sub("[#%]", "", shell.screen).split() == PROMPT.split()
 
 
 def test_aliases_on_every_builtin(peer: Peer, start: Start) -> None:
