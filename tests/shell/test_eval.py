@@ -339,3 +339,16 @@ def test_the_version_that_a_shim_goes_by_is_watched(home: Path, peer: Peer, star
     [job] = peer.take().jobs
     assert "env:PYENV_VERSION" in job.watch
     assert "PYENV_VERSION=3.11" in job.env
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("xterm-kitty", "xterm-kitty"), ("dumb", "xterm-256color"), ("", "xterm-256color")],
+)
+def test_the_terminal_of_an_editor_makes_no_cache_for_a_dumb_one(
+    given: str, told: str, home: Path, peer: Peer, start: Start
+) -> None:
+    shell = start("zdefer eval -n x true", before=f"TERM={given}")
+    shell.prompt()
+    [job] = peer.take().jobs
+    assert f"TERM={told}" in job.env
