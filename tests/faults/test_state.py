@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from faults.world import doctor, ended, heals, needs_linux, prompt, until, wait_ended
 from support.daemon import Daemon, Peer, visit
 
+import zdeferd
 from zdeferd.machine.lock import daemon_pid
 
 pytestmark = needs_linux
@@ -49,6 +51,22 @@ def test_the_state_folder_is_taken_away(daemon: Daemon, how: str) -> None:
     fresh(daemon, "after")
     assert ended(daemon, "before") == []
     assert (daemon.state / "lock").read_text() == f"{daemon.process.pid}\n"  # type: ignore[union-attr]
+
+
+def test_the_program_is_replaced_before_its_first_job(daemon: Daemon) -> None:
+    """An upgrade removes the files of the version that runs; the job is that of the next."""
+    library = daemon.home / "lib"
+    shutil.copytree(Path(zdeferd.__file__).parent, library / "zdeferd")
+    code = f"import sys; sys.path.insert(0, {str(library)!r}); from zdeferd.daemon.main import main"
+    daemon.command = [sys.executable, "-c", f"{code}; sys.exit(main())"]
+    daemon.start()
+    shutil.copytree(library, daemon.home / "new")
+    shutil.rmtree(library)
+    (daemon.home / "new").rename(library)
+    prompt(daemon, "job", "true")
+    begun_anew(daemon)
+    assert wait_ended(daemon, "job") == [("succeeded", 0)]
+    assert f"gone or replaced: {library}" in daemon.errors.read_text()
 
 
 def test_a_folder_further_up_is_moved_away(daemon: Daemon) -> None:

@@ -1,4 +1,4 @@
-"""Watches the daemon's lock, ledger and socket for removal or replacement.
+"""Watches the daemon's lock, ledger, socket and program for removal or replacement.
 
 Where the state folder is removed, a daemon that went on would record claims in a file that
 no shell and no other daemon can see; without its socket's path no shell can reach it. So
@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from ..errors import ZdeferdError
 from ..machine.filewatch import MOVED, UNLINKED, Inotify
 
 LOOK_EVERY_S = 60.0
@@ -79,6 +80,33 @@ class Anchors:
             self._watch.clear()
         if path := self.lost():
             self._on_loss(path)
+
+
+class Program:
+    """Calls back where the program has been replaced or removed since it started.
+
+    A daemon that has started no job yet would take the spawner of another version, or none.
+    """
+
+    def __init__(self, path: str, on_loss: Callable[[str], None]) -> None:
+        self._path, self._on_loss = path, on_loss
+        self._was = self._look()
+
+    def check(self) -> None:
+        """Raise ZdeferdError, and call back, where the file is not the one of the start."""
+        found = self._look()
+        if self._was and found is not None and found != self._was:
+            self._on_loss(self._path)
+            raise ZdeferdError(f"gone or replaced: {self._path}")
+
+    def _look(self) -> tuple[int, ...] | None:
+        try:
+            found = os.stat(self._path)
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _watch() -> Inotify | None:

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
 
 import uvloop
 
@@ -31,13 +31,13 @@ from ..processes import cgroup, resources
 from ..programs import daemon_parser
 from ..recording.committer import Committer
 from ..runs.dispatcher import Dispatcher
-from ..runs.executor import Executor
+from ..runs.executor import SPAWNER, Executor
 from ..runs.followers import Followers
 from ..senses.sensors import MachineSensors
 from ..telemetry.journal import Journal
 from ..wire.bells import Bells
 from . import places
-from .anchors import Anchors
+from .anchors import Anchors, Program
 from .detach import detach
 from .notices import Notices
 from .notify import Notifier, inherited_socket
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             again = runner.run(_Daemon(where, lock, announce).run())
         if again:
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+            _execute_again()
     except AlreadyRunning as error:
         print(f"zdeferd: {error}", file=sys.stderr)
         return EXIT_ALREADY_RUNNING
@@ -85,6 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Journal(Clock()).fault(error)
         return EXIT_REFUSED
     return 0
+
+
+def _execute_again() -> NoReturn:
+    try:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    except OSError as error:
+        raise ZdeferdError(
+            f"cannot begin anew: {sys.executable}: {error.strerror}", "`zdeferctl start` starts it"
+        ) from None
 
 
 def _ready_threads() -> ThreadPoolExecutor:
@@ -124,7 +133,8 @@ class _Daemon:
         ledger = self._open_ledger()
         committer = Committer(ledger, loop)
         notifier = Notifier(os.environ, loop)
-        self._executor = Executor(self._paths.runs, before, loop, cgroup.delegated())
+        program = Program(SPAWNER, self._begin_anew)
+        self._executor = Executor(self._paths.runs, before, loop, cgroup.delegated(), program.check)
         self._notices = Notices(self._configuration, self._journal, loop, os.environ)
         self._bells = Bells(f"{self._paths.state}/bells")
         self._dispatcher = self._make_dispatcher(committer, loop)

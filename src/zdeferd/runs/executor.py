@@ -32,6 +32,7 @@ OnEnd = Callable[[int, int, verdicts.Verdict], None]
 """Called with (run, attempt, verdict) when a run's runner is gone or never came."""
 JUDGE_AGAIN_S = (0.01, 1.0)
 """The first and the longest wait before a run folder that could not be judged is judged again."""
+SPAWNER = str(Path(__file__).parents[1] / "attempts/spawner.py")
 SPAWNER_ENDS_S = 2.0
 """How long `close` waits for the spawner; a stopped one ends when it is continued."""
 
@@ -75,8 +76,10 @@ class Executor:
         limits: dict[str, tuple[int, int]],
         loop: asyncio.AbstractEventLoop,
         cgroup: str = "",
+        check_program: Callable[[], None] = lambda: None,
     ) -> None:
         self._runs, self._limits, self._loop, self._cgroup = runs, limits, loop, cgroup
+        self._check_program = check_program
         self._alive: dict[int, _Watched] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Future[None] | None = None
@@ -234,13 +237,14 @@ class Executor:
     async def _spawner(self) -> asyncio.StreamWriter:
         if self._writer is not None and not self._writer.is_closing():
             return self._writer
+        self._check_program()
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-I",
                 "-S",
-                str(Path(__file__).parents[1] / "attempts/spawner.py"),
+                SPAWNER,
                 str(theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
