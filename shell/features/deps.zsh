@@ -166,11 +166,16 @@ zf::deps::export() {
 # that fails. A path that is no regular file is written to as it is.
 .zdeferd-deps-write() {
   local into=${file:A} fresh
+  local -a mode
   fresh=$into.zdeferd-new.$$
   {
     if [[ $file == /dev/* || -h $into || -e $into && ! -f $into ]]; then
       builtin print -r -- $text >$file && return 0
-    elif builtin print -r -- $text >$fresh; then
+    elif [[ ! -e $into || -w $into ]] && builtin print -r -- $text >$fresh; then
+      if [[ -e $into ]]; then  # its mode stays
+        builtin zmodload -F zsh/stat b:zstat && builtin zstat -A mode +mode $into &&
+          builtin zmodload -F zsh/files b:zf_chmod && builtin zf_chmod $(( [##8] mode[1] & 8#7777 )) -- $fresh
+      fi
       builtin zmodload -F zsh/files b:zf_mv && builtin zf_mv -f -- $fresh $into && return 0
     fi
     [[ ! -f $fresh ]] || { builtin zmodload -F zsh/files b:zf_rm && builtin zf_rm -f -- $fresh }

@@ -169,6 +169,22 @@ def test_a_failed_write(target: str, home: Path) -> None:
     assert sorted(path.name for path in home.iterdir()) == ["folder", "script.zsh"]
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o4755])
+def test_a_file_that_was_there_keeps_its_mode(mode: int, home: Path) -> None:
+    (home / "out").touch()
+    (home / "out").chmod(mode)
+    assert export(home, "-o out") == ("rc=0\n", "")
+    assert (home / "out").stat().st_mode & 0o7777 == mode
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes to what is read-only")
+def test_a_file_that_is_read_only_is_untouched(home: Path) -> None:
+    (home / "out").write_text("before\n")
+    (home / "out").chmod(0o444)
+    assert export(home, "-o out")[0] == "rc=1\n"
+    assert (home / "out").read_text() == "before\n"
+
+
 def test_a_file_that_was_there_is_untouched_where_the_disk_is_full(home: Path) -> None:
     (home / "out").write_text("before\n")
     code = f"{REGISTRY}\ntrap '' XFSZ; ulimit -f 0; zf::deps::export -o out; print -r -- rc=$?"
