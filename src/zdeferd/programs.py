@@ -14,8 +14,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-REACHING = ("PYTHONPATH", "PYTHONHOME", "PYTHONINSPECT")
-"""Variables that change what is imported, or what follows the program's end."""
+REACHING = (
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONINSPECT"),
+    *("PYTHONOPTIMIZE", "PYTHONWARNDEFAULTENCODING"),
+)
+"""Variables that change what is imported, what follows the program's end, or what it prints.
+
+Help texts are docstrings, which PYTHONOPTIMIZE=2 takes away.
+"""
 
 
 def daemon() -> int:

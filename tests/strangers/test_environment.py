@@ -127,6 +127,22 @@ def test_python_settings_reach_no_program(daemon: Daemon, home: Path) -> None:
     assert not (home / "evil").exists()
 
 
+@pytest.mark.parametrize("setting", ["PYTHONOPTIMIZE=2", "PYTHONWARNDEFAULTENCODING=1"])
+def test_python_settings_change_no_text(daemon: Daemon, setting: str) -> None:
+    """A help is made of docstrings, and what zsh prints for `install` is read as text."""
+    program = Path(sys.executable).parent / "zdeferctl"
+    for words in (["run", "--help"], ["install", "--dry-run"]):
+        plain, other = (
+            subprocess.run(
+                [program, *words], env=env, capture_output=True, text=True, timeout=200,
+                stdin=subprocess.DEVNULL, check=False,
+            )
+            for env in (daemon.env, daemon.env | dict([setting.split("=")]))
+        )  # fmt: skip
+        assert (other.stdout, other.stderr) == (plain.stdout, plain.stderr)
+        assert plain.stdout
+
+
 def test_a_checkout_is_found_by_pythonpath(daemon: Daemon) -> None:
     """Without an installation PYTHONPATH is how our own modules are found, so it stays."""
     code = "from zdeferd.programs import isolate; isolate('zdeferd.cli'); print('stays')"
