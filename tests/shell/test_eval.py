@@ -243,6 +243,19 @@ def test_two_commands_of_one_name(home: Path) -> None:
     assert (out.split()[-1], err) == ("1", "")
 
 
+def test_one_command_again_with_other_inputs(home: Path) -> None:
+    """As where .zshrc is sourced again after `pyenv shell`; the last one counts."""
+    program = tool(home, "print $0 ran")
+    again = f"zdefer eval -n x {program} a; PYENV_VERSION=3.12\nzdefer eval -n y true\n"
+    again += f"zdefer eval -n x --watch /a {program} a\nprint -r -- $#_zdeferd_queue"
+    out, err = zsh(home, f'{again} "${{(@qqqq)_zdeferd_queue}}"')
+    assert err == ""
+    queue = out.splitlines()[-1]
+    assert queue.startswith("2 ")
+    assert (queue.count("id=eval-x"), queue.count("watch=/a")) == (1, 1)
+    assert queue.count("env=PYENV_VERSION") == 2
+
+
 def test_what_the_visit_says(home: Path, peer: Peer, start: Start) -> None:
     program = tool(home, "f() { : }", name="My.Tool")
     shell = start(
