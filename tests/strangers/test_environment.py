@@ -36,6 +36,15 @@ def test_a_runtime_folder_of_somebody_else(daemon: Daemon, home: Path) -> None:
 
 
 @needs_root
+def test_a_state_folder_below_one_of_somebody_else(daemon: Daemon, home: Path) -> None:
+    (home / "theirs").mkdir()
+    give(home / "theirs")
+    daemon.env["XDG_STATE_HOME"] = f"{home}/theirs/state"
+    said = daemon.refusal()
+    assert f"not owned by you: {home}/theirs: uid {STRANGER}; name a folder that only you" in said
+
+
+@needs_root
 def test_a_home_of_somebody_else_is_said(daemon: Daemon, home: Path) -> None:
     give(home)
     assert f"{home} belongs to uid {STRANGER}" in doctor(daemon)

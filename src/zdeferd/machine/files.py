@@ -186,11 +186,15 @@ def untrusted(path: str, home: str) -> Iterator[UnsafePath]:
             yield reason
 
 
+_OF_YOUR_OWN = "name a folder that only you can write to (XDG_STATE_HOME)"
+
+
 def check_way(path: str, home: str) -> None:
     """Raise UnsafePath where another user could exchange a private folder: `untrusted` says how."""
     try:
         for reason in untrusted(path, home):
-            raise reason
+            ours = reason.remedy.startswith("chmod")
+            raise UnsafePath(reason.found, reason.remedy if ours else _OF_YOUR_OWN)
     except OSError as error:
         raise UnsafePath(f"cannot look at folder: {path}: {error.strerror}") from None
 
