@@ -1,5 +1,6 @@
 """`zdeferctl config`: shows settings and their origin, sets one, and leaves the rest as it is."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,12 @@ def test_a_folder_in_place_of_the_file(user: User) -> None:
         assert (result.code, result.out) == (1, "")
         said = f"zdeferctl: cannot read: {folder}: Is a directory; see `zdeferctl check`\n"
         assert result.err == said
+
+
+def test_a_fifo_in_place_of_the_file_holds_up_no_verb(user: User) -> None:
+    os.mkfifo(user.config / "config.toml")
+    result = call("config", "keep_runs", "10d")
+    assert result.code == 1
+    assert "config.toml: it is not a regular file; see `zdeferctl check`\n" in result.err
+    assert "config.toml: found something that is not a regular file" in call("check").out
+    assert "1 problem in settings and job files" in call("status").out

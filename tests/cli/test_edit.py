@@ -234,11 +234,16 @@ def test_jobs_that_no_file_declares(user: User) -> None:
     assert "no such job: biuld; did you mean build?" in call("edit", "biuld").err
 
 
-def test_a_folder_in_the_place_of_the_draft(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("made", "why"), [("mkdir", "Is a directory"), ("mkfifo", "it is not a regular file")]
+)
+def test_no_file_in_the_place_of_the_draft(
+    user: User, monkeypatch: pytest.MonkeyPatch, made: str, why: str
+) -> None:
     path = user.job_file(OLD)
-    editor(user, monkeypatch, 'rm -f "$1"; mkdir "$1"')
+    editor(user, monkeypatch, f'rm -f "$1"; {made} "$1"')
     assert call("edit", "build").err == (
-        f"zdeferctl: cannot read: {draft(user)}: Is a directory; move it away\n"
+        f"zdeferctl: cannot read: {draft(user)}: {why}; move it away\n"
     )
     assert path.read_text() == OLD
 

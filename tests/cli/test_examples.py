@@ -1,5 +1,6 @@
 """`zdeferctl examples`: lists what came with zdeferd, prints it, and puts it in place."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_a_file_of_the_users_is_not_replaced(user: User) -> None:
     result = call("examples", "updates-waiting", "--install")
     assert (result.code, path.read_text()) == (1, "# mine\n")
     assert f"file exists, with other content: {path}; " in result.err
+
+
+def test_no_file_in_the_place_of_an_example(user: User) -> None:
+    user.job_file("")
+    path = user.config / "jobs.d/updates-waiting.toml"
+    os.mkfifo(path)
+    result = call("examples", "updates-waiting", "--install")
+    assert result.code == 1
+    assert f"cannot read: {path}: it is not a regular file; move it away\n" in result.err
 
 
 def test_an_id_that_is_taken(user: User) -> None:

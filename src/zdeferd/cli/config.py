@@ -160,10 +160,10 @@ def _known(key: str, known: Mapping[str, object]) -> str:
 def _text(paths: Paths) -> str:
     """Return the text of config.toml; ZdeferdError where it cannot be read."""
     from ..errors import ZdeferdError
+    from ..machine.files import open_regular, read_text
 
     try:
-        with open(paths.config_file, encoding="utf-8", newline="") as file:
-            return file.read()
+        return read_text(paths.config_file, newline="", opener=open_regular)
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError:

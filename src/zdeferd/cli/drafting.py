@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ..config.problems import Problem, in_order
 from ..errors import NoDaemon, RequestRefused, ZdeferdError
 from ..jobs.files import load
-from ..machine.files import replace_whole
+from ..machine.files import open_regular, replace_whole
 from ..machine.lock import daemon_pid
 from ..machine.paths import check_home, make_dirs
 from ..view.render import Style, home_short, marked
@@ -98,14 +98,14 @@ def edit(call: Call, paths: Paths, wanted: Edit) -> int:
 
 def _put_in_place(paths: Paths, wanted: Edit, editor: str) -> _Result:
     """Put the draft in the place of the file, where it is right."""
-    text = _content(wanted.draft)
+    text = content_of(wanted.draft)
     if text == wanted.begin:
         os.unlink(wanted.draft)
         said = f"nothing was changed: {wanted.path}{_hint(editor)}"
         return _Result(NO if wanted.verb == "new" else DONE, said)
     if problems := mistakes(paths, wanted.path, text) or _emptied(paths, wanted.path, text):
         return _Result(NO, problems=problems)
-    if wanted.verb == "edit" and _content(wanted.path) != wanted.begin:
+    if wanted.verb == "edit" and content_of(wanted.path) != wanted.begin:
         raise ZdeferdError(
             f"file was changed meanwhile: {wanted.path}",
             f"the draft is kept: {wanted.draft}; put together what belongs into the file",
@@ -184,7 +184,7 @@ def _run_editor(editor: str, wanted: Edit) -> None:
     if code == 0 and os.path.exists(wanted.draft):
         return
     failed = "there is no draft any more" if code == 0 else f"exit code {code}"
-    if code == 0 or _content(wanted.draft) == wanted.begin:
+    if code == 0 or content_of(wanted.draft) == wanted.begin:
         _remove(wanted.draft)
         remedy = "nothing was changed; VISUAL and EDITOR name the editor"
     else:
@@ -205,9 +205,10 @@ def _keys_for_editor() -> Iterator[None]:
             signal.signal(one, handler)
 
 
-def _content(path: str) -> bytes:
+def content_of(path: str) -> bytes:
+    """Return what a file has; nothing where there is none. ZdeferdError where it cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             return file.read()
     except FileNotFoundError:
         return b""

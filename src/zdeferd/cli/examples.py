@@ -124,17 +124,16 @@ def _install(call: Call, paths: Paths, example: Example) -> int:
     from ..machine.paths import check_home
     from ..view.render import home_short, marked
     from .codes import DONE, NO
-    from .drafting import mistakes, put, reload
+    from .drafting import content_of, mistakes, put, reload
 
     check_home(call.env)
-    path, content = _place(example, paths), example.text.encode()
+    path, wanted = _place(example, paths), example.text.encode()
     if os.path.lexists(path):
-        with open(path, "rb") as file:
-            if file.read() == content:
-                said = f"is in place: {home_short(path, paths.home)}"
-                return call.answer(_document(example, paths), lambda _: said)
+        if content_of(path) == wanted:
+            said = f"is in place: {home_short(path, paths.home)}"
+            return call.answer(_document(example, paths), lambda _: said)
         raise ZdeferdError(f"file exists, with other content: {path}", "edit it, or move it away")
-    problems = [str(problem) for problem in mistakes(paths, path, content)]
+    problems = [str(problem) for problem in mistakes(paths, path, wanted)]
     if problems:
         made = {"problems": problems, **_document(example, paths)}
 
@@ -143,6 +142,6 @@ def _install(call: Call, paths: Paths, example: Example) -> int:
             return "\n".join(marked(word, problems, call.columns, paths.home))
 
         return call.answer(made, refused, NO)
-    put(path, content)
+    put(path, wanted)
     said = home_short(f"written: {path}; {reload(paths)}", paths.home)
     return call.answer(_document(example, paths), lambda _: said, DONE)

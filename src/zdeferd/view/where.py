@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..machine.files import open_regular
 from ..machine.paths import Paths, locate, socket_in_force
 
 
@@ -20,7 +21,7 @@ def find_paths(env: Mapping[str, str]) -> Paths:
 def _find_paths(env: Mapping[str, str]) -> Paths:
     paths = locate(env)
     try:
-        with open(paths.config_file, "rb") as file:
+        with open(paths.config_file, "rb", opener=open_regular) as file:
             names_it = b"state_dir" in file.read()
     except OSError:
         names_it = False
