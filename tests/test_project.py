@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -431,3 +432,10 @@ def test_no_file_names_a_place_of_one_machine() -> None:
 
 def test_the_changelog_has_this_version() -> None:
     assert f"## [{zdeferd.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_changelog_tells_each_thing_of_a_version_once() -> None:
+    """What a merge of two branches leaves twice."""
+    for version in (ROOT / "CHANGELOG.md").read_text().split("\n## [")[1:]:
+        begun = re.findall(r"^(?:#{3,4}|\s*-) .{8,}", version, re.MULTILINE)
+        assert [line for line, times in Counter(begun).items() if times > 1] == []
