@@ -236,18 +236,28 @@ def test_interrupt_between_two_turns(peer: Peer, start: Start) -> None:
     assert shell.ask("$precmd_functions $preexec_functions") == ""
 
 
-@pytest.mark.parametrize("function", ["zdeferd-socket", ".zdeferd-pack", ".zdeferd-modules"])
-def test_interrupt_inside_a_turn(function: str, peer: Peer, start: Start) -> None:
+@pytest.mark.parametrize(
+    ("function", "behind"),
+    [
+        ("zdeferd-socket", ()),
+        (".zdeferd-modules", ("zdeferd-socket",)),
+        (".zdeferd-pack", (".zdeferd-exchange", "zdeferd-socket")),
+    ],
+)
+def test_interrupt_inside_a_turn(
+    function: str, behind: tuple[str, ...], peer: Peer, start: Start
+) -> None:
+    """`behind`: the functions of a visit after whose first calls `function` is there."""
     hit = (
         f"functions[real]=$functions[{function}]\n"
-        f"{function}() {{ (( hits++ )) || kill -INT $$; real }}"
+        f'{function}() {{ (( hits++ )) || kill -INT $$; real "$@" }}'
     )
-    if function != "zdeferd-socket":  # the visit's functions are there once it has begun
+    for at, earlier in enumerate(behind):
         hit = (
-            "functions[path-of]=$functions[zdeferd-socket]\n"
-            f"zdeferd-socket() {{ path-of; (( $+functions[real] )) || {{ {hit}\n }} }}"
+            f"functions[real-{at}]=$functions[{earlier}]\n"
+            f'{earlier}() {{ real-{at} "$@"; (( seen[{at + 1}]++ )) || {{ {hit}\n }} }}'
         )
-    shell = start(f"autoload +X zdeferd-socket; integer hits\n{JOB}\n{hit}\n")
+    shell = start(f"autoload +X zdeferd-socket; integer hits; seen=(0 0)\n{JOB}\n{hit}\n")
     shell.prompt()
 
     def rests() -> bool:
@@ -262,6 +272,7 @@ def test_interrupt_inside_a_turn(function: str, peer: Peer, start: Start) -> Non
     visit = peer.take()
     assert [job.id for job in visit.jobs] == ["build"]
     wait_for_visit(peer.path, shell)
+    assert int(shell.ask("$hits")) > 0
     assert shell.ask("$precmd_functions $preexec_functions") == ""
 
 
