@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -196,18 +197,42 @@ def test_what_outlives_the_main_process_is_ended(spawner: Spawner) -> None:
 
 
 def test_a_flushing_child_may_finish(spawner: Spawner, home: Path) -> None:
-    script = "print text > >(read line; sleep 0.02; print -r -- $line > copy)"
+    script = "print text > >(read line; print -r -- $line > copy)"
     outcome = spawner.start(script=script).outcome()
     assert (outcome["rc"], outcome["ended_behind"]) == (0, 0)
     assert (home / "copy").read_text() == "text\n"
 
 
-def test_a_child_that_computes_may_finish_too(spawner: Spawner, home: Path) -> None:
-    """As one that a busy machine gives no processor."""
-    computes = "typeset -F SECONDS=0; while (( SECONDS < 0.5 )) do :; done; print done > copy"
-    outcome = spawner.start(script=f"( {computes} ) &").outcome()
-    assert (outcome["rc"], outcome["ended_behind"]) == (0, 0)
-    assert (home / "copy").read_text() == "done\n"
+@pytest.mark.parametrize(
+    ("states", "ends_at", "settles", "after_s"),
+    [
+        ("S", None, False, 0.1),
+        ("RD", None, False, 5.0),
+        ("RRS", None, False, 0.3),
+        ("RRRR", 4, True, 0.5),
+    ],
+)
+def test_what_waits_for_a_processor_may_finish(
+    states: str, ends_at: int | None, settles: bool, after_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`states`: at each look, the last one from then on; `ends_at`: the look at which it ended."""
+    clock, looks = [0.0], [0]
+
+    def until(_self: Any, _condition: Any, deadline: float) -> bool:
+        clock[0] = deadline
+        return looks[0] == ends_at
+
+    def left(_self: Any) -> list[tree.Process]:
+        looks[0] += 1
+        state = states[min(looks[0], len(states)) - 1]
+        return [tree.Process(2, "S", 1, 1, 1), tree.Process(3, state, 2, 1, 1)]
+
+    monkeypatch.setattr(supervise, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(supervise.Supervision, "_until", until)
+    monkeypatch.setattr(supervise.Supervision, "_tree", left)
+    supervision = object.__new__(supervise.Supervision)
+    assert supervision._settles() is settles
+    assert clock[0] == pytest.approx(after_s)
 
 
 def test_background_work_is_left_alone_and_may_print(spawner: Spawner) -> None:
