@@ -32,6 +32,19 @@ def test_start_twice_and_stop(user: User) -> None:
 
 
 @pytest.mark.usefixtures("started")
+def test_a_daemon_that_cannot_have_its_socket_in_the_runtime_folder(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its socket is in the state folder, which the pointer says once it runs."""
+    (user.root / "file").touch()
+    monkeypatch.delenv("ZDEFERD_SOCKET", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", f"{user.root}/file/run")
+    first = call("start")
+    assert first.code == 0, first.err
+    assert call("start").out.startswith("zdeferd is running already, pid ")
+
+
+@pytest.mark.usefixtures("started")
 def test_shells_may_start_it_again(user: User) -> None:
     (user.state / "autostart").write_text("/nowhere/zdeferd\n")
     assert call("stop").code == 0

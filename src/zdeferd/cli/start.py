@@ -60,6 +60,7 @@ def perform(call: Call) -> int:
 def start(call: Call) -> Started:
     """Start the daemon unless one runs, let shells do so again, and wait for its answer."""
     from ..install.plan import STOPPED, installed_service
+    from ..view.where import find_paths
 
     host = this_host(call.env, needs_program=True)
     before = daemon_pid(host.paths.lock)
@@ -68,6 +69,7 @@ def start(call: Call) -> Started:
         os.rename(host.paths.autostart + STOPPED, host.paths.autostart)
     if before is None:
         _start(host, service)
+        host = host._replace(paths=find_paths(call.env))  # the daemon decides where its socket is
     return Started(_ping(host, before).pid, before is None, service)
 
 

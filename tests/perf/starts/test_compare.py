@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -9,8 +10,12 @@ import pytest
 from support.user import Result, User, call
 
 from zdeferd.errors import ZdeferdError
-from zdeferd.perf.starts.compare import judge
-from zdeferd.perf.starts.revisions import revisions
+from zdeferd.machine.paths import locate
+from zdeferd.perf.starts.capture import Plan
+from zdeferd.perf.starts.capture import capture as started
+from zdeferd.perf.starts.compare import Measurement, judge
+from zdeferd.perf.starts.lags import Shell
+from zdeferd.perf.starts.revisions import Side, revisions
 
 needs_zsh = pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
 KEYS = "a b diff_ms low high verdict enough"
@@ -52,6 +57,29 @@ def test_enough_grows_with_the_noise() -> None:
     quiet = judge(group(100, 2, 1), group(103, 2, 2)).enough
     noisy = judge(group(100, 20, 1), group(103, 20, 2)).enough
     assert 2 <= quiet < noisy
+
+
+def test_the_daemon_of_another_session_is_waited_for(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pointer leads to its socket, as it leads the shells that are measured."""
+    elsewhere = user.root / "sock"
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(str(elsewhere))
+    pointer = Path(locate(user.env).pointer)
+    pointer.write_text(f"{elsewhere}\n")
+    seen: list[str] = []
+
+    def sampled(_shell: Shell, at: str) -> dict[str, float]:
+        seen.append(at)
+        return {"exit_time": 1.0}
+
+    monkeypatch.setattr("zdeferd.perf.starts.compare.sample", sampled)
+    monkeypatch.setattr("zdeferd.perf.starts.capture.sample", sampled)
+    plan = Plan(1, 0.0, "", 10.0, 0, False)
+    Measurement("exit_time", plan, user.env, "/none").value(Side("a", ""))
+    started(plan, user.env, lambda _: None)
+    assert seen == [str(elsewhere)] * 2
 
 
 # --- with shells ---------------------------------------------------------------

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ...errors import ZdeferdError
-from ...machine.paths import MEASURING, socket_path
+from ...machine.paths import MEASURING, locate, socket_in_force
 from ...machine.processes import as_in_multiplexer
 from .. import reading, samples
 from ..jsontext import AsRead
@@ -135,7 +135,7 @@ def check_zdotdir(zsh: str, env: Mapping[str, str], zdotdir: str, name: str = ""
 
 def capture(plan: Plan, env: Mapping[str, str], progress: Callable[[str], None]) -> Captured:
     """Measure cold starts; NoSample where not one succeeded."""
-    zsh, socket = find_zsh(env), socket_path(env)
+    zsh, socket = find_zsh(env), socket_in_force(locate(env), env)
     if plan.zdotdir:
         check_zdotdir(zsh, env, plan.zdotdir)
     found = Captured([], [], set(), [], "")

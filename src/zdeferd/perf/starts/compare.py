@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...errors import ZdeferdError
-from ...machine.paths import socket_path
+from ...machine.paths import locate, socket_in_force
 from .. import reading, samples
 from ..jsontext import AsRead
 from .capture import Plan, check_zdotdir, environment, find_zsh
@@ -99,7 +99,8 @@ class Measurement(NamedTuple):
     def _once(self, shell: Shell) -> float | None:
         if self.metric == "first_prompt_lag":
             return first_prompt(shell)
-        found: dict[str, float] = sample(shell, socket_path(self.env))
+        socket = socket_in_force(locate(self.env), self.env)
+        found: dict[str, float] = sample(shell, socket)
         if self.metric not in found and os.path.exists(shell.log):
             logged = reading.read(shell.log, [self.metric]).values
             return next(iter(logged.get(self.metric, [])), None)
