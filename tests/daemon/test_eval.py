@@ -184,7 +184,7 @@ def test_a_tool_that_adds_to_path_has_the_path_from_before(daemon: Daemon, tool:
 def test_code_about_a_process_that_ends_with_the_job_is_no_cache(
     daemon: Daemon, tool: Path
 ) -> None:
-    tool.write_text("#!/bin/sh\nsleep 60 >/dev/null 2>&1 &\necho made=$!\n")
+    tool.write_text("#!/bin/sh\nsleep 600 >/dev/null 2>&1 &\necho made=$!\n")
     daemon.start()
     line = "zdefer eval tool init; kill -0 $made && said=lives && kill $made"
     assert "lives" in shell_says(daemon, tool, "$said", line)
@@ -195,7 +195,7 @@ def test_code_about_a_process_that_ends_with_the_job_is_no_cache(
 
 
 def test_a_process_behind_the_job_is_no_fault_of_other_code(daemon: Daemon, tool: Path) -> None:
-    tool.write_text("#!/bin/sh\nsleep 60 >/dev/null 2>&1 &\necho made=1\n")
+    tool.write_text("#!/bin/sh\nsleep 600 >/dev/null 2>&1 &\necho $! >~/pid\necho made=1\n")
     daemon.start()
-    shell_says(daemon, tool, "$made")
+    shell_says(daemon, tool, "$made", "zdefer eval tool init; kill $(<~/pid)")
     assert runs(daemon) == [("succeeded", 0, None)]

@@ -329,6 +329,23 @@ def test_variables_of_the_program_reach_its_job(home: Path, peer: Peer, start: S
     assert [word for word in job.watch if word.startswith("env:")] == ["env:MY_TOOL_ROOT"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["TOKEN", "api_key", "CLIENT_SECRET", "PASSWORD", "PASSPHRASE", "PWD", "_AUTH", "AUTH_CONFIG",
+     "CREDENTIALS", "COOKIE", "SESSION", "SESSION_my"],
+)  # fmt: skip
+def test_what_may_be_a_secret_of_the_program_stays_in_the_shell(
+    name: str, home: Path, peer: Peer, start: Start
+) -> None:
+    before = f"export MY_TOOL_{name}=hidden MY_TOOL_X={'x' * 4096} MY_TOOL_Y=seen"
+    shell = start("zdefer eval my-tool 2>/dev/null", before=before)
+    shell.prompt()
+    visit = peer.take()
+    [job] = visit.jobs
+    assert {word for word in job.env if word.startswith("MY_")} == {"MY_TOOL_Y=seen"}
+    assert "hidden" not in visit.context.exported + visit.context.environment
+
+
 def test_a_compiled_file_of_another_zsh_is_not_used(home: Path) -> None:
     path = cached(home, "print compiled")
     subprocess.run(["zsh", "-fc", 'zcompile -U -R "$1"', "zsh", path], check=True, timeout=200)
