@@ -17,6 +17,7 @@ jobs_at_once = 2
 log = '''~/zsh
 .log'''
 """
+NUMBERS = [key for key in SETTING_KEYS if key not in ("log", "notify", "state_dir")]
 
 
 def config(user: User, text: str) -> Path:
@@ -109,6 +110,7 @@ def test_no_file_yet_and_a_file_that_is_a_link(user: User) -> None:
         (("idle_after", "soon"), "not a value of idle_after: 'soon'; expected a duration"),
         (("jobs_at_once", "many"), "not a value of jobs_at_once: 'many'; expected a whole number"),
         (("log", "a\nb"), "not a value of log: "),
+        *(((key, "9" * 400), f"not a value of {key}: '999") for key in NUMBERS),
     ],
 )
 def test_what_is_wrong_changes_nothing(user: User, words: tuple[str, ...], said: str) -> None:

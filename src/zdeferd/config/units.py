@@ -75,7 +75,8 @@ def parse_instant(text: str, now: float) -> float:
 
 def _amount(value: object, units: Mapping[str, float]) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if math.isfinite(value) else math.nan
+        # No float holds an int of 400 digits; every unit ends far below this limit.
+        return float(value) if abs(value) < 1 << 63 else math.nan
     match = _NUMBER_UNIT.fullmatch(value) if isinstance(value, str) else None
     unit = units.get(match[2].lower()) if match else None
     if match is None or unit is None:
