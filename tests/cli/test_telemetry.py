@@ -124,6 +124,7 @@ def test_unreadable_is_2_and_usage_1(user: User) -> None:
         ("check", "x", "--no"),
     ):
         assert call("telemetry", *words).code == 1
+    assert "no file is named: FILE; name one; see" in call("telemetry", "check", "").err
 
 
 @pytest.mark.parametrize("number", ["-3", "many", "9" * 30])

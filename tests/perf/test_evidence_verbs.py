@@ -300,6 +300,7 @@ def test_a_fifo_is_no_log_and_no_capture(evidence: Evidence) -> None:
         (("status", "--baseline-dir", ""), "no folder is named: --baseline-dir; name one, or"),
         (("capture", "--output", ""), "no file is named: --output; name one, or - to print"),
         (("features", ""), "no file is named: FILE; name one, or leave it out"),
+        (("trend", "a.json", ""), "no file is named: FILE; name one, or leave it out"),
     ],
 )
 def test_an_empty_name_is_not_one_that_is_left_out(

@@ -131,7 +131,10 @@ def test_no_capture(evidence: Evidence) -> None:
     assert evidence.perf("trend").code == 1
     captured = capture_file(evidence.root / "a.json", {"x": [1]})
     assert "no capture has these" in evidence.perf("trend", captured).err
-    assert evidence.perf("trend", str(evidence.root / "perf.log")).code == 1
+    log = str(evidence.root / "perf.log")
+    result = evidence.perf("trend", captured, log)
+    assert result.code == 1
+    assert f"not a capture: {log}; `perf capture --output` writes one" in result.err
 
 
 def test_a_damaged_capture_is_named(evidence: Evidence) -> None:

@@ -210,10 +210,13 @@ def _refuse_empty(parser: argparse.ArgumentParser, args: argparse.Namespace) -> 
     """Refuse an option with an empty name of a file or folder, as of a variable that is not set."""
     for action in parser._actions:
         kind = {"FILE": "file", "DIR": "folder"}.get(str(action.metavar))
-        if kind and action.dest not in _MAY_BE_EMPTY and getattr(args, action.dest, None) == "":
+        given = getattr(args, action.dest, None)
+        names = given if isinstance(given, list) else [given]
+        if kind and action.dest not in _MAY_BE_EMPTY and "" in names:
             name = [*action.option_strings, action.metavar][0]
-            rest = "or - to print" if action.dest in _PUT else "or leave it out"
-            parser.error(f"no {kind} is named: {name}; name one, {rest}")
+            rest = ", or - to print" if action.dest in _PUT else ", or leave it out"
+            needed = not action.option_strings and action.nargs is None
+            parser.error(f"no {kind} is named: {name}; name one{'' if needed else rest}")
 
 
 def _joined(words: list[str]) -> list[str]:

@@ -52,10 +52,11 @@ def captures_of(call: Call, count: int, files: Sequence[str] = ()) -> list[Data]
 
     folder = folder_of(call)
     if files:
-        found = sorted((reading.read(path) for path in files), key=lambda data: data.generated_at)
-        if not all(data.generated_at for data in found):
-            raise ZdeferdError("not all of these files are captures")
-        return found[-count:]
+        read = [(path, reading.read(path)) for path in files]
+        for path, data in read:
+            if not data.generated_at:
+                raise ZdeferdError(f"not a capture: {path}", "`perf capture --output` writes one")
+        return sorted((data for _path, data in read), key=lambda data: data.generated_at)[-count:]
     found = reading.newest(evidence.documents(folder), count)
     if not found:
         raise ZdeferdError(f"no capture in {folder}", "name the files of captures")
