@@ -106,10 +106,15 @@ def test_a_running_daemon_is_not_started_again(
     assert shell.ask("${_zdeferd[started]-no}") == "no"
 
 
-def test_jobs_start_without_a_key(home: Path, install: Program, start: Start) -> None:
+NO_RUNTIME = ": >~/file; export XDG_RUNTIME_DIR=~/file/run"
+"""The daemon's socket is in the state folder then, and the shell finds it there."""
+
+
+@pytest.mark.parametrize("before", ["", NO_RUNTIME])
+def test_jobs_start_without_a_key(before: str, home: Path, install: Program, start: Start) -> None:
     path = os.pathsep.join(sys.path)
     install(f"PYTHONPATH='{path}' exec '{sys.executable}' -m zdeferd.daemon \"$@\"")
-    shell = start(f"zdefer add a -- touch {home}/done")
+    shell = start(f"zdefer add a -- touch {home}/done", before=before)
     try:
         shell.prompt()
         wait_until((home / "done").exists, "the job has run")

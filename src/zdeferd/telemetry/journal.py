@@ -64,7 +64,7 @@ class Journal:
 
     def say(self, text: str) -> None:
         """Write one line, each time, or count it as lost; before it, how many were lost."""
-        if self._lost and _written(f"{self._lost} lines are lost: standard error was full"):
+        if self._lost and _written(f"lines lost: {self._lost}; standard error took none"):
             self._lost = 0
         if self._lost or not _written(text):
             self._lost += 1

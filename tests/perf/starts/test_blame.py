@@ -156,10 +156,6 @@ def test_a_start_that_ran_other_commands_is_left_out() -> None:
 # --- with a real shell ---------------------------------------------------------
 
 
-BUSY_MS = 250
-"""What a busy machine adds to a wait at most."""
-
-
 def configuration(user: User) -> Path:
     """Known waits at eight places: lines, nested functions, a sourced file, a substitution."""
     folder = user.root / "dots"
@@ -190,12 +186,12 @@ def test_known_costs_in_their_order(user: User) -> None:
         ("it.zsh", 1): 280, (".zshrc", 9): 200, (".zshrc", 5): 120, (".zshrc", 3): 80,
         (".zshrc", 10): 40,
     }  # fmt: skip
-    for place, ms in expected.items():
-        assert ms - 15 <= found[place] < ms + BUSY_MS, place
-    order = [place for place in found if place in expected]
-    assert order == list(expected)
+    for place, ms in expected.items():  # a busy machine adds to each
+        assert found[place] >= ms - 15, place
+    assert list(found.values()) == sorted(found.values(), reverse=True)
     totals = {(Path(one["file"]).name, one["line"]): one["total_ms"] for one in made["tree"]}
-    assert 185 <= totals[".zshrc", 7] < 200 + BUSY_MS
+    inside = sum(found[".zshrc", line] for line in (3, 5, 7))
+    assert totals[".zshrc", 7] == pytest.approx(inside, abs=0.1)
     assert made["plugins"][0]["name"] == "slow"
     assert made["total_ms"] > 880
 
@@ -208,11 +204,11 @@ def test_a_table_and_a_tree(user: User) -> None:
         r"(\d+\.\d\d) +\d+\.\d\d +1  ~/dots/plugins/slow/it.zsh:1 +zselect -t 28", shown
     )
     assert line
-    assert 280 <= float(line[1]) < 280 + BUSY_MS
-    assert re.search(r"plugins: slow [2-9]\d\d", shown)
+    assert float(line[1]) >= 265
+    assert re.search(r"plugins: slow \d{3}", shown)
     assert re.search(r"ms to the first prompt, \d+ commands", shown)
     tree_text = blame(folder, "--tree", "--least", "30").out
-    assert re.search(r"(?m)^\d{3}\.\d\d \(\d+\.\d\d\)  ~/dots/.zshrc:7  outer$", tree_text)
+    assert re.search(r"(?m)^\d{3,}\.\d\d \(\d+\.\d\d\)  ~/dots/.zshrc:7  outer$", tree_text)
     assert re.search(r"(?m)^    \d+\.\d\d \(\d+\.\d\d\)  ~/dots/.zshrc:3  zselect -t 8$", tree_text)
 
 

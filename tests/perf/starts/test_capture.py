@@ -74,7 +74,7 @@ def test_a_slow_configuration_takes_as_long(evidence: Evidence) -> None:
     metrics = result.document["metrics"]
     for name in ("first_prompt_lag_ms", "first_command_lag_ms", "exit_time_ms"):
         assert metrics[name]["median"] >= 2000
-    assert metrics["command_lag_ms"]["median"] < 1500
+    assert metrics["command_lag_ms"]["median"] < metrics["first_prompt_lag_ms"]["median"]
 
 
 PROBES = r"""

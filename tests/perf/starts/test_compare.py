@@ -59,6 +59,7 @@ def test_enough_grows_with_the_noise() -> None:
     assert 2 <= quiet < noisy
 
 
+@needs_zsh
 def test_the_daemon_of_another_session_is_waited_for(
     user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
