@@ -181,6 +181,20 @@ def test_a_tool_that_adds_to_path_has_the_path_from_before(daemon: Daemon, tool:
     assert runs(daemon) == [("succeeded", 0, None)]
 
 
+def test_a_shell_that_has_what_the_program_needs_makes_the_cache(
+    daemon: Daemon, tool: Path
+) -> None:
+    """In another PATH `env` did not find the interpreter: exit code 127."""
+    folder = daemon.home / "more"
+    folder.mkdir()
+    (folder / "interpreter").symlink_to("/bin/sh")
+    tool.write_text("#!/usr/bin/env interpreter\necho version=1\n")
+    daemon.start()
+    for line in ("", "", "path=(~/more $path); "):
+        shell_says(daemon, tool, "$version", f"{line}zdefer eval tool init")
+    assert runs(daemon) == [("failed", 127, None), ("succeeded", 0, None)]
+
+
 def test_code_about_a_process_that_ends_with_the_job_is_no_cache(
     daemon: Daemon, tool: Path
 ) -> None:

@@ -456,6 +456,17 @@ def test_a_job_with_a_path_of_its_own_has_spent_its_claim(ledger: Ledger) -> Non
     assert names(claims.take_visit(ledger, visit_of("n2", "/rich"), facts(f))) == []
 
 
+def test_a_path_that_the_shell_has_given_to_its_job_is_the_one_that_counts(ledger: Ledger) -> None:
+    """As zdefer eval gives it: the one from before its code has added to it."""
+    bare, rich = (
+        job("f", Scope.CHANGE, watch=("/x",), env={"PATH": path}) for path in ("/bare", "/rich")
+    )
+    ended(ledger, claims.take_visit(ledger, visit_of("n1", "/more"), facts(bare)), 127)
+    assert names(claims.take_visit(ledger, visit_of("n2", "/other"), facts(bare))) == []
+    ended(ledger, claims.take_visit(ledger, visit_of("n3", "/more"), facts(rich)), 0)
+    assert names(claims.take_visit(ledger, visit_of("n4", "/more"), facts(bare))) == []
+
+
 def test_inputs_that_change_make_it_due_under_the_same_path(ledger: Ledger) -> None:
     f = job("f", Scope.CHANGE, watch=("/x",))
     ended(ledger, claims.take_visit(ledger, visit_of("n1", "/bare"), facts(f)), 127)

@@ -79,7 +79,8 @@ class Event:
             found = Due(scope_key(job.once_per, shell.nonce, self.facts.boot, self.facts.day))
         if found is None or job.once_per is Scope.SHELL:
             return found
-        aside = aside_key(found.key, shell.env.get("PATH", ""), found.inputs.fingerprint)
+        path = job.env.get("PATH", shell.env.get("PATH", ""))
+        aside = aside_key(found.key, path, found.inputs.fingerprint)
         return None if self.ledger.is_claimed(job.id, aside) else found
 
     def _changed(self, job: Job, shell: Shell) -> Due | None:

@@ -112,13 +112,14 @@ def notice(ledger: Ledger, run: Run, ending: Ending, day: str, at_prompt: bool) 
 
 
 def _set_aside(ledger: Ledger, run: Run) -> None:
-    """Free the claim for shells with another PATH: in this one there is no such command."""
-    scope, work = run.key.partition(":")[0], ledger.work(run.id)
-    if scope not in SHARED or "PATH" in work.job.env:
+    """Free the claim for runs with another PATH: in this one there is no such command."""
+    if run.key.partition(":")[0] not in SHARED:
         return
+    work = ledger.work(run.id)
+    path = work.job.env.get("PATH", work.env.get("PATH", ""))
     seen, generation = ledger.fingerprint(run.job)
     is_last = run.key == change_key(generation)
-    aside = aside_key(run.key, work.env.get("PATH", ""), seen if is_last else "")
+    aside = aside_key(run.key, path, seen if is_last else "")
     ledger.set_aside(run.job, run.key, run.id, aside)
     if is_last:
         ledger.save_fingerprint(run.job, "", generation - 1)

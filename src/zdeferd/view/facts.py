@@ -184,7 +184,7 @@ def _aside(view: View, job: Job, key: str, env: Mapping[str, str], inputs: str =
     """Return the claim that went aside because this PATH lacks the job's command."""
     from ..jobs.environment import absolute_folders
 
-    path = absolute_folders(env.get("PATH", ""))
+    path = job.env.get("PATH", absolute_folders(env.get("PATH", "")))
     return view.claim(job.id, scopes.aside_key(key, path, inputs))
 
 
