@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.daemon import environment
 from support.dispatching import Bench, dispatching
 
@@ -73,9 +74,9 @@ def test_a_job_that_computes_holds_up_the_next_one(home: Path) -> None:
 
 def test_a_job_that_computes_again_takes_its_place_again(monkeypatch: pytest.MonkeyPatch) -> None:
     used = {"1": Use(1.0)}
-    monkeypatch.setattr(live, "_used", lambda run: (run[0], used.get(str(run[0]))))
+    monkeypatch.setattr(live, "_used", lambda run: ((run[0], run[2]), used.get(str(run[0]))))
 
-    async def looked() -> list[set[int]]:
+    async def looked() -> list[frozenset[int]]:
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
         places = live.Places(loop, str, changed.set)
         found = []
@@ -85,12 +86,13 @@ def test_a_job_that_computes_again_takes_its_place_again(monkeypatch: pytest.Mon
             changed.clear()
             places.look([run(1), run(3)], 0.0)
             await changed.wait()
-            found.append(set(places.given_up))
+            found.append(places.given_up([run(1), run(3)]))
+            assert not places.given_up([replace(run(1), attempt=2)]), "it has begun again"
         places._seen_at -= 60.0
         changed.clear()
         places.look([], 0.0)
         await changed.wait()
-        return [*found, set(places.given_up)]
+        return [*found, places.given_up([run(1)])]
 
     assert asyncio.run(looked()) == [set(), {1}, set(), {1}, set()]
 

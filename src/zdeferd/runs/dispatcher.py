@@ -284,7 +284,7 @@ class Dispatcher:
         return structs.replace(
             picture,
             senses=self._watch.look(schedule.held_by_conditions(picture, now), now),
-            given_up=self._places.given_up,
+            given_up=self._places.given_up(live.running.values()),
             places_at=self._places.look_at,
             idle_at=idle.look_at,
             day_ends_at=idle.day_ends_at(configuration.jobs.values()),

@@ -157,6 +157,10 @@ class LiveRuns:
         self.waiting = {run: self.waiting[run] for run in order}
 
 
+_Attempt = tuple[int, int]
+"""A run's number and that of its attempt: a run that begins again takes its place again."""
+
+
 class Places:
     """Which running runs have given up their place in the lane, by what they use of the CPU.
 
@@ -170,11 +174,11 @@ class Places:
         changed: Callable[[], None],
     ) -> None:
         self._loop, self._folder, self._changed = loop, folder, changed
-        self._seen: dict[int, Use] = {}
-        """The use of each running run at the last look."""
+        self._seen: dict[_Attempt, Use] = {}
+        """The use of each attempt at the last look."""
         self._seen_at = 0.0
         """When that was, on a clock that does not jump."""
-        self.given_up: set[int] = set()
+        self._given_up: set[_Attempt] = set()
         self.look_at: float | None = None
         """None: no run waits for a place."""
 
@@ -199,29 +203,33 @@ class Places:
         )
         looking.add_done_callback(lambda done: self._looked(*done.result()))
 
-    def _looked(self, awake: float, used: Mapping[int, Use | None]) -> None:
+    def given_up(self, running: Iterable[Run]) -> frozenset[int]:
+        """Return those of the running runs that have given up their place."""
+        return frozenset(run.id for run in running if (run.id, run.attempt) in self._given_up)
+
+    def _looked(self, awake: float, used: Mapping[_Attempt, Use | None]) -> None:
         if self._seen and awake - self._seen_at < LOOK_EVERY_S / 2:
             return  # the wall clock has jumped: so little time tells nothing
         before, self._seen_at = self._seen, awake
-        self._seen = {run: use for run, use in used.items() if use is not None}
-        self.given_up &= used.keys()
-        for run in before.keys() & self._seen.keys():
-            if not is_quiet(before[run], self._seen[run]):
-                self.given_up.discard(run)
-            elif len(self.given_up) < MOST_GIVEN_UP:
-                self.given_up.add(run)
+        self._seen = {attempt: use for attempt, use in used.items() if use is not None}
+        self._given_up &= used.keys()
+        for attempt in before.keys() & self._seen.keys():
+            if not is_quiet(before[attempt], self._seen[attempt]):
+                self._given_up.discard(attempt)
+            elif len(self._given_up) < MOST_GIVEN_UP:
+                self._given_up.add(attempt)
         self._changed()
 
 
-def _used(run: tuple[int, str, int]) -> tuple[int, Use | None]:
-    """Return the run's number and what its processes use; None: not known."""
+def _used(run: tuple[int, str, int]) -> tuple[_Attempt, Use | None]:
+    """Return the attempt and what its processes use; None: not known."""
     number, folder, attempt = run
     try:
         marks = records.marks(folder, attempt)
         cost = live_cost(marks["pid"], marks["started_at"])
     except (OSError, KeyError):
-        return number, None
-    return number, None if cost is None else Use(cost.cpu_s, cost.ready)
+        return (number, attempt), None
+    return (number, attempt), None if cost is None else Use(cost.cpu_s, cost.ready)
 
 
 class Awaited:
