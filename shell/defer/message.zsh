@@ -34,7 +34,9 @@ typeset -g _zdeferd_any=$'[^\0]#\0'  # a pattern: one word of a job, and the NUL
   for (( _zdeferd_job = 1; _zdeferd_job <= $#_zdeferd_queue; _zdeferd_job++ )); do
     [[ $_zdeferd_queue[_zdeferd_job] == add$'\0'*$'\0'(env=|check=init$'\0')* ]] || continue
     _zdeferd_words=("${(@ps:\0:)_zdeferd_queue[_zdeferd_job]}")
-    [[ $_zdeferd_queue[_zdeferd_job] != *$'\0'check=init$'\0'* ]] || zdeferd-eval-around
+    # Where packing was interrupted it is here again.
+    [[ $_zdeferd_queue[_zdeferd_job] != *$'\0'check=init$'\0'* || $_zdeferd_queue[_zdeferd_job] == *$'\0'env=TERM=* ]] ||
+      zdeferd-eval-around
     for (( _zdeferd_word = 1; _zdeferd_word < $_zdeferd_words[(ie)--]; _zdeferd_word++ )); do
       [[ $_zdeferd_words[_zdeferd_word] == env=[A-Za-z_][A-Za-z0-9_]# ]] || continue
       _zdeferd_name=${_zdeferd_words[_zdeferd_word]#env=}

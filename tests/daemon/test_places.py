@@ -144,7 +144,7 @@ def test_a_runtime_folder_that_cannot_be_made(
     assert call("status", "--json").document["socket"] == str(daemon.socket)
     assert not findings("bad").keys() & {"socket", "daemon", "runtime"}
     found = findings("warn")["runtime"]["found"]
-    assert "Not a directory; the daemon's socket is in the state folder" in found
+    assert "Not a directory; while it cannot be made, the socket is in the state folder" in found
 
 
 def test_stop_ends_the_holder_of_the_lock_whose_socket_is_elsewhere(

@@ -329,6 +329,14 @@ def test_variables_of_the_program_reach_its_job(home: Path, peer: Peer, start: S
     assert [word for word in job.watch if word.startswith("env:")] == ["env:MY_TOOL_ROOT"]
 
 
+def test_what_a_command_goes_by_is_said_once(home: Path) -> None:
+    """Also where packing was interrupted, so that the queue is looked at again."""
+    code = "zdefer eval -n x true; source $_zdeferd_root/defer/message.zsh\n"
+    code += ".zdeferd-look-up; before=$_zdeferd_queue[1]; .zdeferd-look-up\n"
+    code += "[[ $before == *env=TERM=xterm* && $_zdeferd_queue[1] == $before ]] && print same"
+    assert zsh(home, code, TERM="xterm") == ("same\n", "")
+
+
 @pytest.mark.parametrize(
     "name",
     ["TOKEN", "api_key", "CLIENT_SECRET", "PASSWORD", "PASSPHRASE", "PWD", "_AUTH", "AUTH_CONFIG",

@@ -64,8 +64,8 @@ def check_runtime_dir(scene: Scene) -> Iterator[Finding]:
         found = os.stat(runtime)
     except OSError as error:
         remedy = "unset XDG_RUNTIME_DIR, or log in so that it is made"
-        told = f"{runtime}: {error.strerror}; the daemon's socket is in the state folder"
-        yield Finding(Level.WARN, "runtime", told, remedy)
+        where = "while it cannot be made, the socket is in the state folder"
+        yield Finding(Level.WARN, "runtime", f"{runtime}: {error.strerror}; {where}", remedy)
         return
     if found.st_uid != os.getuid():
         usual = f"/run/user/{os.getuid()}"

@@ -107,7 +107,7 @@ def test_two_folders(user: User) -> None:
     assert made.code == 0
     assert " ".join(made.document) == KEYS
     assert made.document["verdict"] == "slower"
-    assert made.document["diff_ms"] == pytest.approx(2000, abs=1000)
+    assert made.document["diff_ms"] > 1000
     assert len(made.document["a"]["values"]) == 3
     told = ("-n", "2", "--metric", "x_ms", "--fail-on", "slower")
     failed = compare(a, b, *told)
