@@ -184,8 +184,16 @@ typeset -gA _zdeferd_shown
   if [[ $flags == *=* ]]; then
     .zdeferd-here-flags
   elif [[ -n $_zdeferd_shown[changed]$_zdeferd_shown[lines] ]]; then
-    builtin zle reset-prompt
+    .zdeferd-here-draw
   fi
+}
+
+# Draws the prompt again. After `zle -I` ZLE takes itself to be below the old prompt, and reset-prompt
+# alone would go up from there, over the last line of the output: -R draws the prompt below it first.
+.zdeferd-here-draw() {
+  builtin emulate -L zsh -o warn_create_global
+  builtin zle -R
+  builtin zle reset-prompt
 }
 
 # Prints what is in the file of its caller's `fd`: 1 MiB of it, during which no key is heard.
@@ -214,7 +222,7 @@ typeset -gA _zdeferd_shown
   builtin emulate -L zsh -o warn_create_global
   [[ $flags != *=*s* ]] || (( ! $+widgets[autosuggest-fetch] )) || builtin zle autosuggest-fetch
   [[ $flags != *=*z* ]] || (( ! $+_ZSH_HIGHLIGHT_PRIOR_BUFFER )) || typeset -g _ZSH_HIGHLIGHT_PRIOR_BUFFER=
-  [[ $flags != *=*p* && -z $_zdeferd_shown[lines] ]] || builtin zle reset-prompt
+  [[ $flags != *=*p* && -z $_zdeferd_shown[lines] ]] || .zdeferd-here-draw
   [[ $flags != *=*r* ]] || builtin zle -R
 }
 

@@ -10,6 +10,7 @@ from shell.conftest import Start
 from shell.peer import Peer, asleep, wait_for_visit, wait_until
 from shell.test_zdefer import zsh
 from support.daemon import Daemon
+from support.drawn import drawn
 from support.pty import PROMPT
 from support.terminal import Terminal
 
@@ -90,6 +91,24 @@ def test_what_is_printed_comes_above_the_prompt_and_keeps_the_line(
     shell.expect(re.escape(f"{PROMPT}print -r -- ty"))
     shell.type("ped\r")
     shell.expect(r"\ntyped\n")
+
+
+@pytest.mark.parametrize("above", [[], ["above"]], ids=["a line", "two lines"])
+@pytest.mark.parametrize("verb", ["zdefer here", "zsh-defer -12 -c"])
+@pytest.mark.parametrize("change", [":", "RPROMPT=right"], ids=["-", "another prompt"])
+def test_the_last_line_that_is_printed_is_not_drawn_over(
+    change: str, verb: str, above: list[str], home: Path, start: Start
+) -> None:
+    prompt = "\n".join([*above, PROMPT])
+    code = (
+        f"PROMPT='{prompt}'; zdefer here --zsh-defer; {verb} 'print first; print -n last; {change}'"
+    )
+    shell = ran(start, home, code)
+    assert shell.ask("done") == "done"  # all that came before has been read
+    lines = drawn(shell.raw)
+    at = lines.index("first") + 1
+    assert lines[at : at + 1 + len(above)] == ["last", *above]
+    assert lines[at + 1 + len(above)].startswith(f"{PROMPT}print -r -- done")
 
 
 def test_nothing_is_drawn_where_nothing_was_printed(home: Path, start: Start) -> None:
