@@ -435,7 +435,7 @@ def test_the_changelog_has_this_version() -> None:
 
 
 def test_the_changelog_tells_each_thing_of_a_version_once() -> None:
-    """What a merge of two branches leaves twice."""
+    """A merge of two branches can leave an entry twice."""
     for version in (ROOT / "CHANGELOG.md").read_text().split("\n## [")[1:]:
         begun = re.findall(r"^(?:#{3,4}|\s*-) .{8,}", version, re.MULTILINE)
         assert [line for line, times in Counter(begun).items() if times > 1] == []

@@ -35,7 +35,7 @@ def test_start_twice_and_stop(user: User) -> None:
 def test_a_daemon_that_cannot_have_its_socket_in_the_runtime_folder(
     user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its socket is in the state folder, which the pointer says once it runs."""
+    """The socket is in the state folder, which the pointer says once it runs."""
     (user.root / "file").touch()
     monkeypatch.delenv("ZDEFERD_SOCKET", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", f"{user.root}/file/run")

@@ -34,7 +34,7 @@ def pids(started: Path) -> list[int]:
 
 
 def runs(pid: int) -> bool:
-    """Whether it has not ended; a container's first process may reap nobody."""
+    """Return whether it has not ended; a container's first process may reap nobody."""
     with contextlib.suppress(FileNotFoundError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False

@@ -261,7 +261,7 @@ def test_interrupt_inside_a_turn(
     shell.prompt()
 
     def rests() -> bool:
-        """It waits for keys, and not for an answer."""
+        """Return whether it waits for keys, and not for an answer."""
         return asleep(shell.pid) and connections(peer.path) == 0
 
     for _ in range(4):  # whether Ctrl-C gives a new prompt of its own depends on the moment

@@ -273,6 +273,17 @@ def test_a_live_shell_outlives_the_files(home: Path, peer: Peer, start: Start) -
     assert state(shell) == expected
 
 
+def assert_left_alone(shell: Terminal, peer: Peer, error: str) -> None:
+    """No visit is made, ZLE watches nothing, and the error is not printed, whatever is typed."""
+    shell.prompt()
+    for _ in range(3):
+        wait_until(lambda: asleep(shell.pid), "the turns are over")
+        shell.run(":")
+    assert shell.run("zle -FL; print .") == "."
+    assert error not in shell.screen
+    assert peer.silent(0.01)
+
+
 @pytest.mark.parametrize("text", ["", "if {("])
 def test_what_cannot_be_loaded_is_not_called_for_ever(
     text: str, home: Path, peer: Peer, start: Start
@@ -282,26 +293,14 @@ def test_what_cannot_be_loaded_is_not_called_for_ever(
     kick = clone / "shell/functions/zdeferd-kick"
     then = f"print -r {shlex.quote(text)} >{kick}" if text else f"command rm -rf {clone}/shell"
     shell = start(f"source {clone}/zdeferd.plugin.zsh\n{then}", plugin=False)
-    shell.prompt()
-    for _ in range(3):
-        wait_until(lambda: asleep(shell.pid), "the turns are over")
-        shell.run(":")
-    assert shell.run("zle -FL; print .") == "."
-    assert "zdeferd-kick" not in shell.screen
-    assert peer.silent(0.01)
+    assert_left_alone(shell, peer, "zdeferd-kick")
 
 
 @pytest.mark.parametrize("here", ["", "zdefer here true"])
 def test_a_restricted_shell_is_left_alone(here: str, peer: Peer, start: Start) -> None:
-    """It refuses each redirection to a file, with an error."""
+    """Each redirection to a file is refused there, with an error."""
     shell = start(f"f() {{ : }}; zf::defer::register a f postprompt A; {here}; setopt restricted")
-    shell.prompt()
-    for _ in range(3):
-        wait_until(lambda: asleep(shell.pid), "the turns are over")
-        shell.run(":")
-    assert shell.run("zle -FL; print .") == "."
-    assert "restricted mode" not in shell.screen
-    assert peer.silent(0.01)
+    assert_left_alone(shell, peer, "restricted mode")
 
 
 @pytest.mark.parametrize("order", ["compinit first", "plugin first"])

@@ -28,7 +28,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def emptied(reading: int) -> bytes:
-    """All that is in the pipe."""
+    """Return all that is in the pipe."""
     os.set_blocking(reading, False)
     found = b""
     with contextlib.suppress(BlockingIOError):

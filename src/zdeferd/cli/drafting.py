@@ -75,7 +75,7 @@ _NO_IDS = Ids()
 
 
 class _Result(NamedTuple):
-    """What has become of an edited draft."""
+    """Says what has become of an edited draft."""
 
     code: int
     said: str = ""

@@ -9,20 +9,17 @@ import os
 import pty
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ..machine import zsh as zsh_of
 from ..machine.processes import as_in_multiplexer
 
 LIMIT_S = 5.0
 MOST_BYTES = 1 << 18
 """Of what an interactive shell prints before its answer."""
-_MARK, _END = "zdeferd-asks\x1f", "\x1fzdeferd-asked"
-_ZDOTDIR = 'print -r -- "$1${ZDOTDIR-}$2"'
 _LOADED = 'print -r -- "$1$+functions[zdefer]${_zdeferd_root-}$2"'
-_STARTUP = (".zshenv", ".zprofile", ".zshrc", ".zlogin")
 
 
 class Loaded(NamedTuple):
@@ -35,19 +32,8 @@ class Loaded(NamedTuple):
 
 def zdotdir(zsh: str, env: Mapping[str, str]) -> str:
     """Return the folder that ZDOTDIR names in a new shell; empty where it names none."""
-    try:
-        done = subprocess.run(
-            [zsh, "-c", _ZDOTDIR, "zsh", _MARK, _END],
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=LIMIT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return env.get("ZDOTDIR", "")
-    return _answer(done.stdout) or ""
+    found = zsh_of.zdotdir(zsh, env, LIMIT_S)
+    return env.get("ZDOTDIR", "") if found is None else found
 
 
 def loaded(zsh: str, env: Mapping[str, str], folder: str) -> Loaded | None:
@@ -56,9 +42,9 @@ def loaded(zsh: str, env: Mapping[str, str], folder: str) -> Loaded | None:
 
     `folder` has its startup files. Where there are none, zsh would begin a dialogue.
     """
-    if not any(os.path.lexists(f"{folder}/{name}") for name in _STARTUP):
+    if not any(os.path.lexists(f"{folder}/{name}") for name in zsh_of.STARTUP):
         return Loaded(False, "")
-    argv = [zsh, "-i", "-c", _LOADED, "zsh", _MARK, _END]
+    argv = [zsh, "-i", "-c", _LOADED, "zsh", zsh_of.MARK, zsh_of.END]
     try:
         pid, terminal = pty.fork()
     except OSError:
@@ -69,7 +55,7 @@ def loaded(zsh: str, env: Mapping[str, str], folder: str) -> Loaded | None:
         finally:
             os._exit(127)
     try:
-        answer = _answer(_read(terminal, time.monotonic() + LIMIT_S))
+        answer = zsh_of.answer(_read(terminal, time.monotonic() + LIMIT_S))
     finally:
         os.close(terminal)  # the programs of the terminal get a SIGHUP
         os.kill(pid, signal.SIGKILL)
@@ -80,7 +66,7 @@ def loaded(zsh: str, env: Mapping[str, str], folder: str) -> Loaded | None:
 def _read(terminal: int, until: float) -> bytes:
     """Return what is printed up to the answer, the end of the shell, or the limit."""
     data = b""
-    while _END.encode() not in data and len(data) < MOST_BYTES:
+    while zsh_of.END.encode() not in data and len(data) < MOST_BYTES:
         left = until - time.monotonic()
         if left <= 0 or not select.select([terminal], [], [], left)[0]:
             break
@@ -92,10 +78,3 @@ def _read(terminal: int, until: float) -> bytes:
             break
         data += piece
     return data
-
-
-def _answer(data: bytes) -> str | None:
-    text = data.decode("utf-8", "surrogateescape")
-    _, mark, rest = text.rpartition(_MARK)
-    answer, end, _ = rest.partition(_END)
-    return answer if mark and end else None

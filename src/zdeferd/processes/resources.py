@@ -135,7 +135,7 @@ def lower_priority() -> None:
     try:
         os.setpriority(os.PRIO_PROCESS, 0, 19)
     except OSError:
-        pass  # not allowed here
+        pass  # refused, as by seccomp: the job runs at the priority that it has
     _set_slice(_SCHED_BATCH, 19, _LONGEST_SLICE_NS)
     number = _IOPRIO_SET.get(_MACHINE) if LINUX else None
     if number is not None:

@@ -45,7 +45,7 @@ def expected(ledger: Ledger, report: Report, facts: Facts) -> list[Expected]:
 
 @dataclass(frozen=True)
 class _Question:
-    """What a shell asks for, beside the event that it reports."""
+    """Holds what a shell asks for, beside the event that it reports."""
 
     event: Event
     report: Report

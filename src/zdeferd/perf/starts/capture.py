@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 from ...errors import ZdeferdError
 from ...machine.paths import MEASURING, locate, socket_in_force
 from ...machine.processes import as_in_multiplexer
+from ...machine.zsh import zdotdir as zdotdir_of
 from .. import reading, samples
 from ..jsontext import AsRead
 from .lags import Shell, sample, tried
@@ -111,24 +111,11 @@ def check_zdotdir(zsh: str, env: Mapping[str, str], zdotdir: str, name: str = ""
     So it is where /etc/zshenv, or the folder's own .zshenv, sets ZDOTDIR whatever it is.
     """
     wanted = os.path.abspath(zdotdir)
-    code = "print -rn -- $'\\0'$ZDOTDIR"
-    try:
-        done = subprocess.run(
-            [zsh, "-c", code],
-            env=environment(env, zdotdir, os.devnull, False),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=ZSHENV_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return  # the starts will tell
-    _, mark, found = done.stdout.rpartition(b"\0")
-    real = os.path.realpath(os.fsdecode(found))
-    if mark and found and not f"{real}/".startswith(f"{os.path.realpath(wanted)}/"):
+    found = zdotdir_of(zsh, environment(env, zdotdir, os.devnull, False), ZSHENV_S)
+    real = os.path.realpath(found or wanted)  # without an answer the starts will tell
+    if not f"{real}/".startswith(f"{os.path.realpath(wanted)}/"):
         raise ZdeferdError(
-            f"zsh would read {os.fsdecode(found)}/.zshrc, and not the one of {name or zdotdir}",
+            f"zsh would read {found}/.zshrc, and not the one of {name or zdotdir}",
             "name that folder, or have .zshenv keep a ZDOTDIR that is set: : ${ZDOTDIR:=…}",
         )
 

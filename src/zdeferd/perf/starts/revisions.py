@@ -12,9 +12,9 @@ import subprocess
 from typing import NamedTuple
 
 from ...errors import ZdeferdError
+from ...machine.zsh import STARTUP
 
 GIT_S = 60
-STARTUP = (".zshenv", ".zprofile", ".zshrc", ".zlogin")
 _PLAIN = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 _SUBMODULE = "160000"
 
